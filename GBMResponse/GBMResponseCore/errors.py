@@ -1,0 +1,137 @@
+"""Typed errors: every failure a user can cause has a code, a sentence, a remedy and its own exit code."""
+
+
+class GBMResponseError(Exception):
+    """Base of all expected failures.
+
+    :param message: one sentence that says what is wrong.
+    :param remedy: one sentence that says what to do; the class default is used when omitted.
+    """
+
+    code = "error"
+    exit_code = 1
+    remedy = "See the log for details."
+
+    def __init__(self, message: str, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy or type(self).remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}"
+
+
+class MissingFileError(GBMResponseError):
+    code = "missing-file"
+    exit_code = 10
+    remedy = "Check the path."
+
+
+class EmptyFileError(GBMResponseError):
+    code = "empty-file"
+    exit_code = 11
+    remedy = "Export or download the file again: it has no content."
+
+
+class UnreadableFileError(GBMResponseError):
+    code = "unreadable-file"
+    exit_code = 12
+    remedy = "Give a NIfTI, NRRD or MetaImage volume that opens in 3D Slicer."
+
+
+class ImageDimensionError(GBMResponseError):
+    code = "image-dimension"
+    exit_code = 13
+    remedy = "Give one 3-D volume: extract a single frame of a time series first."
+
+
+class ColorImageError(GBMResponseError):
+    code = "color-image"
+    exit_code = 14
+    remedy = "Give the original greyscale MRI, not a screenshot or a colour-coded map."
+
+
+class NonFiniteImageError(GBMResponseError):
+    code = "non-finite-image"
+    exit_code = 15
+    remedy = "Replace NaN and infinite voxels, for example by 0, or export the volume again."
+
+
+class ConstantImageError(GBMResponseError):
+    code = "constant-image"
+    exit_code = 16
+    remedy = "Choose the T1-Gd volume: this one has no contrast."
+
+
+class NotMRError(GBMResponseError):
+    code = "not-mr"
+    exit_code = 17
+    remedy = "Choose the T1-Gd MRI: this looks like a CT or another modality in physical units."
+
+
+class SmallImageError(GBMResponseError):
+    code = "small-image"
+    exit_code = 18
+    remedy = "Choose a whole-head volume: in-plane it must have at least 32 x 32 voxels."
+
+
+class EmptyGTVError(GBMResponseError):
+    code = "empty-gtv"
+    exit_code = 19
+    remedy = "Draw the GTV, or choose the segment that holds it."
+
+
+class NoOverlapError(GBMResponseError):
+    code = "no-overlap"
+    exit_code = 20
+    remedy = "Check that image and GTV belong to the same patient and share one coordinate system."
+
+
+class OutputFolderError(GBMResponseError):
+    code = "output-folder"
+    exit_code = 21
+    remedy = "Choose a folder that exists or can be created, with write permission and free space."
+
+
+class BundleError(GBMResponseError):
+    """The model bundle is missing, incomplete or not valid."""
+
+    code = "bundle"
+    exit_code = 30
+    remedy = "Choose a folder that contains bundle.json, or install the bundle again."
+
+
+class BundleSchemaError(BundleError):
+    code = "bundle-schema"
+    exit_code = 31
+    remedy = "Update GBMResponse, or use a bundle made for this version."
+
+
+class BundleIntegrityError(BundleError):
+    code = "bundle-integrity"
+    exit_code = 32
+    remedy = "The file was changed or damaged: install the bundle again."
+
+
+class GuidanceError(GBMResponseError):
+    code = "guidance"
+    exit_code = 33
+    remedy = "Use guidance scale 1, or a bundle trained with label dropout."
+
+
+class OptionError(GBMResponseError):
+    code = "option"
+    exit_code = 34
+    remedy = "See --help for the values allowed."
+
+
+class DeviceError(GBMResponseError):
+    code = "device"
+    exit_code = 35
+    remedy = "Use --device cpu."
+
+
+class CancelledError(GBMResponseError):
+    code = "cancelled"
+    exit_code = 130
+    remedy = "Start again when ready."

@@ -1,0 +1,140 @@
+"""The networks of the method, built from the configurations that a bundle stores.
+
+Autoencoders are diffusers' `VQModel` (residual) or `PlainVQVAE` (the authors' release), the denoiser is diffusers'
+`UNet2DConditionModel` (with class) or `UNet2DModel` (without), the survival classifier is MONAI's ResNet.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .errors import BundleSchemaError
+from .quantizer import quantize
+
+
+class LatentCodec(nn.Module):
+    """A vector-quantised autoencoder between images and standardised latents.
+
+    :param model: `VQModel` or `PlainVQVAE`.
+    :param shift: per latent channel, subtracted before scaling.
+    :param scale: per latent channel; latents leave as (z - shift) * scale.
+    :param requantize: snap latents to the codebook before decoding; the authors' code does not.
+    """
+
+    def __init__(
+        self, model: nn.Module, shift: Sequence[float], scale: Sequence[float], requantize: bool = False
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.requantize = requantize
+        self.register_buffer("shift", torch.tensor(list(shift), dtype=torch.float32).view(1, -1, 1, 1))
+        self.register_buffer("scale", torch.tensor(list(scale), dtype=torch.float32).view(1, -1, 1, 1))
+
+    @property
+    def codes(self) -> torch.Tensor:
+        """The codebook (K, channels)."""
+        return codebook(self.model)
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (B, 1, H, W) to quantised, standardised latents (B, C, H/4, W/4)."""
+        latents = quantize(encode_continuous(self.model, images), self.codes)
+        return (latents - self.shift) * self.scale
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Standardised latents (B, C, h, w) to images (B, 1, 4h, 4w)."""
+        latents = latents / self.scale + self.shift
+        if self.requantize:
+            latents = quantize(latents, self.codes)
+        return decode_continuous(self.model, latents)
+
+
+def codebook(model: nn.Module) -> torch.Tensor:
+    """Return the codebook (K, channels) of a `VQModel` or `PlainVQVAE`."""
+    quantizer = model.quantize
+    return quantizer["embedding"].weight if isinstance(quantizer, nn.ModuleDict) else quantizer.embedding.weight
+
+
+def encode_continuous(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Images (B, 1, H, W) to latents (B, C, h, w) before quantisation."""
+    return model.quant_conv(model.encoder(images))
+
+
+def decode_continuous(model: nn.Module, latents: torch.Tensor) -> torch.Tensor:
+    """Latents (B, C, h, w), quantised or not, to images (B, 1, H, W)."""
+    return model.decoder(model.post_quant_conv(latents))
+
+
+class Denoiser(nn.Module):
+    """The conditional UNet on latents: concatenated sources, class as a cross-attention token and in the time step.
+
+    :param unet: `UNet2DConditionModel`, or `UNet2DModel` for a model without class.
+    :param fold: side of the pixel blocks that are moved into channels before the network and back after it; 2 makes
+        a 64 x 64 latent a 32 x 32 problem at a quarter of the cost, 1 is the paper's layout.
+    """
+
+    def __init__(self, unet: nn.Module, fold: int = 1) -> None:
+        super().__init__()
+        self.unet = unet
+        self.fold = fold
+
+    @property
+    def uses_class(self) -> bool:
+        return bool(self.unet.config.get("cross_attention_dim") and self.unet.config.get("encoder_hid_dim"))
+
+    def forward(
+        self, noisy: torch.Tensor, sources: torch.Tensor, timesteps: torch.Tensor, tokens: torch.Tensor
+    ) -> torch.Tensor:
+        """Predict noise or velocity.
+
+        :param noisy: latent at the given time step (B, C, h, w).
+        :param sources: source latents in the bundle's order, concatenated (B, S * C, h, w).
+        :param timesteps: (B,) or scalar.
+        :param tokens: class tokens (B,) int64; ignored by a model without class.
+        :returns: same shape as `noisy`.
+        """
+        stacked = torch.cat([sources, noisy], dim=1)
+        if self.fold > 1:
+            stacked = functional.pixel_unshuffle(stacked, self.fold)
+        if self.uses_class:
+            one_hot = functional.one_hot(tokens, self.unet.config.encoder_hid_dim).to(stacked.dtype)
+            output = self.unet(stacked, timesteps, one_hot[:, None], class_labels=tokens).sample
+        else:
+            output = self.unet(stacked, timesteps).sample
+        return functional.pixel_shuffle(output, self.fold) if self.fold > 1 else output
+
+
+def build_autoencoder(config: dict[str, Any]) -> nn.Module:
+    """Build `VQModel` or `PlainVQVAE` from its configuration, with random weights."""
+    from diffusers import VQModel
+
+    from .plain_vqvae import PlainVQVAE
+
+    return _from_config(config, {"VQModel": VQModel, "PlainVQVAE": PlainVQVAE})
+
+
+def build_denoiser(config: dict[str, Any], fold: int) -> Denoiser:
+    """Build the denoiser from its UNet's configuration, with random weights."""
+    from diffusers import UNet2DConditionModel, UNet2DModel
+
+    unet = _from_config(config, {"UNet2DConditionModel": UNet2DConditionModel, "UNet2DModel": UNet2DModel})
+    return Denoiser(unet, fold)
+
+
+def build_classifier(config: dict[str, Any]) -> nn.Module:
+    """Build MONAI's 2-D `ResNet` from its keyword arguments, with random weights."""
+    from monai.networks.nets.resnet import ResNet
+
+    arguments = {key: value for key, value in config.items() if key != "_class_name"}
+    if config.get("_class_name") != "ResNet":
+        raise BundleSchemaError(f"Unknown classifier {config.get('_class_name')!r}; expected 'ResNet'.")
+    return ResNet(spatial_dims=2, **arguments)
+
+
+def _from_config(config: dict[str, Any], constructors: dict[str, type]) -> nn.Module:
+    name = config.get("_class_name")
+    if name not in constructors:
+        raise BundleSchemaError(f"Unknown network class {name!r}; expected one of {sorted(constructors)}.")
+    return constructors[name].from_config(config)

@@ -1,0 +1,383 @@
+"""Predict one case: the one function that runs from checked inputs to a synthetic volume."""
+
+import hashlib
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from .bundle import Bundle
+from .case import Case, Note
+from .errors import NoOverlapError, OptionError
+from .geometry import StackGrid
+from .intensity import IntensityScale, fit_scale
+from .runtime import batch_size, choose_device, choose_precision
+from .sampling import SamplingOptions, check_guidance, sample_latents
+from .slice_cache import SliceCache
+from .survival import NO_CLASS, coarsen, patient_probabilities
+
+PREDICTED_CLASS = "predicted"
+_CACHED_CASES = 4
+
+Progress = Callable[[str, float], None]
+"""Called with (stage, fraction of that stage); may raise `CancelledError` to stop."""
+
+
+@dataclass(frozen=True)
+class PredictionOptions:
+    """What to predict.
+
+    :param scheme: a class scheme of the bundle (`2-class`, `4-class`), or `none` for the unconditional model.
+    :param survival_class: `predicted` for the classifier's choice, or the name of a class of the scheme.
+    :param sampling: None takes the bundle's default.
+    :param batch_size: slices at once; None lets free memory decide.
+    """
+
+    scheme: str = "2-class"
+    survival_class: str = PREDICTED_CLASS
+    samples: int = 1
+    seed: int = 1
+    sampling: SamplingOptions | None = None
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise OptionError(f"The number of samples is {self.samples}.", "Ask for 1 or more samples.")
+        if self.seed < 0:
+            raise OptionError(f"The seed is {self.seed}.", "Use a whole number from 0.")
+
+
+@dataclass(frozen=True)
+class ClassChoice:
+    """The survival class a prediction was made for.
+
+    :param source: `predicted`, `chosen` or `none`.
+    :param probabilities: classifier's patient-level probability per class of the scheme; empty without classifier.
+    """
+
+    scheme: str
+    name: str
+    token: int
+    source: str
+    probabilities: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A synthetic follow-up on the grid of the input image.
+
+    :param samples: predicted volumes, same grid and pixel type as the input.
+    :param mean, spread: voxel mean and standard deviation over the samples, float32; None for one sample.
+    :param generated: uint8 mask of the voxels that were generated.
+    :param slices: indices of the generated slices in the stack, which run from inferior to superior.
+    """
+
+    samples: list[sitk.Image]
+    mean: sitk.Image | None
+    spread: sitk.Image | None
+    generated: sitk.Image
+    slices: list[int]
+    class_choice: ClassChoice
+    sampling: SamplingOptions
+    grid: StackGrid
+    scale: IntensityScale
+    notes: list[Note]
+    seconds: dict[str, float]
+    device: str
+    precision: str
+
+
+class Predictor:
+    """A bundle with loaded networks; keeps them and recent encodings for the next case or class.
+
+    :param device: `auto`, or a torch device name.
+    :param precision: `auto`, `float32` or `bfloat16` for the denoiser.
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "auto", precision: str = "auto") -> None:
+        self.bundle = bundle
+        self.device = choose_device(device)
+        self.precision_name = precision
+        self.precision: torch.dtype | None = None
+        self.networks = bundle.load_networks(self.device)
+        for codec in (self.networks.image_codec, self.networks.gtv_codec):
+            codec.to(memory_format=torch.channels_last)
+        self._encodings: OrderedDict[str, torch.Tensor] = OrderedDict()
+
+    @torch.inference_mode()
+    def encode(self, pre: np.ndarray, gtv: np.ndarray, batch: int) -> torch.Tensor:
+        """Source latents (n, 2 C, h, w) of normalised slices and masks (n, H, W); cached."""
+        key = hashlib.sha256(pre.tobytes() + gtv.tobytes()).hexdigest()
+        if key not in self._encodings:
+            parts = []
+            for start in range(0, len(pre), batch):
+                chunk = slice(start, start + batch)
+                image_latents = self.networks.image_codec.encode(self._tensor(pre[chunk]))
+                gtv_latents = self.networks.gtv_codec.encode(self._tensor(gtv[chunk]))
+                parts.append(torch.cat([image_latents, gtv_latents], dim=1))
+            self._encodings[key] = torch.cat(parts)
+            while len(self._encodings) > _CACHED_CASES:
+                self._encodings.popitem(last=False)
+        self._encodings.move_to_end(key)
+        return self._encodings[key]
+
+    @torch.inference_mode()
+    def classify(self, pre: np.ndarray, gtv: np.ndarray) -> np.ndarray | None:
+        """Patient-level probabilities of the classifier's own scheme from slices (n, H, W); None without classifier."""
+        if self.networks.classifier is None:
+            return None
+        settings = self.bundle.description["classifier"]
+        inputs = torch.cat([self._tensor(pre), self._tensor(gtv)], dim=1)
+        inputs = torch.nn.functional.avg_pool2d(inputs, settings["pooling"])
+        logits = torch.cat([self.networks.classifier(chunk) for chunk in inputs.split(16)])
+        return patient_probabilities(logits.float().cpu().numpy(), settings["temperature"])
+
+    def choose_class(self, pre: np.ndarray, gtv: np.ndarray, options: PredictionOptions) -> ClassChoice:
+        """Find the class to condition on.
+
+        :raises OptionError: the bundle has no such scheme or class, or no classifier to predict one.
+        """
+        schemes = self.bundle.schemes
+        if options.scheme == NO_CLASS:
+            return ClassChoice(NO_CLASS, NO_CLASS, self.bundle.null_token, NO_CLASS)
+        if options.scheme not in schemes:
+            raise OptionError(
+                f"The bundle {self.bundle.name} has no class scheme {options.scheme!r}.",
+                f"Choose one of: {', '.join([NO_CLASS, *schemes])}.",
+            )
+        scheme = schemes[options.scheme]
+        probabilities = self.classify(pre, gtv)
+        named = {}
+        if probabilities is not None:
+            fine = schemes[self.bundle.description["classifier"]["scheme"]]
+            pooled = coarsen(probabilities, fine, scheme)
+            named = {entry.name: float(p) for entry, p in zip(scheme.classes, pooled, strict=True)}
+        if options.survival_class != PREDICTED_CLASS:
+            chosen = scheme.by_name(options.survival_class)
+            return ClassChoice(scheme.name, chosen.name, chosen.token, "chosen", named)
+        if not named:
+            raise OptionError("This bundle has no survival classifier.", "Choose the class with --class.")
+        best = scheme.by_name(max(named, key=named.__getitem__))
+        return ClassChoice(scheme.name, best.name, best.token, PREDICTED_CLASS, named)
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        sources: torch.Tensor,
+        positions_mm: np.ndarray,
+        token: int,
+        sampling: SamplingOptions,
+        *,
+        seed: int,
+        sample: int,
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> np.ndarray:
+        """Draw one sample of slices: source latents (b, 2 C, h, w) to normalised slices float32 (b, H, W)."""
+        tokens = torch.full((len(sources),), token, dtype=torch.long, device=self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._precision(sources) == torch.bfloat16):
+            latents = sample_latents(
+                self.networks.denoiser,
+                self.bundle.scheduler_config,
+                sampling,
+                sources,
+                tokens,
+                null_token=self.bundle.null_token,
+                seed=seed,
+                sample=sample,
+                positions_mm=positions_mm,
+                channels=self.bundle.latent_channels,
+                on_step=on_step,
+            )
+        return self.networks.image_codec.decode(latents)[:, 0].float().cpu().numpy()
+
+    def predict(
+        self,
+        case: Case,
+        options: PredictionOptions | None = None,
+        *,
+        progress: Progress | None = None,
+        unfinished: Path | None = None,
+    ) -> Prediction:
+        """Predict a case.
+
+        :param unfinished: folder that keeps finished slices until the whole case is done; the same request continues
+            from them after a cancel or a crash.
+        :raises NoOverlapError: no GTV lies inside the slices' field of view.
+        :raises OptionError, GuidanceError: the bundle cannot do what `options` ask.
+        """
+        options = options or PredictionOptions()
+        progress = progress or (lambda stage, fraction: None)
+        sampling = options.sampling or self.bundle.default_sampling
+        check_guidance(sampling, self.bundle.label_dropout, self.networks.denoiser.uses_class)
+        clock = _Clock()
+
+        progress("prepare", 0.0)
+        grid = StackGrid.for_image(case.image, self.bundle.in_plane_rule)
+        stack = grid.to_stack(case.image)
+        gtv_stack = grid.to_stack(case.gtv, label=True)
+        scale = fit_scale(sitk.GetArrayViewFromImage(case.image), self.bundle.normalisation)
+        generated = gtv_stack.any(axis=(1, 2))
+        if not generated.any():
+            raise NoOverlapError("The GTV lies outside the field of view around the head.")
+        indices = np.flatnonzero(generated)
+        pre = scale.normalise(stack[indices])
+        gtv = gtv_stack[indices].astype(np.float32)
+        batch = batch_size(options.batch_size, self.device, pre[0].size, self._widest_channels())
+        clock.mark("prepare")
+
+        progress("encode", 0.0)
+        sources = self.encode(pre, gtv, batch)
+        clock.mark("encode")
+
+        progress("classify", 0.0)
+        choice = self.choose_class(pre, gtv, options)
+        clock.mark("classify")
+
+        cache = None
+        if unfinished is not None:
+            cache = SliceCache(unfinished, self._request_key(pre, gtv, choice, sampling, options))
+        positions = grid.slice_positions_mm[indices]
+        samples = [
+            self._one_sample(sources, positions, choice.token, sampling, options, sample, batch, cache, progress)
+            for sample in range(options.samples)
+        ]
+        clock.mark("sample")
+
+        progress("assemble", 0.0)
+        volumes = []
+        for pixels in samples:
+            predicted = stack.copy()
+            predicted[indices] = scale.restore(pixels)
+            volume, mask = grid.to_volume(predicted, generated, case.image)
+            volumes.append(volume)
+        mean, spread = _mean_and_spread(volumes) if len(volumes) > 1 else (None, None)
+        if cache is not None:
+            cache.clear()
+        clock.mark("assemble")
+        return Prediction(
+            samples=volumes,
+            mean=mean,
+            spread=spread,
+            generated=mask,
+            slices=indices.tolist(),
+            class_choice=choice,
+            sampling=sampling,
+            grid=grid,
+            scale=scale,
+            notes=list(case.notes),
+            seconds=clock.seconds,
+            device=str(self.device),
+            precision=str(self._precision(sources)).removeprefix("torch."),
+        )
+
+    def _one_sample(
+        self,
+        sources: torch.Tensor,
+        positions: np.ndarray,
+        token: int,
+        sampling: SamplingOptions,
+        options: PredictionOptions,
+        sample: int,
+        batch: int,
+        cache: SliceCache | None,
+        progress: Progress,
+    ) -> np.ndarray:
+        """One sample of all slices, normalised (n, H, W), taking finished slices from the cache."""
+        count = len(sources)
+        finished = {k: cache.load(sample, k) for k in range(count)} if cache else {}
+        finished = {k: pixels for k, pixels in finished.items() if pixels is not None}
+        todo = [k for k in range(count) if k not in finished]
+
+        def report(done_slices: float) -> None:
+            progress("sample", (sample + done_slices / count) / options.samples)
+
+        report(len(finished))
+        for start in range(0, len(todo), batch):
+            chunk = todo[start : start + batch]
+            before = len(finished)
+
+            def on_step(step: int, steps: int, before: int = before, size: int = len(chunk)) -> None:
+                report(before + size * step / steps)
+
+            pixels = self.generate(
+                sources[chunk], positions[chunk], token, sampling, seed=options.seed, sample=sample, on_step=on_step
+            )
+            for k, image in zip(chunk, pixels, strict=True):
+                finished[k] = image
+                if cache:
+                    cache.store(sample, k, image)
+        return np.stack([finished[k] for k in range(count)])
+
+    def _precision(self, sources: torch.Tensor) -> torch.dtype:
+        if self.precision is None:
+            token = torch.full((1,), self.bundle.null_token, dtype=torch.long, device=self.device)
+            noisy = sources[:1, : self.bundle.latent_channels]
+
+            def probe() -> torch.Tensor:
+                return self.networks.denoiser(noisy, sources[:1], torch.tensor(500, device=self.device), token)
+
+            self.precision = choose_precision(self.precision_name, self.device, probe)
+        return self.precision
+
+    def _widest_channels(self) -> int:
+        return int(self.networks.image_codec.model.config.block_out_channels[0])
+
+    def _request_key(
+        self,
+        pre: np.ndarray,
+        gtv: np.ndarray,
+        choice: ClassChoice,
+        sampling: SamplingOptions,
+        options: PredictionOptions,
+    ) -> str:
+        request: dict[str, Any] = {
+            "bundle": self.bundle.sha256,
+            "token": choice.token,
+            "sampling": asdict(sampling),
+            "seed": options.seed,
+            "precision": self.precision_name,
+        }
+        digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode())
+        digest.update(pre.tobytes())
+        digest.update(gtv.tobytes())
+        return digest.hexdigest()
+
+    def _tensor(self, slices: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(slices, dtype=np.float32))[:, None].to(self.device)
+
+
+class _Clock:
+    """Seconds spent per stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def mark(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = round(now - self._last, 3)
+        self._last = now
+
+
+def _mean_and_spread(volumes: list[sitk.Image]) -> tuple[sitk.Image, sitk.Image]:
+    total = np.zeros(volumes[0].GetSize()[::-1], dtype=np.float64)
+    squares = np.zeros_like(total)
+    for volume in volumes:
+        voxels = sitk.GetArrayViewFromImage(volume).astype(np.float64)
+        total += voxels
+        squares += voxels**2
+    mean = total / len(volumes)
+    variance = (squares - len(volumes) * mean**2) / (len(volumes) - 1)
+    images = []
+    for array in (mean, np.sqrt(np.clip(variance, 0.0, None))):
+        image = sitk.GetImageFromArray(array.astype(np.float32))
+        image.CopyInformation(volumes[0])
+        images.append(image)
+    return images[0], images[1]

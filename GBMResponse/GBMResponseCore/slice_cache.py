@@ -1,0 +1,43 @@
+"""Finished slices of an unfinished prediction, so that the same request continues where it was stopped."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from .files import ensure_output_folder
+
+
+class SliceCache:
+    """A folder of finished slices that belong to one request.
+
+    :param folder: created when the first slice is stored.
+    :param key: hash of everything that determines the result; another key never finds these slices.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._root = folder
+        self._folder = folder / key[:32]
+
+    def load(self, sample: int, index: int) -> np.ndarray | None:
+        """Return the stored slice float32 (rows, columns), or None."""
+        path = self._path(sample, index)
+        try:
+            return np.load(path, allow_pickle=False) if path.is_file() else None
+        except (OSError, ValueError):
+            return None
+
+    def store(self, sample: int, index: int, pixels: np.ndarray) -> None:
+        """Keep a finished slice."""
+        ensure_output_folder(self._folder)
+        temporary = self._path(sample, index).with_suffix(".partial")
+        with temporary.open("wb") as file:
+            np.save(file, pixels.astype(np.float32))
+        temporary.replace(self._path(sample, index))
+
+    def clear(self) -> None:
+        """Forget this request and every other unfinished one."""
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def _path(self, sample: int, index: int) -> Path:
+        return self._folder / f"sample{sample:03d}_slice{index:04d}.npy"

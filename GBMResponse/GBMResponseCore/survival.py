@@ -1,0 +1,82 @@
+"""Survival classes: quantile schemes, and the classifier's slice logits pooled to one patient-level probability."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import OptionError
+
+NO_CLASS = "none"
+
+
+@dataclass(frozen=True)
+class SurvivalClass:
+    """One class of a scheme: survival from the start of treatment in [min_days, max_days), None meaning open."""
+
+    name: str
+    token: int
+    min_days: float
+    max_days: float | None
+
+    def contains(self, days: float) -> bool:
+        return self.min_days <= days and (self.max_days is None or days < self.max_days)
+
+
+@dataclass(frozen=True)
+class ClassScheme:
+    """A partition of survival into classes, shortest survival first (for example the paper's 2-class scheme)."""
+
+    name: str
+    classes: tuple[SurvivalClass, ...]
+
+    @classmethod
+    def from_dict(cls, name: str, entries: Sequence[dict[str, Any]]) -> "ClassScheme":
+        return cls(name, tuple(SurvivalClass(**entry) for entry in entries))
+
+    @classmethod
+    def from_thresholds(
+        cls, name: str, names: Sequence[str], thresholds: Sequence[float], first_token: int
+    ) -> "ClassScheme":
+        """Build a scheme from ascending thresholds in days: class i lies between thresholds i-1 and i."""
+        lower = [0.0, *thresholds]
+        upper = [*thresholds, None]
+        classes = zip(names, lower, upper, strict=True)
+        return cls(name, tuple(SurvivalClass(n, first_token + i, a, b) for i, (n, a, b) in enumerate(classes)))
+
+    def to_list(self) -> list[dict[str, Any]]:
+        return [dict(vars(entry)) for entry in self.classes]
+
+    def of_survival(self, days: float) -> SurvivalClass:
+        """Return the class of a patient who survives `days`."""
+        return next(entry for entry in self.classes if entry.contains(days))
+
+    def by_name(self, name: str) -> SurvivalClass:
+        """Return the class called `name`.
+
+        :raises OptionError: there is no such class.
+        """
+        for entry in self.classes:
+            if entry.name == name:
+                return entry
+        allowed = ", ".join(entry.name for entry in self.classes)
+        raise OptionError(f"Unknown survival class {name!r} in scheme {self.name}.", f"Choose one of: {allowed}.")
+
+
+def patient_probabilities(slice_logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Pool logits (slices, classes) to patient probabilities (classes,): softmax of the mean logit.
+
+    Slices of one patient are not independent, so their log-likelihoods are averaged, not added.
+    """
+    logits = np.asarray(slice_logits, dtype=np.float64).mean(axis=0) / temperature
+    weights = np.exp(logits - logits.max())
+    return weights / weights.sum()
+
+
+def coarsen(probabilities: np.ndarray, fine: ClassScheme, coarse: ClassScheme) -> np.ndarray:
+    """Sum probabilities of `fine` classes into the `coarse` classes whose day range holds them."""
+    pooled = np.zeros(len(coarse.classes))
+    for probability, entry in zip(probabilities, fine.classes, strict=True):
+        pooled[coarse.classes.index(coarse.of_survival(entry.min_days))] += probability
+    return pooled

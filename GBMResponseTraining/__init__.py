@@ -1,0 +1,1 @@
+"""GBMResponse training: simulated cohorts, model training, evaluation and bundle export. Headless."""

@@ -1,0 +1,62 @@
+"""Write trained networks as a model bundle."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from GBMResponseCore.bundle import SCHEMA_VERSION, WEIGHTS
+from GBMResponseCore.files import sha256_of_file, write_json
+from safetensors.torch import save_file
+from torch import nn
+
+_PARTS_TO_LEAVE_OUT = {"gtv_autoencoder": ("decoder.", "post_quant_conv.")}
+
+
+def export_bundle(
+    folder: Path,
+    networks: dict[str, tuple[nn.Module, dict[str, Any]]],
+    scheduler: dict[str, Any],
+    description: dict[str, Any],
+    texts: dict[str, str],
+) -> None:
+    """Write a bundle with fp16 weights; the folder appears complete or not at all.
+
+    :param networks: part name (`image_autoencoder`, `gtv_autoencoder`, `denoiser`, `classifier`) to its network and
+        configuration. The GTV decoder is left out, because prediction only encodes the GTV.
+    :param description: fields of `bundle.json` except `schema_version` and `files`.
+    :param texts: further files by name, such as MODEL_CARD.md.
+    """
+    temporary = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    for part, (network, config) in networks.items():
+        (temporary / part).mkdir(parents=True)
+        write_json(config, temporary / part / "config.json")
+        left_out = _PARTS_TO_LEAVE_OUT.get(part, ("\0",))
+        weights = {
+            name: _compact(tensor) for name, tensor in network.state_dict().items() if not name.startswith(left_out)
+        }
+        save_file(weights, temporary / part / WEIGHTS, metadata={"format": "pt"})
+    (temporary / "scheduler").mkdir()
+    write_json(scheduler, temporary / "scheduler" / "scheduler_config.json")
+    for name, text in texts.items():
+        (temporary / name).write_text(text, encoding="utf-8")
+    write_description(temporary, description)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(temporary, folder)
+
+
+def write_description(folder: Path, description: dict[str, Any]) -> None:
+    """Write `bundle.json` with size and SHA-256 of every other file of the folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "bundle.json")
+    files = {
+        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of_file(path)}
+        for path in paths
+    }
+    write_json({"schema_version": SCHEMA_VERSION, **description, "files": files}, folder / "bundle.json")
+
+
+def _compact(tensor: torch.Tensor) -> torch.Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.half() if tensor.is_floating_point() else tensor

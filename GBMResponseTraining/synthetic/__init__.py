@@ -1,0 +1,21 @@
+"""Simulated glioblastoma patients: pre- and post-treatment T1-Gd slices, GTV and survival.
+
+Reading order: `fields`, `anatomy`, `growth`, `biology`, `treatment`, `mass_effect`, `rendering`, `patient`.
+All constants are plausible by eye; the survival link is invented. Figures measured on these patients say nothing
+about real ones.
+"""
+
+from .anatomy import Anatomy, AnatomyLibrary, SubjectShape, load_anatomy
+from .patient import HiddenPatient, SimulatedPatient, SimulationSettings, simulate_hidden_patient, simulate_patient
+
+__all__ = [
+    "Anatomy",
+    "AnatomyLibrary",
+    "HiddenPatient",
+    "SimulatedPatient",
+    "SimulationSettings",
+    "SubjectShape",
+    "load_anatomy",
+    "simulate_hidden_patient",
+    "simulate_patient",
+]

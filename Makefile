@@ -1,0 +1,75 @@
+# make demo    predict the bundled sample case into demo-output/
+# make test    run the test suite
+# make lint    check style;  make format  rewrite it
+# make venv    only create the virtual environment
+# make clean   remove everything that the other targets made
+#
+# Needs Python 3.11 or 3.12 with the venv module. Everything is installed into .venv.
+#   PYTHON=...            the Python to create the environment with
+#   TORCH_INDEX_URL=...   package index to take torch from, for example the CPU-only index of the PyTorch project
+
+SHELL := /bin/sh
+VENV ?= .venv
+BIN := $(VENV)/bin
+SAMPLE := GBMResponse/Resources/SampleData
+
+# A command that exists may still not run (version managers install shims), so each one is tried.
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(shell for candidate in python3.12 python3.11 python3; do \
+	if "$$candidate" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
+	>/dev/null 2>&1; then echo "$$candidate"; break; fi; done)
+endif
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+ifdef TORCH_INDEX_URL
+TORCH_INDEX := --index-url $(TORCH_INDEX_URL)
+endif
+
+# Nothing is downloaded at run time and no settings are written outside this folder.
+export HF_HUB_OFFLINE := 1
+export MPLCONFIGDIR := $(abspath $(VENV))/matplotlib
+
+.PHONY: demo test lint format venv clean
+
+demo: $(VENV)/.installed-demo
+	$(BIN)/gbmresponse predict \
+	  --image $(SAMPLE)/btp05_pre_t1gd.nii.gz \
+	  --gtv $(SAMPLE)/btp05_pre_gtv.nii.gz \
+	  --follow-up $(SAMPLE)/btp05_post_t1gd.nii.gz \
+	  --out demo-output --samples 1 --seed 1
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.installed-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+venv: $(VENV)/.created
+
+$(VENV)/.created:
+	@test -n "$(PYTHON)" || { \
+	  echo "No Python 3.11 or 3.12 with the venv module was found. Install one, or set PYTHON=/path/to/python."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# torch comes first and alone: the pinned version is then in place before another package asks for it.
+$(VENV)/.installed-torch: $(VENV)/.created constraints.txt
+	$(PIP) install -c constraints.txt $(TORCH_INDEX) torch
+	@touch $@
+
+$(VENV)/.installed-demo: $(VENV)/.installed-torch pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e '.[report]'
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed-torch pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e '.[test]'
+	@touch $@
+
+clean:
+	rm -rf .venv demo-output build dist gbmresponse.egg-info .pytest_cache .ruff_cache
+	find GBMResponse GBMResponseTraining Testing -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,68 @@
+"""The lists that decide what is packaged agree with the files on disk: an unlisted file is silently left out."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = ROOT / "GBMResponse"
+
+
+def cmake_list(name: str) -> set[str]:
+    """Return the entries of one `set(NAME ...)` of the module's CMakeLists.txt, one a line."""
+    text = (MODULE / "CMakeLists.txt").read_text(encoding="utf-8")
+    body = re.search(rf"^set\({name}\n(.*?)\n\s*\)$", text, re.MULTILINE | re.DOTALL).group(1)
+    entries = [line.strip().replace("${MODULE_NAME}", "GBMResponse") for line in body.splitlines()]
+    assert len(entries) == len(set(entries)), f"{name} lists a file twice"
+    return set(entries)
+
+
+def packaged_files() -> set[str]:
+    """Return every file under the module folder that belongs into the package, relative to it."""
+    files = set()
+    for path in MODULE.rglob("*"):
+        relative = path.relative_to(MODULE)
+        skipped = {"__pycache__", "Testing"} & set(relative.parts) or path.name in ("CMakeLists.txt", ".DS_Store")
+        if path.is_file() and not skipped:
+            files.add(relative.as_posix())
+    return files
+
+
+@pytest.mark.parametrize(("name", "is_script"), [("MODULE_PYTHON_SCRIPTS", True), ("MODULE_PYTHON_RESOURCES", False)])
+def test_list_equals_disk(name, is_script):
+    listed = cmake_list(name)
+    on_disk = {file for file in packaged_files() if file.endswith(".py") == is_script}
+    changes = [f"add    {file}" for file in sorted(on_disk - listed)]
+    changes += [f"remove {file}" for file in sorted(listed - on_disk)]
+    assert not changes, f"In {name} of GBMResponse/CMakeLists.txt:\n" + "\n".join(changes)
+
+
+def test_top_level_cmake_is_readable_by_the_extensions_index():
+    text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert re.search(r"project\(\s*(\w+)", text).group(1) == "GBMResponse"
+    for key in ("HOMEPAGE", "CONTRIBUTORS", "DESCRIPTION", "ICONURL", "SCREENSHOTURLS", "DEPENDS"):
+        assert re.search(rf'^set\(EXTENSION_{key} "[^"]*"\)', text, re.MULTILINE), f"EXTENSION_{key}: one quoted string"
+
+
+def project_table() -> dict:
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        return tomllib.load(file)
+
+
+def test_pyproject_lists_every_package():
+    folders = {"GBMResponseCore": MODULE / "GBMResponseCore", "GBMResponseTraining": ROOT / "GBMResponseTraining"}
+    packages = set()
+    for name, folder in folders.items():
+        for init in folder.rglob("__init__.py"):
+            packages.add(".".join((name, *init.parent.relative_to(folder).parts)))
+    assert set(project_table()["tool"]["setuptools"]["packages"]) == packages
+
+
+def test_requirements_of_the_module_are_the_packages_requirements_less_what_slicer_brings():
+    lines = (MODULE / "Resources" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    listed = {line for line in lines if line and not line.startswith("#")}
+    brought = {"numpy", "scipy", "SimpleITK", "torch"}
+    dependencies = project_table()["project"]["dependencies"]
+    assert listed == {line for line in dependencies if re.match(r"[\w.-]+", line).group() not in brought}

@@ -1,0 +1,311 @@
+"""Volume -> stack -> volume on every kind of acquisition."""
+
+import numpy as np
+import phantoms
+import pytest
+import SimpleITK as sitk
+from GBMResponseCore.errors import BundleSchemaError
+from GBMResponseCore.geometry import InPlaneRule, StackGrid, resample_mask, same_grid
+from phantoms import IDENTITY, rotation
+
+SAGITTAL = np.array([[0, 0, 1], [1, 0, 0], [0, -1, 0]], float)  # columns: image axes toward P, I, L
+CORONAL = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], float)  # L, I, P
+FLIPPED = np.diag([-1.0, -1.0, -1.0])  # R, A, I
+PERMUTED = np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]], float)  # A, L, S
+OBLIQUE = rotation("x", 20) @ rotation("z", 5)
+
+GRIDS = {
+    "axial": ((256, 256, 20), (0.859375, 0.859375, 6.5), IDENTITY, "exact"),
+    "smaller matrix": ((224, 201, 20), (0.95, 0.95, 6), IDENTITY, "exact"),
+    "larger matrix": ((320, 288, 20), (0.9, 0.9, 6), IDENTITY, "exact"),
+    "flipped": ((256, 256, 20), (0.9, 0.9, 6), FLIPPED, "exact"),
+    "permuted": ((240, 256, 20), (0.9, 0.9, 6), PERMUTED, "exact"),
+    "oblique": ((256, 256, 24), (0.9, 0.9, 6), OBLIQUE, "exact"),
+    "oblique flipped": ((250, 256, 24), (0.9, 0.9, 6), OBLIQUE @ FLIPPED, "exact"),
+    "1 mm isotropic": ((160, 200, 60), (1, 1, 1), IDENTITY, "exact"),
+    "big matrix": ((512, 512, 12), (0.47, 0.47, 10), IDENTITY, "in-plane"),
+    "small matrix": ((96, 96, 24), (2.5, 2.5, 6), IDENTITY, "in-plane"),
+    "rectangular pixels": ((200, 256, 24), (1.2, 0.9, 6), IDENTITY, "in-plane"),
+    "oblique, fine pixels": ((320, 320, 20), (0.7, 0.7, 7), OBLIQUE @ PERMUTED, "in-plane"),
+    "2 mm isotropic, stored sagittally": ((110, 96, 90), (2, 2, 2), SAGITTAL, "in-plane"),
+    "sagittal": ((200, 200, 32), (1, 1, 5), SAGITTAL, "resampled"),
+    "sagittal 3-D": ((128, 128, 80), (1.6, 1.6, 2), SAGITTAL, "resampled"),
+    "coronal": ((200, 200, 36), (1, 1, 5), CORONAL, "resampled"),
+    "tilted by 45 degrees": ((180, 200, 50), (1.1, 1.1, 4), rotation("x", 45), "resampled"),
+}
+INTERPOLATED = [name for name, grid in GRIDS.items() if grid[3] != "exact"]
+BOUND = {"exact": 0.0, "in-plane": 0.5, "resampled": 1.0}
+"""Mean absolute error of the round trip in % of the phantom's range; measured: in-plane <= 0.14, resampled <= 0.4."""
+
+RULE = InPlaneRule()
+
+
+@pytest.fixture(scope="module")
+def volume():
+    """The head on one of GRIDS, made once."""
+    made = {}
+
+    def make(name: str) -> sitk.Image:
+        if name not in made:
+            made[name] = phantoms.head(*GRIDS[name][:3])
+        return made[name]
+
+    return make
+
+
+def array(image: sitk.Image) -> np.ndarray:
+    return sitk.GetArrayFromImage(image)
+
+
+def some_slices(grid: StackGrid) -> np.ndarray:
+    """A block in the middle and one slice apart from it."""
+    generated = np.zeros(grid.shape[0], bool)
+    generated[grid.shape[0] // 3 : grid.shape[0] // 2] = True
+    generated[-2] = True
+    return generated
+
+
+def assert_same_geometry(image: sitk.Image, other: sitk.Image) -> None:
+    assert image.GetSize() == other.GetSize()
+    assert image.GetSpacing() == other.GetSpacing()
+    assert image.GetOrigin() == other.GetOrigin()
+    assert image.GetDirection() == other.GetDirection()
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_mode_is_chosen_by_the_acquisition(volume, name):
+    assert StackGrid.for_image(volume(name), RULE).mode == GRIDS[name][3]
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_round_trip_returns_the_input_within_the_bound(volume, name):
+    image = volume(name)
+    grid = StackGrid.for_image(image, RULE)
+    result, mask = grid.to_volume(grid.to_stack(image), np.ones(grid.shape[0], bool), image)
+    written = array(mask) > 0
+    before, after = array(image).astype(float), array(result).astype(float)
+    error = 100 * np.abs(after - before)[written].mean() / np.ptp(before)
+    assert error <= BOUND[grid.mode]
+    assert written[before > 20].mean() > 0.95
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_output_has_the_grid_and_type_of_the_input(volume, name):
+    image = volume(name)
+    grid = StackGrid.for_image(image, RULE)
+    result, mask = grid.to_volume(grid.to_stack(image), some_slices(grid), image)
+    assert_same_geometry(result, image)
+    assert_same_geometry(mask, image)
+    assert result.GetPixelID() == image.GetPixelID()
+    assert mask.GetPixelID() == sitk.sitkUInt8
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_voxels_outside_the_mask_are_untouched_and_inside_are_written(volume, name):
+    image = volume(name)
+    grid = StackGrid.for_image(image, RULE)
+    generated = some_slices(grid)
+    stack = grid.to_stack(image)
+    stack[generated] = 5000
+    result, mask = grid.to_volume(stack, generated, image)
+    written = array(mask) > 0
+    assert np.array_equal(array(result)[~written], array(image)[~written])
+    changed = array(result) != array(image)
+    assert changed[written].all()
+    assert 0 < written.mean() < 0.6
+
+
+@pytest.mark.parametrize("name", [name for name in GRIDS if name not in INTERPOLATED])
+def test_exact_stack_slices_are_whole_native_slices(volume, name):
+    image = volume(name)
+    grid = StackGrid.for_image(image, RULE)
+    _, mask = grid.to_volume(grid.to_stack(image), some_slices(grid), image)
+    per_slice = array(mask).mean(axis=(1, 2))
+    field = min(1, 256 / image.GetWidth()) * min(1, 256 / image.GetHeight())
+    assert np.allclose(np.unique(per_slice), [0, field])
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_inputs_are_not_modified(volume, name):
+    image = volume(name)
+    before = array(image)
+    grid = StackGrid.for_image(image, RULE)
+    stack = grid.to_stack(image)
+    copy = stack.copy()
+    grid.to_volume(stack, some_slices(grid), image)
+    assert np.array_equal(array(image), before)
+    assert np.array_equal(stack, copy)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_anterior_is_row_0_right_is_column_0_inferior_is_slice_0(name):
+    size, spacing, direction, _ = GRIDS[name]
+    image = phantoms.head(size, spacing, direction)
+    grid = StackGrid.for_image(image, RULE)
+    markers = {"L": (45, 0, 0), "P": (0, 45, 0), "S": (0, 0, 18)}
+    middle = np.array(grid.shape) / 2
+    seen = {}
+    for letter, position in markers.items():
+        ball = phantoms.gtv(size, spacing, direction, radius_mm=8, at=position)
+        seen[letter] = np.argwhere(grid.to_stack(ball, label=True)).mean(axis=0) - middle
+    assert seen["L"][2] > 20
+    assert seen["P"][1] > 20
+    assert seen["S"][0] * grid.spacing[2] > 8
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_mask_on_another_grid_lands_in_the_same_place(name):
+    size, spacing, direction, _ = GRIDS[name]
+    grid = StackGrid.for_image(phantoms.head(size, spacing, direction), RULE)
+    other = phantoms.gtv((90, 80, 70), (1.1, 1.2, 1.3), rotation("z", 12), centre=(22, -14, 21))
+    stack = grid.to_stack(other, label=True)
+    assert stack.dtype == bool
+    centre = phantoms.voxel_mean(grid.as_image(stack.astype(np.uint8)))
+    assert np.linalg.norm(centre - np.array(phantoms.GTV_CENTRE)) < 0.3 * max(*grid.spacing, 2)
+    volume_ml = stack.sum() * np.prod(grid.spacing) / 1000
+    assert volume_ml == pytest.approx(4 / 3 * np.pi * 1.2**3, rel=0.12)
+
+
+def test_stack_is_float32_and_padded_with_the_image_minimum():
+    image = phantoms.head((200, 200, 5), (0.9, 0.9, 5), pixel=sitk.sitkInt16) - 17
+    stack = StackGrid.for_image(image, RULE).to_stack(image)
+    assert stack.dtype == np.float32
+    assert stack.shape == (5, 256, 256)
+    assert (stack[:, :28] == -17).all()
+    assert stack[:, 28:228, 28:228].max() == array(image).max()
+
+
+@pytest.mark.parametrize("pixel", [sitk.sitkUInt8, sitk.sitkUInt16, sitk.sitkInt32, sitk.sitkFloat32, sitk.sitkFloat64])
+def test_pixel_types_survive(pixel):
+    image = sitk.Cast(sitk.Cast(phantoms.head((256, 200, 6), (0.9, 0.9, 20)), sitk.sitkFloat32) / 4, pixel)
+    grid = StackGrid.for_image(image, RULE)
+    result, _ = grid.to_volume(grid.to_stack(image), np.ones(6, bool), image)
+    assert result.GetPixelID() == pixel
+    assert np.array_equal(array(result), array(image).astype(np.float32))
+
+
+def test_integers_are_rounded_and_clamped():
+    image = sitk.Cast(phantoms.head((256, 256, 4), (0.9, 0.9, 20)) / 4, sitk.sitkUInt8)
+    grid = StackGrid.for_image(image, RULE)
+    stack = grid.to_stack(image)
+    stack[0], stack[1], stack[2] = -3.2, 300.0, 7.6
+    result, _ = grid.to_volume(stack, np.array([True, True, True, False]), image)
+    assert [int(np.unique(plane)[0]) for plane in array(result)[:3]] == [0, 255, 8]
+
+
+def test_nothing_generated_gives_the_input(volume):
+    image = volume("coronal")
+    grid = StackGrid.for_image(image, RULE)
+    result, mask = grid.to_volume(grid.to_stack(image), np.zeros(grid.shape[0], bool), image)
+    assert np.array_equal(array(result), array(image))
+    assert not array(mask).any()
+
+
+def test_a_large_field_is_cropped_about_the_head():
+    image = phantoms.head((400, 400, 10), (0.9, 0.9, 12), centre=(50, -40, 0))
+    grid = StackGrid.for_image(image, RULE)
+    centre = phantoms.voxel_mean(grid.as_image((grid.to_stack(image) > 100).astype(np.uint8)))
+    window = np.array(grid.origin)[:2] + 127.5 * 0.9
+    assert np.abs(window - centre[:2]).max() < 3
+
+
+@pytest.mark.parametrize("name", ["axial", "flipped", "oblique", "big matrix", "coronal", "tilted by 45 degrees"])
+def test_slice_positions_do_not_depend_on_the_crop(volume, name):
+    image = volume(name)
+    axis = int(np.abs(np.reshape(image.GetDirection(), (3, 3))[2]).argmax())
+    cut = [slice(None)] * 3
+    cut[axis] = slice(3, image.GetSize()[axis] - 4)
+    whole = StackGrid.for_image(image, RULE).slice_positions_mm
+    part = StackGrid.for_image(image[tuple(cut)], RULE).slice_positions_mm
+    assert 0 < len(part) < len(whole)
+    assert set(part) <= set(whole)
+
+
+def test_slice_positions_survive_a_file(volume, tmp_path):
+    image = volume("oblique")
+    sitk.WriteImage(image, tmp_path / "image.nii.gz")
+    again = sitk.ReadImage(tmp_path / "image.nii.gz")
+    first, second = (StackGrid.for_image(i, RULE).slice_positions_mm for i in (image, again))
+    assert np.array_equal(first, second)
+
+
+def test_slice_positions_are_along_the_normal_in_mm(volume):
+    positions = StackGrid.for_image(volume("axial"), RULE).slice_positions_mm
+    assert positions[0] == pytest.approx(-9.5 * 6.5, abs=0.01)
+    assert np.allclose(np.diff(positions), 6.5, atol=0.011)
+
+
+def test_a_rounded_direction_is_still_exact():
+    image = phantoms.head((256, 256, 12), (0.9, 0.9, 10), np.round(OBLIQUE, 4))
+    grid = StackGrid.for_image(image, RULE)
+    result, mask = grid.to_volume(grid.to_stack(image), np.ones(12, bool), image)
+    assert grid.mode == "exact"
+    assert np.array_equal(array(result), array(image))
+    assert array(mask).all()
+
+
+def test_resampled_slabs_meet_without_gaps(volume):
+    image = volume("sagittal")
+    grid = StackGrid.for_image(image, RULE)
+    _, mask = grid.to_volume(grid.to_stack(image), np.ones(grid.shape[0], bool), image)
+    assert array(mask).mean() > 0.99
+
+
+def test_resampled_slab_edges_use_the_image_next_to_them(volume):
+    image = volume("sagittal 3-D")
+    grid = StackGrid.for_image(image, RULE)
+    generated = some_slices(grid)
+    everything, _ = grid.to_volume(grid.to_stack(image), np.ones(grid.shape[0], bool), image)
+    some, mask = grid.to_volume(grid.to_stack(image), generated, image)
+    inside = array(mask) > 0
+    assert np.array_equal(array(some)[inside], array(everything)[inside])
+
+
+def test_a_tiny_mask_does_not_vanish():
+    reference = phantoms.empty((64, 64, 10), (3, 3, 6))
+    dot = phantoms.gtv((100, 100, 100), (0.3, 0.3, 0.3), radius_mm=0.5, at=(1.8, 1.2, 2.5), centre=(2, 1, 1))
+    assert resample_mask(dot, reference).sum() == 1
+
+
+def test_a_finer_mask_keeps_its_volume():
+    reference = phantoms.empty((64, 64, 20), (2.5, 2.5, 5))
+    ball = phantoms.gtv((160, 160, 160), (0.5, 0.5, 0.5), centre=phantoms.GTV_CENTRE)
+    volume_ml = resample_mask(ball, reference).sum() * 2.5 * 2.5 * 5 / 1000
+    assert volume_ml == pytest.approx(4 / 3 * np.pi * 1.2**3, rel=0.1)
+
+
+def test_a_coarser_mask_becomes_smoother_than_its_voxels():
+    reference = phantoms.gtv((200, 200, 100), (0.6, 0.6, 1.2), rotation("z", 1), centre=phantoms.GTV_CENTRE)
+    coarse = phantoms.gtv((40, 40, 40), (3, 3, 3), centre=phantoms.GTV_CENTRE)
+    truth = array(reference) > 0
+    dice = {
+        "here": resample_mask(coarse, reference),
+        "nearest": array(sitk.Resample(coarse, reference, sitk.Transform(), sitk.sitkNearestNeighbor)) > 0,
+    }
+    dice = {name: 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) for name, mask in dice.items()}
+    assert dice["here"] > max(0.93, dice["nearest"])
+
+
+def test_a_mask_elsewhere_is_empty():
+    reference = phantoms.empty((64, 64, 10), (3, 3, 6))
+    assert not resample_mask(phantoms.gtv((20, 20, 20), (1, 1, 1), at=(900, 0, 0), centre=(900, 0, 0)), reference).any()
+
+
+def test_same_grid_tolerates_rounded_headers_only():
+    image = phantoms.empty((64, 64, 10), (1, 1, 6))
+    rounded, moved = sitk.Image(image), sitk.Image(image)
+    rounded.SetOrigin([value + 1e-4 for value in image.GetOrigin()])
+    moved.SetOrigin([value + 0.5 for value in image.GetOrigin()])
+    assert same_grid(image, rounded)
+    assert not same_grid(image, moved)
+
+
+def test_rule_survives_json():
+    rule = InPlaneRule(size=128, native_spacing_mm=(1.5, 2.0))
+    assert InPlaneRule.from_dict(rule.to_dict()) == rule
+    assert isinstance(rule.to_dict()["native_spacing_mm"], list)
+
+
+def test_rule_refuses_an_unknown_key():
+    with pytest.raises(BundleSchemaError, match="colour"):
+        InPlaneRule.from_dict({"colour": 1})

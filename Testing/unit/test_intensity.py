@@ -1,0 +1,109 @@
+import numpy as np
+import phantoms
+import pytest
+import SimpleITK as sitk
+from GBMResponseCore.errors import BundleSchemaError, ConstantImageError
+from GBMResponseCore.intensity import IntensityScale, NormalisationSettings, fit_scale
+
+MAX = NormalisationSettings(kind="max")
+
+
+@pytest.fixture(scope="module")
+def head() -> np.ndarray:
+    """Head with Rician-like noise in air and tissue, float32, >= 0."""
+    clean = sitk.GetArrayFromImage(phantoms.head((128, 128, 20), (1.8, 1.8, 7))).astype(np.float32)
+    noise = np.random.default_rng(1).normal(0, 12, (2, *clean.shape))
+    return np.hypot(clean + noise[0], noise[1]).astype(np.float32)
+
+
+def test_restore_is_the_inverse_within_the_clip_range():
+    scale = IntensityScale(low=-20, high=900)
+    values = np.linspace(-20, 900 + 0.25 * 920, 1000)
+    assert np.allclose(scale.restore(scale.normalise(values)), values, atol=1e-3)
+
+
+def test_low_and_high_become_minus_1_and_1():
+    assert IntensityScale(10, 30).normalise(np.array([10, 20, 30])).tolist() == [-1, 0, 1]
+
+
+def test_values_outside_are_clipped():
+    scale = IntensityScale(0, 100, clip_high=1.5)
+    assert scale.normalise(np.array([-50, 1e6])).tolist() == [-1, 1.5]
+
+
+def test_arrays_become_float32_and_inputs_stay():
+    values = np.array([0, 50, 1000], np.int16)
+    scale = IntensityScale(0, 100)
+    assert scale.normalise(values).dtype == np.float32
+    assert scale.restore(scale.normalise(values)).dtype == np.float32
+    assert values.tolist() == [0, 50, 1000]
+
+
+@pytest.mark.parametrize("shift", [0, -30])
+def test_zero_padding_does_not_change_high(head, shift):
+    volume = head + shift
+    padded = np.concatenate([volume, np.zeros_like(volume)])
+    assert fit_scale(padded).high == pytest.approx(fit_scale(volume).high, rel=0.01)
+
+
+def test_a_few_bright_vessels_do_not_change_high(head):
+    vessels = head.copy()
+    vessels.ravel()[:: head.size // 50] = 20000
+    assert fit_scale(vessels).high == pytest.approx(fit_scale(head).high, rel=0.02)
+
+
+def test_high_is_near_the_brightest_tissue(head):
+    assert 0.6 * head.max() < fit_scale(head).high <= head.max()
+
+
+def test_scale_follows_the_gain(head):
+    assert fit_scale(head * 7).high == pytest.approx(7 * fit_scale(head).high, rel=1e-4)
+
+
+def test_low_is_0_without_negative_values(head):
+    assert fit_scale(head + 5).low == 0
+
+
+def test_low_is_robust_with_negative_values(head):
+    volume = head - 30
+    volume[0, 0, 0] = -5000
+    assert -31 < fit_scale(volume).low < -20
+
+
+def test_max_uses_0_and_the_maximum(head):
+    scale = fit_scale(head - 30, MAX)
+    assert (scale.low, scale.high) == (0, pytest.approx(head.max() - 30))
+    assert scale.normalise(np.array([-30.0]))[0] == -1
+
+
+def test_percentile_comes_from_the_settings(head):
+    assert fit_scale(head, {"percentile": 90}).high < fit_scale(head, {"percentile": 99.5}).high
+
+
+def test_clip_comes_from_the_settings(head):
+    assert fit_scale(head, {"clip_high": 2.0}).clip_high == 2.0
+
+
+@pytest.mark.parametrize("settings", [None, MAX])
+def test_integer_volumes_work(head, settings):
+    assert fit_scale(head.astype(np.int16), settings).high == pytest.approx(fit_scale(head, settings).high, rel=0.01)
+
+
+@pytest.mark.parametrize("value", [0, -4])
+def test_no_contrast_is_an_error(value):
+    with pytest.raises(ConstantImageError):
+        fit_scale(np.full((4, 4, 4), value))
+
+
+def test_settings_survive_json():
+    assert NormalisationSettings.from_dict(MAX.to_dict()) == MAX
+
+
+def test_unknown_settings_are_refused():
+    with pytest.raises(BundleSchemaError, match="gamma"):
+        NormalisationSettings.from_dict({"gamma": 2})
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(BundleSchemaError, match="median"):
+        NormalisationSettings.from_dict({"kind": "median"})
