@@ -6,15 +6,16 @@ goes on from there, so the same command is simply started again.
 
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from GBMResponseCore.bundle import open_bundle
 from GBMResponseCore.errors import OptionError
-from GBMResponseCore.files import write_json
+from GBMResponseCore.files import write_json, write_text
 from GBMResponseCore.geometry import InPlaneRule
 from GBMResponseCore.intensity import NormalisationSettings
 from GBMResponseCore.networks import LatentCodec
@@ -25,9 +26,11 @@ from .autoencoder import AutoencoderModule, latent_statistics
 from .classifier import ClassifierModule
 from .diffusion import DiffusionModule
 from .engine import fit
-from .export import export_bundle
+from .evaluation import evaluate
+from .export import export_bundle, write_description
 from .items import classifier_items, gtv_crops, image_crops, latent_items
 from .latents import encode_store, gtv_at_latent_size
+from .model_card import model_card
 from .real_slices import load_real_slices
 from .recipes import CLASS_NAMES, CLASS_QUANTILES, TOKEN_COUNT, Recipe
 from .simulation import simulate_cohort
@@ -71,8 +74,9 @@ class DemoBundleRun:
     def run(self) -> Path:
         """Run all stages that are not finished; return the bundle's folder."""
         torch.manual_seed(self.recipe.seed)
+        torch.set_flush_denormal(True)  # denormal numbers slow a CPU down
         train = self.cohort("train")
-        self.cohort("test")
+        test = self.cohort("test")
         schemes = class_schemes(train)
         image_codec = self.image_codec(train)
         gtv_codec = self.gtv_codec(train)
@@ -81,6 +85,7 @@ class DemoBundleRun:
         log.info("Export")
         bundle = self.folder / "bundle"
         self._export(bundle, schemes, image_codec, gtv_codec, classifier, denoiser)
+        self._describe(bundle, self.evaluation(bundle, test))
         return bundle
 
     def cohort(self, split: str) -> SliceStore:
@@ -153,6 +158,28 @@ class DemoBundleRun:
         items = latent_items(latents, gtv_at_latent_size(store.gtv, DOWNSAMPLING), tokens)
         self._fit(module, items, "denoiser", training)
         return module.ema.eval()
+
+    def evaluation(self, bundle: Path, test: SliceStore) -> dict[str, Any]:
+        """Held-out figures of this bundle's weights, kept in `evaluation.json`."""
+        path = self.folder / "evaluation.json"
+        opened = open_bundle(bundle)
+        weights = {name: entry["sha256"] for name, entry in opened.description["files"].items()}
+        if path.is_file():
+            report = json.loads(path.read_text(encoding="utf-8"))
+            if report["weights"] == weights:
+                return report
+        log.info("Evaluation")
+        report = evaluate(opened, test, self.real_folder, self.recipe.real_test_cases)
+        write_json({**report, "weights": weights}, path)
+        return report
+
+    def _describe(self, bundle: Path, evaluation: dict[str, Any]) -> None:
+        """Add figures and model card to an exported bundle."""
+        description = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
+        del description["schema_version"], description["files"]
+        description["metrics"] = {name: evaluation[name] for name in ("simulated", "real") if name in evaluation}
+        write_text(model_card(description, asdict(self.recipe), evaluation), bundle / "MODEL_CARD.md")
+        write_description(bundle, description)
 
     def _train_autoencoder(self, part: str, items: object) -> AutoencoderModule:
         image = part == "image_autoencoder"
@@ -264,8 +291,3 @@ def class_schemes(store: SliceStore) -> dict[str, ClassScheme]:
         schemes[name] = ClassScheme.from_thresholds(name, names, thresholds, token)
         token += len(names)
     return schemes
-
-
-def cores() -> int:
-    """Number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -46,6 +46,7 @@ class DiffusionModule(lightning.LightningModule):
         super().__init__()
         self.denoiser = build_denoiser(unet, fold)
         self.ema = copy.deepcopy(self.denoiser).requires_grad_(False).eval()
+        self.register_buffer("ema_updates", torch.tensor(0))
         self.schedule = DDPMScheduler.from_config(scheduler)
         self.null_token = null_token
         self.label_dropout = label_dropout
@@ -82,12 +83,13 @@ class DiffusionModule(lightning.LightningModule):
         error = functional.mse_loss(predicted, wanted, reduction="none")
         return (weight * error).sum() / weight.expand_as(error).sum()
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
-        """Update the moving average, with the usual warm-up of its decay."""
-        count = self.global_step
+    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
+        """Update the moving average with every step, before Lightning can write a checkpoint of that step."""
+        super().optimizer_step(*arguments, **options)
+        self.ema_updates += 1
+        count = int(self.ema_updates)
         decay = min(self.ema_decay, (1 + count) / (10 + count))
-        averages, values = list(self.ema.parameters()), list(self.denoiser.parameters())
-        torch._foreach_lerp_(averages, values, 1.0 - decay)
+        torch._foreach_lerp_(list(self.ema.parameters()), list(self.denoiser.parameters()), 1.0 - decay)
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = torch.optim.AdamW(self.denoiser.parameters(), lr=self.learning_rate, weight_decay=1e-4)

@@ -81,6 +81,7 @@ class Recipe:
     train_anatomies: dict[str, float]
     test_anatomies: dict[str, float]
     real_training_cases: tuple[str, ...]
+    real_test_cases: tuple[str, ...]
     real_share: float
     crop: int
     image_autoencoder: dict[str, Any]
@@ -126,6 +127,7 @@ DEMO = Recipe(
     train_anatomies={"colin27": 0.75, "icbm152": 0.25},
     test_anatomies={"robex": 1.0},
     real_training_cases=("01", "02", "03", "04"),
+    real_test_cases=("05", "06"),
     real_share=0.3,
     crop=128,
     image_autoencoder=vq_autoencoder(16, 8192),
@@ -150,6 +152,7 @@ SMOKE = Recipe(
     train_anatomies={"fake": 1.0},
     test_anatomies={"fake": 1.0},
     real_training_cases=(),
+    real_test_cases=(),
     real_share=0.0,
     crop=64,
     image_autoencoder=vq_autoencoder(8, 64),

@@ -26,7 +26,7 @@ def read_image(path: Path | str, name: str = "image") -> sitk.Image:
     :raises MissingFileError, EmptyFileError, UnreadableFileError: by the file.
     """
     path = check_file(path, name)
-    if ".nii" in path.suffixes and not _nifti_is_complete(path):
+    if path.name.lower().endswith((".nii", ".nii.gz")) and not _nifti_is_complete(path):
         raise UnreadableFileError(f"The {name} file {path.name} is cut off or damaged.", "Export or copy it again.")
     try:
         return sitk.ReadImage(os.fspath(path))
@@ -106,7 +106,7 @@ def sha256_of_file(path: Path | str) -> str:
 def _nifti_is_complete(path: Path) -> bool:
     """False if a NIfTI-1 file has fewer bytes than its header promises; ITK reads the missing voxels as 0."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as file:
             header = file.read(348)
             size = len(header)
             while chunk := file.read(1 << 22):

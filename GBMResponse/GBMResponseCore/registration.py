@@ -31,7 +31,7 @@ def register_rigidly(fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image | N
 
     A registration that does not raise the correlation, or fails, is dropped: the transform is then the identity.
 
-    :param mask: restricts the similarity measure to a part of the fixed image (non-zero voxels, fixed grid).
+    :param mask: restricts the similarity measure to a part of the fixed image (positive voxels, fixed grid).
     """
     fixed, moving = sitk.Cast(fixed, sitk.sitkFloat32), sitk.Cast(moving, sitk.sitkFloat32)
     before = _correlation(fixed, moving, sitk.Transform())
@@ -50,7 +50,7 @@ def resample_onto(
     """The moving image on the grid of the fixed one.
 
     :param transform: maps fixed points to moving points, LPS mm.
-    :param label: the moving image is a mask: non-zero is inside.
+    :param label: the moving image is a mask: positive is inside.
     :return: the moving pixel type, linear interpolation, outside the field the moving minimum; a mask as uint8 0/1.
     """
     if label:
@@ -65,7 +65,7 @@ def _optimise(fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image | None) ->
     )
     method = sitk.ImageRegistrationMethod()
     # Sums over several threads depend on their order, and so would the result.
-    method.SetNumberOfThreads(1)
+    method.SetNumberOfWorkUnits(1)
     method.SetMetricAsMattesMutualInformation(40)
     method.SetMetricSamplingStrategy(method.RANDOM)
     method.SetMetricSamplingPercentage(0.15, _SEED)
@@ -82,9 +82,12 @@ def _optimise(fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image | None) ->
 
 
 def _correlation(fixed: sitk.Image, moving: sitk.Image, transform: sitk.Transform) -> float:
-    """Pearson correlation over the fixed head (voxels above the mean); 0 where one of them is constant."""
-    moved = sitk.GetArrayViewFromImage(resample_onto(moving, fixed, transform))
-    still = sitk.GetArrayViewFromImage(fixed)
+    """Pearson correlation over the fixed head (voxels above the mean); 0 if one image is constant there.
+
+    Parts of the head outside the moving field count as moving background, so that leaving the field does not pay.
+    """
+    moved = sitk.GetArrayFromImage(resample_onto(moving, fixed, transform))
+    still = sitk.GetArrayFromImage(fixed)
     head = still > still.mean()
     a, b = still[head] - still[head].mean(), moved[head] - moved[head].mean()
     norm = float(np.linalg.norm(a) * np.linalg.norm(b))

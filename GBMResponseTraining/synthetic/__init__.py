@@ -1,6 +1,7 @@
 """Simulated glioblastoma patients: pre- and post-treatment T1-Gd slices, GTV and survival.
 
-Reading order: `fields`, `anatomy`, `growth`, `biology`, `treatment`, `mass_effect`, `rendering`, `patient`.
+Reading order: `patient` (the whole story), then `fields`, `anatomy`, `biology`, `growth`, `treatment`, `mass_effect`,
+`lesion`, `appearance`, `acquisition`, `painting`, `rendering`.
 All constants are plausible by eye; the survival link is invented. Figures measured on these patients say nothing
 about real ones.
 """

@@ -40,7 +40,9 @@ class Anatomy:
         grey_voxels = t1[(tissues["gm"] > 200) & brain]
         self.grey_level = float(np.clip(np.median(grey_voxels), 0.55, 0.9)) if grey_voxels.size else 0.75
 
-        self.csf, self.grey, self.white = (halve(tissues[name].astype(np.float32) / 255) for name in ("csf", "gm", "wm"))
+        self.csf, self.grey, self.white = (
+            halve(tissues[name].astype(np.float32) / 255) for name in ("csf", "gm", "wm")
+        )
         self.half_grid = Grid(self.grid.origin, 2.0, self.csf.shape)
         self.depth = signed_distance(halve(brain.astype(np.float32)) > 0.5, 2.0)
         self.depth = ndimage.gaussian_filter(self.depth, 0.7)
@@ -86,7 +88,9 @@ def clean_outside_brain(t1: np.ndarray, depth: np.ndarray) -> np.ndarray:
     head = ndimage.binary_opening(halve(brightened) > 0.25, iterations=1) | (halve(depth) > 0)
     labels, count = ndimage.label(head)
     if count:
-        head = labels == np.argmax(np.bincount(labels.ravel())[1:]) + 1
+        sizes = np.bincount(labels.ravel())
+        sizes[0] = 0
+        head = np.isin(labels, np.flatnonzero(sizes > 0.02 * sizes.max()))
     head = np.stack([ndimage.binary_fill_holes(plane) for plane in np.moveaxis(head, 2, 0)], axis=2)
     soft = ndimage.gaussian_filter(ndimage.binary_dilation(head).astype(np.float32), 0.7)
     soft = np.repeat(np.repeat(np.repeat(soft, 2, 0), 2, 1), 2, 2)[: t1.shape[0], : t1.shape[1], : t1.shape[2]]

@@ -1,4 +1,4 @@
-"""Hidden properties of a simulated patient's tumour and the tissue it grows in. Plausible by eye, fitted to no cohort."""
+"""A simulated patient's hidden tumour properties and the tissue it grows in. Plausible by eye, fitted to no cohort."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Biology:
 
 
 def draw_biology(generator: np.random.Generator) -> Biology:
+    """Random hidden factors of one patient."""
     growth, sensitivity, spread, age = np.clip(generator.standard_normal(4), -2.5, 2.5)
     return Biology(
         growth=float(growth),

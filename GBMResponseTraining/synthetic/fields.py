@@ -24,7 +24,7 @@ class Grid:
         """World coordinates of all voxel centres, float32 (*shape, 3)."""
         axes = [
             np.float32(start) + np.float32(self.spacing_mm) * np.arange(count, dtype=np.float32)
-            for start, count in zip(self.origin, self.shape)
+            for start, count in zip(self.origin, self.shape, strict=True)
         ]
         return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
@@ -49,7 +49,7 @@ class Grid:
 
 def centred_grid(centre: np.ndarray, extent_mm: float, spacing_mm: float) -> Grid:
     """Cubic grid of about `extent_mm` around a world point."""
-    count = int(round(extent_mm / spacing_mm))
+    count = round(extent_mm / spacing_mm)
     origin = np.asarray(centre, float) - (count - 1) * spacing_mm / 2
     return Grid(tuple(float(value) for value in origin), float(spacing_mm), (count, count, count))
 

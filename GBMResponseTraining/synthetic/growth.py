@@ -15,7 +15,7 @@ ACTIVE_MARGIN_VOXELS = 6
 
 
 class GrowthModel:
-    """Explicit finite-volume solver with harmonic face diffusion: nothing crosses a face whose D is zero on one side."""
+    """Explicit finite-volume solver with harmonic face diffusion: no flux where D is zero on either side of a face."""
 
     def __init__(self, diffusion: np.ndarray, rate: np.ndarray, spacing_mm: float) -> None:
         self.diffusion = diffusion.astype(np.float32)

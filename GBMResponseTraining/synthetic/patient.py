@@ -9,24 +9,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .acquisition import FieldOfView, Pose, Scanner, draw_style
 from .anatomy import Anatomy, AnatomyLibrary, SubjectShape
+from .appearance import Textures, draw_look, follow_up_look
 from .biology import Biology, Host, choose_seed_point, draw_biology, growth_model, sample_host, seed_density
 from .fields import Grid
+from .growth import VISIBLE_DENSITY
+from .lesion import lesion_at_visit
 from .mass_effect import MassEffect
-from .rendering import (
-    FieldOfView,
-    HeadRenderer,
-    Pose,
-    Scanner,
-    Textures,
-    draw_look,
-    draw_style,
-    follow_up_look,
-    lesion_at_visit,
-)
+from .rendering import HeadRenderer
 from .treatment import Course, simulate_course
 
 SMALLEST_GTV_AREA_MM2 = 25.0
+SCALP_ALLOWANCE_MM = 36.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +64,36 @@ class HiddenPatient:
     host: Host
     biology: Biology
     course: Course
+    mass_effect_pre: MassEffect
+    mass_effect_post: MassEffect
+
+    def imaged_volume_ml(self, field: np.ndarray, level: float, mass_effect: MassEffect) -> float:
+        """Volume where a host-grid field exceeds `level`, measured where mass effect has moved it."""
+        return self.host.grid.volume_ml(displaced(self.host, field, mass_effect) > level)
+
+    def record(self) -> dict:
+        """Hidden values, ready for JSON. Volumes are those of the imaged (displaced) brain."""
+        biology, course = self.biology, self.course
+        pre_ml = self.imaged_volume_ml(course.density_pre, VISIBLE_DENSITY, self.mass_effect_pre)
+        post_ml = self.imaged_volume_ml(course.density_post, VISIBLE_DENSITY, self.mass_effect_post)
+        return {
+            "synthetic": True,
+            "seed": int(self.seed),
+            "anatomy": self.anatomy.name,
+            "flipped": self.shape.flipped,
+            "extent_of_resection": course.surgery.extent,
+            "mgmt_methylated": biology.mgmt_methylated,
+            "age_years": round(biology.age_years, 1),
+            "growth": round(biology.growth, 4),
+            "sensitivity": round(biology.sensitivity, 4),
+            "pseudoprogression": round(course.pseudoprogression, 3),
+            "satellite": course.satellite,
+            "pre_tumour_ml": round(pre_ml, 3),
+            "post_tumour_ml": round(post_ml, 3),
+            "gtv_ml": round(self.imaged_volume_ml(course.gtv_depth, 0.0, self.mass_effect_pre), 3),
+            "interval_days": round(course.interval_days, 1),
+            "survival_days": round(course.survival_days, 1),
+        }
 
 
 def random_stream(seed: int, purpose: int) -> np.random.Generator:
@@ -89,71 +114,65 @@ def simulate_hidden_patient(seed: int, library: AnatomyLibrary, settings: Simula
     biology = draw_biology(biology_generator)
     model = growth_model(biology_generator, biology, host)
     course = simulate_course(random_stream(seed, 2), host, biology, model, seed_density(host, centre))
-    return HiddenPatient(seed, anatomy, shape, host, biology, course)
+    effects = draw_mass_effects(random_stream(seed, 8), anatomy, shape, host, course)
+    return HiddenPatient(seed, anatomy, shape, host, biology, course, *effects)
+
+
+def displaced(host: Host, field: np.ndarray, mass_effect: MassEffect) -> np.ndarray:
+    """A host-grid field as imaged, after mass effect moved the tissue (same grid)."""
+    return host.grid.sample(field, mass_effect.to_subject(host.points), fill=float(field.min()))
 
 
 def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSettings) -> SimulatedPatient:
     """Simulate and render one patient; the same arguments give the same arrays."""
     hidden = simulate_hidden_patient(seed, library, settings)
-    anatomy, shape, host, course = hidden.anatomy, hidden.shape, hidden.host, hidden.course
-    generator = random_stream(seed, 3)
-    drawn_spacing = float(generator.uniform(*settings.spacing_range_mm))
-    style = draw_style(generator, settings.spin_echo_probability)
-    look = draw_look(generator)
+    anatomy, shape, course = hidden.anatomy, hidden.shape, hidden.course
+    first_visit, second_visit = random_stream(seed, 3), random_stream(seed, 4)
+    drawn_spacing = float(first_visit.uniform(*settings.spacing_range_mm))
+    style = draw_style(first_visit, settings.spin_echo_probability)
+    look = draw_look(first_visit)
     centre_x, centre_y, head_grid = head_extent(anatomy, shape)
     brain_length_mm = head_grid.spacing_mm * head_grid.shape[1] - 18
-    spacing = float(np.clip((brain_length_mm + 36) / settings.size, drawn_spacing, settings.spacing_range_mm[1]))
+    smallest_spacing = (brain_length_mm + SCALP_ALLOWANCE_MM) / settings.size
+    spacing = float(np.clip(smallest_spacing, drawn_spacing, settings.spacing_range_mm[1]))
     view = FieldOfView(settings.size, spacing, centre_x, centre_y)
-    textures = Textures(generator, host.grid, head_grid)
-    pushes = draw_mass_effects(generator, hidden)
-
-    later = random_stream(seed, 4)
-    pose = Pose(float(later.normal(0, 0.6)), tuple(float(value) for value in later.normal(0, (0.7, 0.7, 0.4))))
+    textures = Textures(first_visit, hidden.host.grid, head_grid)
+    pose = Pose(
+        float(second_visit.normal(0, 0.6)),
+        tuple(float(value) for value in second_visit.normal(0, (0.7, 0.7, 0.4))),
+    )
     before = HeadRenderer(
-        anatomy, shape, view, style, textures, lesion_at_visit(host, course, "pre"), pushes[0], look, Pose()
+        anatomy=anatomy,
+        shape=shape,
+        view=view,
+        style=style,
+        textures=textures,
+        lesion=lesion_at_visit(hidden.host, course, "pre"),
+        mass_effect=hidden.mass_effect_pre,
+        look=look,
+        pose=Pose(),
     )
     after = HeadRenderer(
-        anatomy,
-        shape,
-        view,
-        style,
-        textures.evolved(later),
-        lesion_at_visit(host, course, "post"),
-        pushes[1],
-        follow_up_look(later, look),
-        pose,
+        anatomy=anatomy,
+        shape=shape,
+        view=view,
+        style=style,
+        textures=textures.evolved(second_visit),
+        lesion=lesion_at_visit(hidden.host, course, "post"),
+        mass_effect=hidden.mass_effect_post,
+        look=follow_up_look(second_visit, look),
+        pose=pose,
     )
-    positions, gtv_ml = choose_slices(random_stream(seed, 5), hidden, pushes[0], settings.slices)
+    positions = choose_slices(random_stream(seed, 5), hidden, settings.slices)
     first_scan, second_scan = (Scanner(random_stream(seed, purpose), style, view) for purpose in (6, 7))
-    gtv = np.stack([before.mask(course.gtv_depth, height) for height in positions])
-    record = {
-        "seed": int(seed),
-        "synthetic": True,
-        "anatomy": anatomy.name,
-        "flipped": shape.flipped,
-        "style": style.name,
-        "slice_thickness_mm": round(style.slice_thickness_mm, 3),
-        "extent_of_resection": course.surgery.extent,
-        "mgmt_methylated": hidden.biology.mgmt_methylated,
-        "age_years": round(hidden.biology.age_years, 1),
-        "growth": round(hidden.biology.growth, 4),
-        "sensitivity": round(hidden.biology.sensitivity, 4),
-        "pseudoprogression": round(course.pseudoprogression, 3),
-        "satellite": course.satellite,
-        "pre_tumour_ml": round(course.pre_tumour_ml, 3),
-        "post_tumour_ml": round(course.post_tumour_ml, 3),
-        "gtv_ml": round(gtv_ml, 3),
-        "interval_days": round(course.interval_days, 1),
-        "survival_days": round(course.survival_days, 1),
-    }
     return SimulatedPatient(
         pre=np.stack([first_scan.acquire(before.slice_image(height), height) for height in positions]),
         post=np.stack([second_scan.acquire(after.slice_image(height), height) for height in positions]),
-        gtv=gtv,
+        gtv=np.stack([before.mask(course.gtv_depth, height) for height in positions]),
         brain=np.stack([before.brain(height) for height in positions]),
         spacing_mm=spacing,
         slice_positions_mm=positions,
-        record=record,
+        record={**hidden.record(), "style": style.name, "slice_thickness_mm": round(style.slice_thickness_mm, 3)},
     )
 
 
@@ -169,30 +188,38 @@ def head_extent(anatomy: Anatomy, shape: SubjectShape) -> tuple[float, float, Gr
     return float(centre[0]), float(centre[1]), head_grid
 
 
-def draw_mass_effects(generator: np.random.Generator, hidden: HiddenPatient) -> tuple[MassEffect, MassEffect]:
-    """Brain displacement at both visits: grows with what presses, less what the cavity gives way."""
-    host, course = hidden.host, hidden.course
-    strength = float(generator.uniform(0.12, 0.36))
+def draw_mass_effects(
+    generator: np.random.Generator, anatomy: Anatomy, shape: SubjectShape, host: Host, course: Course
+) -> tuple[MassEffect, MassEffect]:
+    """Brain displacement at both visits: tumour and oedema press outwards, a contracting cavity draws tissue in."""
+    strength = float(generator.uniform(0.06, 0.20))
+    contracted = course.cavity_pre - course.cavity_post
     effects = []
-    for density, cavity in ((course.density_pre, course.cavity_pre), (course.density_post, course.cavity_post)):
-        push = np.maximum(density, 0.35 * (density > 0.05)) - 0.6 * cavity
-        radius_mm = (3 * host.grid.volume_ml(density > 0.3) * 1000 / (4 * np.pi)) ** (1 / 3)
-        largest = float(np.clip(strength * radius_mm, 0.3, 9.0))
-        effects.append(MassEffect(hidden.anatomy, hidden.shape, host.grid, push, largest))
+    for density, cavity, contraction in (
+        (course.density_pre, course.cavity_pre, 0.0),
+        (course.density_post, course.cavity_post, 0.6 * contracted),
+    ):
+        push = np.maximum(np.maximum(density, 0.35 * (density > 0.05)), 0.3 * cavity) - contraction
+        radius_mm = (3 * host.grid.volume_ml((density > 0.3) | (cavity > 0.5)) * 1000 / (4 * np.pi)) ** (1 / 3)
+        largest = float(np.clip(strength * radius_mm, 0.3, 7.0))
+        effects.append(MassEffect(anatomy, shape, host.grid, push, largest))
     return effects[0], effects[1]
 
 
-def choose_slices(
-    generator: np.random.Generator, hidden: HiddenPatient, mass_effect: MassEffect, count: int
-) -> tuple[np.ndarray, float]:
-    """RAS heights of `count` slices at jittered quantiles of the GTV's height profile, and the GTV's volume in ml."""
+def choose_slices(generator: np.random.Generator, hidden: HiddenPatient, count: int) -> np.ndarray:
+    """RAS heights (mm, ascending) of `count` slices, one at random in each equal part of the GTV's height."""
     grid = hidden.host.grid
-    displaced = mass_effect.to_subject(hidden.host.points)
-    inside = grid.sample(hidden.course.gtv_depth, displaced, fill=-50.0) > 0
-    areas = inside.sum(axis=(0, 1)) * grid.spacing_mm**2
+    depth = displaced(hidden.host, hidden.course.gtv_depth, hidden.mass_effect_pre)
+    areas = (depth > 0).sum(axis=(0, 1)) * grid.spacing_mm**2
+    smallest_area = min(SMALLEST_GTV_AREA_MM2, 0.5 * areas.max())
     heights = grid.origin[2] + grid.spacing_mm * np.arange(grid.shape[2])
-    usable = heights[areas >= min(SMALLEST_GTV_AREA_MM2, 0.5 * areas.max())]
-    low, high = float(usable.min()), float(usable.max())
-    jitter = generator.uniform(0.25, 0.75, count)
-    positions = low + (high - low) * (np.arange(count) + jitter) / count
-    return positions.astype(np.float64), grid.volume_ml(inside)
+    usable = heights[areas >= smallest_area]
+    fractions = (np.arange(count) + generator.uniform(0.25, 0.75, count)) / count
+    positions = usable.min() + (usable.max() - usable.min()) * fractions
+    for number, position in enumerate(positions):
+        level = (position - grid.origin[2]) / grid.spacing_mm
+        below = min(int(level), grid.shape[2] - 2)
+        plane = depth[:, :, below] * (below + 1 - level) + depth[:, :, below + 1] * (level - below)
+        if np.count_nonzero(plane > 0) * grid.spacing_mm**2 < 0.5 * smallest_area:
+            positions[number] = usable[np.argmin(np.abs(usable - position))]
+    return np.sort(positions)

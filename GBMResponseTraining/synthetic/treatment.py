@@ -16,8 +16,13 @@ from .growth import VISIBLE_DENSITY, GrowthModel
 
 EXTENTS_OF_RESECTION = ("biopsy", "partial", "total")
 EXTENT_PROBABILITIES = (0.2, 0.4, 0.4)
-POST_VOLUME_CAP_ML = 80.0
+VOLUME_CAP_ML = 58.0
+"""Growth stops here; mass effect stretches what is imaged to at most about 90 ml."""
+
 LARGEST_CORRIDOR_MM = 42.0
+LOWEST_ENTRY_MM = -25.0
+"""RAS z below which no craniotomy is made: the skull base."""
+
 RADIATION_DAYS = 25.0
 SURVIVAL_NOISE_SD = 0.45
 
@@ -65,7 +70,8 @@ def operate(generator: np.random.Generator, host: Host, density: np.ndarray) -> 
     if extent == "biopsy":
         return Surgery(extent, np.zeros(host.grid.shape, np.float32), None, flap_radius)
     centre = host.points[density > 0.5].mean(axis=0) if (density > 0.5).any() else host.points.mean(axis=(0, 1, 2))
-    cortex = host.points[(host.depth > 0) & (host.depth < 4)]
+    reachable = host.points[..., 2] > max(float(centre[2]) - 8.0, LOWEST_ENTRY_MM)
+    cortex = host.points[(host.depth > 0) & (host.depth < 4) & reachable]
     if len(cortex):
         entry = cortex[np.argmin(((cortex - centre) ** 2).sum(-1))]
     else:
@@ -75,8 +81,8 @@ def operate(generator: np.random.Generator, host: Host, density: np.ndarray) -> 
     relative = host.points - centre
     along = relative @ (approach / distance_to_cortex)
 
-    threshold = 0.42 if extent == "total" else 0.55
-    cavity = smooth_step(density + 0.14 * ragged, threshold - 0.15, threshold + 0.15)
+    threshold = 0.50 if extent == "total" else 0.57
+    cavity = smooth_step(density + 0.12 * ragged, threshold - 0.12, threshold + 0.12)
     if extent == "partial":
         cavity = cavity * smooth_step(along + 3.0 * ragged, cut_offset, cut_offset + cut_softness)
     if distance_to_cortex < LARGEST_CORRIDOR_MM:
@@ -115,11 +121,11 @@ def chemoradiation(
     gtv_depth: np.ndarray,
     days: float,
 ) -> tuple[np.ndarray, bool]:
-    """Cell kill inside the treated volume, relapse during `days`, sometimes a distant satellite; (density, satellite)."""
-    log_kill = 0.95 + 0.65 * biology.sensitivity + 0.6 * biology.mgmt_methylated
+    """Cell kill, relapse during `days` and sometimes a distant satellite: the density, and whether there is one."""
+    log_kill = 0.9 + 0.6 * biology.sensitivity + 0.6 * biology.mgmt_methylated
     dose = smooth_step(gtv_depth, -30.0, -14.0)
     systemic_share = 0.6
-    density = density * np.exp(-np.clip(log_kill, 0.1, 4.5) * (systemic_share + (1 - systemic_share) * dose))
+    density = density * np.exp(-np.clip(log_kill, 0.1, 2.8) * (systemic_share + (1 - systemic_share) * dose))
     satellite = False
     if biology.fast_and_resistant > 1.1 and generator.random() < 0.6:
         allowed = (model.diffusion > 0.4 * biology.white_matter_diffusion_mm2_per_day) & (gtv_depth < -8)
@@ -132,7 +138,7 @@ def chemoradiation(
             satellite = True
     slowed = np.clip(1 - 0.3 * biology.mgmt_methylated - 0.12 * biology.sensitivity, 0.25, 1.25)
     relapse = model.scaled(float(slowed))
-    return relapse.grow_capped(density.astype(np.float32), days, POST_VOLUME_CAP_ML), satellite
+    return relapse.grow_capped(density.astype(np.float32), days, VOLUME_CAP_ML), satellite
 
 
 def contract_cavity(cavity: np.ndarray, spacing_mm: float, contraction_mm: float) -> np.ndarray:
@@ -154,11 +160,11 @@ def draw_survival_days(
     extent_effect = {"biopsy": -0.12, "partial": -0.02, "total": 0.08}[extent]
     log_days = (
         np.log(410.0)
-        - 0.16 * biology.growth
-        + 0.14 * biology.sensitivity
+        - 0.13 * biology.growth
+        + 0.12 * biology.sensitivity
         + 0.12 * (biology.mgmt_methylated - 0.45)
         - 0.010 * (biology.age_years - 60)
-        - 0.20 * (np.log1p(post_tumour_ml / 4) - 1.3)
+        - 0.18 * (np.log1p(post_tumour_ml / 4) - 1.3)
         + extent_effect
         + SURVIVAL_NOISE_SD * generator.standard_normal()
     )
@@ -171,14 +177,14 @@ def simulate_course(
 ) -> Course:
     """Diagnosis, surgery, planning image, treatment, follow-up image and survival of one patient."""
     spacing = host.grid.spacing_mm
-    target_ml = float(np.clip(np.exp(generator.normal(np.log(13.5), 0.85)), 2.5, 60.0))
+    target_ml = float(np.clip(np.exp(generator.normal(np.log(11.5), 0.75)), 2.5, 48.0))
     interval_days = float(np.clip(np.exp(generator.normal(np.log(100.0), 0.35)), 35, 245))
     weeks_to_planning_days = float(generator.uniform(14, 32))
     diagnosis, _ = model.grow_to_volume(seed_density, target_ml)
     surgery = operate(generator, host, diagnosis)
     residual = diagnosis * (1 - smooth_step(surgery.cavity, 0.2, 0.6))
     model = model.blocked(surgery.cavity > 0.6)
-    pre = model.grow_capped(residual, weeks_to_planning_days, POST_VOLUME_CAP_ML)
+    pre = model.grow_capped(residual, weeks_to_planning_days, VOLUME_CAP_ML)
     gtv_depth = draw_gtv(generator, host, pre, surgery.cavity)
     regrowth_days = max(interval_days - RADIATION_DAYS, 10.0)
     post, satellite = chemoradiation(generator, host, model, biology, pre, gtv_depth, regrowth_days)

@@ -107,7 +107,7 @@ def test_sources_do_not_name_folders(tmp_path, image, gtv):
 
 def test_missing_files_are_found_before_anything_is_read(tmp_path):
     (tmp_path / "image.nrrd").write_text("not an image")
-    with pytest.raises(errors.MissingFileError, match="GTV file gtv.nrrd"):
+    with pytest.raises(errors.MissingFileError, match=r"GTV file gtv\.nrrd"):
         load_case(tmp_path / "image.nrrd", tmp_path / "gtv.nrrd")
 
 
@@ -122,7 +122,7 @@ def test_empty_follow_up_file(tmp_path, image, gtv):
 def test_corrupt_file(tmp_path, gtv):
     (tmp_path / "a.nii.gz").write_bytes(b"hello" * 100)
     sitk.WriteImage(gtv, tmp_path / "b.nrrd")
-    with pytest.raises(errors.UnreadableFileError, match="image file a.nii.gz"):
+    with pytest.raises(errors.UnreadableFileError, match=r"image file a\.nii\.gz"):
         load_case(tmp_path / "a.nii.gz", tmp_path / "b.nrrd")
 
 
@@ -278,7 +278,7 @@ def test_a_header_rounded_by_a_file_is_the_same_grid(tmp_path):
 
 
 def test_gtv_partly_outside_is_noted(image):
-    case = make_case(image[:80], phantoms.gtv(*GRID))
+    case = make_case(image[:62], phantoms.gtv(*GRID))
     assert 10 < float(sentence(case, "gtv-partly-outside").split()[0]) < 90
 
 

@@ -34,7 +34,7 @@ def test_images_come_back_as_written(tmp_path, image, suffix):
 
 @pytest.mark.parametrize("name", ["image.mhd", "image.png", "image"])
 def test_formats_that_lose_geometry_or_need_two_files_are_refused(tmp_path, image, name):
-    with pytest.raises(OptionError, match="nii.gz"):
+    with pytest.raises(OptionError, match=r"nii\.gz"):
         files.write_image(image, tmp_path / name)
 
 
@@ -120,7 +120,7 @@ def test_sha256(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(MissingFileError, match="T1-Gd file nothing.nii.gz does not exist"):
+    with pytest.raises(MissingFileError, match=r"T1-Gd file nothing\.nii\.gz does not exist"):
         files.read_image(tmp_path / "nothing.nii.gz", "T1-Gd")
 
 

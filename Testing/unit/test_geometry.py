@@ -23,7 +23,7 @@ GRIDS = {
     "oblique": ((256, 256, 24), (0.9, 0.9, 6), OBLIQUE, "exact"),
     "oblique flipped": ((250, 256, 24), (0.9, 0.9, 6), OBLIQUE @ FLIPPED, "exact"),
     "1 mm isotropic": ((160, 200, 60), (1, 1, 1), IDENTITY, "exact"),
-    "big matrix": ((512, 512, 12), (0.47, 0.47, 10), IDENTITY, "in-plane"),
+    "big matrix": ((512, 512, 8), (0.47, 0.47, 10), IDENTITY, "in-plane"),
     "small matrix": ((96, 96, 24), (2.5, 2.5, 6), IDENTITY, "in-plane"),
     "rectangular pixels": ((200, 256, 24), (1.2, 0.9, 6), IDENTITY, "in-plane"),
     "oblique, fine pixels": ((320, 320, 20), (0.7, 0.7, 7), OBLIQUE @ PERMUTED, "in-plane"),
@@ -34,8 +34,8 @@ GRIDS = {
     "tilted by 45 degrees": ((180, 200, 50), (1.1, 1.1, 4), rotation("x", 45), "resampled"),
 }
 INTERPOLATED = [name for name, grid in GRIDS.items() if grid[3] != "exact"]
-BOUND = {"exact": 0.0, "in-plane": 0.5, "resampled": 1.0}
-"""Mean absolute error of the round trip in % of the phantom's range; measured: in-plane <= 0.14, resampled <= 0.4."""
+BOUND = {"exact": 0.0, "in-plane": 0.2, "resampled": 0.5}
+"""Mean absolute error of the round trip in % of the phantom's range; measured: at most 0.14 and 0.39."""
 
 RULE = InPlaneRule()
 
@@ -138,25 +138,19 @@ def test_inputs_are_not_modified(volume, name):
 
 
 @pytest.mark.parametrize("name", GRIDS)
-def test_anterior_is_row_0_right_is_column_0_inferior_is_slice_0(name):
-    size, spacing, direction, _ = GRIDS[name]
-    image = phantoms.head(size, spacing, direction)
+def test_anterior_is_row_0_right_is_column_0_inferior_is_slice_0(volume, name):
+    image = volume(name)
     grid = StackGrid.for_image(image, RULE)
-    markers = {"L": (45, 0, 0), "P": (0, 45, 0), "S": (0, 0, 18)}
-    middle = np.array(grid.shape) / 2
-    seen = {}
-    for letter, position in markers.items():
-        ball = phantoms.gtv(size, spacing, direction, radius_mm=8, at=position)
-        seen[letter] = np.argwhere(grid.to_stack(ball, label=True)).mean(axis=0) - middle
-    assert seen["L"][2] > 20
-    assert seen["P"][1] > 20
-    assert seen["S"][0] * grid.spacing[2] > 8
+    marker = phantoms.gtv(*GRIDS[name][:3], radius_mm=8, at=(40, 20, 20))
+    slice_, row, column = np.argwhere(grid.to_stack(marker, label=True)).mean(axis=0) - np.array(grid.shape) / 2
+    assert column * grid.spacing[0] > 30
+    assert row * grid.spacing[1] > 10
+    assert slice_ * grid.spacing[2] > 4
 
 
 @pytest.mark.parametrize("name", GRIDS)
-def test_mask_on_another_grid_lands_in_the_same_place(name):
-    size, spacing, direction, _ = GRIDS[name]
-    grid = StackGrid.for_image(phantoms.head(size, spacing, direction), RULE)
+def test_mask_on_another_grid_lands_in_the_same_place(volume, name):
+    grid = StackGrid.for_image(volume(name), RULE)
     other = phantoms.gtv((90, 80, 70), (1.1, 1.2, 1.3), rotation("z", 12), centre=(22, -14, 21))
     stack = grid.to_stack(other, label=True)
     assert stack.dtype == bool

@@ -1,0 +1,115 @@
+"""How a head is scanned: field of view, slice profile, contrast style, and what the scanner adds to a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+
+@dataclass(frozen=True)
+class AcquisitionStyle:
+    """How one patient is scanned: contrast and slice profile shared by both visits."""
+
+    name: str
+    slice_thickness_mm: float
+    sub_slices: int
+    grey_white_compression: float
+    scalp_gain: float
+    blur_pixels: float
+    noise: float
+
+    def plane_offsets_mm(self) -> np.ndarray:
+        """Superior-inferior offsets of the sub-slices averaged into one slice."""
+        if self.sub_slices == 1:
+            return np.zeros(1)
+        fractions = (np.arange(self.sub_slices) + 0.5) / self.sub_slices - 0.5
+        return fractions * self.slice_thickness_mm
+
+
+def draw_style(generator: np.random.Generator, spin_echo_probability: float) -> AcquisitionStyle:
+    """`mprage`: thin slices, strong grey-white contrast. `spin_echo`: thick, flat contrast, bright fat."""
+    if generator.random() < spin_echo_probability:
+        return AcquisitionStyle(
+            name="spin_echo",
+            slice_thickness_mm=float(generator.uniform(3, 6)),
+            sub_slices=3,
+            grey_white_compression=float(generator.uniform(0.45, 0.8)),
+            scalp_gain=float(generator.uniform(1.35, 1.9)),
+            blur_pixels=float(generator.uniform(0.4, 0.65)),
+            noise=float(generator.uniform(0.010, 0.024)),
+        )
+    return AcquisitionStyle(
+        name="mprage",
+        slice_thickness_mm=float(generator.uniform(1.0, 1.6)),
+        sub_slices=2,
+        grey_white_compression=float(generator.uniform(-0.1, 0.25)),
+        scalp_gain=float(generator.uniform(0.9, 1.2)),
+        blur_pixels=float(generator.uniform(0.4, 0.7)),
+        noise=float(generator.uniform(0.014, 0.030)),
+    )
+
+
+@dataclass(frozen=True)
+class Pose:
+    """In-plane misregistration of a visit: rotation about the field-of-view centre, then a shift (mm)."""
+
+    rotation_degrees: float = 0.0
+    shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class FieldOfView:
+    """Axial planes of `size` x `size` pixels centred on world x, y; row 0 anterior, column 0 patient right."""
+
+    size: int
+    spacing_mm: float
+    centre_x: float
+    centre_y: float
+
+    def plane_points(self, height_mm: float, pose: Pose, step: int) -> np.ndarray:
+        """World points of every `step`-th pixel of the plane at `height_mm`, one more at the end: (n, n, 3)."""
+        count = self.size // step + 1
+        offset = ((self.size - 1) / 2 - np.arange(count, dtype=np.float32) * step) * self.spacing_mm
+        anterior, right = np.meshgrid(offset, offset, indexing="ij")
+        angle = np.deg2rad(pose.rotation_degrees)
+        x = self.centre_x + np.cos(angle) * right - np.sin(angle) * anterior + pose.shift_mm[0]
+        y = self.centre_y + np.sin(angle) * right + np.cos(angle) * anterior + pose.shift_mm[1]
+        z = np.full_like(x, height_mm + pose.shift_mm[2])
+        return np.stack([x, y, z], axis=-1).astype(np.float32)
+
+
+class Scanner:
+    """Gain, gamma, point spread, bias field and Rician noise of one visit."""
+
+    def __init__(self, generator: np.random.Generator, style: AcquisitionStyle, view: FieldOfView) -> None:
+        self._generator = generator
+        self._gain = float(np.clip(generator.normal(1, 0.03), 0.92, 1.08))
+        self._gamma = float(generator.uniform(0.93, 1.08))
+        self._blur = style.blur_pixels * float(generator.uniform(0.85, 1.15))
+        self._noise = style.noise * float(generator.uniform(0.8, 1.25))
+        self._bias = 0.05 * generator.standard_normal(9)
+        half = view.size / 2
+        row, column = np.meshgrid(*[(np.arange(view.size) - half) / half] * 2, indexing="ij")
+        self._row, self._column = row.astype(np.float32), column.astype(np.float32)
+
+    def acquire(self, image: np.ndarray, height_mm: float) -> np.ndarray:
+        """Measured plane of a noise-free plane at `height_mm`."""
+        row, column, height = self._row, self._column, np.float32(height_mm / 90)
+        terms = (
+            row,
+            column,
+            height,
+            row * row,
+            column * column,
+            row * column,
+            row * height,
+            column * height,
+            height**2,
+        )
+        bias = np.exp(sum(weight * term for weight, term in zip(self._bias, terms, strict=True)))
+        image = np.clip(image, 0, 3.2) ** self._gamma * self._gain
+        image = ndimage.gaussian_filter(image, self._blur) * bias
+        real, imaginary = self._noise * self._generator.standard_normal((2, *image.shape), dtype=np.float32)
+        return np.hypot(image + real, imaginary).astype(np.float32)

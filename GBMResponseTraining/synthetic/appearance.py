@@ -1,0 +1,82 @@
+"""Random looks: signal levels of one patient's lesion and vessels, and the 3-D textures that make them irregular."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .fields import Grid, smooth_noise
+
+
+@dataclass(frozen=True)
+class Look:
+    """Appearance of one patient's lesion and vessels."""
+
+    enhancement: float
+    ring_thickness_mm: float
+    necrosis_level: float
+    oedema: float
+    cavity_level: float
+    blood: float
+    vessels: float
+    dura: float
+    radiation_change: float = 0.0
+
+
+def draw_look(generator: np.random.Generator) -> Look:
+    """A patient's appearance at the pre-treatment visit."""
+    return Look(
+        enhancement=float(generator.uniform(1.2, 1.6)),
+        ring_thickness_mm=float(generator.uniform(1.6, 3.8)),
+        necrosis_level=float(generator.uniform(0.42, 0.62)),
+        oedema=float(generator.uniform(0.14, 0.30)),
+        cavity_level=float(generator.uniform(0.26, 0.42)),
+        blood=float((generator.random() < 0.35) * generator.uniform(0.4, 1.0)),
+        vessels=float(generator.uniform(0.5, 1.0)),
+        dura=float(generator.uniform(0.15, 0.45)),
+    )
+
+
+def follow_up_look(generator: np.random.Generator, look: Look) -> Look:
+    """The same lesion months later: blood mostly gone, radiated white matter a little darker."""
+    return replace(
+        look,
+        enhancement=look.enhancement * float(generator.uniform(0.93, 1.07)),
+        ring_thickness_mm=look.ring_thickness_mm * float(generator.uniform(0.85, 1.15)),
+        cavity_level=look.cavity_level * float(generator.uniform(0.85, 1.0)),
+        blood=look.blood * 0.3 * float(generator.random() < 0.25),
+        vessels=look.vessels * float(generator.uniform(0.85, 1.15)),
+        dura=look.dura * float(generator.uniform(0.7, 1.1)),
+        radiation_change=float(generator.uniform(0.0, 0.08)),
+    )
+
+
+class Textures:
+    """Unit-variance 3-D noise around the tumour at several scales, plus two head-wide fields that trace vessels."""
+
+    SCALES_MM = {"fine": 1.1, "medium": 2.4, "coarse": 5.5, "broad": 11.0, "strands": 3.0}
+
+    def __init__(self, generator: np.random.Generator, lesion_grid: Grid, head_grid: Grid) -> None:
+        self._fields: dict[str, tuple[Grid, np.ndarray]] = {}
+        extent = lesion_grid.spacing_mm * (lesion_grid.shape[0] - 1)
+        for name, scale in self.SCALES_MM.items():
+            spacing = max(1.0, scale / 2.2)
+            count = int(extent / spacing) + 1
+            grid = Grid(lesion_grid.origin, spacing, (count, count, count))
+            self._fields[name] = (grid, smooth_noise(generator, grid, scale))
+        for name in ("vessel_a", "vessel_b"):
+            self._fields[name] = (head_grid, smooth_noise(generator, head_grid, 6.5))
+
+    def evolved(self, generator: np.random.Generator) -> Textures:
+        """Textures of a later visit: correlated 0.75 with these; vessels stay."""
+        later = object.__new__(Textures)
+        later._fields = dict(self._fields)
+        for name, scale in self.SCALES_MM.items():
+            grid, field = self._fields[name]
+            later._fields[name] = (grid, 0.75 * field + 0.66 * smooth_noise(generator, grid, scale))
+        return later
+
+    def sample(self, name: str, points: np.ndarray) -> np.ndarray:
+        grid, field = self._fields[name]
+        return grid.sample(field, points)

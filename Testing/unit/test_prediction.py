@@ -1,0 +1,221 @@
+"""One case from checked inputs to volumes, with randomly initialised networks."""
+
+from dataclasses import replace
+
+import numpy as np
+import phantoms
+import pytest
+import SimpleITK as sitk
+from GBMResponseCore.bundle import open_bundle
+from GBMResponseCore.case import make_case
+from GBMResponseCore.errors import CancelledError, GuidanceError, NoOverlapError, OptionError
+from GBMResponseCore.prediction import PredictionOptions, Predictor
+from GBMResponseCore.sampling import SamplingOptions
+from tiny_bundle import write_tiny_bundle
+
+# The tiny bundle works on 64 x 64 slices, so the phantom has coarse pixels inside the tiny rule's 240 mm.
+FLOAT_TOLERANCE = 2e-3
+"""Of the intensity range: the largest change of a float32 voxel between batch sizes."""
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory):
+    folder = write_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
+    return Predictor(open_bundle(folder), device="cpu", precision="float32")
+
+
+def make(pixel=sitk.sitkInt16, direction=phantoms.IDENTITY):
+    size, spacing = (60, 64, 12), (0.95, 0.95, 5.0)
+    centre = phantoms.GTV_CENTRE
+    image = phantoms.head(size, spacing, direction, centre=centre, pixel=pixel)
+    return make_case(image, phantoms.gtv(size, spacing, direction, centre=centre))
+
+
+def voxels(image):
+    return sitk.GetArrayFromImage(image)
+
+
+def range_of(case):
+    return float(np.ptp(voxels(case.image)))
+
+
+@pytest.mark.parametrize("pixel", [sitk.sitkInt16, sitk.sitkUInt8, sitk.sitkFloat32, sitk.sitkFloat64])
+@pytest.mark.parametrize("direction", [phantoms.IDENTITY, phantoms.rotation("x", 12), np.diag([-1, -1, 1])])
+def test_the_output_has_the_grid_and_type_of_the_input(predictor, pixel, direction):
+    case = make(pixel, direction)
+    prediction = predictor.predict(case)
+    for volume in (prediction.samples[0], prediction.generated):
+        assert volume.GetSize() == case.image.GetSize()
+        assert volume.GetSpacing() == case.image.GetSpacing()
+        assert volume.GetOrigin() == case.image.GetOrigin()
+        assert volume.GetDirection() == case.image.GetDirection()
+    assert prediction.samples[0].GetPixelID() == pixel
+
+
+def test_voxels_outside_generated_slices_are_bit_identical(predictor):
+    case = make(sitk.sitkFloat32)
+    prediction = predictor.predict(case)
+    outside = voxels(prediction.generated) == 0
+    assert outside.any()
+    assert np.array_equal(voxels(prediction.samples[0])[outside], voxels(case.image)[outside])
+
+
+def test_every_slice_with_gtv_is_generated_and_no_other(predictor):
+    case = make()
+    generated = voxels(predictor.predict(case).generated).any(axis=(1, 2))
+    assert np.array_equal(generated, voxels(case.gtv).any(axis=(1, 2)))
+
+
+def test_the_inputs_are_not_modified(predictor):
+    case = make()
+    before = voxels(case.image), voxels(case.gtv)
+    predictor.predict(case)
+    assert np.array_equal(voxels(case.image), before[0])
+    assert np.array_equal(voxels(case.gtv), before[1])
+
+
+def test_the_same_seed_gives_the_same_voxels(predictor):
+    first, second = (voxels(predictor.predict(make()).samples[0]) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_the_batch_size_does_not_matter(predictor):
+    case = make(sitk.sitkFloat32)
+    results = [
+        voxels(predictor.predict(case, PredictionOptions(samples=2, batch_size=batch)).samples[1])
+        for batch in (1, 2, 8)
+    ]
+    for other in results[1:]:
+        assert np.abs(other - results[0]).max() <= FLOAT_TOLERANCE * range_of(case)
+
+
+def test_another_seed_gives_another_image(predictor):
+    first, second = (voxels(predictor.predict(make(), PredictionOptions(seed=s)).samples[0]) for s in (1, 2))
+    assert not np.array_equal(first, second)
+
+
+def test_a_slice_does_not_depend_on_how_the_volume_is_cropped(predictor):
+    case = make(sitk.sitkFloat32)
+    whole = predictor.predict(case)
+    inner = slice(min(whole.slices), max(whole.slices) + 1)
+    # fit_scale sees fewer voxels in a cropped volume, so only noise and positions are compared
+    cropped = predictor.predict(make_case(case.image[:, :, inner], case.gtv[:, :, inner]))
+    assert np.array_equal(
+        whole.grid.slice_positions_mm[whole.slices], cropped.grid.slice_positions_mm[cropped.slices]
+    )
+
+
+def test_another_class_changes_the_tumour_under_the_same_noise(predictor):
+    case = make(sitk.sitkFloat32)
+    short, long = (
+        voxels(predictor.predict(case, PredictionOptions(survival_class=name)).samples[0])
+        for name in ("short", "long")
+    )
+    inside = voxels(case.gtv) > 0
+    assert np.abs(short - long)[inside].mean() > 1e-3 * range_of(case)
+
+
+def test_the_classes_predicted_probabilities_sum_to_one(predictor):
+    choice = predictor.predict(make()).class_choice
+    assert choice.source == "predicted"
+    assert sum(choice.probabilities.values()) == pytest.approx(1.0)
+    assert choice.probabilities[choice.name] == max(choice.probabilities.values())
+
+
+@pytest.mark.parametrize("name", ["quartile1", "quartile4"])
+def test_four_classes_can_be_chosen(predictor, name):
+    options = PredictionOptions(scheme="4-class", survival_class=name)
+    choice = predictor.predict(make(), options).class_choice
+    assert (choice.name, choice.source) == (name, "chosen")
+
+
+def test_no_class_uses_the_null_token(predictor):
+    options = PredictionOptions(scheme="none", sampling=SamplingOptions("unipc", 2, 1.0))
+    assert predictor.predict(make(), options).class_choice.token == predictor.bundle.null_token
+
+
+def test_mean_and_spread_describe_the_samples(predictor):
+    prediction = predictor.predict(make(sitk.sitkFloat32), PredictionOptions(samples=3))
+    stack = np.stack([voxels(sample) for sample in prediction.samples])
+    np.testing.assert_allclose(voxels(prediction.mean), stack.mean(axis=0), atol=0.01)
+    np.testing.assert_allclose(voxels(prediction.spread), stack.std(axis=0, ddof=1), atol=0.05)
+
+
+def test_encodings_are_kept_for_the_next_class(predictor, monkeypatch):
+    case = make()
+    predictor.predict(case)
+    codec = predictor.networks.image_codec
+    monkeypatch.setattr(type(codec), "encode", lambda *_: pytest.fail("encoded again"))
+    predictor.predict(case, PredictionOptions(survival_class="short"))
+
+
+def test_guidance_is_refused_by_a_bundle_without_label_dropout(tmp_path):
+    predictor = Predictor(open_bundle(write_tiny_bundle(tmp_path / "b", label_dropout=0.0)), device="cpu")
+    sampling = replace(predictor.bundle.default_sampling, guidance_scale=2.0)
+    with pytest.raises(GuidanceError):
+        predictor.predict(make(), PredictionOptions(sampling=sampling))
+
+
+@pytest.mark.parametrize("options", [{"scheme": "3-class"}, {"survival_class": "medium"}])
+def test_unknown_classes_are_refused(predictor, options):
+    with pytest.raises(OptionError):
+        predictor.predict(make(), PredictionOptions(**options))
+
+
+@pytest.mark.parametrize("options", [{"samples": 0}, {"seed": -1}])
+def test_impossible_numbers_are_refused(options):
+    with pytest.raises(OptionError):
+        PredictionOptions(**options)
+
+
+def test_a_gtv_outside_the_field_of_view_is_refused(predictor):
+    size, spacing = (512, 64, 6), (0.95, 0.95, 5.0)
+    image = phantoms.head(size, spacing, centre=phantoms.GTV_CENTRE)
+    far = phantoms.gtv(size, spacing, centre=phantoms.GTV_CENTRE, at=(225.0, -15.0, 20.0))
+    with pytest.raises(NoOverlapError):
+        predictor.predict(make_case(image, far))
+
+
+def test_progress_grows_to_one(predictor):
+    fractions = []
+    predictor.predict(
+        make(),
+        PredictionOptions(samples=2, batch_size=2),
+        progress=lambda stage, fraction: fractions.append(fraction) if stage == "sample" else None,
+    )
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(1.0)
+
+
+def test_a_cancelled_request_continues_with_its_finished_slices(predictor, tmp_path, monkeypatch):
+    case, options = make(), PredictionOptions(batch_size=1)
+    expected = voxels(predictor.predict(case, options).samples[0])
+
+    def stop(stage, fraction):
+        if stage == "sample" and fraction > 0.5:
+            raise CancelledError("Stop.")
+
+    with pytest.raises(CancelledError):
+        predictor.predict(case, options, progress=stop, unfinished=tmp_path / "unfinished")
+    kept = len(list((tmp_path / "unfinished").rglob("*.npy")))
+    assert kept >= 1
+
+    calls = []
+    generate = Predictor.generate
+    monkeypatch.setattr(Predictor, "generate", lambda self, *a, **k: calls.append(1) or generate(self, *a, **k))
+    result = predictor.predict(case, options, unfinished=tmp_path / "unfinished")
+    assert len(calls) == len(result.slices) - kept
+    assert np.array_equal(voxels(result.samples[0]), expected)
+    assert not (tmp_path / "unfinished").exists()
+
+
+def test_finished_slices_of_another_seed_are_not_used(predictor, tmp_path):
+    def stop(stage, fraction):
+        if stage == "sample" and fraction > 0.5:
+            raise CancelledError("Stop.")
+
+    with pytest.raises(CancelledError):
+        predictor.predict(make(), PredictionOptions(batch_size=1), progress=stop, unfinished=tmp_path)
+    other = PredictionOptions(seed=5)
+    fresh = voxels(predictor.predict(make(), other).samples[0])
+    assert np.array_equal(voxels(predictor.predict(make(), other, unfinished=tmp_path).samples[0]), fresh)

@@ -1,0 +1,42 @@
+"""Class schemes and pooling of slice logits."""
+
+import numpy as np
+import pytest
+from GBMResponseCore.errors import OptionError
+from GBMResponseCore.survival import ClassScheme, coarsen, patient_probabilities
+
+TWO = ClassScheme.from_thresholds("2-class", ("short", "long"), (400.0,), 0)
+FOUR = ClassScheme.from_thresholds("4-class", ("q1", "q2", "q3", "q4"), (250.0, 400.0, 540.0), 2)
+
+
+@pytest.mark.parametrize(("days", "name"), [(0, "short"), (399.9, "short"), (400.0, "long"), (5000, "long")])
+def test_a_patient_at_the_threshold_belongs_to_the_longer_class(days, name):
+    assert TWO.of_survival(days).name == name
+
+
+def test_tokens_are_consecutive():
+    assert [entry.token for entry in FOUR.classes] == [2, 3, 4, 5]
+
+
+def test_a_scheme_survives_its_json():
+    assert ClassScheme.from_dict("4-class", FOUR.to_list()) == FOUR
+
+
+def test_an_unknown_class_is_refused_with_the_known_ones():
+    with pytest.raises(OptionError, match="short, long"):
+        TWO.by_name("medium")
+
+
+def test_probabilities_sum_to_one_and_follow_the_logits():
+    probabilities = patient_probabilities(np.array([[0.0, 2.0], [0.0, 4.0]]))
+    assert probabilities.sum() == pytest.approx(1.0)
+    assert probabilities[1] == pytest.approx(1 / (1 + np.exp(-3)))
+
+
+def test_repeating_slices_does_not_raise_confidence():
+    logits = np.array([[0.3, 1.0]])
+    np.testing.assert_allclose(patient_probabilities(logits), patient_probabilities(np.repeat(logits, 30, axis=0)))
+
+
+def test_quartiles_coarsen_to_halves():
+    np.testing.assert_allclose(coarsen(np.array([0.1, 0.2, 0.3, 0.4]), FOUR, TWO), [0.3, 0.7])

@@ -1,0 +1,208 @@
+"""Simulated patients: determinism, orientation, growth physics, survival link. Uses a tiny invented head only."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from GBMResponseTraining.synthetic import (
+    AnatomyLibrary,
+    SimulationSettings,
+    SubjectShape,
+    load_anatomy,
+    simulate_hidden_patient,
+    simulate_patient,
+)
+from GBMResponseTraining.synthetic.acquisition import draw_style
+from GBMResponseTraining.synthetic.fields import Grid, signed_distance, smooth_noise
+from GBMResponseTraining.synthetic.growth import GrowthModel
+from GBMResponseTraining.synthetic.treatment import VOLUME_CAP_ML
+
+SETTINGS = SimulationSettings(anatomies=("egg",), anatomy_weights=(1.0,), slices=2, box_mm=96.0)
+SHAPE, ORIGIN = (165, 205, 165), (-82.0, -118.0, -68.0)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> AnatomyLibrary:
+    """An egg-shaped head: white matter, a grey rim, CSF, skull gap, scalp; a bright stripe down the forehead."""
+    folder = tmp_path_factory.mktemp("anatomies")
+    x, y, z = (
+        np.arange(size, dtype=np.float32)[tuple(slice(None) if a == axis else None for a in range(3))] + ORIGIN[axis]
+        for axis, size in enumerate(SHAPE)
+    )
+    radius = np.sqrt((x / 66) ** 2 + ((y + 16) / 84) ** 2 + ((z - 12) / 66) ** 2)
+    white, grey, csf = radius < 0.86, (radius >= 0.86) & (radius < 0.96), (radius >= 0.96) & (radius < 1.0)
+    t1 = white + 0.75 * grey + 0.3 * csf + 1.2 * ((radius > 1.08) & (radius < 1.18))
+    t1[(radius > 1.06) & (radius < 1.2) & (np.abs(x) < 8) & (y > 0)] = 2.4
+    np.savez(
+        folder / "egg.npz",
+        t1=t1.astype(np.float16),
+        mask=radius < 1,
+        ras_origin=np.array(ORIGIN),
+        **{name: (tissue * 255).astype(np.uint8) for name, tissue in {"wm": white, "gm": grey, "csf": csf}.items()},
+    )
+    return AnatomyLibrary(folder)
+
+
+@pytest.fixture(scope="module")
+def patients(library: AnatomyLibrary) -> list:
+    return [simulate_patient(seed, library, SETTINGS) for seed in (1, 2)]
+
+
+def test_missing_anatomy_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nobody"):
+        load_anatomy(tmp_path, "nobody")
+
+
+def test_same_seed_same_patient(library, patients):
+    again = simulate_patient(1, library, SETTINGS)
+    assert again.record == patients[0].record
+    for name in ("pre", "post", "gtv", "brain", "slice_positions_mm"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(patients[0], name))
+    assert patients[1].record != patients[0].record
+    assert not np.array_equal(patients[0].pre, patients[1].pre)
+
+
+def test_arrays_and_record(patients):
+    for patient in patients:
+        for image in (patient.pre, patient.post):
+            assert image.shape == (2, 256, 256)
+            assert image.dtype == np.float32
+            assert np.isfinite(image).all()
+            assert image.min() >= 0
+            assert 0.8 < np.median(image[patient.brain]) < 1.2
+        assert patient.gtv.dtype == bool
+        assert patient.brain.dtype == bool
+        assert patient.gtv.shape == patient.brain.shape == (2, 256, 256)
+        assert 0.82 <= patient.spacing_mm <= 1.02
+        assert (np.diff(patient.slice_positions_mm) > 0).all()
+        assert json.loads(json.dumps(patient.record)) == patient.record
+        assert patient.record["synthetic"] is True
+        assert patient.record["survival_days"] > patient.record["interval_days"]
+
+
+def test_every_slice_shows_the_gtv_inside_the_head(patients):
+    for patient in patients:
+        assert patient.gtv.any(axis=(1, 2)).all()
+        assert (patient.gtv & patient.brain).sum() > 0.8 * patient.gtv.sum()
+
+
+def test_row_zero_is_anterior(patients):
+    """The stripe down the forehead is above the brain in every picture, near the midline."""
+    for patient in patients:
+        for image, brain in zip(patient.pre, patient.brain, strict=True):
+            rows, columns = np.nonzero(brain)
+            forehead = image.copy()
+            forehead[rows.min() :] = 0
+            row, column = np.unravel_index(np.argmax(forehead), forehead.shape)
+            assert row < rows.min()
+            assert abs(column - columns.mean()) < 30
+            assert forehead.max() > image[rows.max() + 1 :].max() + 0.3
+
+
+def test_column_zero_is_patient_right(library, patients):
+    """The GTV's side in the picture agrees with the hidden tumour's world x (RAS: positive is right)."""
+    for seed, patient in zip((1, 2), patients, strict=True):
+        hidden = simulate_hidden_patient(seed, library, SETTINGS)
+        world_x = hidden.host.points[hidden.course.gtv_depth > 0][:, 0].mean()
+        brain_columns = np.nonzero(patient.brain)[2]
+        side = np.nonzero(patient.gtv)[2].mean() - (brain_columns.min() + brain_columns.max()) / 2
+        assert np.sign(side) == -np.sign(world_x)
+
+
+def test_slices_of_one_patient_agree(patients):
+    """Neighbouring slices show the same head: much more alike than slices of different patients."""
+    first, second = patients
+    same = np.corrcoef(first.pre[0].ravel(), first.pre[1].ravel())[0, 1]
+    other = np.corrcoef(first.pre[1].ravel(), second.pre[1].ravel())[0, 1]
+    assert same > max(0.8, other)
+
+
+@pytest.mark.parametrize(("probability", "name"), [(0.0, "mprage"), (1.0, "spin_echo")])
+def test_style_can_be_chosen(probability, name):
+    style = draw_style(np.random.default_rng(0), probability)
+    assert style.name == name
+    assert (style.slice_thickness_mm >= 3) == (name == "spin_echo")
+    assert style.plane_offsets_mm().sum() == pytest.approx(0)
+
+
+def test_shape_maps_smoothly(library):
+    anatomy = library.get("egg")
+    shape = SubjectShape(np.random.default_rng(5), anatomy.grid)
+    points = Grid((-60.0, -90.0, -20.0), 1.0, (40, 40, 3)).points()
+    steps = np.linalg.norm(np.diff(shape.to_source(points), axis=0), axis=-1)
+    assert steps.min() > 0.4
+    assert steps.max() < 2.0
+
+
+def test_hidden_course_survival_and_cap(library):
+    """Larger tumours at follow-up mean shorter lives; no growth passes the cap by more than one step."""
+    settings = SimulationSettings(**{**SETTINGS.__dict__, "box_mm": 72.0})
+    hidden = [simulate_hidden_patient(seed, library, settings) for seed in range(14)]
+    post = [patient.course.post_tumour_ml for patient in hidden]
+    survival = [patient.course.survival_days for patient in hidden]
+    assert spearmanr(post, survival).statistic < -0.2
+    assert max(post) <= VOLUME_CAP_ML
+    assert {patient.course.surgery.extent for patient in hidden} == {"biopsy", "partial", "total"}
+    assert all(
+        (patient.course.surgery.entry_point is None) == (patient.course.surgery.extent == "biopsy")
+        for patient in hidden
+    )
+
+
+def blob(size: int = 24) -> np.ndarray:
+    """A soft tumour seed in the middle of a cube."""
+    squared = sum(
+        (np.arange(size, dtype=np.float32) - size / 2).reshape(shape) ** 2 for shape in np.diag([size - 1] * 3) + 1
+    )
+    return np.exp(-squared / 8).astype(np.float32)
+
+
+def test_diffusion_alone_conserves_mass_and_respects_walls():
+    diffusion = np.full((24, 24, 24), 0.3, np.float32)
+    diffusion[15:] = 0
+    density = blob()
+    density[15:] = 0
+    spread = GrowthModel(diffusion, np.zeros_like(diffusion), 2.0).grow(density, 60)
+    assert spread.sum() == pytest.approx(density.sum(), rel=1e-4)
+    assert not spread[15:].any()
+    assert spread.max() < density.max()
+
+
+def test_growth_is_monotone_bounded_and_stops_at_the_cap():
+    model = GrowthModel(np.full((24, 24, 24), 0.2, np.float32), np.full((24, 24, 24), 0.03, np.float32), 2.0)
+    density, volumes, masses = blob(), [], []
+    for _ in range(6):
+        density = model.grow(density, 15)
+        volumes.append(model.volume_ml(density))
+        masses.append(float(density.sum()))
+        assert 0 <= density.min() <= density.max() <= 1
+    assert (np.diff(masses) > 0).all()
+    # The soft seed first spreads below the visible level, then a front forms.
+    assert (np.diff(volumes[2:]) > 0).all()
+    capped = model.grow_capped(blob(), 90, volumes[4])
+    assert 0 < model.volume_ml(capped) <= volumes[4]
+    reached, days = model.grow_to_volume(blob(), volumes[4])
+    assert model.volume_ml(reached) >= volumes[4]
+    assert 60 <= days <= 90
+
+
+def test_blocked_model_keeps_tumour_out():
+    model = GrowthModel(np.full((24, 24, 24), 0.2, np.float32), np.full((24, 24, 24), 0.03, np.float32), 2.0)
+    cavity = np.zeros((24, 24, 24), bool)
+    cavity[:8] = True
+    density = np.where(cavity, 0, blob()).astype(np.float32)
+    assert not model.blocked(cavity).grow(density, 60)[cavity].any()
+
+
+def test_fields():
+    grid = Grid((-10.0, 0.0, 5.0), 2.0, (12, 13, 14))
+    noise = smooth_noise(np.random.default_rng(0), grid, 4.0)
+    assert noise.shape == grid.shape
+    np.testing.assert_allclose(grid.sample(noise, grid.points()), noise, atol=1e-4)
+    mask = np.zeros((9, 9, 9), bool)
+    mask[3:6, 3:6, 3:6] = True
+    distance = signed_distance(mask, 2.0)
+    assert distance[4, 4, 4] == 3
+    assert distance[2, 4, 4] == -1
