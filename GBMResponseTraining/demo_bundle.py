@@ -262,10 +262,14 @@ class DemoBundleRun:
 
     def _check_inputs(self) -> None:
         needed: Sequence[Path] = [
-            self.anatomy_folder / f"{name}.npz" for name in {**self.recipe.train_anatomies, **self.recipe.test_anatomies}
+            self.anatomy_folder / f"{name}.npz"
+            for name in {**self.recipe.train_anatomies, **self.recipe.test_anatomies}
         ]
         if self.real_folder is not None:
-            needed = [*needed, *(self.real_folder / case / "pre_t1gd.nii.gz" for case in self.recipe.real_training_cases)]
+            needed = [
+                *needed,
+                *(self.real_folder / case / "pre_t1gd.nii.gz" for case in self.recipe.real_training_cases),
+            ]
         missing = [str(path) for path in needed if not path.is_file()]
         if missing:
             raise OptionError(f"Missing training input: {', '.join(missing)}.", "Check --anatomies and --real.")

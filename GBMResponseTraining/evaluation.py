@@ -9,6 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from GBMResponseCore.bundle import Bundle
 from GBMResponseCore.case import make_case
+from GBMResponseCore.files import read_image
 from GBMResponseCore.geometry import StackGrid
 from GBMResponseCore.intensity import fit_scale
 from GBMResponseCore.prediction import PredictionOptions, Predictor
@@ -53,7 +54,7 @@ def real_slices(folder: Path, cases: Sequence[str], bundle: Bundle) -> SliceSet:
     parts: dict[str, list[np.ndarray]] = {name: [] for name in ("pre", "post", "gtv", "patient", "positions_mm")}
     for number, name in enumerate(cases):
         image, follow_up, mask = (
-            sitk.ReadImage(str(folder / name / f"{file}.nii.gz")) for file in ("pre_t1gd", "post_t1gd", "pre_tumour")
+            read_image(folder / name / f"{file}.nii.gz") for file in ("pre_t1gd", "post_t1gd", "pre_tumour")
         )
         case = make_case(image, mask)
         grid = StackGrid.for_image(case.image, bundle.in_plane_rule)
@@ -250,7 +251,5 @@ def _evaluate_real(predictor: Predictor, slices: SliceSet, cases: Sequence[str])
         "slices": len(slices.pre),
         "table": table(tables, slices),
         "class_effect": class_effect(images[names[0]], images[names[-1]], slices),
-        "vq_vae_pre": {
-            name: float(np.mean([row[name] for row in reconstruction])) for name in ("psnr", "ssim", "mse")
-        },
+        "vq_vae_pre": {name: float(np.mean([row[name] for row in reconstruction])) for name in ("psnr", "ssim", "mse")},
     }

@@ -22,7 +22,13 @@ def slice_metrics(predicted: np.ndarray, truth: np.ndarray, gtv: np.ndarray) -> 
     inside = gtv.astype(bool)
     squared = (predicted - truth) ** 2
     ssim, ssim_map = structural_similarity(
-        predicted, truth, data_range=DATA_RANGE, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
+        predicted,
+        truth,
+        data_range=DATA_RANGE,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
     )
     mse = float(squared.mean())
     mse_local = float(squared[inside].mean()) if inside.any() else float("nan")

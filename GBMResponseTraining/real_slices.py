@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from GBMResponseCore.files import read_image
 from GBMResponseCore.geometry import InPlaneRule, StackGrid
 from GBMResponseCore.intensity import NormalisationSettings, fit_scale
 
 
 def load_slices(path: Path, rule: InPlaneRule, normalisation: NormalisationSettings) -> np.ndarray:
     """Return the normalised axial slices of a volume, float32 (slices, size, size)."""
-    image = sitk.ReadImage(str(path))
+    image = read_image(path)
     stack = StackGrid.for_image(image, rule).to_stack(image)
     return fit_scale(sitk.GetArrayViewFromImage(image), normalisation).normalise(stack)
 

@@ -9,6 +9,7 @@ from GBMResponseCore.geometry import InPlaneRule
 from GBMResponseCore.intensity import NormalisationSettings
 from GBMResponseCore.networks import build_autoencoder, build_classifier, build_denoiser
 from GBMResponseCore.survival import ClassScheme
+
 from GBMResponseTraining.export import export_bundle
 from GBMResponseTraining.recipes import CLASS_NAMES, SMOKE, TOKEN_COUNT
 

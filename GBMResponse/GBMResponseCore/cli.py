@@ -142,7 +142,8 @@ def _montage(case: Any, prediction: Any, path: Path) -> list[Path]:
         if error.name != "matplotlib":
             raise
         raise OptionError(
-            "The montage needs matplotlib.", "Install gbmresponse[report], or use --no-montage. The volumes are written."
+            "The montage needs matplotlib.",
+            "Install gbmresponse[report], or use --no-montage. The volumes are written.",
         ) from error
 
 

@@ -1,6 +1,7 @@
 """A page of pictures: input with contour, prediction, true follow-up and difference, for every tumour slice."""
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,18 @@ import SimpleITK as sitk
 from . import SYNTHETIC_NOTICE
 from .case import Case
 from .files import write_bytes
+from .intensity import fit_scale
 from .prediction import Prediction
 from .registration import register_rigidly, resample_onto
+
+
+@dataclass(frozen=True)
+class _Column:
+    """Normalised slices (n, H, W) under one title; `white` is the intensity shown white."""
+
+    title: str
+    images: np.ndarray
+    white: float
 
 
 def write_montage(case: Case, prediction: Prediction, path: Path) -> Path:
@@ -27,28 +38,32 @@ def write_montage(case: Case, prediction: Prediction, path: Path) -> Path:
     pre = scale.normalise(grid.to_stack(case.image)[rows])
     predicted = scale.normalise(grid.to_stack(prediction.samples[0])[rows])
     gtv = grid.to_stack(case.gtv, label=True)[rows]
-    columns = [("T1-Gd before, GTV in red", pre), (_predicted_title(prediction), predicted)]
+    white = _white(pre)
+    choice = prediction.class_choice
+    columns = [
+        _Column("T1-Gd before, GTV in red", pre, white),
+        _Column(f"predicted, class {choice.name} ({choice.source})", predicted, white),
+    ]
     if case.follow_up is not None:
-        title, follow_up = _follow_up(case, prediction, rows)
-        columns.append((title, follow_up))
+        columns.append(_follow_up(case, prediction, rows))
     difference = predicted - pre
-    row_window, column_window = _head_window(pre)
+    window = _head_window(pre)
 
     height = 2.3
     figure = Figure(figsize=((len(columns) + 1) * height, len(rows) * height + 0.7), facecolor="black")
     axes = figure.subplots(len(rows), len(columns) + 1, squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
     for line, slice_index in enumerate(rows):
-        for axis, (_, images) in zip(axes[line], columns, strict=False):
-            axis.imshow(images[line, row_window, column_window], cmap="gray", vmin=-1, vmax=1)
-        axes[line, 0].contour(gtv[line, row_window, column_window], [0.5], colors="red", linewidths=0.8)
-        axes[line, -1].imshow(difference[line, row_window, column_window], cmap="seismic", vmin=-1, vmax=1)
-        axes[line, -1].contour(gtv[line, row_window, column_window], [0.5], colors="black", linewidths=0.6)
+        for axis, column in zip(axes[line], columns, strict=False):
+            axis.imshow(column.images[line][window], cmap="gray", vmin=-1, vmax=column.white)
+        axes[line, 0].contour(gtv[line][window], [0.5], colors="red", linewidths=0.8)
+        axes[line, -1].imshow(difference[line][window], cmap="seismic", vmin=-1 - white, vmax=1 + white)
+        axes[line, -1].contour(gtv[line][window], [0.5], colors="black", linewidths=0.6)
         axes[line, 0].text(3, 9, f"slice {slice_index}", color="yellow", fontsize=7)
         axes[line, 1].text(3, 9, "SYNTHETIC", color="orange", fontsize=7)
-    for axis, title in zip(axes[0], [*(title for title, _ in columns), "predicted - before"], strict=True):
+    for axis, title in zip(axes[0], [*(column.title for column in columns), "predicted - before"], strict=True):
         axis.set_title(title, color="white", fontsize=8)
+    for axis in axes.flat:
+        axis.axis("off")
     figure.text(0.5, 0.004, SYNTHETIC_NOTICE, color="orange", ha="center", va="bottom", fontsize=7)
     figure.subplots_adjust(0.005, 0.25 / len(rows) / height, 0.995, 1 - 0.3 / len(rows) / height, 0.02, 0.02)
     buffer = io.BytesIO()
@@ -56,20 +71,20 @@ def write_montage(case: Case, prediction: Prediction, path: Path) -> Path:
     return write_bytes(buffer.getvalue(), path)
 
 
-def _predicted_title(prediction: Prediction) -> str:
-    choice = prediction.class_choice
-    return f"predicted, class {choice.name} ({choice.source})"
-
-
-def _follow_up(case: Case, prediction: Prediction, rows: list[int]) -> tuple[str, np.ndarray]:
-    from .intensity import fit_scale
-
+def _follow_up(case: Case, prediction: Prediction, rows: list[int]) -> _Column:
     result = register_rigidly(case.image, case.follow_up)
     moved = resample_onto(case.follow_up, case.image, result.transform)
-    settings = {"clip_high": prediction.scale.clip_high}
-    scale = fit_scale(sitk.GetArrayViewFromImage(case.follow_up), settings)
+    scale = fit_scale(sitk.GetArrayFromImage(case.follow_up), {"clip_high": prediction.scale.clip_high})
+    images = scale.normalise(prediction.grid.to_stack(moved)[rows])
     title = "true follow-up, registered" if result.improved else "true follow-up, not registered"
-    return title, scale.normalise(prediction.grid.to_stack(moved)[rows])
+    return _Column(title, images, _white(images))
+
+
+def _white(stack: np.ndarray) -> float:
+    """Normalised intensity to show as white."""
+    head = stack[stack > -0.8]
+    # Scalp fat is the brightest tenth of a head: it may saturate, the brain may not.
+    return -1.0 + 1.4 * (float(np.percentile(head, 85)) + 1.0) if head.size else 1.0
 
 
 def _head_window(stack: np.ndarray) -> tuple[slice, slice]:

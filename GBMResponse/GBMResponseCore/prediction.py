@@ -16,7 +16,7 @@ import torch
 from .bundle import Bundle
 from .case import Case, Note
 from .errors import NoOverlapError, OptionError
-from .geometry import StackGrid
+from .geometry import StackGrid, image_like
 from .intensity import IntensityScale, fit_scale
 from .runtime import batch_size, choose_device, choose_precision
 from .sampling import SamplingOptions, check_guidance, sample_latents
@@ -375,9 +375,5 @@ def _mean_and_spread(volumes: list[sitk.Image]) -> tuple[sitk.Image, sitk.Image]
         squares += voxels**2
     mean = total / len(volumes)
     variance = (squares - len(volumes) * mean**2) / (len(volumes) - 1)
-    images = []
-    for array in (mean, np.sqrt(np.clip(variance, 0.0, None))):
-        image = sitk.GetImageFromArray(array.astype(np.float32))
-        image.CopyInformation(volumes[0])
-        images.append(image)
-    return images[0], images[1]
+    spread = np.sqrt(np.clip(variance, 0.0, None))
+    return image_like(volumes[0], mean.astype(np.float32)), image_like(volumes[0], spread.astype(np.float32))

@@ -38,7 +38,7 @@ def test_the_gtv_decoder_is_not_shipped(tiny_bundle):
     from safetensors import safe_open
 
     with safe_open(tiny_bundle / "gtv_autoencoder" / WEIGHTS, "pt") as weights:
-        assert not [name for name in weights.keys() if name.startswith("decoder.")]  # noqa: SIM118
+        assert not [name for name in weights.keys() if name.startswith("decoder.")]
 
 
 @pytest.mark.parametrize("part", ["denoiser", "image_autoencoder", "gtv_autoencoder", "classifier"])

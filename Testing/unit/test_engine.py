@@ -3,10 +3,11 @@
 import numpy
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
+
 from GBMResponseTraining.diffusion import DiffusionModule
 from GBMResponseTraining.engine import completed_steps, fit
 from GBMResponseTraining.recipes import NOISE_SCHEDULE, folded_unet
-from lightning.pytorch.callbacks import Callback
 
 STEPS = 6
 

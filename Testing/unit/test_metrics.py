@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from GBMResponseTraining.metrics import psnr, slice_metrics, summarise
 
 IMAGE = np.random.default_rng(0).uniform(-1, 1, (64, 64))

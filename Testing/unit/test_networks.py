@@ -5,6 +5,7 @@ import torch
 from GBMResponseCore.errors import BundleSchemaError
 from GBMResponseCore.networks import Denoiser, LatentCodec, build_autoencoder, build_classifier, build_denoiser
 from GBMResponseCore.plain_vqvae import PlainVQVAE
+
 from GBMResponseTraining.recipes import SMOKE, vq_autoencoder
 
 SMALL_PLAIN = {"_class_name": "PlainVQVAE", "block_out_channels": [32, 32, 32], "num_vq_embeddings": 16}

@@ -100,16 +100,13 @@ def test_a_slice_does_not_depend_on_how_the_volume_is_cropped(predictor):
     inner = slice(min(whole.slices), max(whole.slices) + 1)
     # fit_scale sees fewer voxels in a cropped volume, so only noise and positions are compared
     cropped = predictor.predict(make_case(case.image[:, :, inner], case.gtv[:, :, inner]))
-    assert np.array_equal(
-        whole.grid.slice_positions_mm[whole.slices], cropped.grid.slice_positions_mm[cropped.slices]
-    )
+    assert np.array_equal(whole.grid.slice_positions_mm[whole.slices], cropped.grid.slice_positions_mm[cropped.slices])
 
 
 def test_another_class_changes_the_tumour_under_the_same_noise(predictor):
     case = make(sitk.sitkFloat32)
     short, long = (
-        voxels(predictor.predict(case, PredictionOptions(survival_class=name)).samples[0])
-        for name in ("short", "long")
+        voxels(predictor.predict(case, PredictionOptions(survival_class=name)).samples[0]) for name in ("short", "long")
     )
     inside = voxels(case.gtv) > 0
     assert np.abs(short - long)[inside].mean() > 1e-3 * range_of(case)

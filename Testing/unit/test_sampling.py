@@ -14,6 +14,7 @@ from GBMResponseCore.sampling import (
     guided_output,
     sample_latents,
 )
+
 from GBMResponseTraining.recipes import NOISE_SCHEDULE
 
 SHAPE = (4, 16, 16)

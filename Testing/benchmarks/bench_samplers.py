@@ -1,0 +1,71 @@
+"""Samplers of the bundled model: error to the converged solution against cost, on the sample case, in one run.
+
+The error is the relative L2 distance, over the latents of all tumour slices, to DDIM with 1000 steps from the same
+noise. The true follow-up plays no part: smoothing raises PSNR and would reward a bad sampler.
+
+python Testing/benchmarks/bench_samplers.py [--guidance 2] [--reference-steps 1000]
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from GBMResponseCore.bundle import default_bundle, open_bundle
+from GBMResponseCore.case import load_case
+from GBMResponseCore.geometry import StackGrid
+from GBMResponseCore.intensity import fit_scale
+from GBMResponseCore.prediction import PredictionOptions, Predictor
+from GBMResponseCore.sampling import SamplingOptions, sample_latents
+
+SAMPLE = Path(__file__).resolve().parents[2] / "GBMResponse" / "Resources" / "SampleData"
+CANDIDATES = (("ddim", 10), ("ddim", 20), ("ddim", 50), ("ddim", 200), ("dpmpp", 10), ("dpmpp", 15), ("unipc", 5),
+              ("unipc", 10), ("unipc", 15), ("unipc", 20))  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--guidance", type=float, default=2.0)
+    parser.add_argument("--reference-steps", type=int, default=1000)
+    parser.add_argument("--slices", type=int, default=3)
+    arguments = parser.parse_args()
+
+    predictor = Predictor(open_bundle(default_bundle()), precision="float32")
+    case = load_case(SAMPLE / "btp05_pre_t1gd.nii.gz", SAMPLE / "btp05_pre_gtv.nii.gz")
+    grid = StackGrid.for_image(case.image, predictor.bundle.in_plane_rule)
+    gtv = grid.to_stack(case.gtv, label=True)
+    rows = np.flatnonzero(gtv.any(axis=(1, 2)))[: arguments.slices]
+    scale = fit_scale(sitk.GetArrayFromImage(case.image), predictor.bundle.normalisation)
+    pre, masks = scale.normalise(grid.to_stack(case.image)[rows]), gtv[rows].astype(np.float32)
+    sources = predictor.encode(pre, masks, len(rows))
+    token = predictor.choose_class(pre, masks, PredictionOptions()).token
+
+    def draw(sampler: str, steps: int) -> torch.Tensor:
+        return sample_latents(
+            predictor.networks.denoiser,
+            predictor.bundle.scheduler_config,
+            SamplingOptions(sampler, steps, arguments.guidance),
+            sources,
+            torch.full((len(rows),), token),
+            null_token=predictor.bundle.null_token,
+            seed=1,
+            sample=0,
+            positions_mm=grid.slice_positions_mm[rows],
+            channels=predictor.bundle.latent_channels,
+        )
+
+    reference = draw("ddim", arguments.reference_steps)
+    print(f"{predictor.bundle.name}, guidance {arguments.guidance:g}, {len(rows)} slices, reference DDIM-"
+          f"{arguments.reference_steps}, {torch.get_num_threads()} threads")  # fmt: skip
+    print(f"{'sampler':<10}{'steps':>6}{'error':>10}{'s per slice':>13}")
+    for sampler, steps in CANDIDATES:
+        start = time.perf_counter()
+        error = (draw(sampler, steps) - reference).norm() / reference.norm()
+        seconds = (time.perf_counter() - start) / len(rows)
+        print(f"{sampler:<10}{steps:>6}{float(error):>10.4f}{seconds:>13.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
