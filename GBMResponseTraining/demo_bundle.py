@@ -1,7 +1,8 @@
 """Make the bundle that ships with the extension: simulate, train, export, in stages that continue after a kill.
 
 A run folder holds `recipe.json`, one folder per stage and finally `bundle/`. Each stage finds its finished work and
-goes on from there, so the same command is simply started again.
+goes on from there, so the same command is simply started again. A file `notes.md` that the user puts there becomes a
+section of the model card.
 """
 
 import json
@@ -178,7 +179,9 @@ class DemoBundleRun:
         description = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
         del description["schema_version"], description["files"]
         description["metrics"] = {name: evaluation[name] for name in ("simulated", "real") if name in evaluation}
-        write_text(model_card(description, asdict(self.recipe), evaluation), bundle / "MODEL_CARD.md")
+        notes = self.folder / "notes.md"
+        about_run = notes.read_text(encoding="utf-8") if notes.is_file() else ""
+        write_text(model_card(description, asdict(self.recipe), evaluation, about_run), bundle / "MODEL_CARD.md")
         write_description(bundle, description)
 
     def _train_autoencoder(self, part: str, items: object) -> AutoencoderModule:

@@ -20,13 +20,15 @@ def export_bundle(
     scheduler: dict[str, Any],
     description: dict[str, Any],
     texts: dict[str, str],
+    half: bool = True,
 ) -> None:
-    """Write a bundle with fp16 weights; the folder appears complete or not at all.
+    """Write a bundle; the folder appears complete or not at all.
 
     :param networks: part name (`image_autoencoder`, `gtv_autoencoder`, `denoiser`, `classifier`) to its network and
         configuration. The GTV decoder is left out, because prediction only encodes the GTV.
     :param description: fields of `bundle.json` except `schema_version` and `files`.
     :param texts: further files by name, such as MODEL_CARD.md.
+    :param half: store weights as fp16, else as they are.
     """
     temporary = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -35,7 +37,9 @@ def export_bundle(
         write_json(config, temporary / part / "config.json")
         left_out = _PARTS_TO_LEAVE_OUT.get(part, ("\0",))
         weights = {
-            name: _compact(tensor) for name, tensor in network.state_dict().items() if not name.startswith(left_out)
+            name: _stored(tensor, half)
+            for name, tensor in network.state_dict().items()
+            if not name.startswith(left_out)
         }
         save_file(weights, temporary / part / WEIGHTS, metadata={"format": "pt"})
     (temporary / "scheduler").mkdir()
@@ -57,6 +61,6 @@ def write_description(folder: Path, description: dict[str, Any]) -> None:
     write_json({"schema_version": SCHEMA_VERSION, **description, "files": files}, folder / "bundle.json")
 
 
-def _compact(tensor: torch.Tensor) -> torch.Tensor:
+def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
     tensor = tensor.detach().cpu().contiguous()
-    return tensor.half() if tensor.is_floating_point() else tensor
+    return tensor.half() if half and tensor.is_floating_point() else tensor

@@ -23,8 +23,8 @@ _LIMITS = """## What these models are not
 """
 
 
-def model_card(description: dict[str, Any], recipe: dict[str, Any], evaluation: dict[str, Any]) -> str:
-    """Return the Markdown text of the card."""
+def model_card(description: dict[str, Any], recipe: dict[str, Any], evaluation: dict[str, Any], notes: str = "") -> str:
+    """Return the Markdown text of the card; `notes` tell how this run differed from a plain run of the recipe."""
     simulated = evaluation["simulated"]
     parts = [
         f"# {description['name']} {description['version']}",
@@ -40,6 +40,7 @@ def model_card(description: dict[str, Any], recipe: dict[str, Any], evaluation: 
         "PatchGAN); diffusion model velocity prediction with label dropout "
         f"{recipe['label_dropout']}, loss weight {1 + recipe['gtv_weight']:g} inside the GTV, moving average "
         f"{recipe['ema_decay']}. One command repeats it: `gbmresponse-train demo-bundle`.",
+        notes,
         "## Held-out figures",
         "Slices are normalised to [-1, 1] (data range 2). `local` means inside the pre-treatment GTV. Values are the "
         "mean ± SD over slices; in brackets the 95 % bootstrap interval of the mean over patients. One sample per "
@@ -64,7 +65,7 @@ def model_card(description: dict[str, Any], recipe: dict[str, Any], evaluation: 
             f"{effect['mean_absolute_difference_elsewhere']:.4f} outside the GTV (range 2); enhancing pixels per slice "
             f"{effect['enhancing_pixels_short']:.0f} against {effect['enhancing_pixels_long']:.0f}.",
         ]
-    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
 
 def _metrics_table(rows: dict[str, Any]) -> str:
@@ -125,7 +126,7 @@ def _class_effect(simulated: dict[str, Any]) -> str:
     )
     if classifier:
         text += (
-            f"\n\nSurvival classifier (from the pre-treatment slices, long against short): AUC {classifier['auc']:.2f}, "
+            f"\n\nSurvival classifier (pre-treatment slices, long against short): AUC {classifier['auc']:.2f}, "
             f"accuracy {classifier['accuracy']:.0%} over these patients. The simulated link to survival is invented."
         )
     return text

@@ -131,7 +131,7 @@ DEMO = Recipe(
     real_share=0.3,
     crop=128,
     image_autoencoder=vq_autoencoder(16, 8192),
-    image_training=Training(1300, 8, 1.5e-3),
+    image_training=Training(2000, 8, 1.5e-3),
     gtv_autoencoder=vq_autoencoder(8, 1024),
     gtv_training=Training(350, 8, 2e-3),
     quantize_after=0.5,
@@ -140,7 +140,7 @@ DEMO = Recipe(
     classifier_pooling=2,
     unet=folded_unet((64, 128, 192), 2, (2, 4, 6), 64),
     fold=2,
-    diffusion_training=Training(1250, 16, 4e-4),
+    diffusion_training=Training(1000, 16, 4e-4),
 )
 
 SMOKE = Recipe(

@@ -111,7 +111,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     chances = ", ".join(f"{name} {chance:.0%}" for name, chance in choice.probabilities.items())
     print(f"Model: {bundle.name} {bundle.version}. Survival class: {choice.name} ({choice.source}; {chances or '-'}).")
     print(
-        f"{len(prediction.slices)} slices, {options.samples} sample(s) on {prediction.device} in {prediction.precision}: "
+        f"{len(prediction.slices)} slices, {options.samples} sample(s), {prediction.device}, {prediction.precision}: "
         f"load {loaded - started:.1f} s, predict {predicted - loaded:.1f} s, "
         f"write {time.perf_counter() - predicted:.1f} s."
     )

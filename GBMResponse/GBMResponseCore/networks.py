@@ -70,7 +70,8 @@ def decode_continuous(model: nn.Module, latents: torch.Tensor) -> torch.Tensor:
 class Denoiser(nn.Module):
     """The conditional UNet on latents: concatenated sources, class as a cross-attention token and in the time step.
 
-    :param unet: `UNet2DConditionModel`, or `UNet2DModel` for a model without class.
+    :param unet: `UNet2DConditionModel`, or `UNet2DModel` for a model without class. Without `num_class_embeds` the
+        class is not in the time step, as in the authors' code.
     :param fold: side of the pixel blocks that are moved into channels before the network and back after it; 2 makes
         a 64 x 64 latent a 32 x 32 problem at a quarter of the cost, 1 is the paper's layout.
     """
@@ -100,7 +101,8 @@ class Denoiser(nn.Module):
             stacked = functional.pixel_unshuffle(stacked, self.fold)
         if self.uses_class:
             one_hot = functional.one_hot(tokens, self.unet.config.encoder_hid_dim).to(stacked.dtype)
-            output = self.unet(stacked, timesteps, one_hot[:, None], class_labels=tokens).sample
+            labels = tokens if self.unet.config.get("num_class_embeds") else None
+            output = self.unet(stacked, timesteps, one_hot[:, None], class_labels=labels).sample
         else:
             output = self.unet(stacked, timesteps).sample
         return functional.pixel_shuffle(output, self.fold) if self.fold > 1 else output

@@ -14,7 +14,7 @@ _LIBRARIES = ("torch", "diffusers", "monai", "SimpleITK", "numpy")
 
 
 def provenance(case: Case, bundle: Bundle, options: PredictionOptions, prediction: Prediction) -> dict[str, Any]:
-    """Return the JSON-ready record of a prediction. Inputs appear by hash only: file names may carry a patient's name."""
+    """Return the JSON-ready record of a prediction; inputs by hash only, as file names may carry a patient's name."""
     choice, sampling, grid = prediction.class_choice, prediction.sampling, prediction.grid
     return {
         "notice": SYNTHETIC_NOTICE,

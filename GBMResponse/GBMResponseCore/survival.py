@@ -13,20 +13,29 @@ NO_CLASS = "none"
 
 @dataclass(frozen=True)
 class SurvivalClass:
-    """One class of a scheme: survival from the start of treatment in [min_days, max_days), None meaning open."""
+    """One class of a scheme: survival from the start of treatment in [min_days, max_days).
+
+    A `max_days` of None is open. A `min_days` of None says that the range is not known, as for an imported checkpoint.
+    """
 
     name: str
     token: int
-    min_days: float
+    min_days: float | None
     max_days: float | None
 
     def contains(self, days: float) -> bool:
+        """:raises OptionError: the range is not known."""
+        if self.min_days is None:
+            raise OptionError(f"The survival range of class {self.name!r} is not known.", "Choose the class by name.")
         return self.min_days <= days and (self.max_days is None or days < self.max_days)
 
 
 @dataclass(frozen=True)
 class ClassScheme:
-    """A partition of survival into classes, shortest survival first (for example the paper's 2-class scheme)."""
+    """A partition of survival into classes, shortest survival first (for example the paper's 2-class scheme).
+
+    The order means nothing where the ranges are not known.
+    """
 
     name: str
     classes: tuple[SurvivalClass, ...]
@@ -49,7 +58,10 @@ class ClassScheme:
         return [dict(vars(entry)) for entry in self.classes]
 
     def of_survival(self, days: float) -> SurvivalClass:
-        """Return the class of a patient who survives `days`."""
+        """Return the class of a patient who survives `days`.
+
+        :raises OptionError: the thresholds are not known.
+        """
         return next(entry for entry in self.classes if entry.contains(days))
 
     def by_name(self, name: str) -> SurvivalClass:

@@ -8,6 +8,9 @@ import numpy as np
 
 from .fields import Grid, smooth_noise
 
+LESION_SCALES_MM = {"fine": 1.1, "medium": 2.4, "coarse": 5.5, "broad": 11.0, "strands": 3.0}
+VESSEL_SCALE_MM = 6.5
+
 
 @dataclass(frozen=True)
 class Look:
@@ -52,31 +55,35 @@ def follow_up_look(generator: np.random.Generator, look: Look) -> Look:
     )
 
 
+@dataclass(frozen=True)
 class Textures:
     """Unit-variance 3-D noise around the tumour at several scales, plus two head-wide fields that trace vessels."""
 
-    SCALES_MM = {"fine": 1.1, "medium": 2.4, "coarse": 5.5, "broad": 11.0, "strands": 3.0}
+    fields: dict[str, tuple[Grid, np.ndarray]]
 
-    def __init__(self, generator: np.random.Generator, lesion_grid: Grid, head_grid: Grid) -> None:
-        self._fields: dict[str, tuple[Grid, np.ndarray]] = {}
-        extent = lesion_grid.spacing_mm * (lesion_grid.shape[0] - 1)
-        for name, scale in self.SCALES_MM.items():
-            spacing = max(1.0, scale / 2.2)
-            count = int(extent / spacing) + 1
-            grid = Grid(lesion_grid.origin, spacing, (count, count, count))
-            self._fields[name] = (grid, smooth_noise(generator, grid, scale))
-        for name in ("vessel_a", "vessel_b"):
-            self._fields[name] = (head_grid, smooth_noise(generator, head_grid, 6.5))
+    def sample(self, name: str, points: np.ndarray) -> np.ndarray:
+        """One texture at undisplaced subject world points (..., 3)."""
+        grid, field = self.fields[name]
+        return grid.sample(field, points)
 
     def evolved(self, generator: np.random.Generator) -> Textures:
         """Textures of a later visit: correlated 0.75 with these; vessels stay."""
-        later = object.__new__(Textures)
-        later._fields = dict(self._fields)
-        for name, scale in self.SCALES_MM.items():
-            grid, field = self._fields[name]
-            later._fields[name] = (grid, 0.75 * field + 0.66 * smooth_noise(generator, grid, scale))
-        return later
+        later = dict(self.fields)
+        for name, scale in LESION_SCALES_MM.items():
+            grid, field = self.fields[name]
+            later[name] = (grid, 0.75 * field + 0.66 * smooth_noise(generator, grid, scale))
+        return Textures(later)
 
-    def sample(self, name: str, points: np.ndarray) -> np.ndarray:
-        grid, field = self._fields[name]
-        return grid.sample(field, points)
+
+def draw_textures(generator: np.random.Generator, lesion_grid: Grid, head_grid: Grid) -> Textures:
+    """Random textures over the box of `lesion_grid`, and vessels over `head_grid`."""
+    fields = {}
+    extent = lesion_grid.spacing_mm * (lesion_grid.shape[0] - 1)
+    for name, scale in LESION_SCALES_MM.items():
+        spacing = max(1.0, scale / 2.2)
+        count = int(extent / spacing) + 1
+        grid = Grid(lesion_grid.origin, spacing, (count, count, count))
+        fields[name] = (grid, smooth_noise(generator, grid, scale))
+    for name in ("vessel_a", "vessel_b"):
+        fields[name] = (head_grid, smooth_noise(generator, head_grid, VESSEL_SCALE_MM))
+    return Textures(fields)

@@ -19,7 +19,6 @@ class Lesion:
 
     grid: Grid
     tumour_depth: np.ndarray
-    density: np.ndarray
     oedema: np.ndarray
     cavity_depth: np.ndarray
     scar: np.ndarray
@@ -43,7 +42,6 @@ def lesion_at_visit(host: Host, course: Course, visit: str) -> Lesion:
     return Lesion(
         grid=host.grid,
         tumour_depth=level_depth(density, VISIBLE_DENSITY, spacing),
-        density=density,
         oedema=oedema.astype(np.float32),
         cavity_depth=level_depth(cavity, 0.5, spacing),
         scar=ndimage.gaussian_filter(course.scar, 0.6) if later else np.zeros_like(density),

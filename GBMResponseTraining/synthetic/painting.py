@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .appearance import Look, Textures
+from .appearance import LESION_SCALES_MM, Look, Textures
 from .fields import smooth_step
 from .lesion import Lesion
 
@@ -26,7 +26,7 @@ class LesionPainter:
         surface, `csf` and `ventricles` fluid maps 0-1, all of the same window.
         """
         lesion, look = self.lesion, self.look
-        texture = {name: self.textures.sample(name, subject) for name in Textures.SCALES_MM}
+        texture = {name: self.textures.sample(name, subject) for name in LESION_SCALES_MM}
         field = lesion.grid.sample
         tumour_depth = field(lesion.tumour_depth, subject, -50.0)
         oedema = field(lesion.oedema, subject)

@@ -11,7 +11,7 @@ import numpy as np
 
 from .acquisition import FieldOfView, Pose, Scanner, draw_style
 from .anatomy import Anatomy, AnatomyLibrary, SubjectShape
-from .appearance import Textures, draw_look, follow_up_look
+from .appearance import draw_look, draw_textures, follow_up_look
 from .biology import Biology, Host, choose_seed_point, draw_biology, growth_model, sample_host, seed_density
 from .fields import Grid
 from .growth import VISIBLE_DENSITY
@@ -136,7 +136,7 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
     smallest_spacing = (brain_length_mm + SCALP_ALLOWANCE_MM) / settings.size
     spacing = float(np.clip(smallest_spacing, drawn_spacing, settings.spacing_range_mm[1]))
     view = FieldOfView(settings.size, spacing, centre_x, centre_y)
-    textures = Textures(first_visit, hidden.host.grid, head_grid)
+    textures = draw_textures(first_visit, hidden.host.grid, head_grid)
     pose = Pose(
         float(second_visit.normal(0, 0.6)),
         tuple(float(value) for value in second_visit.normal(0, (0.7, 0.7, 0.4))),
@@ -183,7 +183,7 @@ def head_extent(anatomy: Anatomy, shape: SubjectShape) -> tuple[float, float, Gr
     points = coarse.points()
     brain = points[anatomy.brain_depth(shape.to_source(points)) > 0]
     low, high = brain.min(axis=0), brain.max(axis=0)
-    head_grid = Grid(tuple(float(v) for v in low - 9), 3.0, tuple(int(v / 3) + 7 for v in high - low))
+    head_grid = Grid(tuple(float(value) for value in low - 9), 3.0, tuple(int(value / 3) + 7 for value in high - low))
     centre = (low + high) / 2
     return float(centre[0]), float(centre[1]), head_grid
 
@@ -222,4 +222,5 @@ def choose_slices(generator: np.random.Generator, hidden: HiddenPatient, count: 
         plane = depth[:, :, below] * (below + 1 - level) + depth[:, :, below + 1] * (level - below)
         if np.count_nonzero(plane > 0) * grid.spacing_mm**2 < 0.5 * smallest_area:
             positions[number] = usable[np.argmin(np.abs(usable - position))]
-    return np.sort(positions)
+    # A thin GTV may put two slices on one plane: a micrometre apart keeps the heights strictly ascending.
+    return np.sort(positions) + 1e-3 * np.arange(count)

@@ -94,7 +94,7 @@ def operate(generator: np.random.Generator, host: Host, density: np.ndarray) -> 
 
 
 def draw_gtv(generator: np.random.Generator, host: Host, density: np.ndarray, cavity: np.ndarray) -> np.ndarray:
-    """Signed distance (mm) to a human-like contour around cavity and enhancing tumour."""
+    """Signed distance (mm) to a human-like contour around cavity and enhancing tumour; never empty."""
     target = (cavity > 0.5) | (density > VISIBLE_DENSITY)
     if not target.any():
         target = density > 0.5 * density.max()
@@ -109,7 +109,8 @@ def draw_gtv(generator: np.random.Generator, host: Host, density: np.ndarray, ca
         drawn = target
     depth = ndimage.gaussian_filter(signed_distance(drawn, host.grid.spacing_mm), 0.8)
     wobble = 0.7 * smooth_noise(generator, host.grid, 9.0) + generator.normal(0.8, 0.4)
-    return np.minimum(depth + wobble, 4.0 * (host.depth + 1.0)).astype(np.float32)
+    contour = np.minimum(depth + wobble, 4.0 * (host.depth + 1.0))
+    return (contour + max(0.0, 1.0 - float(contour.max()))).astype(np.float32)
 
 
 def chemoradiation(
@@ -179,12 +180,12 @@ def simulate_course(
     spacing = host.grid.spacing_mm
     target_ml = float(np.clip(np.exp(generator.normal(np.log(11.5), 0.75)), 2.5, 48.0))
     interval_days = float(np.clip(np.exp(generator.normal(np.log(100.0), 0.35)), 35, 245))
-    weeks_to_planning_days = float(generator.uniform(14, 32))
+    days_to_planning = float(generator.uniform(14, 32))
     diagnosis, _ = model.grow_to_volume(seed_density, target_ml)
     surgery = operate(generator, host, diagnosis)
     residual = diagnosis * (1 - smooth_step(surgery.cavity, 0.2, 0.6))
     model = model.blocked(surgery.cavity > 0.6)
-    pre = model.grow_capped(residual, weeks_to_planning_days, VOLUME_CAP_ML)
+    pre = model.grow_capped(residual, days_to_planning, VOLUME_CAP_ML)
     gtv_depth = draw_gtv(generator, host, pre, surgery.cavity)
     regrowth_days = max(interval_days - RADIATION_DAYS, 10.0)
     post, satellite = chemoradiation(generator, host, model, biology, pre, gtv_depth, regrowth_days)

@@ -61,13 +61,13 @@ def test_a_truncated_file_is_refused(copied):
 
 def test_a_missing_file_is_named(copied):
     (copied / "scheduler" / "scheduler_config.json").unlink()
-    with pytest.raises(BundleError, match="scheduler_config.json"):
+    with pytest.raises(BundleError, match="scheduler_config"):
         open_bundle(copied)
 
 
 def test_a_file_without_hash_is_not_used(copied):
     edit(copied, lambda description: description["files"].pop("denoiser/config.json"))
-    with pytest.raises(BundleError, match="lists no file denoiser/config.json"):
+    with pytest.raises(BundleError, match="lists no file denoiser/config"):
         open_bundle(copied).load_networks()
 
 

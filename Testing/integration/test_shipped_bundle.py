@@ -1,0 +1,88 @@
+"""The bundle and the sample case that ship: `make demo` in parts."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from GBMResponseCore.bundle import BUNDLED_MODELS, bundled_models, default_bundle, open_bundle
+from GBMResponseCore.case import load_case
+from GBMResponseCore.geometry import StackGrid
+from GBMResponseCore.prediction import PredictionOptions, Predictor
+
+SAMPLE = BUNDLED_MODELS.parent / "SampleData"
+LARGEST_BUNDLE_BYTES = 25e6
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return Predictor(open_bundle(default_bundle()), device="cpu", precision="float32")
+
+
+@pytest.fixture(scope="module")
+def case():
+    return load_case(
+        SAMPLE / "btp05_pre_t1gd.nii.gz", SAMPLE / "btp05_pre_gtv.nii.gz", SAMPLE / "btp05_post_t1gd.nii.gz"
+    )
+
+
+@pytest.fixture(scope="module")
+def by_class(predictor, case):
+    return {
+        name: predictor.predict(case, PredictionOptions(survival_class=name)).samples[0] for name in ("short", "long")
+    }
+
+
+def voxels(image):
+    return sitk.GetArrayFromImage(image).astype(np.float64)
+
+
+def test_one_bundle_ships():
+    assert len(bundled_models()) == 1
+
+
+def test_the_bundle_is_small():
+    size = sum(path.stat().st_size for path in default_bundle().rglob("*") if path.is_file())
+    assert size <= LARGEST_BUNDLE_BYTES
+
+
+def test_every_file_of_the_bundle_has_a_checked_hash():
+    bundle = default_bundle()
+    on_disk = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
+    listed = json.loads((bundle / "bundle.json").read_text("utf-8"))["files"]
+    assert on_disk == {*listed, "bundle.json"}
+
+
+def test_the_card_holds_the_figures_of_the_description():
+    bundle = open_bundle(default_bundle())
+    card = (bundle.folder / "MODEL_CARD.md").read_text("utf-8")
+    for part in ("simulated", "real"):
+        copy = bundle.description["metrics"][part]["table"]["copy of the pre image"]["psnr"]["mean"]
+        assert re.search(rf"\| copy of the pre image \| {copy:.2f} ", card)
+
+
+def test_the_sample_case_needs_no_interpolation(predictor, case):
+    assert case.notes == []
+    assert StackGrid.for_image(case.image, predictor.bundle.in_plane_rule).mode == "exact"
+
+
+def test_slices_without_gtv_are_untouched(case, by_class):
+    outside = ~voxels(case.gtv).any(axis=(1, 2))
+    for predicted in by_class.values():
+        assert np.array_equal(voxels(predicted)[outside], voxels(case.image)[outside])
+
+
+def test_the_prediction_shows_the_same_head(predictor, case, by_class):
+    rows = voxels(case.gtv).any(axis=(1, 2))
+    for predicted in by_class.values():
+        pair = voxels(predicted)[rows].ravel(), voxels(case.image)[rows].ravel()
+        assert np.corrcoef(*pair)[0, 1] > 0.9
+
+
+def test_the_class_changes_the_tumour_more_than_the_rest(case, by_class):
+    inside, rows = voxels(case.gtv) > 0, voxels(case.gtv).any(axis=(1, 2))
+    difference = np.abs(voxels(by_class["short"]) - voxels(by_class["long"]))
+    rest = rows[:, None, None] & ~inside
+    assert difference[inside].mean() > 0.01 * voxels(case.image)[inside].mean()
+    assert difference[inside].mean() > 2 * difference[rest].mean()
