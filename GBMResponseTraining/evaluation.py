@@ -217,7 +217,7 @@ def _classifier_report(
     scores, truths = [], []
     for patient in np.unique(slices.patient):
         rows = slices.patient == patient
-        choice = predictor.choose_class(slices.pre[rows], slices.gtv[rows], PredictionOptions())
+        choice = predictor.choose_class(slices.pre[rows], slices.gtv[rows], PredictionOptions(scheme="2-class"))
         scores.append(list(choice.probabilities.values())[-1])
         truths.append(tokens[rows][0] == long_token)
     scores, truths = np.array(scores), np.array(truths)

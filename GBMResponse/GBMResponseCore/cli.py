@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     inputs.add_argument("--no-montage", action="store_true", help="write no PNG montage")
     model = predict.add_argument_group("model")
     model.add_argument("--bundle", type=Path, help="model bundle folder; default: the bundle that ships")
-    model.add_argument("--scheme", default="2-class", help="survival class scheme of the bundle, or 'none'")
+    model.add_argument("--scheme", help="survival class scheme of the bundle, or 'none'; default: its first")
     model.add_argument("--class", dest="survival_class", default="predicted", help="class name, or 'predicted'")
     sampling = predict.add_argument_group("sampling (default: as the bundle says)")
     sampling.add_argument("--samples", type=int, default=1, help="samples; more than 1 adds mean and spread")

@@ -15,7 +15,7 @@ import torch
 
 from .bundle import Bundle
 from .case import Case, Note
-from .errors import NoOverlapError, OptionError
+from .errors import GuidanceError, NoOverlapError, OptionError
 from .geometry import StackGrid, image_like
 from .intensity import IntensityScale, fit_scale
 from .runtime import batch_size, choose_device, choose_precision
@@ -34,13 +34,14 @@ Progress = Callable[[str, float], None]
 class PredictionOptions:
     """What to predict.
 
-    :param scheme: a class scheme of the bundle (`2-class`, `4-class`), or `none` for the unconditional model.
+    :param scheme: a class scheme of the bundle (`2-class`, `4-class`), or `none` for the unconditional model; None
+        takes the bundle's first scheme.
     :param survival_class: `predicted` for the classifier's choice, or the name of a class of the scheme.
     :param sampling: None takes the bundle's default.
     :param batch_size: slices at once; None lets free memory decide.
     """
 
-    scheme: str = "2-class"
+    scheme: str | None = None
     survival_class: str = PREDICTED_CLASS
     samples: int = 1
     seed: int = 1
@@ -143,16 +144,23 @@ class Predictor:
         """Find the class to condition on.
 
         :raises OptionError: the bundle has no such scheme or class, or no classifier to predict one.
+        :raises GuidanceError: no class is asked of a model whose null class was never trained.
         """
         schemes = self.bundle.schemes
-        if options.scheme == NO_CLASS:
+        name = options.scheme or next(iter(schemes), NO_CLASS)
+        if name == NO_CLASS:
+            if self.networks.denoiser.uses_class and self.bundle.label_dropout <= 0.0:
+                raise GuidanceError(
+                    "This model has no trained null class: it was trained without label dropout.",
+                    f"Choose one of: {', '.join(schemes)}.",
+                )
             return ClassChoice(NO_CLASS, NO_CLASS, self.bundle.null_token, NO_CLASS)
-        if options.scheme not in schemes:
+        if name not in schemes:
             raise OptionError(
-                f"The bundle {self.bundle.name} has no class scheme {options.scheme!r}.",
+                f"The bundle {self.bundle.name} has no class scheme {name!r}.",
                 f"Choose one of: {', '.join([NO_CLASS, *schemes])}.",
             )
-        scheme = schemes[options.scheme]
+        scheme = schemes[name]
         probabilities = self.classify(pre, gtv)
         named = {}
         if probabilities is not None:

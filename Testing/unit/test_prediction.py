@@ -153,6 +153,16 @@ def test_guidance_is_refused_by_a_bundle_without_label_dropout(tmp_path):
         predictor.predict(make(), PredictionOptions(sampling=sampling))
 
 
+def test_no_class_is_refused_by_a_bundle_without_label_dropout(tmp_path):
+    predictor = Predictor(open_bundle(write_tiny_bundle(tmp_path / "b", label_dropout=0.0)), device="cpu")
+    with pytest.raises(GuidanceError, match="null class"):
+        predictor.predict(make(), PredictionOptions(scheme="none"))
+
+
+def test_the_first_scheme_of_the_bundle_is_the_default(predictor):
+    assert predictor.predict(make()).class_choice.scheme == "2-class"
+
+
 @pytest.mark.parametrize("options", [{"scheme": "3-class"}, {"survival_class": "medium"}])
 def test_unknown_classes_are_refused(predictor, options):
     with pytest.raises(OptionError):
