@@ -24,6 +24,7 @@ from GBMResponseCore.survival import ClassScheme
 from torch import nn
 
 from .autoencoder import AutoencoderModule, latent_statistics
+from .calibration import fit_temperature, held_out_patients, patient_logits
 from .classifier import ClassifierModule
 from .diffusion import DiffusionModule
 from .engine import fit
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 
 DOWNSAMPLING = 4
 _STATISTICS_SLICES = 256
+_CALIBRATION_EVERY = 6
 _TEST_SEEDS_FROM = 1_000_000
 
 
@@ -126,13 +128,19 @@ class DemoBundleRun:
         return self._codec("gtv_autoencoder", module.model, torch.from_numpy(masks)[:, None])
 
     def classifier(self, store: SliceStore, scheme: ClassScheme) -> nn.Module:
-        """Train the survival classifier."""
+        """Train the survival classifier on most patients and calibrate it on the others."""
         training = self.recipe.classifier_training
         log.info("Survival classifier: %d steps", training.steps)
         module = ClassifierModule(self.recipe.classifier, training.steps, training.learning_rate)
-        items = classifier_items(store, scheme, self.recipe.classifier_pooling)
-        self._fit(module, items, "classifier", training)
-        return module.model.eval()
+        pooling = self.recipe.classifier_pooling
+        held_out = held_out_patients(store, _CALIBRATION_EVERY)
+        self._fit(module, classifier_items(store, scheme, pooling, held_out), "classifier", training)
+        classifier = module.model.eval()
+        path = self.folder / "classifier" / "temperature.json"
+        if not path.is_file():
+            logits, labels = patient_logits(classifier, store, scheme, held_out, pooling)
+            write_json({"temperature": round(fit_temperature(logits, labels), 3), "patients": len(labels)}, path)
+        return classifier
 
     def denoiser(
         self, store: SliceStore, schemes: dict[str, ClassScheme], image_codec: LatentCodec, gtv_codec: LatentCodec
@@ -227,10 +235,7 @@ class DemoBundleRun:
             "denoiser": (denoiser.unet, recipe.unet),
             "classifier": (classifier, recipe.classifier),
         }
-        standardisation = {
-            name: json.loads((self.folder / f"{name}_autoencoder" / "standardisation.json").read_text("utf-8"))
-            for name in ("image", "gtv")
-        }
+        standardisation = {name: self._read(f"{name}_autoencoder/standardisation.json") for name in ("image", "gtv")}
         latents = {"channels": 4, "downsampling": DOWNSAMPLING, "fold": recipe.fold, "requantize": False}
         description = {
             "name": recipe.name,
@@ -246,7 +251,11 @@ class DemoBundleRun:
                 "null_token": TOKEN_COUNT - 1,
                 "schemes": {name: scheme.to_list() for name, scheme in schemes.items()},
             },
-            "classifier": {"scheme": "4-class", "pooling": recipe.classifier_pooling, "temperature": 1.0},
+            "classifier": {
+                "scheme": "4-class",
+                "pooling": recipe.classifier_pooling,
+                "temperature": self._read("classifier/temperature.json")["temperature"],
+            },
             "sampling": recipe.sampling,
             "neighbour_slices": 0,
             "training_data": self._training_data(),
@@ -254,6 +263,9 @@ class DemoBundleRun:
             "metrics": {},
         }
         export_bundle(bundle, networks, recipe.noise_schedule, description, {})
+
+    def _read(self, name: str) -> dict[str, Any]:
+        return json.loads((self.folder / name).read_text(encoding="utf-8"))
 
     def _training_data(self) -> str:
         anatomies = ", ".join(self.recipe.train_anatomies)

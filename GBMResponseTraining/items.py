@@ -44,12 +44,16 @@ def gtv_crops(gtv: np.ndarray, crop: int) -> Item:
     return make
 
 
-def classifier_items(store: SliceStore, scheme: ClassScheme, pooling: int) -> Item:
-    """Whole slices with GTV, average-pooled: `inputs` (2, H / pooling, W / pooling), `label` class index."""
+def classifier_items(store: SliceStore, scheme: ClassScheme, pooling: int, left_out: np.ndarray) -> Item:
+    """Whole slices with GTV, average-pooled: `inputs` (2, H / pooling, W / pooling), `label` class index.
+
+    :param left_out: bool (n,), slices never shown.
+    """
+    usable = np.flatnonzero(~left_out)
     labels = np.array([scheme.classes.index(scheme.of_survival(days)) for days in store.survival_days])
 
     def make(rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        index = int(rng.integers(len(store)))
+        index = int(rng.choice(usable))
         pair = np.stack([store.pre[index], store.gtv[index]]).astype(np.float32)
         pair[0] = (pair[0] + 1.0) * rng.uniform(0.9, 1.1) - 1.0
         inputs = torch.nn.functional.avg_pool2d(_tensor(_maybe_flipped(pair, rng)), pooling)
