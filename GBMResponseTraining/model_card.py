@@ -40,7 +40,8 @@ def model_card(description: dict[str, Any], recipe: dict[str, Any], evaluation: 
         "PatchGAN); diffusion model velocity prediction with label dropout "
         f"{recipe['label_dropout']}, loss weight {1 + recipe['gtv_weight']:g} inside the GTV, moving average "
         f"{recipe['ema_decay']}; classifier trained on five sixths of the patients, its temperature "
-        f"({description['classifier']['temperature']:g}) fitted on the others. One command repeats it: `gbmresponse-train demo-bundle`.",
+        f"({description['classifier']['temperature']:g}) fitted on the others. One command repeats it: "
+        "`gbmresponse-train demo-bundle`.",
         notes,
         "## Held-out figures",
         "Slices are normalised to [-1, 1] (data range 2). `local` means inside the pre-treatment GTV. Values are the "
