@@ -206,7 +206,7 @@ class DemoBundleRun:
         if not path.is_file():
             shift, scale = latent_statistics(model.eval(), images)
             write_json({"shift": shift, "scale": scale}, path)
-        return LatentCodec(model.eval(), **json.loads(path.read_text(encoding="utf-8")))
+        return LatentCodec(model.eval(), **self._read(f"{part}/standardisation.json"))
 
     def _fit(self, module: object, items: object, part: str, training: object) -> None:
         fit(
