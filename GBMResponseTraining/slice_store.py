@@ -8,16 +8,28 @@ Layout of a store folder::
     patients.json       list of records: at least `id` and `survival_days`
 
 Arrays are [slice, row, column] with row 0 anterior and column 0 patient right.
+
+A store is made in two steps, so that an interrupted run continues: :func:`write_part` keeps one finished patient,
+:func:`collect_parts` joins all of them.
 """
 
+import io
 import json
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from GBMResponseCore.files import write_json
+from GBMResponseCore.errors import OutputFolderError
+from GBMResponseCore.files import check_file, write_bytes, write_json
 
-ARRAYS = ("pre", "post", "gtv", "patient")
+_TYPES = {"pre": np.float16, "post": np.float16, "gtv": np.uint8, "patient": np.int32}
+ARRAYS = tuple(_TYPES)
+
+_RECORDS = "patients.json"
 
 
 @dataclass(frozen=True)
@@ -43,20 +55,15 @@ class SliceStore:
 def write_store(
     folder: Path, pre: np.ndarray, post: np.ndarray, gtv: np.ndarray, patient: np.ndarray, patients: list[dict]
 ) -> None:
-    """Write a store; `patients.json` comes last, so that its presence marks a complete store."""
-    folder.mkdir(parents=True, exist_ok=True)
-    columns = {
-        "pre": pre.astype(np.float16),
-        "post": post.astype(np.float16),
-        "gtv": gtv.astype(np.uint8),
-        "patient": patient.astype(np.int32),
-    }
-    lengths = {name: len(array) for name, array in columns.items()}
+    """Write a store; `patients.json` comes last, so that its presence marks a complete store.
+
+    :raises OutputFolderError: if it cannot be written; no incomplete array is left.
+    """
+    arrays = {"pre": pre, "post": post, "gtv": gtv, "patient": patient}
+    lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) != 1:
         raise ValueError(f"Arrays of a slice store must have one length, got {lengths}.")
-    for name, array in columns.items():
-        np.save(folder / f"{name}.npy", array)
-    write_json(patients, folder / "patients.json")
+    _write(folder, {name: (array.shape, [array]) for name, array in arrays.items()}, patients)
 
 
 def open_store(folder: Path) -> SliceStore:
@@ -64,6 +71,81 @@ def open_store(folder: Path) -> SliceStore:
 
     :raises FileNotFoundError: the folder is not a complete store.
     """
-    patients = json.loads((folder / "patients.json").read_text(encoding="utf-8"))
+    patients = json.loads((folder / _RECORDS).read_text(encoding="utf-8"))
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
     return SliceStore(**arrays, patients=patients)
+
+
+def read_patients(folder: Path) -> list[dict[str, Any]]:
+    """Read the records of a store alone.
+
+    :raises MissingFileError, EmptyFileError: the folder is not a complete store.
+    """
+    return json.loads(check_file(folder / _RECORDS, "slice store's").read_text(encoding="utf-8"))
+
+
+def write_part(path: Path, pre: np.ndarray, post: np.ndarray, gtv: np.ndarray, record: dict[str, Any]) -> None:
+    """Keep one patient's slices (n, H, W) and record in one `.npz` file, which is complete as soon as it exists.
+
+    :raises OutputFolderError: if it cannot be written.
+    """
+    slices = {"pre": pre, "post": post, "gtv": gtv}
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        **{name: array.astype(_TYPES[name]) for name, array in slices.items()},
+        record=json.dumps(record),
+    )
+    write_bytes(buffer.getvalue(), path)
+
+
+def read_record(part: Path) -> dict[str, Any]:
+    """Return the record of a file of :func:`write_part`."""
+    with np.load(part) as data:
+        return json.loads(str(data["record"]))
+
+
+def collect_parts(folder: Path, parts: Sequence[Path]) -> None:
+    """Join files of :func:`write_part`, in this order, in a store; one part at a time is in memory.
+
+    :raises OutputFolderError: if the store cannot be written; the parts stay.
+    """
+    patient = np.repeat(np.arange(len(parts)), [len(_array(part, "gtv")) for part in parts])
+    shape = (len(patient), *_array(parts[0], "gtv").shape[1:])
+    columns = {name: (shape, map(partial(_array, name=name), parts)) for name in ("pre", "post", "gtv")}
+    _write(folder, {**columns, "patient": (patient.shape, [patient])}, [read_record(part) for part in parts])
+
+
+def _array(part: Path, name: str) -> np.ndarray:
+    with np.load(part) as data:
+        return data[name]
+
+
+def _write(
+    folder: Path, columns: dict[str, tuple[tuple[int, ...], Iterable[np.ndarray]]], patients: list[dict]
+) -> None:
+    """Write arrays given as a shape and the chunks that make it up, then the records."""
+    temporary = {name: folder / f".{name}.partial" for name in columns}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, (shape, chunks) in columns.items():
+            _save(temporary[name], shape, chunks, np.dtype(_TYPES[name]))
+        # From here on an older store in the folder is no longer complete.
+        (folder / _RECORDS).unlink(missing_ok=True)
+        for name, path in temporary.items():
+            os.replace(path, folder / f"{name}.npy")
+    except OSError as error:
+        raise OutputFolderError(f"Cannot write the slice store to the folder {folder} ({error.strerror}).") from error
+    finally:
+        for path in temporary.values():
+            path.unlink(missing_ok=True)
+    write_json(patients, folder / _RECORDS)
+
+
+def _save(path: Path, shape: tuple[int, ...], chunks: Iterable[np.ndarray], dtype: np.dtype) -> None:
+    """Write a `.npy` file chunk by chunk: unlike a memory map, it notices a full disk."""
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for chunk in chunks:
+            file.write(np.ascontiguousarray(chunk, dtype=dtype).data)

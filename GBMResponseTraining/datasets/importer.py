@@ -1,0 +1,135 @@
+"""Pairs of image files -> a slice store, patient by patient; an interrupted import continues.
+
+Files in the output folder::
+
+    *.npy, patients.json       the slice store
+    imported.csv, skipped.csv  what became of every patient
+    contact_sheet*.png         a picture of every patient
+    parts/                     one file per finished patient: a later import redoes only what is missing or changed
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+from GBMResponseCore import __version__
+from GBMResponseCore.errors import GBMResponseError, OutputFolderError
+from GBMResponseCore.files import ensure_output_folder
+from GBMResponseCore.geometry import InPlaneRule
+from GBMResponseCore.intensity import NormalisationSettings
+from tqdm import tqdm
+
+from ..slice_store import collect_parts, open_store, read_record, write_part
+from .contact_sheet import write_contact_sheet
+from .errors import DatasetError
+from .pair import PairSource, Skipped, drop_duplicates, natural_order, normalised_id
+from .prepared import AlignmentRule, prepare_pair
+from .reports import write_imported, write_skipped
+
+log = logging.getLogger(__name__)
+
+_NO_SURVIVAL = "Add it, or leave the patient out: survival classes cannot be learned from it."
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What an import made.
+
+    :param imported: ids in the store.
+    :param skipped: everyone else, with the reason.
+    :param folder: of the store and the reports.
+    """
+
+    imported: list[str]
+    skipped: list[Skipped]
+    folder: Path
+
+
+def import_pairs(
+    pairs: Sequence[PairSource],
+    out: Path,
+    rule: InPlaneRule,
+    normalisation: NormalisationSettings,
+    alignment: AlignmentRule | None = None,
+    skipped: Sequence[Skipped] = (),
+    require_survival: bool = True,
+) -> ImportResult:
+    """Write a slice store of all usable pairs, and reports about all others; one bad patient stops nothing.
+
+    :param rule: how slices are brought to a matrix and pixel size.
+    :param normalisation: applied to pre and post separately, each with the scale of its own volume.
+    :param skipped: patients already ruled out, for the report.
+    :param require_survival: skip patients of unknown survival. A store with such patients has `survival_days` None
+        for them: it can train the autoencoders, but neither classifier nor diffusion model.
+    :raises OutputFolderError: if the output cannot be written; finished patients stay and are not redone.
+    :raises DatasetError: if no patient is usable; the reports say why.
+    """
+    ensure_output_folder(out)
+    parts = ensure_output_folder(out / "parts")
+    alignment = alignment or AlignmentRule()
+    pairs, duplicates = drop_duplicates(pairs)
+    skipped = [*skipped, *duplicates]
+    settings = {
+        "version": __version__,
+        "rule": rule.to_dict(),
+        "normalisation": normalisation.to_dict(),
+        "alignment": asdict(alignment),
+    }
+
+    finished = []
+    for pair in tqdm(sorted(pairs, key=lambda pair: natural_order(pair.patient)), desc="Importing", unit="patient"):
+        if require_survival and pair.survival_days is None:
+            skipped.append(Skipped(pair.patient, "no-survival", "The survival is not known.", _NO_SURVIVAL))
+            continue
+        part = parts / f"{_digest(normalised_id(pair.patient))}.npz"
+        try:
+            key = _digest(f"{pair} {[_state(path) for path in (pair.pre, pair.post, pair.gtv)]} {json.dumps(settings)}")
+            if not _is_current(part, key):
+                prepared = prepare_pair(pair, rule, normalisation, alignment)
+                record = {**prepared.record, "import_key": key}
+                write_part(part, prepared.pre, prepared.post, prepared.gtv, record)
+            finished.append(part)
+        except OutputFolderError:
+            raise
+        except Exception as error:
+            skipped.append(Skipped.for_error(pair.patient, _typed(error)))
+
+    records = [read_record(part) for part in finished]
+    skipped.sort(key=lambda item: natural_order(item.patient))
+    write_skipped(skipped, out / "skipped.csv")
+    write_imported(records, out / "imported.csv")
+    if not finished:
+        raise DatasetError("No patient could be imported.", f"See {out / 'skipped.csv'} for the reasons.")
+    collect_parts(out, finished)
+    write_contact_sheet(open_store(out), out / "contact_sheet.png")
+    return ImportResult([record["id"] for record in records], skipped, out)
+
+
+def _digest(text: str) -> str:
+    """Short hash; file names made of it are valid everywhere and do not name a patient."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:20]
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Size and time of change of a file."""
+    return (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else None
+
+
+def _is_current(part: Path, key: str) -> bool:
+    """True if a part was made from these files with these settings."""
+    try:
+        return read_record(part).get("import_key") == key
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile):
+        return False
+
+
+def _typed(error: Exception) -> GBMResponseError:
+    """A failure of one pair as a typed error."""
+    if isinstance(error, GBMResponseError):
+        return error
+    log.exception("Unexpected failure of one patient")
+    return GBMResponseError(f"Unexpected failure: {type(error).__name__}: {error}")

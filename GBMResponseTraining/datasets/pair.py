@@ -1,0 +1,116 @@
+"""What every importer hands over: where one patient's images are and what is known about the patient."""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from GBMResponseCore.errors import GBMResponseError
+
+from .errors import TableValueError
+
+DAYS_PER_WEEK = 7
+
+_MISSING = {"", "na", "n/a", "nan", "none", "unknown"}
+
+
+@dataclass(frozen=True)
+class PairSource:
+    """One pre/post pair before its images are read.
+
+    :param patient: id within the cohort.
+    :param pre: file of the pre-treatment T1-Gd.
+    :param post: file of the post-treatment T1-Gd.
+    :param gtv: file of the GTV drawn on the pre-treatment image.
+    :param gtv_labels: label values that count as GTV; None takes every positive value.
+    :param survival_days: from the pre-treatment MRI to death, or to the last contact if `censored`; None: not known.
+    :param censored: the patient was alive at `survival_days`.
+    :param interval_days: from the pre- to the post-treatment MRI; None: not known.
+    :param extra: further fields of the patient's record, JSON values.
+    """
+
+    patient: str
+    pre: Path
+    post: Path
+    gtv: Path
+    gtv_labels: tuple[int, ...] | None = None
+    survival_days: float | None = None
+    censored: bool = False
+    interval_days: float | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A patient that is not imported.
+
+    :param code: short constant for programs.
+    :param reason: one sentence.
+    :param remedy: what can be done about it; empty if nothing can.
+    """
+
+    patient: str
+    code: str
+    reason: str
+    remedy: str = ""
+
+    @classmethod
+    def for_error(cls, patient: str, error: GBMResponseError) -> "Skipped":
+        return cls(patient, error.code, error.message, error.remedy)
+
+
+def normalised_id(text: str) -> str:
+    """Return a patient id without differences of case, surrounding blanks and zero padding: ` P-007` -> `p-7`."""
+    return re.sub(r"\d+", lambda digits: str(int(digits.group())), text.strip().casefold())
+
+
+def natural_order(text: str) -> list[tuple[int, int | str]]:
+    """Return a sort key that puts 2 before 10."""
+    parts = re.findall(r"\d+|\D+", normalised_id(text))
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts]
+
+
+def drop_duplicates(pairs: Iterable[PairSource]) -> tuple[list[PairSource], list[Skipped]]:
+    """Separate the pairs whose patient id occurs once from the others: which of them is right cannot be known."""
+    groups: dict[str, list[PairSource]] = defaultdict(list)
+    for pair in pairs:
+        groups[normalised_id(pair.patient)].append(pair)
+    unique = [group[0] for group in groups.values() if len(group) == 1]
+    remedy = "Keep one entry per patient, or give visits different ids such as P1_t1 and P1_t2."
+    skipped = [
+        Skipped(pair.patient, "duplicate-patient", f"This patient id occurs {len(group)} times.", remedy)
+        for group in groups.values()
+        if len(group) > 1
+        for pair in group
+    ]
+    return unique, skipped
+
+
+def parse_number(text: str | None, name: str) -> float | None:
+    """Return a table cell as a non-negative number, None if it is empty or says that the value is missing.
+
+    :param name: of the value, for the message.
+    :raises TableValueError: if it is anything else.
+    """
+    text = (text or "").strip()
+    if text.casefold() in _MISSING:
+        return None
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise TableValueError(f"The {name} is '{text}', not a number from 0 up.")
+    return value
+
+
+def require_columns(found: Sequence[str], required: Sequence[str], table: str) -> None:
+    """:raises TableValueError: if a table lacks a column."""
+    missing = [column for column in required if column not in found]
+    if missing:
+        raise TableValueError(
+            f"The table {table} has no column {', '.join(missing)}.", f"Its columns are: {', '.join(found)}."
+        )

@@ -1,0 +1,81 @@
+"""What an import reports: `imported.csv`, `skipped.csv` and a summary for the terminal."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from GBMResponseCore.files import write_text
+
+from .pair import PairSource, Skipped
+
+_IMPORTED = (
+    "patient", "slices", "gtv_volume_ml", "gtv_labels", "mode", "registered", "correlation_before",
+    "correlation_after", "survival_days", "censored", "interval_days", "notes",
+)  # fmt: skip
+_SKIPPED = ("patient", "code", "reason", "remedy")
+
+
+def write_imported(records: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write one line per imported patient.
+
+    :raises OutputFolderError: if the file cannot be written.
+    """
+    rows = []
+    for record in records:
+        labels = record["gtv_labels"] or {}
+        row = {
+            **record,
+            "patient": record["id"],
+            "slices": len(record["slice_positions_mm"]),
+            "gtv_labels": " ".join(f"{label}:{voxels}" for label, voxels in labels.items()),
+            "notes": " ".join(note["sentence"] for note in record["notes"]),
+        }
+        rows.append([row[column] for column in _IMPORTED])
+    write_csv(path, _IMPORTED, rows)
+
+
+def write_skipped(skipped: Sequence[Skipped], path: Path) -> None:
+    """Write one line per patient that was not imported.
+
+    :raises OutputFolderError: if the file cannot be written.
+    """
+    write_csv(path, _SKIPPED, [[item.patient, item.code, item.reason, item.remedy] for item in skipped])
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write a UTF-8 CSV file; None is an empty cell.
+
+    :raises OutputFolderError: if the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_text(text.getvalue(), path)
+
+
+def summary(pairs: Sequence[PairSource], skipped: Sequence[Skipped]) -> str:
+    """Return what was found before any image is read: usable pairs, reasons of the others, and distributions."""
+    lines = [f"Pairs found: {len(pairs)}; patients without a usable pair: {len(skipped)}"]
+    lines += [f"  {code}: {count}" for code, count in Counter(item.code for item in skipped).most_common()]
+    for name, values in (
+        ("Survival", [pair.survival_days for pair in pairs]),
+        ("Interval", [pair.interval_days for pair in pairs]),
+    ):
+        lines.append(f"{name} in days: {_distribution([value for value in values if value is not None])}")
+    lines.append(f"Survival not known: {sum(pair.survival_days is None for pair in pairs)}")
+    lines.append(f"Censored: {sum(pair.censored for pair in pairs)}")
+    return "\n".join(lines)
+
+
+def _distribution(values: Sequence[float]) -> str:
+    if not values:
+        return "not known"
+    numbers = np.percentile(values, (0, 25, 50, 75, 100))
+    counts, edges = np.histogram(values, bins=min(8, len(values)))
+    bars = ", ".join(f"{low:.0f}-{high:.0f}: {n}" for low, high, n in zip(edges, edges[1:], counts, strict=False))
+    return "minimum {:g}, quartiles {:g} / {:g} / {:g}, maximum {:g} ({})".format(*numbers, bars)

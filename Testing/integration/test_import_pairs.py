@@ -1,0 +1,434 @@
+"""Cohorts of phantoms, from files to a slice store. In-plane 2.2 mm and a matrix of 96 keep it fast."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import phantoms
+import pytest
+import SimpleITK as sitk
+from fake_cfb_gbm import Patient, write_tables
+from GBMResponseCore.errors import OptionError, OutputFolderError
+from GBMResponseCore.geometry import InPlaneRule, StackGrid
+from GBMResponseCore.intensity import NormalisationSettings, fit_scale
+
+from GBMResponseTraining import slice_store
+from GBMResponseTraining.cli import main
+from GBMResponseTraining.datasets import importer
+from GBMResponseTraining.datasets.cfb_gbm import read_cfb_gbm
+from GBMResponseTraining.datasets.contact_sheet import write_contact_sheet
+from GBMResponseTraining.datasets.errors import DatasetError
+from GBMResponseTraining.datasets.folder import read_folder
+from GBMResponseTraining.datasets.importer import import_pairs
+from GBMResponseTraining.datasets.pair import PairSource, Skipped
+from GBMResponseTraining.datasets.prepared import AlignmentRule
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("GBMRESPONSE_SHARED", REPOSITORY.parent / "shared")) / "data"
+
+GRID = ((80, 90, 20), (2.2, 2.2, 6.5))
+RULE = InPlaneRule(size=96, native_spacing_mm=(1.0, 3.0))
+NORMALISATION = NormalisationSettings()
+
+
+def with_labels(mask: sitk.Image) -> sitk.Image:
+    """A mask with label 1 in its right half and 2 in its left half."""
+    voxels = sitk.GetArrayFromImage(mask)
+    middle = int(np.argwhere(voxels)[:, 2].mean())
+    voxels[:, :, middle + 1 :] *= 2
+    result = sitk.GetImageFromArray(voxels)
+    result.CopyInformation(mask)
+    return result
+
+
+@pytest.fixture(scope="module")
+def images() -> dict[str, sitk.Image]:
+    """Volumes that the patients of this file share."""
+    pre = phantoms.head(*GRID)
+    post = sitk.Cast(0.8 * sitk.Cast(pre, sitk.sitkFloat32) + 3, sitk.sitkInt16)
+    gtv = phantoms.gtv(*GRID)
+    movement = sitk.Euler3DTransform((0, 0, 0), 0.03, -0.05, 0.1, (6, -8, 5))
+    elsewhere = phantoms.empty((90, 96, 30), (2.2, 2.2, 5))
+    noise = np.random.default_rng(0).integers(0, 900, GRID[0][::-1]).astype(np.int16)
+    other = sitk.GetImageFromArray(noise)
+    other.CopyInformation(pre)
+    return {
+        "pre": pre,
+        "post": post,
+        "gtv": gtv,
+        "moved": sitk.Resample(post, elsewhere, movement.GetInverse(), sitk.sitkLinear, 0),
+        "noise": other,
+        "low": post[:, :, :9],
+        "empty": gtv * 0,
+        "labels": with_labels(gtv),
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, images) -> Path:
+    """The volumes as files, and two files that are no volumes."""
+    folder = tmp_path_factory.mktemp("images")
+    for name, image in images.items():
+        sitk.WriteImage(image, folder / f"{name}.nii.gz")
+    content = (folder / "post.nii.gz").read_bytes()
+    (folder / "cut.nii.gz").write_bytes(content[: len(content) // 2])
+    return folder
+
+
+def pair_of(folder: Path, patient: str, post="post", gtv="gtv", survival: float | None = 400.0, **more) -> PairSource:
+    paths = [folder / f"{name}.nii.gz" for name in ("pre", post, gtv)]
+    return PairSource(patient, *paths, survival_days=survival, **more)
+
+
+BAD = {
+    "cut": ({"post": "cut"}, "unreadable-file"),
+    "empty": ({"gtv": "empty"}, "empty-gtv"),
+    "gone": ({"post": "nowhere"}, "missing-file"),
+    "alive": ({"survival": None}, "no-survival"),
+    "same": ({"post": "pre"}, "same-image"),
+    "noise": ({"post": "noise"}, "bad-registration"),
+    "low": ({"post": "low"}, "follow-up-coverage"),
+    "label": ({"gtv": "labels", "gtv_labels": (7,)}, "empty-gtv"),
+}
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory, folder):
+    """Result of importing three good and ten bad patients."""
+    pairs = [
+        pair_of(folder, "P10", interval_days=98.0, extra={"site": "A"}),
+        pair_of(folder, "P9", post="moved", survival=200.0, censored=True),
+        pair_of(folder, "P11", gtv="labels", gtv_labels=(2,), survival=50.0, interval_days=60.0),
+        *[pair_of(folder, name, **change) for name, (change, _) in BAD.items()],
+        pair_of(folder, "D1"),
+        pair_of(folder, "d01"),
+    ]
+    ruled_out = [Skipped("P2", "no-follow-up", "There is no T1-Gd at t1.")]
+    return import_pairs(pairs, tmp_path_factory.mktemp("store"), RULE, NORMALISATION, skipped=ruled_out)
+
+
+@pytest.fixture(scope="module")
+def store(cohort):
+    return slice_store.open_store(cohort.folder)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def record_of(store, patient: str) -> dict:
+    return next(record for record in store.patients if record["id"] == patient)
+
+
+def slices_of(store, patient: str) -> np.ndarray:
+    return store.patient == [record["id"] for record in store.patients].index(patient)
+
+
+# What is in the store
+
+
+def test_good_patients_are_imported_in_natural_order(cohort, store):
+    assert cohort.imported == ["P9", "P10", "P11"]
+    assert [record["id"] for record in store.patients] == cohort.imported
+    assert [row["patient"] for row in rows(cohort.folder / "imported.csv")] == cohort.imported
+
+
+def test_slices_are_those_a_prediction_would_see(store, images):
+    own = slices_of(store, "P10")
+    grid = StackGrid.for_image(images["pre"], RULE)
+    gtv = grid.to_stack(images["gtv"], label=True)
+    chosen = gtv.any(axis=(1, 2))
+    assert np.array_equal(store.gtv[own], gtv[chosen])
+    for stack, image in ((store.pre, images["pre"]), (store.post, images["post"])):
+        expected = fit_scale(sitk.GetArrayFromImage(image), NORMALISATION).normalise(grid.to_stack(image)[chosen])
+        assert np.array_equal(stack[own], expected.astype(np.float16))
+    assert record_of(store, "P10")["slice_positions_mm"] == grid.slice_positions_mm[chosen].tolist()
+
+
+def test_every_slice_holds_gtv(store):
+    assert store.gtv.any(axis=(1, 2)).all()
+
+
+def test_record(store):
+    record = record_of(store, "P10")
+    assert (record["survival_days"], record["censored"], record["interval_days"]) == (400, False, 98)
+    assert (record["mode"], record["registered"], record["site"]) == ("exact", False, "A")
+    assert record["spacing_mm"] == pytest.approx(2.2)
+    assert record["stack_spacing_mm"] == pytest.approx([2.2, 2.2, 6.5])
+    assert record["correlation_before"] == record["correlation_after"] > 0.99
+    assert record["notes"] == []
+    assert set(record["sources"]) == {"image", "GTV", "follow-up"}
+    assert len(record["sources"]["GTV"]["sha256"]) == 64
+    assert store.survival_days.min() == 50
+
+
+def test_a_follow_up_on_another_grid_is_registered(store):
+    record, still, moved = record_of(store, "P9"), slices_of(store, "P10"), slices_of(store, "P9")
+    assert record["registered"] and record["censored"]
+    assert record["correlation_before"] < 0.8 < 0.95 < record["correlation_after"]
+    # The two volumes have different percentiles, hence scales: gain and offset are fitted.
+    head = store.pre[still] > -0.9
+    true, found = store.post[still][head].astype(float), store.post[moved][head].astype(float)
+    assert np.abs(np.polyval(np.polyfit(found, true, 1), found) - true).mean() < 0.07
+
+
+def test_only_the_labels_asked_for_are_gtv(store):
+    record = record_of(store, "P11")
+    assert set(record["gtv_labels"]) == {"1", "2"}
+    assert 0.3 < record["gtv_volume_ml"] / record_of(store, "P10")["gtv_volume_ml"] < 0.7
+    left, whole = store.gtv[slices_of(store, "P11")], store.gtv[slices_of(store, "P10")]
+    assert np.argwhere(left)[:, 2].mean() > np.argwhere(whole)[:, 2].mean()
+
+
+def test_survival_shorter_than_the_interval_is_noted(store, cohort):
+    assert [note["code"] for note in record_of(store, "P11")["notes"]] == ["survival-before-follow-up"]
+    assert "Survival is shorter" in rows(cohort.folder / "imported.csv")[2]["notes"]
+
+
+# What is reported
+
+
+def test_every_bad_patient_is_reported_with_its_reason(cohort):
+    found = {item.patient: item.code for item in cohort.skipped}
+    expected = {name: code for name, (_, code) in BAD.items()}
+    assert found == {**expected, "P2": "no-follow-up", "D1": "duplicate-patient", "d01": "duplicate-patient"}
+    assert all(item.reason.endswith(".") for item in cohort.skipped)
+    written = rows(cohort.folder / "skipped.csv")
+    assert [(row["patient"], row["code"]) for row in written] == [(i.patient, i.code) for i in cohort.skipped]
+    assert next(row for row in written if row["patient"] == "cut")["remedy"]
+
+
+def test_contact_sheet(cohort):
+    sheet = sitk.GetArrayFromImage(sitk.ReadImage(str(cohort.folder / "contact_sheet.png")))
+    assert sheet.shape[0] > 3 * 200
+    assert len(np.unique(sheet)) > 50
+
+
+def test_no_temporary_files_are_left(cohort):
+    assert not [path for path in cohort.folder.rglob("*") if "partial" in path.name]
+
+
+# Choices
+
+
+def test_bad_registration_can_be_kept(tmp_path, folder):
+    alignment = AlignmentRule("never", keep_bad=True)
+    result = import_pairs([pair_of(folder, "noise", post="noise")], tmp_path, RULE, NORMALISATION, alignment)
+    record = slice_store.read_patients(result.folder)[0]
+    assert [note["code"] for note in record["notes"]] == ["bad-registration"]
+    assert not record["registered"]
+
+
+def test_patients_without_survival_can_be_kept(tmp_path, folder):
+    pairs = [pair_of(folder, "alive", survival=None)]
+    import_pairs(pairs, tmp_path, RULE, NORMALISATION, require_survival=False)
+    assert slice_store.read_patients(tmp_path)[0]["survival_days"] is None
+
+
+def test_unknown_way_to_register():
+    with pytest.raises(OptionError, match="sometimes"):
+        AlignmentRule("sometimes")
+
+
+def test_no_usable_patient_still_leaves_a_report(tmp_path, folder):
+    with pytest.raises(DatasetError, match=r"skipped\.csv"):
+        import_pairs([pair_of(folder, "empty", gtv="empty")], tmp_path, RULE, NORMALISATION)
+    assert rows(tmp_path / "skipped.csv")[0]["code"] == "empty-gtv"
+    assert not (tmp_path / "patients.json").exists()
+
+
+# Interruptions
+
+
+@pytest.fixture
+def prepared(monkeypatch):
+    """Ids of the patients whose images were read; `stop_at` interrupts before that one."""
+
+    class Calls(list):
+        stop_at = None
+
+    calls, original = Calls(), importer.prepare_pair
+
+    def prepare(pair, *rest):
+        if pair.patient == calls.stop_at:
+            raise KeyboardInterrupt
+        calls.append(pair.patient)
+        return original(pair, *rest)
+
+    monkeypatch.setattr(importer, "prepare_pair", prepare)
+    return calls
+
+
+def test_an_interrupted_import_continues(tmp_path, folder, prepared):
+    pairs = [pair_of(folder, name) for name in ("A", "B", "C")]
+    prepared.stop_at = "C"
+    with pytest.raises(KeyboardInterrupt):
+        import_pairs(pairs, tmp_path, RULE, NORMALISATION)
+    assert not (tmp_path / "patients.json").exists()
+    prepared.stop_at = None
+    assert import_pairs(pairs, tmp_path, RULE, NORMALISATION).imported == ["A", "B", "C"]
+    assert prepared == ["A", "B", "C"]
+
+
+def test_only_changed_patients_are_redone(tmp_path, folder, prepared):
+    pairs = [pair_of(folder, name) for name in ("A", "B")]
+    import_pairs(pairs, tmp_path, RULE, NORMALISATION)
+    before = (tmp_path / "pre.npy").read_bytes()
+    damaged = next((tmp_path / "parts").iterdir())
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    prepared.clear()
+    import_pairs(pairs, tmp_path, RULE, NORMALISATION)
+    assert len(prepared) == 1
+    assert (tmp_path / "pre.npy").read_bytes() == before
+
+    prepared.clear()
+    pairs[1] = pair_of(folder, "B", survival=7.0)
+    import_pairs(pairs, tmp_path, RULE, NORMALISATION)
+    assert prepared == ["B"]
+    assert slice_store.open_store(tmp_path).patients[1]["survival_days"] == 7
+
+
+def test_other_settings_redo_everything(tmp_path, folder, prepared):
+    pairs = [pair_of(folder, "A")]
+    import_pairs(pairs, tmp_path, RULE, NORMALISATION)
+    import_pairs(pairs, tmp_path, RULE, NormalisationSettings(kind="max"))
+    assert prepared == ["A", "A"]
+
+
+def test_a_full_disk_stops_the_import_and_leaves_no_store(tmp_path, folder, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(slice_store, "_save", full)
+    with pytest.raises(OutputFolderError, match="No space left"):
+        import_pairs([pair_of(folder, "A")], tmp_path, RULE, NORMALISATION)
+    assert {path.name for path in tmp_path.iterdir()} == {"parts", "imported.csv", "skipped.csv"}
+    monkeypatch.undo()
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputFolderError):
+        import_pairs([pair_of(folder, "A")], tmp_path / "other", RULE, NORMALISATION)
+
+
+def test_an_unexpected_failure_concerns_one_patient(tmp_path, folder, monkeypatch):
+    original = importer.prepare_pair
+
+    def fail(pair, *rest):
+        if pair.patient == "A":
+            raise ZeroDivisionError("why")
+        return original(pair, *rest)
+
+    monkeypatch.setattr(importer, "prepare_pair", fail)
+    result = import_pairs([pair_of(folder, name) for name in ("A", "B")], tmp_path, RULE, NORMALISATION)
+    assert result.imported == ["B"]
+    assert "ZeroDivisionError: why" in result.skipped[0].reason
+
+
+# Stores
+
+
+def test_parts_and_arrays_give_the_same_store(tmp_path):
+    rng = np.random.default_rng(0)
+    stacks = [(rng.normal(size=(n, 8, 8)), rng.normal(size=(n, 8, 8)), rng.random((n, 8, 8)) > 0.5) for n in (2, 3)]
+    patients = [{"id": name, "survival_days": 1.0} for name in "ab"]
+    parts = [tmp_path / f"{record['id']}.npz" for record in patients]
+    for part, stack, record in zip(parts, stacks, patients, strict=True):
+        slice_store.write_part(part, *stack, record)
+    slice_store.collect_parts(tmp_path / "parts", parts)
+    arrays = [np.concatenate(column) for column in zip(*stacks, strict=True)]
+    slice_store.write_store(tmp_path / "arrays", *arrays, np.array([0, 0, 1, 1, 1]), patients)
+    for name in (*(f"{array}.npy" for array in slice_store.ARRAYS), "patients.json"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "arrays" / name).read_bytes()
+    store = slice_store.open_store(tmp_path / "parts")
+    assert [array.dtype for array in (store.pre, store.gtv, store.patient)] == [np.float16, np.uint8, np.int32]
+    assert np.array_equal(store.post, arrays[1].astype(np.float16))
+    assert store.patient.tolist() == [0, 0, 1, 1, 1]
+
+
+def test_a_store_needs_arrays_of_one_length(tmp_path):
+    stack = np.zeros((2, 4, 4))
+    with pytest.raises(ValueError, match="one length"):
+        slice_store.write_store(tmp_path, stack, stack, stack, np.zeros(3), [])
+
+
+# Commands
+
+
+def test_command_imports_a_cfb_gbm_tree(tmp_path, images, capsys):
+    write_tables(tmp_path, [Patient(3), Patient(15, "30", "9"), Patient(21, delay="30"), Patient(40, t1=0)])
+    for number in (3, 15):
+        visits = (("t0_t1gd", "pre"), ("t1_t1gd", "post"), ("t0_gtv", "labels"))
+        for name, image in visits:
+            path = tmp_path / "data" / f"{number:03d}" / name[:2] / f"{number}_{name}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sitk.WriteImage(images[image], path)
+    out = tmp_path / "store"
+    assert main(["import", "cfb-gbm", str(tmp_path), str(out), "--max-weeks", "26"]) == 0
+    printed = capsys.readouterr().out
+    assert "Imported: 2\nSkipped: 2\n" in printed
+    assert str(out) in printed
+    assert [(row["patient"], row["code"]) for row in rows(out / "skipped.csv")] == [
+        ("21", "interval"),
+        ("40", "no-follow-up"),
+    ]
+    store = slice_store.open_store(out)
+    assert store.pre.shape[1:] == (256, 256)
+    assert [record["survival_days"] for record in store.patients] == [350, 210]
+    assert [note["code"] for note in store.patients[0]["notes"]] == ["gtv-labels"]
+    assert read_cfb_gbm(tmp_path)[1][0].patient == "40"
+
+
+def test_commands_import_a_folder_and_split_it(tmp_path, folder, capsys):
+    lines = ["patient,pre,post,gtv,survival_days"]
+    lines += [f"P{number},pre.nii.gz,post.nii.gz,gtv.nii.gz,{100 * number}" for number in range(1, 4)]
+    table = folder / "cohort.csv"
+    table.write_text("\n".join(lines))
+    assert main(["import", "folder", str(table), str(tmp_path / "store")]) == 0
+    assert main(["split", str(tmp_path / "store")]) == 0
+    printed = capsys.readouterr().out
+    assert "train: 1\nvalidation: 1\ntest: 1\n" in printed
+    assert {row["split"] for row in rows(tmp_path / "store" / "patient_split.csv")} == {"train", "validation", "test"}
+
+
+def test_commands_end_in_exit_codes(tmp_path, capsys):
+    assert main(["import", "folder", str(tmp_path / "none.csv"), str(tmp_path / "out")]) == 10
+    assert main(["import", "cfb-gbm", str(tmp_path), str(tmp_path / "out")]) == DatasetError.exit_code
+    assert main(["split", str(tmp_path)]) == 10
+    assert "Error (dataset): There is no table" in capsys.readouterr().err
+
+
+# Real scans
+
+
+def test_real_scans_are_registered(tmp_path):
+    source = DATA / "brain-tumor-progression"
+    if not source.is_dir():
+        pytest.skip(f"brain-tumor-progression is not in the shared data folder {DATA}")
+    lines = ["patient,pre,post,gtv,survival_days"]
+    for number in ("05", "06"):
+        paths = [source / number / f"{name}.nii.gz" for name in ("pre_t1gd", "post_t1gd", "pre_tumour")]
+        lines.append(",".join([number, *map(str, paths), "300"]))
+    table = tmp_path / "cohort.csv"
+    table.write_text("\n".join(lines))
+    import_pairs(read_folder(table)[0], tmp_path / "store", InPlaneRule(), NORMALISATION)
+    store = slice_store.open_store(tmp_path / "store")
+    assert store.pre.shape == (17, 256, 256)
+    for record in store.patients:
+        assert record["registered"]
+        assert record["correlation_before"] < 0.4 < 0.65 < record["correlation_after"]
+
+
+def test_many_patients_make_several_pages(tmp_path):
+    count = 31
+    stack = np.zeros((count, 16, 16))
+    gtv = stack.copy()
+    gtv[:, 4:9, 5:11] = 1
+    record = {"survival_days": 1.0, "correlation_after": 1.0, "registered": False, "interval_days": None}
+    patients = [{**record, "id": str(number)} for number in range(count)]
+    slice_store.write_store(tmp_path, stack - 1, stack, gtv, np.arange(count), patients)
+    files = write_contact_sheet(slice_store.open_store(tmp_path), tmp_path / "contact_sheet.png")
+    assert [path.name for path in files] == ["contact_sheet.png", "contact_sheet_02.png"]
+    heights = [sitk.ReadImage(str(path)).GetHeight() for path in files]
+    assert heights[0] > 20 * heights[1]
