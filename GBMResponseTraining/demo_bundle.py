@@ -31,7 +31,7 @@ from .engine import fit
 from .evaluation import evaluate
 from .export import export_bundle, write_description
 from .items import classifier_items, gtv_crops, image_crops, latent_items
-from .latents import encode_store, gtv_at_latent_size
+from .latents import change_scale, encode_store, gtv_at_latent_size
 from .model_card import model_card
 from .real_slices import load_real_slices
 from .recipes import CLASS_NAMES, CLASS_QUANTILES, TOKEN_COUNT, Recipe
@@ -164,7 +164,12 @@ class DemoBundleRun:
             ema_decay=recipe.ema_decay,
             seed=recipe.seed,
         )
-        items = latent_items(latents, gtv_at_latent_size(store.gtv, DOWNSAMPLING), tokens)
+        path = self.folder / "denoiser" / "target.json"
+        if not path.is_file():
+            path.parent.mkdir(exist_ok=True)
+            write_json({"change_scale": change_scale(latents["pre"], latents["post"]).tolist()}, path)
+        scale = np.array(self._read("denoiser/target.json")["change_scale"]) if recipe.predict_change else None
+        items = latent_items(latents, gtv_at_latent_size(store.gtv, DOWNSAMPLING), tokens, scale)
         self._fit(module, items, "denoiser", training)
         return module.ema.eval()
 
@@ -237,6 +242,8 @@ class DemoBundleRun:
         }
         standardisation = {name: self._read(f"{name}_autoencoder/standardisation.json") for name in ("image", "gtv")}
         latents = {"channels": 4, "downsampling": DOWNSAMPLING, "fold": recipe.fold, "requantize": False}
+        if recipe.predict_change:
+            latents |= self._read("denoiser/target.json")
         description = {
             "name": recipe.name,
             "version": recipe.version,

@@ -62,20 +62,26 @@ def classifier_items(store: SliceStore, scheme: ClassScheme, pooling: int, left_
     return make
 
 
-def latent_items(latents: dict[str, np.ndarray], gtv: np.ndarray, tokens: np.ndarray) -> Item:
+def latent_items(
+    latents: dict[str, np.ndarray], gtv: np.ndarray, tokens: np.ndarray, change_scale: np.ndarray | None = None
+) -> Item:
     """Items of the diffusion model.
 
     :param latents: `pre`, `gtv`, `post`, each (n, C, h, w).
     :param gtv: masks at latent resolution (n, h, w) in [0, 1].
     :param tokens: class tokens (n, schemes); one scheme is drawn per item.
+    :param change_scale: per channel (C,): the target is (post - pre) times this; None: post itself, as in the paper.
     """
 
     def make(rng: np.random.Generator) -> dict[str, torch.Tensor]:
         index = int(rng.integers(len(tokens)))
         sources = np.concatenate([latents["pre"][index], latents["gtv"][index]]).astype(np.float32)
+        target = latents["post"][index].astype(np.float32)
+        if change_scale is not None:
+            target = (target - latents["pre"][index].astype(np.float32)) * change_scale[:, None, None]
         return {
             "sources": _tensor(sources),
-            "target": _tensor(latents["post"][index].astype(np.float32)),
+            "target": _tensor(target.astype(np.float32)),
             "gtv": _tensor(gtv[index].astype(np.float32))[None],
             "token": torch.tensor(int(rng.choice(tokens[index]))),
         }

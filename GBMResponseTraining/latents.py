@@ -10,6 +10,8 @@ from tqdm import tqdm
 
 from .slice_store import SliceStore
 
+_SCALE_SLICES = 256
+
 
 def encode_store(
     store: SliceStore, folder: Path, image_codec: LatentCodec, gtv_codec: LatentCodec, batch: int = 16
@@ -27,6 +29,13 @@ def encode_store(
             os.replace(temporary, path)
         latents[name] = np.load(path, mmap_mode="r")
     return latents
+
+
+def change_scale(pre: np.ndarray, post: np.ndarray) -> np.ndarray:
+    """Per-channel factor (C,) that brings the change post - pre of latents (n, C, h, w) to unit variance."""
+    step = max(1, len(pre) // _SCALE_SLICES)
+    change = post[::step].astype(np.float32) - pre[::step].astype(np.float32)
+    return 1.0 / np.maximum(change.std(axis=(0, 2, 3)), 1e-6)
 
 
 def gtv_at_latent_size(gtv: np.ndarray, downsampling: int) -> np.ndarray:

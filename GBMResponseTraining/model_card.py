@@ -37,7 +37,8 @@ def model_card(description: dict[str, Any], recipe: dict[str, Any], evaluation: 
         _recipe_table(recipe),
         _scheme_table(description),
         "Losses: VQ-VAEs L1 + codebook + commitment, no perceptual and no adversarial term (the paper's has a "
-        "PatchGAN); diffusion model velocity prediction with label dropout "
+        "PatchGAN); diffusion model velocity prediction "
+        f"of {'the change from the pre latent' if recipe['predict_change'] else 'the post latent'} with label dropout "
         f"{recipe['label_dropout']}, loss weight {1 + recipe['gtv_weight']:g} inside the GTV, moving average "
         f"{recipe['ema_decay']}; classifier trained on five sixths of the patients, its temperature "
         f"({description['classifier']['temperature']:g}) fitted on the others. One command repeats it: "

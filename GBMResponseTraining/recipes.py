@@ -95,6 +95,7 @@ class Recipe:
     unet: dict[str, Any]
     fold: int
     diffusion_training: Training
+    predict_change: bool = True
     label_dropout: float = 0.15
     gtv_weight: float = 3.0
     ema_decay: float = 0.995
@@ -140,7 +141,7 @@ DEMO = Recipe(
     classifier_pooling=2,
     unet=folded_unet((64, 128, 192), 2, (2, 4, 6), 64),
     fold=2,
-    diffusion_training=Training(1000, 16, 4e-4),
+    diffusion_training=Training(1200, 16, 4e-4),
 )
 
 SMOKE = Recipe(

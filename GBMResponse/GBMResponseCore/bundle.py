@@ -67,6 +67,11 @@ class Bundle:
         return self.description["latents"]["channels"]
 
     @property
+    def change_scale(self) -> list[float] | None:
+        """Per latent channel: the denoiser's output is the change from the pre latent, times this; None: the latent."""
+        return self.description["latents"].get("change_scale")
+
+    @property
     def default_sampling(self) -> SamplingOptions:
         return SamplingOptions(**self.description["sampling"])
 

@@ -203,6 +203,9 @@ class Predictor:
                 channels=self.bundle.latent_channels,
                 on_step=on_step,
             )
+        if self.bundle.change_scale is not None:
+            scale = torch.tensor(self.bundle.change_scale, device=self.device).view(1, -1, 1, 1)
+            latents = sources[:, : self.bundle.latent_channels] + latents / scale
         return self.networks.image_codec.decode(latents)[:, 0].float().cpu().numpy()
 
     def predict(
