@@ -16,7 +16,9 @@ from GBMResponseTraining.recipes import CLASS_NAMES, SMOKE, TOKEN_COUNT
 THRESHOLDS = {"2-class": (400.0,), "4-class": (250.0, 400.0, 540.0)}
 
 
-def write_tiny_bundle(folder: Path, label_dropout: float = 0.15, size: int = 64, **changes: Any) -> Path:
+def write_tiny_bundle(
+    folder: Path, label_dropout: float = 0.15, size: int = 64, change_scale: list[float] | None = None, **changes: Any
+) -> Path:
     """Write the bundle and return its folder; `changes` replace fields of bundle.json."""
     torch.manual_seed(0)
     recipe = SMOKE
@@ -45,7 +47,7 @@ def write_tiny_bundle(folder: Path, label_dropout: float = 0.15, size: int = 64,
         },
         "latents": {
             "channels": 4, "downsampling": 4, "fold": recipe.fold, "requantize": False,
-            "image": standard, "gtv": standard,
+            "image": standard, "gtv": standard, **({"change_scale": change_scale} if change_scale else {}),
         },
         "sources": ["pre", "gtv"],
         "conditioning": {"label_dropout": label_dropout, "null_token": TOKEN_COUNT - 1, "schemes": schemes},

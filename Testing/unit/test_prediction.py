@@ -6,6 +6,8 @@ import numpy as np
 import phantoms
 import pytest
 import SimpleITK as sitk
+import torch
+from GBMResponseCore import prediction
 from GBMResponseCore.bundle import open_bundle
 from GBMResponseCore.case import make_case
 from GBMResponseCore.errors import CancelledError, GuidanceError, NoOverlapError, OptionError
@@ -144,6 +146,26 @@ def test_encodings_are_kept_for_the_next_class(predictor, monkeypatch):
     codec = predictor.networks.image_codec
     monkeypatch.setattr(type(codec), "encode", lambda *_: pytest.fail("encoded again"))
     predictor.predict(case, PredictionOptions(survival_class="short"))
+
+
+def test_no_change_of_the_latent_gives_the_reconstructed_input(tmp_path, monkeypatch):
+    folder = write_tiny_bundle(tmp_path / "b", change_scale=[2.0] * 4)
+    predictor = Predictor(open_bundle(folder), device="cpu", precision="float32")
+    monkeypatch.setattr(prediction, "sample_latents", lambda *a, **k: torch.zeros(len(k["positions_mm"]), 4, 16, 16))
+    sources = torch.randn(2, 8, 16, 16)
+    images = predictor.generate(sources, np.zeros(2), 0, predictor.bundle.default_sampling, seed=1, sample=0)
+    expected = predictor.networks.image_codec.decode(sources[:, :4])[:, 0].numpy()
+    np.testing.assert_allclose(images, expected, atol=1e-5)
+
+
+def test_a_change_is_divided_by_its_scale(tmp_path, monkeypatch):
+    folder = write_tiny_bundle(tmp_path / "b", change_scale=[1.0, 2.0, 4.0, 8.0])
+    predictor = Predictor(open_bundle(folder), device="cpu", precision="float32")
+    monkeypatch.setattr(prediction, "sample_latents", lambda *a, **k: torch.ones(1, 4, 16, 16))
+    decoded = []
+    monkeypatch.setattr(predictor.networks.image_codec, "decode", lambda z: decoded.append(z) or z)
+    predictor.generate(torch.zeros(1, 8, 16, 16), np.zeros(1), 0, SamplingOptions(), seed=1, sample=0)
+    assert decoded[0][0, :, 0, 0].tolist() == [1.0, 0.5, 0.25, 0.125]
 
 
 def test_guidance_is_refused_by_a_bundle_without_label_dropout(tmp_path):

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from phantom_anatomy import write_egg_anatomy
 from scipy.stats import spearmanr
 
 from GBMResponseTraining.synthetic import (
@@ -20,28 +21,12 @@ from GBMResponseTraining.synthetic.growth import GrowthModel
 from GBMResponseTraining.synthetic.treatment import VOLUME_CAP_ML
 
 SETTINGS = SimulationSettings(anatomies=("egg",), anatomy_weights=(1.0,), slices=2, box_mm=96.0)
-SHAPE, ORIGIN = (165, 205, 165), (-82.0, -118.0, -68.0)
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> AnatomyLibrary:
-    """An egg-shaped head: white matter, a grey rim, CSF, skull gap, scalp; a bright stripe down the forehead."""
     folder = tmp_path_factory.mktemp("anatomies")
-    x, y, z = (
-        np.arange(size, dtype=np.float32)[tuple(slice(None) if a == axis else None for a in range(3))] + ORIGIN[axis]
-        for axis, size in enumerate(SHAPE)
-    )
-    radius = np.sqrt((x / 66) ** 2 + ((y + 16) / 84) ** 2 + ((z - 12) / 66) ** 2)
-    white, grey, csf = radius < 0.86, (radius >= 0.86) & (radius < 0.96), (radius >= 0.96) & (radius < 1.0)
-    t1 = white + 0.75 * grey + 0.3 * csf + 1.2 * ((radius > 1.08) & (radius < 1.18))
-    t1[(radius > 1.06) & (radius < 1.2) & (np.abs(x) < 8) & (y > 0)] = 2.4
-    np.savez(
-        folder / "egg.npz",
-        t1=t1.astype(np.float16),
-        mask=radius < 1,
-        ras_origin=np.array(ORIGIN),
-        **{name: (tissue * 255).astype(np.uint8) for name, tissue in {"wm": white, "gm": grey, "csf": csf}.items()},
-    )
+    write_egg_anatomy(folder)
     return AnatomyLibrary(folder)
 
 
