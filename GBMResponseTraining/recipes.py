@@ -141,7 +141,7 @@ DEMO = Recipe(
     classifier_pooling=2,
     unet=folded_unet((64, 128, 192), 2, (2, 4, 6), 64),
     fold=2,
-    diffusion_training=Training(1200, 16, 4e-4),
+    diffusion_training=Training(1000, 16, 4e-4),
 )
 
 SMOKE = Recipe(
