@@ -42,6 +42,7 @@ def export_bundle(
             if not name.startswith(left_out)
         }
         save_file(weights, temporary / part / WEIGHTS, metadata={"format": "pt"})
+        (temporary / part / WEIGHTS).chmod(0o644)  # safetensors writes files that only their owner can read
     (temporary / "scheduler").mkdir()
     write_json(scheduler, temporary / "scheduler" / "scheduler_config.json")
     for name, text in texts.items():
