@@ -14,6 +14,7 @@ from .errors import (
     ImageDimensionError,
     NonFiniteImageError,
     NoOverlapError,
+    NotAMaskError,
     NotMRError,
     SmallImageError,
 )
@@ -26,6 +27,9 @@ _SMALLEST_MATRIX = 32
 _LARGEST_SLICE_SPACING_MM = 7.0
 _SMALLEST_GTV_ML = 0.5
 _MOST_LABELS = 50
+_HIGHEST_FRACTION = 255
+"""Largest value of a soft mask: fractions come as 0...1, 0...100 or 0...255."""
+_FEWEST_GREY_LEVELS = 16
 _CT_SIGNS = ((-200, 0.05), (-900, 0.01))
 """A volume with at least this fraction of voxels below this value is no MR."""
 _COMPLEX = (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64)
@@ -82,7 +86,7 @@ def make_case(image: sitk.Image, gtv: sitk.Image, follow_up: sitk.Image | None =
 
     :raises ImageDimensionError, ColorImageError, NonFiniteImageError, SmallImageError, ConstantImageError, NotMRError:
         by the image or the follow-up (the first three also by the GTV).
-    :raises EmptyGTVError, NoOverlapError: by the GTV.
+    :raises NotAMaskError, EmptyGTVError, NoOverlapError: by the GTV.
     """
     notes: list[Note] = []
     image, gtv = _as_3d(_IMAGE, image, notes), _as_3d(_GTV, gtv, notes)
@@ -128,6 +132,8 @@ def _check_mr(name: str, image: sitk.Image) -> None:
     lowest = voxels.min()
     if lowest == voxels.max():
         raise ConstantImageError(f"All voxels of the {name} have the value {lowest:g}.")
+    if np.unique(voxels).size < _FEWEST_GREY_LEVELS:
+        raise NotMRError(f"The {name} has hardly any grey levels, as a labelmap.", "Choose the T1-Gd MRI.")
     if any(lowest < limit and np.mean(voxels < limit) >= fraction for limit, fraction in _CT_SIGNS):
         raise NotMRError(f"The {name} has values like a CT, where air is -1000: its lowest is {lowest:g}.")
 
@@ -139,6 +145,8 @@ def _binary(gtv: sitk.Image, notes: list[Note]) -> sitk.Image:
     if not levels.size:
         raise EmptyGTVError("The GTV has no voxels.")
     threshold = levels[0]
+    if levels.size > _MOST_LABELS and levels[-1] > _HIGHEST_FRACTION:
+        raise NotAMaskError(f"The GTV has {levels.size} different values up to {levels[-1]:g}.")
     if levels.size > _MOST_LABELS or np.any(levels != np.round(levels)):
         threshold = levels[-1] / 2
         if levels.size > 1:

@@ -93,6 +93,12 @@ class OutputFolderError(GBMResponseError):
     remedy = "Choose a folder that exists or can be created, with write permission and free space."
 
 
+class NotAMaskError(GBMResponseError):
+    code = "not-a-mask"
+    exit_code = 22
+    remedy = "Choose the GTV's labelmap: this looks like an image."
+
+
 class BundleError(GBMResponseError):
     """The model bundle is missing, incomplete or not valid."""
 

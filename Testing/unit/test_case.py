@@ -214,7 +214,15 @@ def test_follow_up_is_checked_like_the_image(image, gtv, change):
     fails(error[change], image, gtv, bad, says="follow-up")
 
 
+def test_labelmap_as_image(image, gtv):
+    fails(errors.NotMRError, gtv, gtv, says="Choose the T1-Gd MRI")
+
+
 # The GTV
+
+
+def test_image_as_gtv(image, gtv):
+    fails(errors.NotAMaskError, image, image, says="different values")
 
 
 def test_empty_gtv(image, gtv):
