@@ -19,6 +19,7 @@ from .errors import GuidanceError, OptionError
 from .networks import Denoiser
 
 SAMPLERS = ("unipc", "dpmpp", "ddim", "ddpm")
+TRAINING_STEPS = 1000
 GUIDANCE_FORMS = ("standard", "algorithm2")
 
 
@@ -44,8 +45,14 @@ class SamplingOptions:
             raise OptionError(
                 f"Unknown guidance form {self.guidance_form!r}.", f"Choose one of: {', '.join(GUIDANCE_FORMS)}."
             )
-        if not 1 <= self.steps <= 1000:
+        if not 1 <= self.steps <= TRAINING_STEPS:
             raise OptionError(f"The number of steps is {self.steps}.", "Choose between 1 and 1000 steps.")
+        if self.sampler in ("ddim", "ddpm") and TRAINING_STEPS % self.steps:
+            # diffusers steps back by T // steps: other counts would start below the noisy end or miss time steps.
+            raise OptionError(
+                f"{self.sampler} cannot take {self.steps} steps.",
+                "Choose a divisor of 1000, for example 50 or 200.",
+            )
         if not 0.0 <= self.eta <= 1.0:
             raise OptionError(f"Eta is {self.eta}.", "Choose a value between 0 and 1.")
         if self.eta and self.sampler != "ddim":
@@ -67,8 +74,9 @@ def build_scheduler(config: dict[str, Any], options: SamplingOptions) -> Any:
     common = {key: config[key] for key in ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule")}
     common["prediction_type"] = config["prediction_type"]
     if options.sampler == "ddim":
+        offset = 1 if options.steps < TRAINING_STEPS else 0
         scheduler = DDIMScheduler(
-            **common, clip_sample=False, set_alpha_to_one=False, steps_offset=1, timestep_spacing="leading"
+            **common, clip_sample=False, set_alpha_to_one=False, steps_offset=offset, timestep_spacing="leading"
         )
     elif options.sampler == "ddpm":
         scheduler = DDPMScheduler(**common, clip_sample=False, variance_type="fixed_small")

@@ -144,17 +144,23 @@ DIFFUSERS_OWN = {
 def test_the_loop_agrees_with_diffusers_stepped_by_hand(sampler):
     common = {k: v for k, v in NOISE_SCHEDULE.items() if k not in ("_class_name", "clip_sample")}
     scheduler = DIFFUSERS_OWN[sampler](common)
-    scheduler.set_timesteps(12)
+    scheduler.set_timesteps(10)
     latents = draw_noise(1, 0, POSITIONS, SHAPE)
     sources, tokens = torch.zeros(4, 8, 16, 16), torch.zeros(4, dtype=torch.long)
     for timestep in scheduler.timesteps:
         latents = scheduler.step(TokenNetwork()(latents, sources, timestep, tokens), timestep, latents).prev_sample
-    torch.testing.assert_close(draw(TokenNetwork(), SamplingOptions(sampler, 12)), latents)
+    torch.testing.assert_close(draw(TokenNetwork(), SamplingOptions(sampler, 10)), latents)
 
 
 def test_ddim_visits_the_papers_time_steps():
     timesteps = build_scheduler(NOISE_SCHEDULE, SamplingOptions("ddim", 200)).timesteps.tolist()
     assert timesteps == list(range(996, 0, -5))
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_all_thousand_steps_are_possible(sampler):
+    timesteps = build_scheduler(NOISE_SCHEDULE, SamplingOptions(sampler, 1000)).timesteps.tolist()
+    assert timesteps == list(range(999, -1, -1))
 
 
 @pytest.mark.parametrize("sampler", ["unipc", "dpmpp"])
@@ -191,7 +197,15 @@ def test_the_result_does_not_depend_on_the_batch(options):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"sampler": "euler"}, {"steps": 0}, {"eta": 2.0}, {"eta": 0.5}, {"guidance_form": "paper"}]
+    "wrong",
+    [
+        {"sampler": "euler"},
+        {"steps": 0},
+        {"sampler": "ddim", "steps": 300},
+        {"eta": 2.0},
+        {"eta": 0.5},
+        {"guidance_form": "paper"},
+    ],
 )
 def test_wrong_options_are_refused(wrong):
     with pytest.raises(OptionError):
