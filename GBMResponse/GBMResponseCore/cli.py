@@ -5,6 +5,7 @@ Exit codes: 0 done, 2 wrong usage, 130 cancelled; every other failure has its ow
 
 import argparse
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -104,6 +105,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     written = write_prediction(
         prediction, provenance(case, bundle, options, prediction), arguments.out, arguments.format
     )
+    shutil.rmtree(arguments.out / UNFINISHED, ignore_errors=True)
     if not arguments.no_montage:
         written += _montage(case, prediction, arguments.out / "montage.png")
 

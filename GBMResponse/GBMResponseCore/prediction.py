@@ -218,8 +218,8 @@ class Predictor:
     ) -> Prediction:
         """Predict a case.
 
-        :param unfinished: folder that keeps finished slices until the whole case is done; the same request continues
-            from them after a cancel or a crash.
+        :param unfinished: folder that keeps finished slices; the same request continues from them after a cancel or a
+            crash. The caller removes it once the result is safe.
         :raises NoOverlapError: no GTV lies inside the slices' field of view.
         :raises OptionError, GuidanceError: the bundle cannot do what `options` ask.
         """
@@ -269,8 +269,6 @@ class Predictor:
             volume, mask = grid.to_volume(predicted, generated, case.image)
             volumes.append(volume)
         mean, spread = _mean_and_spread(volumes) if len(volumes) > 1 else (None, None)
-        if cache is not None:
-            cache.clear()
         clock.mark("assemble")
         return Prediction(
             samples=volumes,

@@ -1,11 +1,11 @@
 """Finished slices of an unfinished prediction, so that the same request continues where it was stopped."""
 
-import shutil
+import io
 from pathlib import Path
 
 import numpy as np
 
-from .files import ensure_output_folder
+from .files import ensure_output_folder, write_bytes
 
 
 class SliceCache:
@@ -16,7 +16,6 @@ class SliceCache:
     """
 
     def __init__(self, folder: Path, key: str) -> None:
-        self._root = folder
         self._folder = folder / key[:32]
 
     def load(self, sample: int, index: int) -> np.ndarray | None:
@@ -28,16 +27,14 @@ class SliceCache:
             return None
 
     def store(self, sample: int, index: int, pixels: np.ndarray) -> None:
-        """Keep a finished slice."""
-        ensure_output_folder(self._folder)
-        temporary = self._path(sample, index).with_suffix(".partial")
-        with temporary.open("wb") as file:
-            np.save(file, pixels.astype(np.float32))
-        temporary.replace(self._path(sample, index))
+        """Keep a finished slice.
 
-    def clear(self) -> None:
-        """Forget this request and every other unfinished one."""
-        shutil.rmtree(self._root, ignore_errors=True)
+        :raises OutputFolderError: it cannot be written.
+        """
+        ensure_output_folder(self._folder)
+        buffer = io.BytesIO()
+        np.save(buffer, pixels.astype(np.float32))
+        write_bytes(buffer.getvalue(), self._path(sample, index))
 
     def _path(self, sample: int, index: int) -> Path:
         return self._folder / f"sample{sample:03d}_slice{index:04d}.npy"

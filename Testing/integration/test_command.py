@@ -217,3 +217,4 @@ def test_a_full_disk_leaves_the_previous_result(run, tmp_path, monkeypatch, caps
     assert run("--no-montage", "--seed", 2) == 21
     assert (tmp_path / "out" / "predicted.nii.gz").read_bytes() == before
     assert not list((tmp_path / "out").glob(".*partial*"))
+    assert list((tmp_path / "out" / ".unfinished").rglob("*.npy")), "the computed slices are lost"

@@ -96,11 +96,10 @@ def test_another_seed_gives_another_image(predictor):
     assert not np.array_equal(first, second)
 
 
-def test_a_slice_does_not_depend_on_how_the_volume_is_cropped(predictor):
+def test_a_slice_keeps_its_position_when_the_volume_is_cropped(predictor):
     case = make(sitk.sitkFloat32)
     whole = predictor.predict(case)
     inner = slice(min(whole.slices), max(whole.slices) + 1)
-    # fit_scale sees fewer voxels in a cropped volume, so only noise and positions are compared
     cropped = predictor.predict(make_case(case.image[:, :, inner], case.gtv[:, :, inner]))
     assert np.array_equal(whole.grid.slice_positions_mm[whole.slices], cropped.grid.slice_positions_mm[cropped.slices])
 
@@ -235,7 +234,6 @@ def test_a_cancelled_request_continues_with_its_finished_slices(predictor, tmp_p
     result = predictor.predict(case, options, unfinished=tmp_path / "unfinished")
     assert len(calls) == len(result.slices) - kept
     assert np.array_equal(voxels(result.samples[0]), expected)
-    assert not (tmp_path / "unfinished").exists()
 
 
 def test_finished_slices_of_another_seed_are_not_used(predictor, tmp_path):
