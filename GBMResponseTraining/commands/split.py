@@ -1,0 +1,28 @@
+"""`gbmresponse-train split`."""
+
+import argparse
+from pathlib import Path
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Declare the command."""
+    split = commands.add_parser("split", help="split the patients of a slice store 80/10/10 for all stages")
+    split.add_argument("store", type=Path, help="folder of the slice store; patient_split.csv is kept there")
+    split.add_argument("--seed", type=int, default=0)
+    split.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns its exit code."""
+    from ..slice_store import read_patients
+    from ..splits import SPLIT_FILE, SPLITS, split_store, survival_thresholds
+
+    patients = read_patients(arguments.store)
+    split = split_store(arguments.store, patients, arguments.seed)
+    for name in SPLITS:
+        print(f"{name}: {sum(value == name for value in split.values())}")
+    for classes in (2, 4):
+        days = ", ".join(f"{value:.1f}" for value in survival_thresholds(patients, split, classes))
+        print(f"Survival thresholds of {classes} classes, from training patients, in days: {days}")
+    print(f"Split: {arguments.store / SPLIT_FILE}")
+    return 0
