@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
+from torchmetrics.functional.image import structural_similarity_index_measure
 
-from GBMResponseTraining.metrics import psnr, slice_metrics, summarise
+from GBMResponseTraining.metrics import NAMES, psnr, slice_metrics, standard_metrics, summarise
 
 IMAGE = np.random.default_rng(0).uniform(-1, 1, (64, 64))
 GTV = np.zeros((64, 64), bool)
@@ -46,3 +48,25 @@ def test_the_interval_is_over_patients_not_slices():
     assert summary["mean"] == pytest.approx(1 / 51)
     assert summary["patient_mean"] == pytest.approx(0.5)
     assert summary["ci_low"] <= 0.5 <= summary["ci_high"]
+
+
+def test_a_mean_over_slices_and_one_over_patients_have_their_own_sd():
+    summary = summarise([{"mse": value} for value in (0.0, 2.0, 5.0)], np.array([0, 0, 1]))["mse"]
+    assert summary["sd"] == pytest.approx(np.std([0, 2, 5], ddof=1))
+    assert summary["patient_sd"] == pytest.approx(np.std([1, 5], ddof=1))
+
+
+def test_slices_without_gtv_do_not_count():
+    summary = summarise([{"mse_local": value} for value in (1.0, float("nan"), 3.0)], np.array([0, 0, 1]))["mse_local"]
+    assert (summary["mean"], summary["patient_mean"]) == (2.0, 2.0)
+
+
+def test_ssim_is_that_of_torchmetrics():
+    predicted = np.clip(IMAGE + np.random.default_rng(1).normal(scale=0.2, size=IMAGE.shape), -1, 1)
+    tensors = (torch.from_numpy(image)[None, None] for image in (predicted, IMAGE))
+    expected = structural_similarity_index_measure(*tensors, data_range=2.0)
+    assert slice_metrics(predicted, IMAGE, GTV)["ssim"] == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_lpips_is_left_out_without_its_network():
+    assert list(standard_metrics(IMAGE[None], IMAGE[None], GTV[None])[0]) == [n for n in NAMES if n != "lpips"]

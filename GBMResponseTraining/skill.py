@@ -1,0 +1,42 @@
+"""Skill: how much of the error of copying the pre-treatment image a prediction removes.
+
+skill = 1 - error / error of the copy, each error the mean over patients. 1 is perfect, 0 is as good as copying, less
+is worse than copying. Errors are MSE, MSE local, LPIPS, 1 - SSIM and 1 - SSIM local; PSNR, a logarithm, has none.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .bootstrap import bootstrap_interval
+
+NAMES = ("ssim", "ssim_local", "lpips", "mse", "mse_local")
+
+
+def skills(
+    patient_means: Mapping[str, np.ndarray], copy_means: Mapping[str, np.ndarray]
+) -> dict[str, dict[str, float]]:
+    """Skill of each metric, with its 95 % patient-bootstrap interval.
+
+    :param patient_means, copy_means: metric -> one value per patient (n,), patients in one order.
+    :return: metric -> `value`, `ci_low`, `ci_high`; NaN where the copy has no error.
+    """
+    result = {}
+    for name in NAMES:
+        if name not in patient_means:
+            continue
+        errors, copied = _errors(name, patient_means[name]), _errors(name, copy_means[name])
+        known = np.isfinite(errors) & np.isfinite(copied)
+        errors, copied = errors[known], copied[known]
+
+        def skill(rows: np.ndarray, errors: np.ndarray = errors, copied: np.ndarray = copied) -> float:
+            return 1.0 - errors[rows].mean() / copied[rows].mean() if copied[rows].any() else float("nan")
+
+        interval = bootstrap_interval(len(errors), skill)
+        value = skill(np.arange(len(errors)))
+        result[name] = {"value": float(value), "ci_low": interval.low, "ci_high": interval.high}
+    return result
+
+
+def _errors(name: str, values: np.ndarray) -> np.ndarray:
+    return 1.0 - values if name.startswith("ssim") else values
