@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from GBMResponseCore import SYNTHETIC_NOTICE
 from GBMResponseCore.errors import GBMResponseError
 
-from .commands import demo_bundle, import_checkpoint, import_cohort, simulate, split
+from .commands import export, import_checkpoint, import_cohort, simulate, split, train
 
 COMMANDS = (
     import_cohort,
     split,
+    train,
+    export,
     simulate,
-    demo_bundle,
     import_checkpoint,
 )
 
