@@ -1,7 +1,8 @@
 """Training of the vector-quantised autoencoders (paper, section 2.1): image VQ-VAE and GTV VQ-VAE.
 
-The first steps train a plain autoencoder; then the codebook is filled with latents of that moment and training goes
-on with quantisation. Starting quantised from random codes collapses to a few codes at this budget.
+With `quantize_from` above 0 the first steps train a plain autoencoder; then the codebook is filled with latents of that
+moment and training goes on with quantisation. Starting quantised from random codes collapses to a few codes when the
+training is short.
 """
 
 from typing import Any
@@ -10,70 +11,168 @@ import lightning
 import torch
 from GBMResponseCore.networks import build_autoencoder, codebook, decode_continuous, encode_continuous
 from GBMResponseCore.quantizer import nearest_code_indices
+from monai.losses import PatchAdversarialLoss
+from monai.networks.nets import PatchDiscriminator
+from torch import nn
 from torch.nn import functional
 
-from .engine import warmup_cosine
+from .configuration import Autoencoder
+from .engine import VALIDATION_LOSS, adamw, warmup_and_decay
 
-COMMITMENT = 0.25
+BETA = 0.25
+LARGEST_ADAPTIVE_WEIGHT = 1e4
 
 
 class AutoencoderModule(lightning.LightningModule):
-    """L1 reconstruction + codebook + commitment loss; no perceptual or adversarial term.
+    """L1 + codebook + commitment loss, and where asked for LPIPS and a PatchGAN hinge loss from a step on.
 
-    :param config: configuration of `VQModel` or `PlainVQVAE`.
+    Batches are images (B, 1, H, W). The adversarial loss is scaled so that its gradient at the last layer has
+    `weight` times the length of the reconstruction's (Esser et al. 2021, arXiv 2012.09841, equation 7).
+
     :param steps: planned optimiser steps.
-    :param quantize_from: step at which the codebook is filled and quantisation begins.
+    :param perceptual: differentiable distance of images (B, 1, H, W) x 2 -> (B,); None leaves the term out.
     """
 
-    def __init__(self, config: dict[str, Any], steps: int, quantize_from: int, learning_rate: float) -> None:
-        super().__init__()
-        self.model = build_autoencoder(config)
-        self.steps = steps
-        self.quantize_from = quantize_from
-        self.learning_rate = learning_rate
-        self._recent_latents: list[torch.Tensor] = []
+    automatic_optimization = False
 
-    def training_step(self, images: torch.Tensor, batch_index: int) -> torch.Tensor:
-        """Images (B, 1, H, W) to the total loss."""
+    def __init__(self, settings: Autoencoder, steps: int, perceptual: nn.Module | None = None) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.settings = settings
+        self.steps = steps
+        self.model = build_autoencoder(settings.network())
+        self.quantize_from = int(settings.quantize_from * steps)
+        self.register_buffer("codebook_filled", torch.tensor(self.quantize_from == 0))
+        # Kept out of the module's parameters and checkpoints: it is never trained.
+        self._perceptual = [perceptual.requires_grad_(False).eval()] if perceptual is not None else []
+        self.discriminator = None
+        if settings.adversarial is not None:
+            adversarial = settings.adversarial
+            self.discriminator = PatchDiscriminator(
+                spatial_dims=2,
+                channels=adversarial.channels,
+                in_channels=1,
+                num_layers_d=adversarial.layers,
+                norm=("GROUP", {"num_groups": 32}),
+            )
+            self._hinge = PatchAdversarialLoss(criterion="hinge")
+
+    @property
+    def selectable_from(self) -> int:
+        """Step from which a validation says something about the final model."""
+        return self.quantize_from
+
+    def training_step(self, images: torch.Tensor, batch_index: int) -> None:
+        """Update the autoencoder, and the discriminator once it counts."""
+        training = self.settings.training
+        first, last = batch_index % training.accumulate == 0, (batch_index + 1) % training.accumulate == 0
+        optimizers, schedules = _as_list(self.optimizers()), _as_list(self.lr_schedulers())
+        step = self.global_step
+        if not self.codebook_filled and step >= self.quantize_from:
+            self._fill_codebook(images)
+
+        if first:
+            optimizers[0].zero_grad()
+        reconstruction, losses = self._losses(images, quantized=bool(self.codebook_filled))
+        total = losses["reconstruction"] + losses["codebook"]
+        adversarial = self.settings.adversarial
+        judged = adversarial is not None and step >= adversarial.start_step
+        if judged:
+            self.discriminator.requires_grad_(False)
+            fooling = self._hinge(self.discriminator(reconstruction)[-1], target_is_real=True, for_discriminator=False)
+            weight = adversarial.weight * self._adaptive_weight(losses["reconstruction"], fooling)
+            total = total + weight * fooling
+            losses |= {"fooling": fooling, "adaptive_weight": weight}
+        self.manual_backward(total / training.accumulate)
+        if judged:
+            self._update_discriminator(images, reconstruction.detach(), first, last)
+        if last:
+            if training.gradient_clip:
+                self.clip_gradients(optimizers[0], training.gradient_clip, "norm")
+            optimizers[0].step()
+            for schedule in schedules:
+                schedule.step()
+        self.log_dict({name: value.detach() for name, value in losses.items()}, prog_bar=True)
+
+    def validation_step(self, images: torch.Tensor, batch_index: int) -> None:
+        """Quantised reconstruction, whatever the stage of training: L1, codebook loss and PSNR."""
+        reconstruction, losses = self._losses(images, quantized=True)
+        mse = functional.mse_loss(reconstruction.clamp(-1, 1), images.clamp(-1, 1))
+        values = {
+            VALIDATION_LOSS: losses["l1"] + losses["codebook"],
+            "val_l1": losses["l1"],
+            "val_psnr": 10 * torch.log10(4.0 / mse.clamp_min(1e-12)),
+        }
+        self.log_dict(values, prog_bar=True, batch_size=len(images))
+
+    def configure_optimizers(self) -> tuple[list[Any], list[Any]]:
+        training, adversarial = self.settings.training, self.settings.adversarial
+        optimizers = [adamw(self.model.parameters(), training)]
+        schedules = [warmup_and_decay(optimizers[0], training, self.steps)]
+        if adversarial is not None:
+            optimizers.append(adamw(self.discriminator.parameters(), training))
+            if adversarial.learning_rate is not None:
+                optimizers[1].param_groups[0]["lr"] = adversarial.learning_rate
+        return optimizers, schedules
+
+    def _losses(self, images: torch.Tensor, quantized: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         latents = encode_continuous(self.model, images)
         rows = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
-        if self.global_step < self.quantize_from:
-            self._remember(rows)
-            codebook_loss = 1e-3 * rows.square().mean()
-            decoder_input = latents
-        else:
-            if self.global_step == self.quantize_from:
-                self._fill_codebook(rows)
+        if quantized:
             codes = codebook(self.model)
             nearest = codes[nearest_code_indices(rows, codes)]
-            codebook_loss = functional.mse_loss(nearest, rows.detach())
-            codebook_loss = codebook_loss + COMMITMENT * functional.mse_loss(rows, nearest.detach())
+            to_codes = functional.mse_loss(nearest, rows.detach())
+            commitment = functional.mse_loss(rows, nearest.detach())
+            legacy = self.settings.legacy_beta
+            codebook_loss = BETA * to_codes + commitment if legacy else to_codes + BETA * commitment
             straight_through = rows + (nearest - rows).detach()
             batch, channels, height, width = latents.shape
-            decoder_input = straight_through.view(batch, height, width, channels).permute(0, 3, 1, 2)
-        reconstruction = decode_continuous(self.model, decoder_input)
+            latents = straight_through.view(batch, height, width, channels).permute(0, 3, 1, 2)
+        else:
+            codebook_loss = 1e-3 * rows.square().mean()
+        reconstruction = decode_continuous(self.model, latents)
         l1 = functional.l1_loss(reconstruction, images)
-        mse = functional.mse_loss(reconstruction, images)
-        self.log_dict({"l1": l1, "mse": mse, "codebook": codebook_loss}, prog_bar=True)
-        return l1 + codebook_loss
+        losses = {"l1": l1, "codebook": codebook_loss, "reconstruction": l1}
+        if self._perceptual:
+            distance = self._perceptual[0].to(images.device)(reconstruction, images).mean()
+            losses |= {"perceptual": distance, "reconstruction": l1 + self.settings.perceptual_weight * distance}
+        return reconstruction, losses
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = torch.optim.AdamW(self.parameters(), lr=self.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
-        return {"optimizer": optimizer, "lr_scheduler": warmup_cosine(optimizer, self.steps, warmup=20)}
+    def _adaptive_weight(self, reconstruction_loss: torch.Tensor, fooling: torch.Tensor) -> torch.Tensor:
+        last_layer = self.model.decoder.conv_out.weight
+        lengths = [
+            torch.autograd.grad(loss, last_layer, retain_graph=True)[0].norm() for loss in (reconstruction_loss, fooling)
+        ]
+        return (lengths[0] / (lengths[1] + 1e-4)).clamp(0, LARGEST_ADAPTIVE_WEIGHT).detach()
 
-    def _remember(self, rows: torch.Tensor) -> None:
-        self._recent_latents = [*self._recent_latents, rows.detach()][-8:]
+    def _update_discriminator(self, real: torch.Tensor, fake: torch.Tensor, first: bool, last: bool) -> None:
+        # The raw optimiser: Lightning counts only the autoencoder's steps.
+        optimizer = self.optimizers(use_pl_optimizer=False)[1]
+        self.discriminator.requires_grad_(True)
+        if first:
+            optimizer.zero_grad()
+        verdicts = [self.discriminator(images)[-1] for images in (real, fake)]
+        loss = 0.5 * sum(
+            self._hinge(verdict, target_is_real=is_real, for_discriminator=True)
+            for verdict, is_real in zip(verdicts, (True, False), strict=True)
+        )
+        self.manual_backward(loss / self.settings.training.accumulate)
+        if last:
+            optimizer.step()
+        self.log("discriminator", loss.detach())
 
-    def _fill_codebook(self, rows: torch.Tensor) -> None:
+    @torch.no_grad()
+    def _fill_codebook(self, images: torch.Tensor) -> None:
+        """Replace the codes by latents of the batch, of all processes, drawn without repetition as far as they go."""
+        latents = self.all_gather(encode_continuous(self.model, images).float())
+        rows = latents.reshape(-1, *latents.shape[-3:]).permute(0, 2, 3, 1).reshape(-1, latents.shape[-3])
         codes = codebook(self.model)
-        candidates = torch.cat([*self._recent_latents, rows.detach()])
         generator = torch.Generator().manual_seed(0)
-        repeats = -(-len(codes) // len(candidates))
-        order = torch.cat([torch.randperm(len(candidates), generator=generator) for _ in range(repeats)])
-        with torch.no_grad():
-            chosen = candidates[order[: len(codes)].to(candidates.device)]
-            codes.copy_(chosen + 1e-3 * chosen.std(0) * torch.randn(chosen.shape, generator=generator).to(chosen))
-        self._recent_latents = []
+        repeats = -(-len(codes) // len(rows))
+        order = torch.cat([torch.randperm(len(rows), generator=generator) for _ in range(repeats)])
+        chosen = rows[order[: len(codes)].to(rows.device)]
+        codes.copy_(chosen + 1e-3 * chosen.std(0) * torch.randn(chosen.shape, generator=generator).to(chosen))
+        self.codebook_filled.fill_(True)
 
 
 @torch.no_grad()
@@ -84,3 +183,7 @@ def latent_statistics(model: torch.nn.Module, images: torch.Tensor) -> tuple[lis
     rows = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
     rows = codes[nearest_code_indices(rows, codes)]
     return rows.mean(0).tolist(), (1.0 / rows.std(0).clamp_min(1e-6)).tolist()
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]

@@ -1,27 +1,65 @@
 """Run one training stage with Lightning so that a killed run continues exactly where it stopped.
 
-Batches depend only on the seed and the step, never on how often the run was interrupted: item `i` of a training
-stream is made from a random generator seeded with `i`, and a resumed stream starts at the first unused item.
+Batches depend on the seed and the step alone, neither on interruptions nor on how many devices share the work: item `i`
+of a training stream is made from a random generator seeded with `i`, a resumed stream starts at the first unused item,
+and device r of w takes every w-th batch. All randomness of a loss is part of its items.
 """
 
-from collections.abc import Callable, Iterator
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
+from GBMResponseCore.files import write_json
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-LAST_CHECKPOINT = "last.ckpt"
+from .configuration import Training
+
+LAST, BEST, FINISHED = "last.ckpt", "best.ckpt", "finished.json"
+VALIDATION_LOSS = "val_loss"
+
+Item = Callable[[np.random.Generator, int], Any]
+"""Make item `index` of a training stream, drawing from its own random generator."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a stage runs.
+
+    :param devices, nodes: processes per node, and nodes; more than one in all trains with DDP.
+    :param precision: `auto` takes bfloat16 autocast on GPUs that have it; else `32-true` or `bf16-mixed`.
+    :param workers: data loading processes per device.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    precision: str = "auto"
+    workers: int = 0
+
+    @property
+    def processes(self) -> int:
+        return self.devices * self.nodes
+
+    def lightning_precision(self) -> str:
+        if self.precision != "auto":
+            return self.precision
+        on_gpu = self.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+        return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
 
 
 class ItemStream(Dataset):
-    """An endless training stream of a fixed length: item `i` is `make_item(rng seeded by (seed, i))`."""
+    """A training stream of a fixed length: item `i` is `make_item(rng seeded by (seed, i), i)`."""
 
-    def __init__(self, make_item: Callable[[np.random.Generator], Any], length: int, seed: int) -> None:
+    def __init__(self, make_item: Item, length: int, seed: int) -> None:
         self._make_item = make_item
         self._length = length
         self._seed = seed
@@ -30,66 +68,177 @@ class ItemStream(Dataset):
         return self._length
 
     def __getitem__(self, index: int) -> Any:
-        return self._make_item(np.random.default_rng([self._seed, index]))
+        return self._make_item(np.random.default_rng([self._seed, index]), index)
 
 
-class _ContinuingSampler(Sampler):
-    """Yield start, start + 1, … but keep the full length, which Lightning compares with its own batch counter."""
+class StreamSampler(Sampler):
+    """The items of one process, from the first unused batch on.
 
-    def __init__(self, start: int, length: int) -> None:
-        self._start = start
-        self._length = length
+    The length is that of the whole stream: Lightning compares it with its own batch counter, which a checkpoint
+    restores.
+    """
+
+    def __init__(self, first_batch: int, batches: int, batch_size: int, rank: int = 0, processes: int = 1) -> None:
+        self._first_batch = first_batch
+        self._batches = batches
+        self._batch_size = batch_size
+        self._rank = rank
+        self._processes = processes
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(self._start, self._length))
+        for batch in range(self._first_batch, self._batches):
+            start = (batch * self._processes + self._rank) * self._batch_size
+            yield from range(start, start + self._batch_size)
 
     def __len__(self) -> int:
-        return self._length
+        return self._batches * self._batch_size
+
+
+class _Data(lightning.LightningDataModule):
+    def __init__(
+        self, stream: ItemStream, validation: Dataset, training: Training, machine: Machine, steps: int, done: int
+    ) -> None:
+        super().__init__()
+        self._stream = stream
+        self._validation = validation
+        self._training = training
+        # Items are closures over memory-mapped arrays, which only a forked process can take over.
+        workers = machine.workers if "fork" in multiprocessing.get_all_start_methods() else 0
+        self._workers: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0}
+        if workers:
+            self._workers["multiprocessing_context"] = "fork"
+        self._batches = steps * training.accumulate
+        self._first_batch = done * training.accumulate
+
+    def train_dataloader(self) -> DataLoader:
+        size = self._training.batch_size
+        trainer = self.trainer
+        sampler = StreamSampler(self._first_batch, self._batches, size, trainer.global_rank, trainer.world_size)
+        return DataLoader(self._stream, batch_size=size, sampler=sampler, pin_memory=_on_gpu(trainer), **self._workers)
+
+    def val_dataloader(self) -> DataLoader:
+        # Every process sees all of it, so that all agree on the best checkpoint without talking to each other.
+        return DataLoader(self._validation, batch_size=self._training.batch_size, num_workers=0)
+
+
+class _EarlyStoppingFrom(EarlyStopping):
+    """Count validations without improvement from a step on."""
+
+    def __init__(self, first_step: int, patience: int) -> None:
+        super().__init__(VALIDATION_LOSS, patience=patience, mode="min")
+        self._first_step = first_step
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if trainer.global_step >= self._first_step:
+            super().on_validation_end(trainer, pl_module)
 
 
 def fit(
     module: lightning.LightningModule,
-    make_item: Callable[[np.random.Generator], Any],
+    make_item: Item,
+    validation: Dataset,
     folder: Path,
+    training: Training,
     *,
-    steps: int,
-    batch_size: int,
+    epoch_items: int,
     seed: int,
-    checkpoint_every: int = 50,
-    callbacks: list[Callback] | None = None,
-) -> lightning.LightningModule:
-    """Train `module` for `steps` optimiser steps, or continue the run that `folder` holds.
+    machine: Machine | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> dict[str, Any]:
+    """Train `module`, or continue the run that `folder` holds, and leave the selected weights in it.
 
-    :param folder: receives `last.ckpt` every `checkpoint_every` steps and the log `metrics.csv`.
-    :returns: the trained module.
+    :param validation: items for the module's `validation_step`, which logs `val_loss`; empty: no validation.
+    :param folder: receives `last.ckpt`, `best.ckpt`, `finished.json`, and logs for TensorBoard and as CSV.
+    :param epoch_items: training items per epoch.
+    :returns: content of `finished.json`: steps, seconds, parameters, the step of the selected weights.
     """
+    machine = machine or Machine()
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / LAST_CHECKPOINT
-    done = completed_steps(checkpoint)
-    if done >= steps:
-        module.load_state_dict(_load(checkpoint)["state_dict"])
-        return module
-    stream = ItemStream(make_item, steps * batch_size, seed)
-    loader = DataLoader(
-        stream, batch_size=batch_size, sampler=_ContinuingSampler(done * batch_size, len(stream)), num_workers=0
-    )
-    saver = ModelCheckpoint(
-        dirpath=folder, filename="last", every_n_train_steps=checkpoint_every, enable_version_counter=False
-    )
+    steps = training.optimiser_steps(epoch_items, machine.processes)
+    finished = folder / FINISHED
+    if not finished.is_file():
+        _train(module, make_item, validation, folder, training, steps, seed, machine, callbacks)
+    report = json.loads(finished.read_text(encoding="utf-8"))
+    module.load_state_dict(_load(folder / report["selected"])["state_dict"])
+    module.cpu().eval()
+    return report
+
+
+def _train(
+    module: lightning.LightningModule,
+    make_item: Item,
+    validation: Dataset,
+    folder: Path,
+    training: Training,
+    steps: int,
+    seed: int,
+    machine: Machine,
+    callbacks: Sequence[Callback],
+) -> None:
+    last = folder / LAST
+    done = completed_steps(last)
+    per_step = training.accumulate * training.batch_size * machine.processes
+    stream = ItemStream(make_item, steps * per_step, seed)
+    timer = Timer()
+    chosen: list[Callback] = [timer, TQDMProgressBar(refresh_rate=10), *callbacks]
+    validates = len(validation) > 0
+    if validates:
+        chosen.append(_checkpoint(folder, BEST, monitor=VALIDATION_LOSS, mode="min"))
+        if training.patience:
+            chosen.append(_EarlyStoppingFrom(getattr(module, "selectable_from", 0), training.patience))
+    chosen.append(_checkpoint(folder, LAST, every_n_train_steps=training.checkpoint_every))
+    manual = not module.automatic_optimization
     trainer = lightning.Trainer(
         max_steps=steps,
-        accelerator="auto",
-        devices=1,
+        accelerator=machine.accelerator,
+        devices=machine.devices,
+        num_nodes=machine.nodes,
+        # Parts of a network may rest: the discriminator before its start, the codebook before quantisation.
+        strategy="ddp_find_unused_parameters_true" if machine.processes > 1 else "auto",
+        use_distributed_sampler=False,
+        precision=machine.lightning_precision(),
+        accumulate_grad_batches=1 if manual else training.accumulate,
+        gradient_clip_val=None if manual else training.gradient_clip,
+        val_check_interval=training.validate_every * training.accumulate if validates else None,
+        check_val_every_n_epoch=None if validates else 1,
+        limit_val_batches=1.0 if validates else 0,
+        num_sanity_val_steps=0,
         default_root_dir=folder,
-        logger=CSVLogger(folder, name="", version=f"from_step_{done:06d}"),
-        callbacks=[saver, TQDMProgressBar(refresh_rate=10), *(callbacks or [])],
+        logger=[
+            CSVLogger(folder, name="", version=f"from_step_{done:06d}"),
+            TensorBoardLogger(folder, name="", version="tensorboard"),
+        ],
+        callbacks=chosen,
         log_every_n_steps=10,
         enable_model_summary=False,
-        gradient_clip_val=1.0,
     )
-    trainer.fit(module, loader, ckpt_path=str(checkpoint) if done else None, weights_only=True)
-    trainer.save_checkpoint(checkpoint)
-    return module
+    data = _Data(stream, validation, training, machine, steps, done)
+    trainer.fit(module, datamodule=data, ckpt_path=str(last) if done else None, weights_only=True)
+    trainer.save_checkpoint(last)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    selected = BEST if training.select == "best" and (folder / BEST).is_file() else LAST
+    if trainer.is_global_zero:
+        write_json(
+            {
+                "steps": int(trainer.global_step),
+                "planned_steps": steps,
+                "stopped_early": bool(trainer.global_step < steps),
+                "selected": selected,
+                "selected_step": completed_steps(folder / selected),
+                "items_per_step": per_step,
+                "parameters": sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad),
+                "seconds": round(timer.time_elapsed("train") + timer.time_elapsed("validate"), 1),
+                "device": _device_name(trainer),
+                "processes": machine.processes,
+                "precision": machine.lightning_precision(),
+                "torch": torch.__version__,
+            },
+            folder / FINISHED,
+        )
+    trainer.strategy.barrier()
+    if machine.processes > 1:
+        torch.distributed.destroy_process_group()
 
 
 def completed_steps(checkpoint: Path) -> int:
@@ -97,17 +246,42 @@ def completed_steps(checkpoint: Path) -> int:
     return int(_load(checkpoint)["global_step"]) if checkpoint.is_file() else 0
 
 
+def warmup_and_decay(optimizer: torch.optim.Optimizer, training: Training, steps: int) -> Any:
+    """Return the learning rate schedule: linear growth, then constant, or cosine decay to 5 %."""
+
+    def factor(step: int) -> float:
+        if step < training.warmup:
+            return (step + 1) / training.warmup
+        if training.schedule == "constant":
+            return 1.0
+        progress = min((step - training.warmup) / max(steps - training.warmup, 1), 1.0)
+        return 0.05 + 0.95 * 0.5 * (1.0 + float(np.cos(np.pi * progress)))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+def adamw(parameters: Any, training: Training) -> torch.optim.AdamW:
+    """Return the optimiser that every network trains with."""
+    return torch.optim.AdamW(
+        parameters, lr=training.learning_rate, betas=training.betas, weight_decay=training.weight_decay
+    )
+
+
+def _checkpoint(folder: Path, name: str, **options: Any) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        dirpath=folder, filename=Path(name).stem, enable_version_counter=False, auto_insert_metric_name=False, **options
+    )
+
+
 def _load(checkpoint: Path) -> dict[str, Any]:
     return torch.load(checkpoint, map_location="cpu", weights_only=True)
 
 
-def warmup_cosine(optimizer: torch.optim.Optimizer, steps: int, warmup: int) -> dict[str, Any]:
-    """Return Lightning's scheduler entry: linear warm-up, then cosine decay to 5 % of the learning rate."""
+def _on_gpu(trainer: lightning.Trainer) -> bool:
+    return trainer.strategy.root_device.type == "cuda"
 
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        progress = min((step - warmup) / max(steps - warmup, 1), 1.0)
-        return 0.05 + 0.95 * 0.5 * (1.0 + float(np.cos(np.pi * progress)))
 
-    return {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, factor), "interval": "step"}
+def _device_name(trainer: lightning.Trainer) -> str:
+    if _on_gpu(trainer):
+        return torch.cuda.get_device_name(trainer.strategy.root_device)
+    return f"CPU, {torch.get_num_threads()} threads of {os.cpu_count()} cores"

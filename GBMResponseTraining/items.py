@@ -1,92 +1,135 @@
-"""Random training items: what one step of each network sees."""
+"""Random training items: what one step of each network sees.
+
+Every slice is shown once per epoch, in an order that the seed and the epoch decide. All randomness of a training step
+is part of its items, so that a step is the same however many devices share it.
+"""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
 from GBMResponseCore.survival import ClassScheme
+from torch.utils.data import Dataset
 
+from .engine import Item
 from .slice_store import SliceStore
 
-Item = Callable[[np.random.Generator], object]
 
+class Epochs:
+    """Shuffled passes over `rows`: entry `index` of the endless list that they make.
 
-def image_crops(sources: Sequence[np.ndarray], shares: Sequence[float], crop: int) -> Item:
-    """Square crops of normalised slices with a random gain and left-right flip, as (1, crop, crop) tensors.
-
-    :param sources: arrays (n, H, W); source i is drawn with probability shares[i].
+    :param rows: what is shown (n,).
     """
 
-    def make(rng: np.random.Generator) -> torch.Tensor:
-        slices = sources[rng.choice(len(sources), p=shares)]
-        image = slices[rng.integers(len(slices))]
-        # Crops of air teach nothing: try a few places and keep the brightest.
-        places = [tuple(rng.integers(0, side - crop + 1) for side in image.shape) for _ in range(3)]
-        row, column = max(places, key=lambda p: image[p[0] : p[0] + crop : 8, p[1] : p[1] + crop : 8].mean())
-        patch = image[row : row + crop, column : column + crop].astype(np.float32)
-        patch = (patch + 1.0) * rng.uniform(0.85, 1.1) - 1.0
+    def __init__(self, rows: Sequence[int] | np.ndarray, seed: int) -> None:
+        self._rows = np.asarray(rows)
+        order = np.random.default_rng
+        self._order = lru_cache(maxsize=2)(lambda epoch: order([seed, epoch]).permutation(len(self._rows)))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __call__(self, index: int) -> int:
+        epoch, place = divmod(index, len(self._rows))
+        return int(self._rows[self._order(epoch)[place]])
+
+
+class Fixed(Dataset):
+    """Validation items: `make(row)` for each of `rows`, the same in every validation."""
+
+    def __init__(self, make: Callable[[int], object], rows: Sequence[int] | np.ndarray) -> None:
+        self._make = make
+        self._rows = [int(row) for row in rows]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> object:
+        return self._make(self._rows[index])
+
+
+def image_items(store: SliceStore, rows: np.ndarray, crop: int | None, seed: int) -> Item:
+    """Pre and post slices of `rows` with a random gain and left-right flip, as (1, side, side) tensors.
+
+    :param crop: side of square crops; None takes whole slices.
+    """
+    epochs = Epochs(np.concatenate([rows, rows + len(store)]), seed)
+
+    def make(rng: np.random.Generator, index: int) -> torch.Tensor:
+        image = _image(store, epochs(index))
+        if crop is not None:
+            # Crops of air teach nothing: try a few places and keep the brightest.
+            places = [tuple(rng.integers(0, side - crop + 1) for side in image.shape) for _ in range(3)]
+            row, column = max(places, key=lambda p: image[p[0] : p[0] + crop : 8, p[1] : p[1] + crop : 8].mean())
+            image = image[row : row + crop, column : column + crop]
+        patch = (image.astype(np.float32) + 1.0) * rng.uniform(0.85, 1.1) - 1.0
         return _tensor(_maybe_flipped(patch, rng))[None]
 
     return make
 
 
-def gtv_crops(gtv: np.ndarray, crop: int) -> Item:
-    """Square crops of GTV masks (n, H, W) around the contour, as (1, crop, crop) float tensors of 0 and 1."""
+def image_validation(store: SliceStore, rows: np.ndarray) -> Fixed:
+    """Whole pre and post slices of `rows`."""
+    both = np.concatenate([rows, rows + len(store)])
+    return Fixed(lambda row: _tensor(_image(store, row).astype(np.float32))[None], both)
 
-    def make(rng: np.random.Generator) -> torch.Tensor:
-        mask = gtv[rng.integers(len(gtv))]
-        inside = np.argwhere(mask)
-        center = inside[rng.integers(len(inside))] if len(inside) else np.array(mask.shape) // 2
-        corner = center - rng.integers(0, crop, size=2)
-        row, column = (int(np.clip(c, 0, side - crop)) for c, side in zip(corner, mask.shape, strict=True))
-        return _tensor(_maybe_flipped(mask[row : row + crop, column : column + crop], rng).astype(np.float32))[None]
+
+def gtv_items(store: SliceStore, rows: np.ndarray, crop: int | None, seed: int) -> Item:
+    """GTV masks of `rows`, left-right flipped at random, as (1, side, side) float tensors of 0 and 1."""
+    epochs = Epochs(rows, seed)
+
+    def make(rng: np.random.Generator, index: int) -> torch.Tensor:
+        mask = store.gtv[epochs(index)]
+        if crop is not None:
+            inside = np.argwhere(mask)
+            center = inside[rng.integers(len(inside))] if len(inside) else np.array(mask.shape) // 2
+            corner = center - rng.integers(0, crop, size=2)
+            row, column = (int(np.clip(c, 0, side - crop)) for c, side in zip(corner, mask.shape, strict=True))
+            mask = mask[row : row + crop, column : column + crop]
+        return _tensor(_maybe_flipped(mask, rng).astype(np.float32))[None]
 
     return make
 
 
-def classifier_items(store: SliceStore, scheme: ClassScheme, pooling: int, left_out: np.ndarray) -> Item:
-    """Whole slices with GTV, average-pooled: `inputs` (2, H / pooling, W / pooling), `label` class index.
+def gtv_validation(store: SliceStore, rows: np.ndarray) -> Fixed:
+    """Whole GTV masks of `rows`."""
+    return Fixed(lambda row: _tensor(store.gtv[row].astype(np.float32))[None], rows)
 
-    :param left_out: bool (n,), slices never shown.
-    """
-    usable = np.flatnonzero(~left_out)
-    labels = np.array([scheme.classes.index(scheme.of_survival(days)) for days in store.survival_days])
 
-    def make(rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        index = int(rng.choice(usable))
-        pair = np.stack([store.pre[index], store.gtv[index]]).astype(np.float32)
+def classifier_items(store: SliceStore, rows: np.ndarray, scheme: ClassScheme, pooling: int, seed: int) -> Item:
+    """Whole slices with GTV, average-pooled: `inputs` (2, H / pooling, W / pooling), `label` class index."""
+    epochs = Epochs(rows, seed)
+
+    def make(rng: np.random.Generator, index: int) -> dict[str, torch.Tensor]:
+        row = epochs(index)
+        pair = _pair(store, row)
         pair[0] = (pair[0] + 1.0) * rng.uniform(0.9, 1.1) - 1.0
-        inputs = torch.nn.functional.avg_pool2d(_tensor(_maybe_flipped(pair, rng)), pooling)
-        return {"inputs": inputs, "label": torch.tensor(labels[index])}
+        return _classifier_item(_maybe_flipped(pair, rng), store, row, scheme, pooling)
 
     return make
 
 
-def latent_items(
-    latents: dict[str, np.ndarray], gtv: np.ndarray, tokens: np.ndarray, change_scale: np.ndarray | None = None
-) -> Item:
-    """Items of the diffusion model.
+def classifier_validation(store: SliceStore, rows: np.ndarray, scheme: ClassScheme, pooling: int) -> Fixed:
+    """Whole slices of `rows` as they are."""
+    return Fixed(lambda row: _classifier_item(_pair(store, row), store, row, scheme, pooling), rows)
 
-    :param latents: `pre`, `gtv`, `post`, each (n, C, h, w).
-    :param gtv: masks at latent resolution (n, h, w) in [0, 1].
-    :param tokens: class tokens (n, schemes); one scheme is drawn per item.
-    :param change_scale: per channel (C,): the target is (post - pre) times this; None: post itself, as in the paper.
-    """
 
-    def make(rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        index = int(rng.integers(len(tokens)))
-        sources = np.concatenate([latents["pre"][index], latents["gtv"][index]]).astype(np.float32)
-        target = latents["post"][index].astype(np.float32)
-        if change_scale is not None:
-            target = (target - latents["pre"][index].astype(np.float32)) * change_scale[:, None, None]
-        return {
-            "sources": _tensor(sources),
-            "target": _tensor(target.astype(np.float32)),
-            "gtv": _tensor(gtv[index].astype(np.float32))[None],
-            "token": torch.tensor(int(rng.choice(tokens[index]))),
-        }
+def _image(store: SliceStore, row: int) -> np.ndarray:
+    """Slice `row` of pre, or of post from row `len(store)` on."""
+    return store.pre[row] if row < len(store) else store.post[row - len(store)]
 
-    return make
+
+def _pair(store: SliceStore, row: int) -> np.ndarray:
+    return np.stack([store.pre[row], store.gtv[row]]).astype(np.float32)
+
+
+def _classifier_item(
+    pair: np.ndarray, store: SliceStore, row: int, scheme: ClassScheme, pooling: int
+) -> dict[str, torch.Tensor]:
+    days = store.patients[store.patient[row]]["survival_days"]
+    label = scheme.classes.index(scheme.of_survival(days))
+    return {"inputs": torch.nn.functional.avg_pool2d(_tensor(pair), pooling), "label": torch.tensor(label)}
 
 
 def _maybe_flipped(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:

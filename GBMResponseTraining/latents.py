@@ -1,40 +1,75 @@
-"""Encode a slice store once: latents of pre, post and GTV for the diffusion model."""
+"""Encode a slice store once: latents of pre, post and GTV, also of the flipped slices, for the diffusion model."""
 
+import hashlib
+import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from GBMResponseCore.files import write_json
 from GBMResponseCore.networks import LatentCodec
 from tqdm import tqdm
 
-from .slice_store import SliceStore
+from .slice_store import SliceStore, write_array
 
 _SCALE_SLICES = 256
+_PARTS = ("pre", "post", "gtv")
+
+
+@dataclass(frozen=True)
+class LatentStore:
+    """Memory-mapped float16 latents (F, n, C, h, w) of the n slices of a store; F is 2 with flipped slices, else 1.
+
+    `mask` holds the GTV averaged to the size of the latents, float16 (F, n, h, w) in [0, 1].
+    """
+
+    pre: np.ndarray
+    post: np.ndarray
+    gtv: np.ndarray
+    mask: np.ndarray
+
+    @property
+    def versions(self) -> int:
+        return len(self.pre)
 
 
 def encode_store(
-    store: SliceStore, folder: Path, image_codec: LatentCodec, gtv_codec: LatentCodec, batch: int = 16
-) -> dict[str, np.ndarray]:
-    """Return memory-mapped float16 latents (n, C, h, w) of `pre`, `post` and `gtv`, computing what is missing."""
+    store: SliceStore,
+    folder: Path,
+    codecs: dict[str, LatentCodec],
+    downsampling: int,
+    flip: bool,
+    batch: int = 16,
+    device: torch.device | str = "cpu",
+) -> LatentStore:
+    """Return the latents of a store, computing what is missing or was made with other weights.
+
+    :param codecs: `image` and `gtv`.
+    :raises OutputFolderError: if they cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    latents = {}
-    for name, codec in (("pre", image_codec), ("post", image_codec), ("gtv", gtv_codec)):
-        path = folder / f"{name}.npy"
-        if not path.is_file():
-            encoded = _encode(getattr(store, name), codec, batch, name)
-            temporary = path.with_suffix(".partial")
-            with temporary.open("wb") as file:
-                np.save(file, encoded)
-            os.replace(temporary, path)
-        latents[name] = np.load(path, mmap_mode="r")
-    return latents
+    made_with = folder / "made_with.json"
+    wanted = {name: _fingerprint(codec) for name, codec in codecs.items()} | {"slices": len(store), "flip": flip}
+    if not made_with.is_file() or json.loads(made_with.read_text(encoding="utf-8")) != wanted:
+        made_with.unlink(missing_ok=True)
+        for name in _PARTS:
+            codec = codecs["gtv" if name == "gtv" else "image"].to(device)
+            _encode(getattr(store, name), folder / f"{name}.npy", codec, flip, batch, name, device)
+            codec.cpu()
+        mask = gtv_at_latent_size(store.gtv, downsampling)
+        versions = [mask, mask[..., ::-1]] if flip else [mask]
+        write_array(folder / "mask.npy", (len(versions), *mask.shape), versions, np.dtype(np.float16))
+        write_json(wanted, made_with)
+    return LatentStore(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in (*_PARTS, "mask")})
 
 
-def change_scale(pre: np.ndarray, post: np.ndarray) -> np.ndarray:
-    """Per-channel factor (C,) that brings the change post - pre of latents (n, C, h, w) to unit variance."""
-    step = max(1, len(pre) // _SCALE_SLICES)
-    change = post[::step].astype(np.float32) - pre[::step].astype(np.float32)
+def change_scale(latents: LatentStore, rows: np.ndarray) -> np.ndarray:
+    """Per-channel factor (C,) that brings the change post - pre of the latents of `rows` to unit variance."""
+    chosen = rows[:: max(1, len(rows) // _SCALE_SLICES)]
+    change = latents.post[0, chosen].astype(np.float32) - latents.pre[0, chosen].astype(np.float32)
     return 1.0 / np.maximum(change.std(axis=(0, 2, 3)), 1e-6)
 
 
@@ -46,7 +81,37 @@ def gtv_at_latent_size(gtv: np.ndarray, downsampling: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-def _encode(slices: np.ndarray, codec: LatentCodec, batch: int, name: str) -> np.ndarray:
-    starts = tqdm(range(0, len(slices), batch), desc=f"Encoding {name}", unit="batch")
-    chunks = [codec.encode(torch.from_numpy(slices[s : s + batch].astype(np.float32))[:, None]) for s in starts]
-    return torch.cat(chunks).numpy().astype(np.float16)
+def _encode(
+    slices: np.ndarray,
+    path: Path,
+    codec: LatentCodec,
+    flip: bool,
+    batch: int,
+    name: str,
+    device: torch.device | str,
+) -> None:
+    versions = (False, True) if flip else (False,)
+    starts = [(flipped, start) for flipped in versions for start in range(0, len(slices), batch)]
+
+    def encoded(flipped: bool, start: int) -> np.ndarray:
+        chunk = slices[start : start + batch].astype(np.float32)
+        chunk = np.ascontiguousarray(chunk[..., ::-1]) if flipped else chunk
+        return codec.encode(torch.from_numpy(chunk)[:, None].to(device)).cpu().numpy().astype(np.float16)
+
+    size = encoded(False, 0).shape[1:]
+    chunks = (encoded(*which) for which in tqdm(starts, desc=f"Encoding {name}", unit="batch"))
+    partial = path.with_suffix(".partial")
+    try:
+        write_array(partial, (len(versions), len(slices), *size), chunks, np.dtype(np.float16))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _fingerprint(codec: LatentCodec) -> str:
+    digest = hashlib.sha256()
+    state: dict[str, Any] = codec.state_dict()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -129,7 +129,7 @@ def _write(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, (shape, chunks) in columns.items():
-            _save(temporary[name], shape, chunks, np.dtype(_TYPES[name]))
+            write_array(temporary[name], shape, chunks, np.dtype(_TYPES[name]))
         # From here on an older store in the folder is no longer complete.
         (folder / _RECORDS).unlink(missing_ok=True)
         for name, path in temporary.items():
@@ -142,7 +142,7 @@ def _write(
     write_json(patients, folder / _RECORDS)
 
 
-def _save(path: Path, shape: tuple[int, ...], chunks: Iterable[np.ndarray], dtype: np.dtype) -> None:
+def write_array(path: Path, shape: tuple[int, ...], chunks: Iterable[np.ndarray], dtype: np.dtype) -> None:
     """Write a `.npy` file chunk by chunk: unlike a memory map, it notices a full disk."""
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     with path.open("wb") as file:

@@ -72,6 +72,16 @@ class Bundle:
         return self.description["latents"].get("change_scale")
 
     @property
+    def neighbour_slices(self) -> int:
+        """Slices on either side whose pre latents are sources too."""
+        return self.description["neighbour_slices"]
+
+    @property
+    def default_days(self) -> float | None:
+        """Days since the start of radiotherapy to predict when none are asked for; None: not known."""
+        return self.description["conditioning"].get("default_days_since_rt")
+
+    @property
     def default_sampling(self) -> SamplingOptions:
         return SamplingOptions(**self.description["sampling"])
 
@@ -88,6 +98,15 @@ class Bundle:
         """Class schemes by name, for example `2-class`; empty for a model without class."""
         entries = self.description["conditioning"]["schemes"]
         return {name: ClassScheme.from_dict(name, classes) for name, classes in entries.items()}
+
+    @cached_property
+    def classifier_scheme(self) -> ClassScheme | None:
+        """The classes that the classifier tells apart, which the denoiser need not know; None without classifier."""
+        entry = self.description.get("classifier")
+        if entry is None:
+            return None
+        classes = entry.get("classes")
+        return ClassScheme.from_dict(entry["scheme"], classes) if classes else self.schemes[entry["scheme"]]
 
     @cached_property
     def scheduler_config(self) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from .errors import BundleSchemaError
 from .quantizer import quantize
 
 
+DAY_FEATURES = 6
+
+
 class LatentCodec(nn.Module):
     """A vector-quantised autoencoder between images and standardised latents.
 
@@ -70,8 +73,8 @@ def decode_continuous(model: nn.Module, latents: torch.Tensor) -> torch.Tensor:
 class Denoiser(nn.Module):
     """The conditional UNet on latents: concatenated sources, class as a cross-attention token and in the time step.
 
-    :param unet: `UNet2DConditionModel`, or `UNet2DModel` for a model without class. Without `num_class_embeds` the
-        class is not in the time step, as in the authors' code.
+    :param unet: `UNet2DConditionModel`, or `UNet2DModel` for a model without cross-attention. The class is in the time
+        step where `num_class_embeds` or a projection says so; in the authors' code it is not.
     :param fold: side of the pixel blocks that are moved into channels before the network and back after it; 2 makes
         a 64 x 64 latent a 32 x 32 problem at a quarter of the cost, 1 is the paper's layout.
     """
@@ -83,10 +86,24 @@ class Denoiser(nn.Module):
 
     @property
     def uses_class(self) -> bool:
+        return self._attends_to_class or bool(self.unet.config.get("num_class_embeds"))
+
+    @property
+    def uses_days(self) -> bool:
+        """True if the days since the start of radiotherapy are a condition."""
+        return self.unet.config.get("class_embed_type") == "simple_projection"
+
+    @property
+    def _attends_to_class(self) -> bool:
         return bool(self.unet.config.get("cross_attention_dim") and self.unet.config.get("encoder_hid_dim"))
 
     def forward(
-        self, noisy: torch.Tensor, sources: torch.Tensor, timesteps: torch.Tensor, tokens: torch.Tensor
+        self,
+        noisy: torch.Tensor,
+        sources: torch.Tensor,
+        timesteps: torch.Tensor,
+        tokens: torch.Tensor,
+        days: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Predict noise or velocity.
 
@@ -94,18 +111,41 @@ class Denoiser(nn.Module):
         :param sources: source latents in the bundle's order, concatenated (B, S * C, h, w).
         :param timesteps: (B,) or scalar.
         :param tokens: class tokens (B,) int64; ignored by a model without class.
+        :param days: days since the start of radiotherapy (B,), NaN where not known; ignored by a model without them.
         :returns: same shape as `noisy`.
         """
         stacked = torch.cat([sources, noisy], dim=1)
         if self.fold > 1:
             stacked = functional.pixel_unshuffle(stacked, self.fold)
-        if self.uses_class:
+        labels = tokens if self.unet.config.get("num_class_embeds") else None
+        if self._attends_to_class:
             one_hot = functional.one_hot(tokens, self.unet.config.encoder_hid_dim).to(stacked.dtype)
-            labels = tokens if self.unet.config.get("num_class_embeds") else None
+            if self.uses_days:
+                labels = self._conditions(one_hot, days)
             output = self.unet(stacked, timesteps, one_hot[:, None], class_labels=labels).sample
         else:
-            output = self.unet(stacked, timesteps).sample
+            output = self.unet(stacked, timesteps, class_labels=labels).sample
         return functional.pixel_shuffle(output, self.fold) if self.fold > 1 else output
+
+    def _conditions(self, one_hot: torch.Tensor, days: torch.Tensor | None) -> torch.Tensor:
+        """What is projected and added to the time embedding: day features, and the class where the size has room."""
+        if days is None:
+            days = torch.full((len(one_hot),), torch.nan, device=one_hot.device)
+        features = day_features(days).to(one_hot.dtype)
+        with_class = self.unet.config.projection_class_embeddings_input_dim > DAY_FEATURES
+        return torch.cat([one_hot, features], dim=1) if with_class else features
+
+
+def day_features(days: torch.Tensor) -> torch.Tensor:
+    """Days since the start of radiotherapy (B,) to smooth features (B, 6): known or not, years, two waves of a year.
+
+    All are 0 where the days are NaN, which a model learns to read as "not known".
+    """
+    known = torch.isfinite(days)
+    years = torch.where(known, days, 0.0).float() / 365.0
+    angle = 2 * torch.pi * years
+    waves = [angle.sin(), angle.cos(), (2 * angle).sin(), (2 * angle).cos()]
+    return torch.stack([torch.ones_like(years), years, *waves], dim=1) * known[:, None]
 
 
 def build_autoencoder(config: dict[str, Any]) -> nn.Module:

@@ -5,7 +5,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ from .case import Case, Note
 from .errors import GuidanceError, NoOverlapError, OptionError
 from .geometry import StackGrid, image_like
 from .intensity import IntensityScale, fit_scale
+from .neighbours import neighbour_rows, with_neighbours
 from .runtime import batch_size, choose_device, choose_precision
 from .sampling import SamplingOptions, check_guidance, sample_latents
 from .slice_cache import SliceCache
 from .survival import NO_CLASS, coarsen, patient_probabilities
 
 PREDICTED_CLASS = "predicted"
+MOST_DAYS = 3650
 _CACHED_CASES = 4
 
 Progress = Callable[[str, float], None]
@@ -39,6 +41,8 @@ class PredictionOptions:
     :param survival_class: `predicted` for the classifier's choice, or the name of a class of the scheme.
     :param sampling: None takes the bundle's default.
     :param batch_size: slices at once; None lets free memory decide.
+    :param days_since_rt: days from the start of radiotherapy to the follow-up that is predicted, for a model that knows
+        them; None takes the bundle's default.
     """
 
     scheme: str | None = None
@@ -47,8 +51,13 @@ class PredictionOptions:
     seed: int = 1
     sampling: SamplingOptions | None = None
     batch_size: int | None = None
+    days_since_rt: float | None = None
 
     def __post_init__(self) -> None:
+        if self.days_since_rt is not None and not 0 <= self.days_since_rt <= MOST_DAYS:
+            raise OptionError(
+                f"{self.days_since_rt:g} days since radiotherapy is not possible.", f"Use 0 to {MOST_DAYS} days."
+            )
         if self.samples < 1:
             raise OptionError(f"The number of samples is {self.samples}.", "Ask for 1 or more samples.")
         if self.seed < 0:
@@ -113,8 +122,23 @@ class Predictor:
         self._encodings: OrderedDict[str, torch.Tensor] = OrderedDict()
 
     @torch.inference_mode()
-    def encode(self, pre: np.ndarray, gtv: np.ndarray, batch: int) -> torch.Tensor:
-        """Source latents (n, 2 C, h, w) of normalised slices and masks (n, H, W); cached."""
+    def encode(
+        self, pre: np.ndarray, gtv: np.ndarray, batch: int, stack_indices: np.ndarray | None = None
+    ) -> torch.Tensor:
+        """Source latents (n, S * C, h, w) of normalised slices and masks (n, H, W); cached.
+
+        :param stack_indices: index of each slice in its stack (n,), for a model that sees neighbours: then all slices
+            of a patient must come in one call. None: consecutive.
+        """
+        latents = self._encode_each(pre, gtv, batch)
+        count = self.bundle.neighbour_slices
+        if not count:
+            return latents
+        rows = neighbour_rows(np.arange(len(pre)) if stack_indices is None else stack_indices, count)
+        return with_neighbours(latents, rows, self.bundle.latent_channels)
+
+    @torch.inference_mode()
+    def _encode_each(self, pre: np.ndarray, gtv: np.ndarray, batch: int) -> torch.Tensor:
         key = hashlib.sha256(pre.tobytes() + gtv.tobytes()).hexdigest()
         if key not in self._encodings:
             parts = []
@@ -163,8 +187,9 @@ class Predictor:
         scheme = schemes[name]
         probabilities = self.classify(pre, gtv)
         named = {}
-        if probabilities is not None:
-            fine = schemes[self.bundle.description["classifier"]["scheme"]]
+        fine = self.bundle.classifier_scheme
+        # A classifier of two classes says nothing about four.
+        if probabilities is not None and len(fine.classes) >= len(scheme.classes):
             pooled = coarsen(probabilities, fine, scheme)
             named = {entry.name: float(p) for entry, p in zip(scheme.classes, pooled, strict=True)}
         if options.survival_class != PREDICTED_CLASS:
@@ -174,6 +199,19 @@ class Predictor:
             raise OptionError("This bundle has no survival classifier.", "Choose the class with --class.")
         best = scheme.by_name(max(named, key=named.__getitem__))
         return ClassChoice(scheme.name, best.name, best.token, PREDICTED_CLASS, named)
+
+    def choose_days(self, days_since_rt: float | None) -> float | None:
+        """Return the days to condition on: those asked for, or the bundle's default; None for a model without days.
+
+        :raises OptionError: days are asked of a model that does not know them.
+        """
+        if self.networks.denoiser.uses_days:
+            return self.bundle.default_days if days_since_rt is None else days_since_rt
+        if days_since_rt is not None:
+            raise OptionError(
+                f"The model {self.bundle.name} was not trained with the time since radiotherapy.", "Leave it out."
+            )
+        return None
 
     @torch.inference_mode()
     def generate(
@@ -185,10 +223,12 @@ class Predictor:
         *,
         seed: int,
         sample: int,
+        days_since_rt: float | None = None,
         on_step: Callable[[int, int], None] | None = None,
     ) -> np.ndarray:
-        """Draw one sample of slices: source latents (b, 2 C, h, w) to normalised slices float32 (b, H, W)."""
+        """Draw one sample of slices: source latents (b, S * C, h, w) to normalised slices float32 (b, H, W)."""
         tokens = torch.full((len(sources),), token, dtype=torch.long, device=self.device)
+        days = None if days_since_rt is None else torch.full((len(sources),), days_since_rt, device=self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._precision(sources) == torch.bfloat16):
             latents = sample_latents(
                 self.networks.denoiser,
@@ -201,6 +241,7 @@ class Predictor:
                 sample=sample,
                 positions_mm=positions_mm,
                 channels=self.bundle.latent_channels,
+                days=days,
                 on_step=on_step,
             )
         if self.bundle.change_scale is not None:
@@ -227,6 +268,7 @@ class Predictor:
         progress = progress or (lambda stage, fraction: None)
         sampling = options.sampling or self.bundle.default_sampling
         check_guidance(sampling, self.bundle.label_dropout, self.networks.denoiser.uses_class)
+        options = replace(options, days_since_rt=self.choose_days(options.days_since_rt))
         clock = _Clock()
 
         progress("prepare", 0.0)
@@ -244,7 +286,7 @@ class Predictor:
         clock.mark("prepare")
 
         progress("encode", 0.0)
-        sources = self.encode(pre, gtv, batch)
+        sources = self.encode(pre, gtv, batch, indices)
         clock.mark("encode")
 
         progress("classify", 0.0)
@@ -316,7 +358,14 @@ class Predictor:
                 report(before + size * step / steps)
 
             pixels = self.generate(
-                sources[chunk], positions[chunk], token, sampling, seed=options.seed, sample=sample, on_step=on_step
+                sources[chunk],
+                positions[chunk],
+                token,
+                sampling,
+                seed=options.seed,
+                sample=sample,
+                days_since_rt=options.days_since_rt,
+                on_step=on_step,
             )
             for k, image in zip(chunk, pixels, strict=True):
                 finished[k] = image
@@ -351,6 +400,7 @@ class Predictor:
             "token": choice.token,
             "sampling": asdict(sampling),
             "seed": options.seed,
+            "days_since_rt": options.days_since_rt,
             "precision": self.precision_name,
         }
         digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode())

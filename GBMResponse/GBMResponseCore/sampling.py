@@ -128,15 +128,17 @@ def guided_output(
     tokens: torch.Tensor,
     null_token: int,
     scale: float,
+    days: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return the denoiser's output under guidance `scale`, with one network call.
 
-    The form is linear, so it holds for noise and for velocity predictions alike.
+    The form is linear, so it holds for noise and for velocity predictions alike. Both branches know the days.
     """
     if scale == 1.0:
-        return denoiser(latents, sources, timestep, tokens)
+        return denoiser(latents, sources, timestep, tokens, days)
     both_tokens = torch.cat([torch.full_like(tokens, null_token), tokens])
-    both = denoiser(latents.repeat(2, 1, 1, 1), sources.repeat(2, 1, 1, 1), timestep, both_tokens)
+    both_days = None if days is None else days.repeat(2)
+    both = denoiser(latents.repeat(2, 1, 1, 1), sources.repeat(2, 1, 1, 1), timestep, both_tokens, both_days)
     unconditional, conditional = both.chunk(2)
     return unconditional + scale * (conditional - unconditional)
 
@@ -154,6 +156,7 @@ def sample_latents(
     sample: int,
     positions_mm: Sequence[float],
     channels: int,
+    days: torch.Tensor | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> torch.Tensor:
     """Draw one latent per slice.
@@ -162,6 +165,7 @@ def sample_latents(
     :param tokens: class tokens (B,) int64.
     :param positions_mm: positions of the B slices, see `slice_generator`.
     :param channels: channels C of a latent.
+    :param days: days since the start of radiotherapy (B,), NaN or None: not known.
     :param on_step: called with (steps done, steps in all) after each network call; may raise to stop.
     :returns: latents (B, C, h, w), float32.
     """
@@ -177,7 +181,7 @@ def sample_latents(
     for index, timestep in enumerate(scheduler.timesteps):
         model_input = scheduler.scale_model_input(latents, timestep)
         output = guided_output(
-            denoiser, model_input, sources, timestep.to(sources.device), tokens, null_token, options.scale
+            denoiser, model_input, sources, timestep.to(sources.device), tokens, null_token, options.scale, days
         ).float()
         latents = scheduler.step(output, timestep, latents, **extra, return_dict=False)[0]
         if on_step:

@@ -1,12 +1,13 @@
 """Simulated glioblastoma patients: pre- and post-treatment T1-Gd slices, GTV and survival.
 
-Reading order: `patient` (the whole story), then `fields`, `anatomy`, `biology`, `growth`, `treatment`, `mass_effect`,
-`lesion`, `appearance`, `acquisition`, `painting`, `rendering`.
+Reading order: `patient` (the whole story), then `fields`, `anatomy`, `library`, `biology`, `growth`, `treatment`,
+`mass_effect`, `lesion`, `appearance`, `acquisition`, `painting`, `rendering`, `clinical`, `cfb_gbm_layout`.
 All constants are plausible by eye; the survival link is invented. Figures measured on these patients say nothing
 about real ones.
 """
 
-from .anatomy import Anatomy, AnatomyLibrary, SubjectShape, load_anatomy
+from .anatomy import Anatomy, SubjectShape, load_anatomy
+from .library import AnatomyLibrary, choose_anatomies
 from .patient import HiddenPatient, SimulatedPatient, SimulationSettings, simulate_hidden_patient, simulate_patient
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "SimulatedPatient",
     "SimulationSettings",
     "SubjectShape",
+    "choose_anatomies",
     "load_anatomy",
     "simulate_hidden_patient",
     "simulate_patient",

@@ -14,11 +14,16 @@ class AcquisitionStyle:
 
     name: str
     slice_thickness_mm: float
+    slice_spacing_mm: float
     sub_slices: int
     grey_white_compression: float
     scalp_gain: float
     blur_pixels: float
     noise: float
+
+    def record(self) -> dict:
+        """What is worth noting about the acquisition, ready for JSON."""
+        return {"style": self.name, "slice_thickness_mm": self.slice_thickness_mm}
 
     def plane_offsets_mm(self) -> np.ndarray:
         """Superior-inferior offsets of the sub-slices averaged into one slice."""
@@ -29,11 +34,16 @@ class AcquisitionStyle:
 
 
 def draw_style(generator: np.random.Generator, spin_echo_probability: float) -> AcquisitionStyle:
-    """`mprage`: thin slices, strong grey-white contrast. `spin_echo`: thick, flat contrast, bright fat."""
+    """`mprage`: thin slices, strong grey-white contrast. `spin_echo`: thick, flat contrast, bright fat.
+
+    To save time, only every second or third mm of an `mprage` is rendered: its slices have gaps.
+    """
     if generator.random() < spin_echo_probability:
+        thickness = round(float(generator.uniform(3, 6)), 2)
         return AcquisitionStyle(
             name="spin_echo",
-            slice_thickness_mm=float(generator.uniform(3, 6)),
+            slice_thickness_mm=thickness,
+            slice_spacing_mm=round(min(thickness * float(generator.uniform(1.0, 1.2)), 6.5), 2),
             sub_slices=3,
             grey_white_compression=float(generator.uniform(0.45, 0.8)),
             scalp_gain=float(generator.uniform(1.35, 1.9)),
@@ -42,7 +52,8 @@ def draw_style(generator: np.random.Generator, spin_echo_probability: float) -> 
         )
     return AcquisitionStyle(
         name="mprage",
-        slice_thickness_mm=float(generator.uniform(1.0, 1.6)),
+        slice_thickness_mm=round(float(generator.uniform(1.0, 1.5)), 2),
+        slice_spacing_mm=round(float(generator.uniform(2.0, 3.0)), 2),
         sub_slices=2,
         grey_white_compression=float(generator.uniform(-0.1, 0.25)),
         scalp_gain=float(generator.uniform(0.9, 1.2)),
@@ -67,6 +78,11 @@ class FieldOfView:
     spacing_mm: float
     centre_x: float
     centre_y: float
+
+    def first_pixel_ras_mm(self) -> tuple[float, float]:
+        """World x and y of the centre of the pixel in row 0, column 0."""
+        half = (self.size - 1) / 2 * self.spacing_mm
+        return self.centre_x + half, self.centre_y + half
 
     def plane_points(self, height_mm: float, pose: Pose, step: int) -> np.ndarray:
         """World points of every `step`-th pixel of the plane at `height_mm`, one more at the end: (n, n, 3)."""

@@ -7,11 +7,14 @@ has a `ras_origin`. Any grid shape will do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from scipy import ndimage
 
+from .errors import AnatomyError
 from .fields import Grid, signed_distance, smooth_step
 
 DOCUMENTED_ORIGIN = (-98.0, -134.0, -72.0)
@@ -29,13 +32,11 @@ class Anatomy:
     of grey matter.
     """
 
-    def __init__(self, path: Path) -> None:
-        with np.load(path) as stored:
-            t1 = stored["t1"].astype(np.float32)
-            brain = stored["mask"] > 0
-            tissues = {name: stored[name] for name in ("csf", "gm", "wm")}
-            origin = stored["ras_origin"] if "ras_origin" in stored.files else DOCUMENTED_ORIGIN
-        self.name = path.stem
+    def __init__(
+        self, name: str, t1: np.ndarray, brain: np.ndarray, tissues: Mapping[str, np.ndarray], origin: Sequence[float]
+    ) -> None:
+        """`t1` float32, white matter 1; `brain` bool; `tissues` csf, gm, wm, uint8 probability x 255; 1 mm voxels."""
+        self.name = name
         self.grid = Grid(tuple(float(value) for value in origin), 1.0, t1.shape)
         grey_voxels = t1[(tissues["gm"] > 200) & brain]
         self.grey_level = float(np.clip(np.median(grey_voxels), 0.55, 0.9)) if grey_voxels.size else 0.75
@@ -97,25 +98,23 @@ def clean_outside_brain(t1: np.ndarray, depth: np.ndarray) -> np.ndarray:
     return (brightened * soft).astype(np.float32)
 
 
-def load_anatomy(folder: str | Path, name: str) -> Anatomy:
-    """Load `<folder>/<name>.npz`."""
-    path = Path(folder) / f"{name}.npz"
-    if not path.is_file():
-        raise FileNotFoundError(f"No anatomy {name!r} in {folder}: expected {path}.")
-    return Anatomy(path)
+def load_anatomy(path: Path) -> Anatomy:
+    """Read an anatomy file.
 
-
-class AnatomyLibrary:
-    """Anatomies of one folder, each loaded once on first use."""
-
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self._loaded: dict[str, Anatomy] = {}
-
-    def get(self, name: str) -> Anatomy:
-        if name not in self._loaded:
-            self._loaded[name] = load_anatomy(self.folder, name)
-        return self._loaded[name]
+    :raises AnatomyError: if it is missing or not as the module's description says.
+    """
+    try:
+        with np.load(path) as stored:
+            tissues = {name: stored[name] for name in ("csf", "gm", "wm")}
+            origin = stored["ras_origin"] if "ras_origin" in stored.files else DOCUMENTED_ORIGIN
+            t1, brain = stored["t1"].astype(np.float32), stored["mask"] > 0
+    except FileNotFoundError:
+        raise AnatomyError(f"There is no anatomy '{path.stem}' in the folder {path.parent}.") from None
+    except (KeyError, OSError, ValueError, BadZipFile) as error:
+        raise AnatomyError(f"The anatomy file {path.name} cannot be read ({error}).") from None
+    if t1.ndim != 3 or any(array.shape != t1.shape for array in (brain, *tissues.values())):
+        raise AnatomyError(f"The arrays of the anatomy file {path.name} are not 3-D or differ in shape.")
+    return Anatomy(path.stem, t1, brain, tissues, origin)
 
 
 class SubjectShape:

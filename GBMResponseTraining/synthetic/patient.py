@@ -10,27 +10,36 @@ from dataclasses import dataclass
 import numpy as np
 
 from .acquisition import FieldOfView, Pose, Scanner, draw_style
-from .anatomy import Anatomy, AnatomyLibrary, SubjectShape
+from .anatomy import Anatomy, SubjectShape
 from .appearance import draw_look, draw_textures, follow_up_look
 from .biology import Biology, Host, choose_seed_point, draw_biology, growth_model, sample_host, seed_density
+from .clinical import draw_clinical
 from .fields import Grid
 from .growth import VISIBLE_DENSITY
 from .lesion import lesion_at_visit
+from .library import AnatomyLibrary
 from .mass_effect import MassEffect
 from .rendering import HeadRenderer
 from .treatment import Course, simulate_course
 
 SMALLEST_GTV_AREA_MM2 = 25.0
 SCALP_ALLOWANCE_MM = 36.0
+GTV_MARGIN_MM = 2.0
+HEAD_MARGIN_MM = 8.0
 
 
 @dataclass(frozen=True)
 class SimulationSettings:
-    """What a cohort looks like. `slices` axial slices of `size` x `size` pixels are rendered per patient."""
+    """What a cohort looks like.
+
+    `slices` axial slices of `size` x `size` pixels are rendered per patient, evenly spaced through the GTV and
+    `GTV_MARGIN_MM` on either side; None renders the whole head at the spacing of the acquisition. `spacing_range_mm`
+    holds for 256 pixels; the field of view is the same for any size.
+    """
 
     anatomies: tuple[str, ...] = ("colin27", "robex", "icbm152")
     anatomy_weights: tuple[float, ...] = (0.5, 0.42, 0.08)
-    slices: int = 6
+    slices: int | None = 6
     size: int = 256
     spacing_range_mm: tuple[float, float] = (0.82, 1.02)
     spin_echo_probability: float = 0.5
@@ -41,17 +50,24 @@ class SimulationSettings:
 class SimulatedPatient:
     """Arrays are [slice, row, column]: row 0 anterior, column 0 patient right, slices from inferior to superior.
 
-    `pre` and `post` are float32 with white matter about 1; `gtv` and `brain` are bool; `slice_positions_mm` are the
-    RAS z coordinates of the slice centres, ascending; `record` is ready for JSON.
+    `pre` and `post` are float32 with white matter about 1; `gtv`, `gtv_post` (drawn on the follow-up) and `brain` are
+    bool, all on one grid; `origin_ras_mm` is the centre of the first voxel; `slice_positions_mm` are the RAS z
+    coordinates of the slice centres, ascending and evenly spaced; `record` is ready for JSON.
     """
 
     pre: np.ndarray
     post: np.ndarray
     gtv: np.ndarray
+    gtv_post: np.ndarray
     brain: np.ndarray
     spacing_mm: float
-    slice_positions_mm: np.ndarray
+    slice_spacing_mm: float
+    origin_ras_mm: tuple[float, float, float]
     record: dict
+
+    @property
+    def slice_positions_mm(self) -> np.ndarray:
+        return self.origin_ras_mm[2] + self.slice_spacing_mm * np.arange(len(self.pre))
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,10 @@ class HiddenPatient:
         """Volume where a host-grid field exceeds `level`, measured where mass effect has moved it."""
         return self.host.grid.volume_ml(displaced(self.host, field, mass_effect) > level)
 
+    def tumour_centre(self) -> np.ndarray:
+        """World point in the middle of the tumour at diagnosis."""
+        return self.host.points[self.course.density_diagnosis > VISIBLE_DENSITY].mean(axis=0)
+
     def record(self) -> dict:
         """Hidden values, ready for JSON. Volumes are those of the imaged (displaced) brain."""
         biology, course = self.biology, self.course
@@ -81,6 +101,7 @@ class HiddenPatient:
             "seed": int(self.seed),
             "anatomy": self.anatomy.name,
             "flipped": self.shape.flipped,
+            "tumour_centre_ras_mm": [round(float(value), 1) for value in self.tumour_centre()],
             "extent_of_resection": course.surgery.extent,
             "mgmt_methylated": biology.mgmt_methylated,
             "age_years": round(biology.age_years, 1),
@@ -90,7 +111,8 @@ class HiddenPatient:
             "satellite": course.satellite,
             "pre_tumour_ml": round(pre_ml, 3),
             "post_tumour_ml": round(post_ml, 3),
-            "gtv_ml": round(self.imaged_volume_ml(course.gtv_depth, 0.0, self.mass_effect_pre), 3),
+            "gtv_t0_ml": round(self.imaged_volume_ml(course.gtv_depth, 0.0, self.mass_effect_pre), 3),
+            "gtv_t1_ml": round(self.imaged_volume_ml(course.gtv_post_depth, 0.0, self.mass_effect_post), 3),
             "interval_days": round(course.interval_days, 1),
             "survival_days": round(course.survival_days, 1),
         }
@@ -131,11 +153,11 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
     drawn_spacing = float(first_visit.uniform(*settings.spacing_range_mm))
     style = draw_style(first_visit, settings.spin_echo_probability)
     look = draw_look(first_visit)
-    centre_x, centre_y, head_grid = head_extent(anatomy, shape)
-    brain_length_mm = head_grid.spacing_mm * head_grid.shape[1] - 18
-    smallest_spacing = (brain_length_mm + SCALP_ALLOWANCE_MM) / settings.size
-    spacing = float(np.clip(smallest_spacing, drawn_spacing, settings.spacing_range_mm[1]))
-    view = FieldOfView(settings.size, spacing, centre_x, centre_y)
+    low, high, head_grid = head_extent(anatomy, shape)
+    smallest_spacing = (high[1] - low[1] + SCALP_ALLOWANCE_MM) / 256
+    spacing_256 = float(np.clip(smallest_spacing, drawn_spacing, settings.spacing_range_mm[1]))
+    spacing = spacing_256 * 256 / settings.size
+    view = FieldOfView(settings.size, spacing, *(float(value) for value in (low + high)[:2] / 2))
     textures = draw_textures(first_visit, hidden.host.grid, head_grid)
     pose = Pose(
         float(second_visit.normal(0, 0.6)),
@@ -163,29 +185,35 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
         look=follow_up_look(second_visit, look),
         pose=pose,
     )
-    positions = choose_slices(random_stream(seed, 5), hidden, settings.slices)
+    slice_generator = random_stream(seed, 5)
+    if settings.slices is None:
+        positions, step = whole_head_slices(slice_generator, low[2], high[2], style.slice_spacing_mm)
+    else:
+        positions, step = gtv_slices(hidden, settings.slices)
     first_scan, second_scan = (Scanner(random_stream(seed, purpose), style, view) for purpose in (6, 7))
+    right, anterior = view.first_pixel_ras_mm()
     return SimulatedPatient(
         pre=np.stack([first_scan.acquire(before.slice_image(height), height) for height in positions]),
         post=np.stack([second_scan.acquire(after.slice_image(height), height) for height in positions]),
         gtv=np.stack([before.mask(course.gtv_depth, height) for height in positions]),
+        gtv_post=np.stack([after.mask(course.gtv_post_depth, height) for height in positions]),
         brain=np.stack([before.brain(height) for height in positions]),
         spacing_mm=spacing,
-        slice_positions_mm=positions,
-        record={**hidden.record(), "style": style.name, "slice_thickness_mm": round(style.slice_thickness_mm, 3)},
+        slice_spacing_mm=step,
+        origin_ras_mm=(right, anterior, float(positions[0])),
+        record={**hidden.record(), **draw_clinical(random_stream(seed, 9), hidden), **style.record()},
     )
 
 
-def head_extent(anatomy: Anatomy, shape: SubjectShape) -> tuple[float, float, Grid]:
-    """World x and y of the brain's centre, and a 3 mm grid over the head for head-wide textures."""
+def head_extent(anatomy: Anatomy, shape: SubjectShape) -> tuple[np.ndarray, np.ndarray, Grid]:
+    """Lowest and highest world corner (mm) of the brain, and a 3 mm grid over the head for head-wide textures."""
     origin, extent = np.asarray(anatomy.grid.origin), np.asarray(anatomy.grid.shape) * anatomy.grid.spacing_mm
     coarse = Grid(tuple(origin - 12), 6.0, tuple(int(value / 6) + 5 for value in extent))
     points = coarse.points()
     brain = points[anatomy.brain_depth(shape.to_source(points)) > 0]
     low, high = brain.min(axis=0), brain.max(axis=0)
     head_grid = Grid(tuple(float(value) for value in low - 9), 3.0, tuple(int(value / 3) + 7 for value in high - low))
-    centre = (low + high) / 2
-    return float(centre[0]), float(centre[1]), head_grid
+    return low, high, head_grid
 
 
 def draw_mass_effects(
@@ -206,21 +234,20 @@ def draw_mass_effects(
     return effects[0], effects[1]
 
 
-def choose_slices(generator: np.random.Generator, hidden: HiddenPatient, count: int) -> np.ndarray:
-    """RAS heights (mm, ascending) of `count` slices, one at random in each equal part of the GTV's height."""
+def gtv_slices(hidden: HiddenPatient, count: int) -> tuple[np.ndarray, float]:
+    """RAS heights (mm, ascending) of `count` slices evenly spaced through the GTV and its margin, and their spacing."""
     grid = hidden.host.grid
     depth = displaced(hidden.host, hidden.course.gtv_depth, hidden.mass_effect_pre)
     areas = (depth > 0).sum(axis=(0, 1)) * grid.spacing_mm**2
-    smallest_area = min(SMALLEST_GTV_AREA_MM2, 0.5 * areas.max())
-    heights = grid.origin[2] + grid.spacing_mm * np.arange(grid.shape[2])
-    usable = heights[areas >= smallest_area]
-    fractions = (np.arange(count) + generator.uniform(0.25, 0.75, count)) / count
-    positions = usable.min() + (usable.max() - usable.min()) * fractions
-    for number, position in enumerate(positions):
-        level = (position - grid.origin[2]) / grid.spacing_mm
-        below = min(int(level), grid.shape[2] - 2)
-        plane = depth[:, :, below] * (below + 1 - level) + depth[:, :, below + 1] * (level - below)
-        if np.count_nonzero(plane > 0) * grid.spacing_mm**2 < 0.5 * smallest_area:
-            positions[number] = usable[np.argmin(np.abs(usable - position))]
-    # A thin GTV may put two slices on one plane: a micrometre apart keeps the heights strictly ascending.
-    return np.sort(positions) + 1e-3 * np.arange(count)
+    usable = np.flatnonzero(areas >= min(SMALLEST_GTV_AREA_MM2, 0.5 * areas.max()))
+    low, high = (grid.origin[2] + grid.spacing_mm * usable[end] for end in (0, -1))
+    step = round(max((high - low + 2 * GTV_MARGIN_MM) / count, 1.0), 3)
+    return (low + high) / 2 + step * (np.arange(count) - (count - 1) / 2), step
+
+
+def whole_head_slices(
+    generator: np.random.Generator, low_mm: float, high_mm: float, step_mm: float
+) -> tuple[np.ndarray, float]:
+    """RAS heights of slices through the whole brain and `HEAD_MARGIN_MM` on either side, and their spacing."""
+    first = low_mm - HEAD_MARGIN_MM + generator.uniform(0, step_mm)
+    return np.arange(first, high_mm + HEAD_MARGIN_MM, step_mm), step_mm

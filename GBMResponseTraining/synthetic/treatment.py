@@ -41,7 +41,8 @@ class Surgery:
 class Course:
     """Tumour and cavity on the host grid at the two visits, before mass effect moves anything.
 
-    `gtv_depth` is the signed distance (mm, positive inside) to the drawn contour's surface.
+    `gtv_depth` and `gtv_post_depth` are signed distances (mm, positive inside) to the surfaces of the contours drawn on
+    the two images.
     """
 
     surgery: Surgery
@@ -52,6 +53,7 @@ class Course:
     cavity_post: np.ndarray
     scar: np.ndarray
     gtv_depth: np.ndarray
+    gtv_post_depth: np.ndarray
     pseudoprogression: float
     satellite: bool
     interval_days: float
@@ -93,9 +95,21 @@ def operate(generator: np.random.Generator, host: Host, density: np.ndarray) -> 
     return Surgery(extent, cavity, entry.astype(float), flap_radius)
 
 
+def visible(density: np.ndarray, cavity: np.ndarray) -> np.ndarray:
+    """Where tumour or cavity shows: bool."""
+    return (cavity > 0.5) | (density > VISIBLE_DENSITY)
+
+
+def segment_follow_up(host: Host, density: np.ndarray, cavity: np.ndarray) -> np.ndarray:
+    """Signed distance (mm) to a network-like contour around cavity and enhancing tumour; may be empty."""
+    target = visible(density, cavity)
+    depth = ndimage.gaussian_filter(signed_distance(target, host.grid.spacing_mm), 0.5)
+    return np.minimum(depth, 4.0 * (host.depth + 1.0)).astype(np.float32)
+
+
 def draw_gtv(generator: np.random.Generator, host: Host, density: np.ndarray, cavity: np.ndarray) -> np.ndarray:
     """Signed distance (mm) to a human-like contour around cavity and enhancing tumour; never empty."""
-    target = (cavity > 0.5) | (density > VISIBLE_DENSITY)
+    target = visible(density, cavity)
     if not target.any():
         target = density > 0.5 * density.max()
     closed = ndimage.binary_closing(np.pad(target, 4), iterations=2)[4:-4, 4:-4, 4:-4]
@@ -194,15 +208,17 @@ def simulate_course(
         pseudoprogression = float(generator.uniform(0.4, 1.0) * (1 + 0.4 * biology.mgmt_methylated))
     contraction = float(np.clip(1.2 + 0.9 * biology.sensitivity + generator.normal(0, 0.5), 0.2, 4.5))
     post_ml = model.volume_ml(post)
+    cavity_post = contract_cavity(surgery.cavity, spacing, contraction)
     return Course(
         surgery=surgery,
         density_diagnosis=diagnosis,
         density_pre=pre,
         density_post=post,
         cavity_pre=contract_cavity(surgery.cavity, spacing, 0.0),
-        cavity_post=contract_cavity(surgery.cavity, spacing, contraction),
+        cavity_post=cavity_post,
         scar=np.clip(pre - post, 0, 1) * (pre > 0.35),
         gtv_depth=gtv_depth,
+        gtv_post_depth=segment_follow_up(host, post, cavity_post),
         pseudoprogression=pseudoprogression,
         satellite=satellite,
         interval_days=interval_days,

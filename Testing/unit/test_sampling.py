@@ -27,7 +27,7 @@ class TokenNetwork:
     def __init__(self):
         self.batches = []
 
-    def __call__(self, noisy, sources, timestep, tokens):
+    def __call__(self, noisy, sources, timestep, tokens, days=None):
         self.batches.append(len(noisy))
         return 0.3 * noisy + 0.1 * sources[:, :4] + tokens.view(-1, 1, 1, 1).float()
 
@@ -39,7 +39,7 @@ class GaussianPosterior:
         self.mean, self.sd = mean, sd
         self.alphas = DDPMScheduler.from_config(NOISE_SCHEDULE).alphas_cumprod.double()
 
-    def __call__(self, noisy, sources, timestep, tokens):
+    def __call__(self, noisy, sources, timestep, tokens, days=None):
         alpha, sigma = self.alphas[int(timestep)].sqrt(), (1 - self.alphas[int(timestep)]).sqrt()
         noisy = noisy.double()
         clean = (noisy * alpha * self.sd**2 + self.mean * sigma**2) / (alpha**2 * self.sd**2 + sigma**2)

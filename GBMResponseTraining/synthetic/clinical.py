@@ -1,0 +1,32 @@
+"""Table values of a simulated patient that no picture depends on. Frequencies follow CFB-GBM's tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .patient import HiddenPatient
+
+PERFORMANCE_STATUS_SHARES = (0.17, 0.50, 0.27, 0.06)
+ELDERLY_YEARS = 70
+
+
+def draw_clinical(generator: np.random.Generator, hidden: HiddenPatient) -> dict:
+    """Sex, build, performance status, radiotherapy scheme and scanner units, ready for JSON."""
+    male = bool(generator.random() < 0.6)
+    height = generator.normal(175 if male else 162, 7)
+    elderly = hidden.biology.age_years >= ELDERLY_YEARS
+    short_scheme = bool(generator.random() < (0.62 if elderly else 0.12))
+    return {
+        "gender": "M" if male else "F",
+        "height_cm": round(float(height)),
+        "weight_kg": round(float(np.clip(generator.normal(25.5, 4), 17, 42) * (height / 100) ** 2)),
+        "performance_status": int(generator.choice(4, p=PERFORMANCE_STATUS_SHARES)),
+        "who_guideline": int(generator.choice((2016, 2021))),
+        "t0_to_radiotherapy_weeks": int(generator.choice(5, p=(0.2, 0.4, 0.25, 0.1, 0.05))),
+        "dose_gy": 40.05 if short_scheme else 60.0,
+        "fractions": 15 if short_scheme else 30,
+        "white_matter_level": [round(float(level), 1) for level in 400 * np.exp(generator.normal(0, 0.45, 2))],
+    }
