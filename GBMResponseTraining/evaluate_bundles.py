@@ -10,6 +10,7 @@ import numpy as np
 from GBMResponseCore import SYNTHETIC_NOTICE, __version__
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import ensure_output_folder, write_json
+from GBMResponseCore.intensity import NormalisationSettings
 from GBMResponseCore.runtime import choose_device
 
 from .class_effect import guidance_sweep
@@ -67,7 +68,7 @@ class EvaluationOptions:
     :param max_slices_per_patient: evenly spaced; None takes all.
     :param figure_slices: rows of Figure 4.
     :param guidance_sweep: guidance scales to compare; empty for none.
-    :param data: what the data are, for the tables: "CFB-GBM v4", "simulated patients".
+    :param data: what the data are, for the tables, such as "CFB-GBM v4"; empty: the data sets that the records name.
     """
 
     split: str = "test"
@@ -81,7 +82,7 @@ class EvaluationOptions:
     max_slices_per_patient: int | None = None
     figure_slices: int = 5
     guidance_sweep: Sequence[float] = ()
-    data: str = "not described"
+    data: str = ""
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -158,27 +159,33 @@ class _Evaluation:
             title = f"{name}, mean image of {self.options.samples} samples"
             self.rows.append(_Row(title, "mean image", self.measure(mean_image), classes))
         self.models.append(_describe(loaded, assigned, split_known))
-        self._note(loaded, assigned, split_known)
+        self._note_unknown_classes(name, assigned)
         self._classify(loaded)
         self._reconstruct(loaded)
 
-    def _note(self, loaded: LoadedModel, assigned: ClassAssignment, split_known: bool) -> None:
-        name = loaded.model.name
+    def _note_unknown_classes(self, name: str, assigned: ClassAssignment) -> None:
         if assigned.unknown:
             self.notes.append(
                 f"{name}: the survival class of {len(assigned.unknown)} patients is not known; they were predicted "
                 "without class."
             )
-        if not split_known:
+
+    def note_unknown_splits(self) -> None:
+        names = [model["name"] for model in self.models if not model["training_split_checked"]]
+        if names:
             self.notes.append(
-                f"{name}: the split that its bundle was trained with is not known, so nothing shows that these "
-                "patients were held out."
+                f"The split that these models were trained with is not known, so nothing shows that the patients were "
+                f"held out: {', '.join(names)}."
             )
 
     def _classify(self, loaded: LoadedModel) -> None:
         found = class_probabilities(loaded, self.slices)
         if found is not None:
-            self.classifiers[loaded.model.name] = classification_report(*found)
+            scheme, probabilities, labels = found
+            self.classifiers[loaded.model.name] = {
+                "scheme": scheme.name,
+                **classification_report(probabilities, labels),
+            }
 
     def _reconstruct(self, loaded: LoadedModel) -> None:
         if loaded.autoencoder in self.autoencoders:
@@ -230,7 +237,7 @@ def evaluate(
     slices = read_held_out(store_folder, options.split, options.max_slices_per_patient)
     opened = [open_model(model, options.sampling) for model in models]
     for model in opened:
-        _check_size(model, slices)
+        _check_fit(model, slices, options)
     to_sweep = _model_to_sweep(opened) if options.guidance_sweep else None
     lpips = load_lpips_if_present()
     if lpips is not None:
@@ -246,6 +253,7 @@ def evaluate(
     # One at a time: the networks of the paper's four models together would need several gigabytes.
     for model, split_known in zip(opened, known, strict=True):
         run.add_model(model.load(options.device, options.precision, options.batch_size), split_known)
+    run.note_unknown_splits()
     if to_sweep is not None:
         run.sweep_guidance(to_sweep.load(options.device, options.precision, options.batch_size))
 
@@ -271,13 +279,23 @@ def _check_names(models: Sequence[EvaluatedModel]) -> None:
             raise EvaluationError(f"The name {name!r} is used twice.", "Give every model a name of its own.")
 
 
-def _check_size(opened: OpenedModel, slices: HeldOut) -> None:
-    size = opened.bundle.in_plane_rule.size
+def _check_fit(opened: OpenedModel, slices: HeldOut, options: EvaluationOptions) -> None:
+    """Make sure that a model can see the slices as it was trained to."""
+    name, bundle = opened.model.name, opened.bundle
+    size = bundle.in_plane_rule.size
     rows, columns = slices.pre.shape[1:]
+    remedy = "Use the slice store that the model was trained with, or one of the same import settings."
     if (rows, columns) != (size, size):
         raise EvaluationError(
-            f"{opened.model.name} predicts slices of {size} x {size} pixels, the store has {rows} x {columns}.",
-            "Use the slice store that the model was trained with, or one of the same import settings.",
+            f"{name} predicts slices of {size} x {size} pixels, the store has {rows} x {columns}.", remedy
+        )
+    for record in slices.records:
+        stated = record.get("preprocessing", {}).get("intensity")
+        if stated is not None and NormalisationSettings.from_dict(stated) != bundle.normalisation:
+            raise EvaluationError(f"{name} expects other intensities than the store has.", remedy)
+    if bundle.neighbour_slices and options.max_slices_per_patient is not None:
+        raise EvaluationError(
+            f"{name} looks at neighbouring slices, which a selection of slices lacks.", "Evaluate all slices."
         )
 
 
@@ -322,10 +340,10 @@ def _report(run: _Evaluation, store_folder: Path) -> dict[str, Any]:
     content = {
         "notice": SYNTHETIC_NOTICE,
         "software": __version__,
+        "split": options.split,
         "data": {
-            "description": options.data,
+            "description": options.data or _data_sets(slices),
             "store": store_folder.resolve().name,
-            "split": options.split,
             "patients": len(np.unique(slices.patient)),
             "slices": len(slices),
             "slices_without_gtv": int((~slices.gtv.any(axis=(1, 2))).sum()),
@@ -339,15 +357,14 @@ def _report(run: _Evaluation, store_folder: Path) -> dict[str, Any]:
             "max_slices_per_patient": options.max_slices_per_patient,
         },
         "models": run.models,
-        "rows": [
-            {
-                "name": row.name,
+        "table": {
+            row.name: {
                 "kind": row.kind,
                 "metrics": summarise(row.per_slice, slices.patient),
                 "skill": skills(means[row.name], means[COPY]),
             }
             for row in run.ordered_rows()
-        ],
+        },
         "paired_tests": [_test_values(asdict(test)) for test in paired_tests(means, pairs)],
         "vq_vae": run.vq_vae,
         "classifier": run.classifiers,
@@ -362,6 +379,10 @@ def _report(run: _Evaluation, store_folder: Path) -> dict[str, Any]:
         "notes": run.notes,
     }
     return json_values(content)
+
+
+def _data_sets(slices: HeldOut) -> str:
+    return ", ".join(sorted({str(record.get("dataset", "a cohort without a name")) for record in slices.records}))
 
 
 def _test_values(test: dict[str, Any]) -> dict[str, Any]:
@@ -419,6 +440,6 @@ def _write_figure(run: _Evaluation, report: dict[str, Any], out: Path) -> None:
     data = report["data"]
     title = (
         f"Synthetic post MRI by {name}, ordered by descending local SSIM ({local[chosen[0]]:.2f} to "
-        f"{local[chosen[-1]]:.2f}); {data['description']}, {data['split']} split, {data['patients']} patients"
+        f"{local[chosen[-1]]:.2f}); {data['description']}, {report['split']} split, {data['patients']} patients"
     )
     write_figure4(examples, title, out / "figure4.png", out / "figure4.pdf")

@@ -42,8 +42,8 @@ def write_table1(report: dict[str, Any], out: Path) -> None:
     columns = ["model", "kind", *(f"{name}_{value}" for name in metrics for value in _STATISTICS)]
     columns += [f"skill_{name}_{value}" for name in _skill_names(report) for value in ("value", "ci_low", "ci_high")]
     lines = []
-    for row in report["rows"]:
-        line = [row["name"], row["kind"], *(row["metrics"][name][value] for name in metrics for value in _STATISTICS)]
+    for model, row in report["table"].items():
+        line = [model, row["kind"], *(row["metrics"][name][value] for name in metrics for value in _STATISTICS)]
         for name in _skill_names(report):
             line += [row["skill"][name][value] for value in ("value", "ci_low", "ci_high")]
         lines.append(line)
@@ -69,7 +69,7 @@ def table1_markdown(report: dict[str, Any]) -> str:
         "1 - error / error of the copy, with its 95 % patient-bootstrap interval: 1 is perfect, 0 as good as copying "
         "the pre-treatment image, below 0 worse than copying.",
         skill_table(report),
-        *(f"- {note}" for note in report["notes"]),
+        note_list(report),
     ]
     return _join(parts)
 
@@ -78,12 +78,17 @@ def data_sentence(report: dict[str, Any]) -> str:
     """Which data the figures are from."""
     data = report["data"]
     text = (
-        f"Data: {data['description']}, slice store `{data['store']}`, split `{data['split']}`: {data['patients']} "
+        f"Data: {data['description']}, slice store `{data['store']}`, split `{report['split']}`: {data['patients']} "
         f"patients, {data['slices']} slices"
     )
     if data["slices_without_gtv"]:
         text += f" ({data['slices_without_gtv']} without GTV have no local values)"
     return text + "."
+
+
+def note_list(report: dict[str, Any]) -> str:
+    """What a reader of the figures must know, as a list."""
+    return "\n".join(f"- {note}" for note in report["notes"])
 
 
 def definition_sentence(report: dict[str, Any]) -> str:
@@ -103,14 +108,14 @@ def slice_table(report: dict[str, Any]) -> str:
     metrics = _metrics(report)
     best = {name: _best(report, name) for name in metrics}
     rows = []
-    for row in report["rows"]:
+    for model, row in report["table"].items():
         cells = []
         for name in metrics:
             values = row["metrics"][name]
             mean = _number(values["mean"], name)
             is_best = row["kind"] == "model" and mean == best[name]
             cells.append(f"{f'**{mean}**' if is_best else mean} ± {_number(values['sd'], name)}")
-        rows.append([row["name"], *cells])
+        rows.append([model, *cells])
     return _markdown(["model", *map(_arrow, metrics)], rows)
 
 
@@ -118,12 +123,12 @@ def patient_table(report: dict[str, Any]) -> str:
     """Mean ± SD over patients [95 % interval of the mean]."""
     metrics = _metrics(report)
     rows = []
-    for row in report["rows"]:
+    for model, row in report["table"].items():
         cells = []
         for name in metrics:
             mean, sd, low, high = (_number(row["metrics"][name][value], name) for value in _STATISTICS[2:])
             cells.append(f"{mean} ± {sd} [{low}, {high}]")
-        rows.append([row["name"], *cells])
+        rows.append([model, *cells])
     return _markdown(["model", *map(_arrow, metrics)], rows)
 
 
@@ -131,8 +136,8 @@ def skill_table(report: dict[str, Any]) -> str:
     """Skill [95 % interval] in every error."""
     names = _skill_names(report)
     rows = [
-        [row["name"], *(_with_interval(row["skill"][name], "value", "{:.3f}") for name in names)]
-        for row in report["rows"]
+        [model, *(_with_interval(row["skill"][name], "value", "{:.3f}") for name in names)]
+        for model, row in report["table"].items()
     ]
     return _markdown(["model", *(TITLES[name] for name in names)], rows)
 
@@ -152,7 +157,7 @@ def write_vq_vae_table(report: dict[str, Any], out: Path) -> None:
                 "in brackets the 95 % patient-bootstrap interval of the mean over patients. No diffusion model can be "
                 "expected to come nearer to the truth than this.",
                 vq_vae_table(report),
-                *(f"- {note}" for note in report["notes"]),
+                note_list(report),
             ]
         ),
         out / "vq_vae.md",
@@ -217,11 +222,15 @@ def write_guidance_sweep(report: dict[str, Any], out: Path) -> None:
 
 
 def _metrics(report: dict[str, Any]) -> list[str]:
-    return [name for name in NAMES if name in report["rows"][0]["metrics"]]
+    return [name for name in NAMES if name in _first_row(report)["metrics"]]
 
 
 def _skill_names(report: dict[str, Any]) -> list[str]:
-    return [name for name in skill.NAMES if name in report["rows"][0]["skill"]]
+    return [name for name in skill.NAMES if name in _first_row(report)["skill"]]
+
+
+def _first_row(report: dict[str, Any]) -> dict[str, Any]:
+    return next(iter(report["table"].values()))
 
 
 def _arrow(name: str) -> str:
@@ -230,7 +239,7 @@ def _arrow(name: str) -> str:
 
 def _best(report: dict[str, Any], name: str) -> str | None:
     """The best mean of a model, as printed; None if nothing is to be compared."""
-    means = [row["metrics"][name]["mean"] for row in report["rows"] if row["kind"] == "model"]
+    means = [row["metrics"][name]["mean"] for row in report["table"].values() if row["kind"] == "model"]
     means = [mean for mean in means if mean is not None]
     if len(means) < 2:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from GBMResponseCore.errors import GBMResponseError
 
-from .slice_store import open_store, read_patients
+from .slice_store import open_store, read_patients, stack_indices
 from .splits import SPLIT_FILE, SplitError, check_leakage, read_split, split_store
 
 _CHUNK = 64
@@ -30,6 +30,7 @@ class HeldOut:
     :param gtv: bool (n, H, W), of the pre-treatment image.
     :param patient: int (n,), row of the slice's patient in `records`.
     :param positions_mm: float (n,).
+    :param stack_indices: int (n,), place of each slice in its patient's stack.
     :param records: the store's records of these patients.
     """
 
@@ -38,6 +39,7 @@ class HeldOut:
     gtv: np.ndarray
     patient: np.ndarray
     positions_mm: np.ndarray
+    stack_indices: np.ndarray
     records: list[dict[str, Any]]
 
     def __len__(self) -> int:
@@ -59,12 +61,13 @@ def read_held_out(folder: Path, split: str, max_slices_per_patient: int | None =
     assigned = stored_split(folder)
     store = open_store(folder)
     chosen = [row for row, record in enumerate(store.patients) if assigned[record["id"]] == split]
-    rows, patient, positions = [], [], []
+    rows, patient, positions, indices = [], [], [], []
     for number, row in enumerate(chosen):
         own = np.flatnonzero(store.patient == row)
         kept = _evenly(len(own), max_slices_per_patient)
         rows.append(own[kept])
         patient.append(np.full(len(kept), number))
+        indices.append(stack_indices(store.patients[row])[kept])
         positions.append(np.asarray(store.patients[row]["slice_positions_mm"], dtype=np.float64)[kept])
     if not sum(map(len, rows)):
         raise EvaluationError(
@@ -81,6 +84,7 @@ def read_held_out(folder: Path, split: str, max_slices_per_patient: int | None =
         gtv,
         np.concatenate(patient),
         np.concatenate(positions),
+        np.concatenate(indices),
         [store.patients[row] for row in chosen],
     )
 

@@ -167,24 +167,26 @@ def true_class(record: Mapping[str, Any], scheme: ClassScheme) -> int | None:
     return scheme.classes.index(entry)
 
 
-def class_probabilities(loaded: LoadedModel, slices: HeldOut) -> tuple[np.ndarray, np.ndarray] | None:
-    """The classifier's probabilities (p, K) in the model's scheme and the true classes (p,), of patients who have one.
+def class_probabilities(loaded: LoadedModel, slices: HeldOut) -> tuple[ClassScheme, np.ndarray, np.ndarray] | None:
+    """The classifier's probabilities (p, K) and the true classes (p,), of patients whose class is known.
 
-    None if the model has no classifier or no scheme, or if no true class is known.
+    The scheme is the model's, or the classifier's own if that is coarser. None if the model has no class or no
+    classifier, or if no class is known.
     """
-    if loaded.scheme is None or loaded.predictor.networks.classifier is None:
+    predictor = loaded.predictor
+    own, scheme = predictor.bundle.classifier_scheme, loaded.scheme
+    if own is None or scheme is None:
         return None
-    own = loaded.predictor.bundle.schemes[loaded.predictor.bundle.description["classifier"]["scheme"]]
+    if len(own.classes) < len(scheme.classes):
+        scheme = own
     probabilities, labels = [], []
     for patient, record in enumerate(slices.records):
-        label = true_class(record, loaded.scheme)
-        if label is None:
+        label, rows = true_class(record, scheme), slices.rows_of(patient)
+        if label is None or not len(rows):
             continue
-        rows = slices.rows_of(patient)
-        chances = loaded.predictor.classify(slices.pre[rows], slices.gtv[rows])
-        probabilities.append(coarsen(chances, own, loaded.scheme))
+        probabilities.append(coarsen(predictor.classify(slices.pre[rows], slices.gtv[rows]), own, scheme))
         labels.append(label)
-    return (np.array(probabilities), np.array(labels)) if labels else None
+    return (scheme, np.array(probabilities), np.array(labels)) if labels else None
 
 
 def predict_slices(
@@ -199,7 +201,8 @@ def predict_slices(
 ) -> np.ndarray:
     """One sample of every slice, normalised float32 (n, H, W).
 
-    The only place where evaluation samples.
+    The only place where evaluation samples. A model that knows the days since radiotherapy is told the record's
+    `days_since_rt`, or its bundle's default where that is not known.
 
     :param tokens: class token of every patient (patients,).
     :param guidance_scale: None takes the model's.
@@ -234,16 +237,21 @@ def _predict_patient(
     predictor = loaded.predictor
     rows = slices.rows_of(patient)
     pre, gtv, positions = slices.pre[rows], slices.gtv[rows].astype(np.float32), slices.positions_mm[rows]
+    indices = slices.stack_indices[rows]
+    days = None
+    if predictor.networks.denoiser.uses_days:
+        days = predictor.choose_days(slices.records[patient].get("days_since_rt"))
     noise_seed = patient_seed(seed, slices.records[patient]["id"])
     request = {
         "bundle": predictor.bundle.sha256,
         "token": token,
         "sampling": asdict(sampling),
         "seed": noise_seed,
+        "days_since_rt": days,
         "precision": predictor.precision_name,
     }
     key = hashlib.sha256(json.dumps(request, sort_keys=True).encode())
-    for array in (pre, gtv, positions):
+    for array in (pre, gtv, positions, indices):
         key.update(array.tobytes())
     cache = SliceCache(finished, key.hexdigest()) if finished else None
     images = {k: cache.load(sample, k) for k in range(len(rows))} if cache else {}
@@ -251,10 +259,12 @@ def _predict_patient(
     if not todo:
         return np.stack([images[k] for k in range(len(rows))])
     batch = _batch(loaded, pre[0].size)
-    sources = predictor.encode(pre, gtv, batch)
+    sources = predictor.encode(pre, gtv, batch, indices)
     for start in range(0, len(todo), batch):
         chunk = todo[start : start + batch]
-        pixels = predictor.generate(sources[chunk], positions[chunk], token, sampling, seed=noise_seed, sample=sample)
+        pixels = predictor.generate(
+            sources[chunk], positions[chunk], token, sampling, seed=noise_seed, sample=sample, days_since_rt=days
+        )
         for k, image in zip(chunk, pixels, strict=True):
             images[k] = image
             if cache:

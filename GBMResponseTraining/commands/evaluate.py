@@ -44,7 +44,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--guidance-sweep", type=float, nargs="+", default=[], metavar="S", help="compare these scales")
     parser.add_argument("--figure-slices", type=int, default=5, help="rows of Figure 4")
     parser.add_argument("--max-slices", type=int, help="most slices per patient, evenly spaced (default: all)")
-    parser.add_argument("--data", default="not described", help="what the data are, for the tables")
+    parser.add_argument("--data", default="", help="what the data are, for the tables (default: as the store says)")
     parser.add_argument("--batch-size", type=int, help="slices at once (default: by free memory)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="float32", help="float32, bfloat16 or auto")
