@@ -8,13 +8,22 @@ from collections.abc import Sequence
 from GBMResponseCore import SYNTHETIC_NOTICE
 from GBMResponseCore.errors import GBMResponseError
 
-from .commands import export, import_checkpoint, import_cohort, simulate, split, train
+from .commands import (
+    evaluate,
+    export,
+    import_checkpoint,
+    import_cohort,
+    simulate,
+    split,
+    train,
+)
 
 COMMANDS = (
     import_cohort,
     split,
     train,
     export,
+    evaluate,
     simulate,
     import_checkpoint,
 )
@@ -24,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one training command; returns its exit code."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    # Lightning announces the machine and itself before every stage.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     try:
         return arguments.run(arguments)
     except GBMResponseError as error:

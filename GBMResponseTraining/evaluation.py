@@ -14,14 +14,13 @@ from GBMResponseCore.geometry import StackGrid
 from GBMResponseCore.intensity import fit_scale
 from GBMResponseCore.prediction import PredictionOptions, Predictor
 from GBMResponseCore.registration import register_rigidly, resample_onto
-from scipy import ndimage
 from tqdm import tqdm
 
+from .class_effect import class_effect, enhancing_pixels
 from .metrics import slice_metrics, summarise
 from .slice_store import SliceStore
 
 BATCH = 8
-ENHANCEMENT_RATIO = 1.25
 EVERY_SLICE = 2
 
 
@@ -115,42 +114,6 @@ def table(predicted: dict[str, np.ndarray], slices: SliceSet) -> dict[str, Any]:
         rows = [slice_metrics(*triple) for triple in zip(images, slices.post, slices.gtv, strict=True)]
         result[name] = summarise(rows, slices.patient)
     return result
-
-
-def enhancing_pixels(images: np.ndarray, slices: SliceSet) -> np.ndarray:
-    """Pixels near the GTV brighter than 1.25 times the median of the tissue around it, per slice (n,).
-
-    "Near" is within 12 pixels of the contour and at least 12 pixels inside the head; the median is that of the
-    pre-treatment image, so that one threshold serves all images of a slice. A proxy, not a lesion segmentation.
-    """
-    counts = []
-    for image, pre, gtv in zip(images, slices.pre, slices.gtv, strict=True):
-        head = ndimage.binary_fill_holes(ndimage.binary_opening(pre > -0.8, iterations=2))
-        inside = ndimage.distance_transform_edt(head) > 12
-        distance = ndimage.distance_transform_edt(~gtv.astype(bool))
-        around = inside & (distance > 12) & (distance < 45)
-        reference = float(np.median(pre[around])) if around.any() else float(np.median(pre[head]))
-        threshold = (reference + 1.0) * ENHANCEMENT_RATIO - 1.0
-        counts.append(np.count_nonzero((image > threshold) & inside & (distance <= 12)))
-    return np.array(counts)
-
-
-def class_effect(short: np.ndarray, long: np.ndarray, slices: SliceSet) -> dict[str, float]:
-    """Size of the effect of the class under identical noise."""
-    inside = slices.gtv.astype(bool)
-    difference = np.abs(short - long)
-    enhancing_short, enhancing_long = enhancing_pixels(short, slices), enhancing_pixels(long, slices)
-    per_patient = [
-        (enhancing_short[slices.patient == p].sum(), enhancing_long[slices.patient == p].sum())
-        for p in np.unique(slices.patient)
-    ]
-    return {
-        "mean_absolute_difference_gtv": float(difference[inside].mean()),
-        "mean_absolute_difference_elsewhere": float(difference[~inside].mean()),
-        "enhancing_pixels_short": float(enhancing_short.mean()),
-        "enhancing_pixels_long": float(enhancing_long.mean()),
-        "patients_with_more_enhancement_when_short": float(np.mean([s > long_ for s, long_ in per_patient])),
-    }
 
 
 def evaluate(bundle: Bundle, test: SliceStore, real_folder: Path | None, real_cases: Sequence[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ A store is made in two steps, so that an interrupted run continues: :func:`write
 import io
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -82,6 +82,15 @@ def read_patients(folder: Path) -> list[dict[str, Any]]:
     :raises MissingFileError, EmptyFileError: the folder is not a complete store.
     """
     return json.loads(check_file(folder / _RECORDS, "slice store's").read_text(encoding="utf-8"))
+
+
+def stack_indices(record: Mapping[str, Any]) -> np.ndarray:
+    """Index of each slice of a patient in the stack it was cut from, int (n,), 0 for the first: gaps are seen."""
+    positions = np.asarray(record["slice_positions_mm"], dtype=np.float64)
+    steps = np.diff(positions)
+    stated = record.get("stack_spacing_mm")
+    spacing = stated[-1] if stated else (steps.min() if len(steps) else 1.0)
+    return np.round((positions - positions[:1]) / spacing).astype(int)
 
 
 def write_part(path: Path, pre: np.ndarray, post: np.ndarray, gtv: np.ndarray, record: dict[str, Any]) -> None:

@@ -1,0 +1,445 @@
+"""Evaluate model bundles on the held-out patients of a slice store: Table 1, its baselines, tests and figure."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from GBMResponseCore import SYNTHETIC_NOTICE, __version__
+from GBMResponseCore.errors import OptionError
+from GBMResponseCore.files import ensure_output_folder, write_json
+from GBMResponseCore.intensity import NormalisationSettings
+from GBMResponseCore.runtime import choose_device
+
+from .class_effect import guidance_sweep
+from .classification_metrics import classification_report
+from .datasets.reports import write_csv
+from .evaluation_tables import write_guidance_sweep, write_paired_tests, write_table1, write_vq_vae_table
+from .figures import Example, spread_by_local_ssim, write_figure4
+from .held_out import (
+    EvaluationError,
+    HeldOut,
+    check_training_split,
+    patient_ids,
+    read_held_out,
+    stored_split,
+    training_mean,
+)
+from .lpips import LPIPS, MISSING_BACKBONE, load_lpips_if_present
+from .metrics import NAMES, per_patient_means, standard_metrics, summarise
+from .metrics_authors import authors_metrics
+from .model_predictions import (
+    ClassAssignment,
+    EvaluatedModel,
+    LoadedModel,
+    OpenedModel,
+    assign_classes,
+    class_probabilities,
+    open_model,
+    predict_slices,
+    reconstruct,
+)
+from .paired_tests import paired_tests
+from .skill import skills
+from .splits import SPLITS
+
+METRICS = {"standard": standard_metrics, "authors": authors_metrics}
+COPY = "copy of the pre image"
+TRAINING_MEAN = "mean of the training follow-ups"
+UPPER_BOUND = "VQ-VAE of the truth (upper bound)"
+REPORT = "report.json"
+
+_FINISHED = "predictions"
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """How to evaluate.
+
+    :param split: of the slice store: `test`, `validation` or `train`.
+    :param seed: of the noise and of nothing else.
+    :param samples: drawn per slice; a slice's metric is the mean over its samples.
+    :param sampling: fields of `SamplingOptions` to use instead of each bundle's, such as `guidance_scale`, `steps`.
+    :param metrics: `standard` or `authors`.
+    :param batch_size: slices at once; None lets free memory decide.
+    :param precision: `float32`, `bfloat16` or `auto`.
+    :param max_slices_per_patient: evenly spaced; None takes all.
+    :param figure_slices: rows of Figure 4.
+    :param guidance_sweep: guidance scales to compare; empty for none.
+    :param data: what the data are, for the tables, such as "CFB-GBM v4"; empty: the data sets that the records name.
+    """
+
+    split: str = "test"
+    seed: int = 1
+    samples: int = 1
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    metrics: str = "standard"
+    batch_size: int | None = None
+    device: str = "auto"
+    precision: str = "float32"
+    max_slices_per_patient: int | None = None
+    figure_slices: int = 5
+    guidance_sweep: Sequence[float] = ()
+    data: str = ""
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise OptionError(f"Unknown split {self.split!r}.", f"Choose one of: {', '.join(SPLITS)}.")
+        if self.metrics not in METRICS:
+            raise OptionError(f"Unknown metrics {self.metrics!r}.", f"Choose one of: {', '.join(METRICS)}.")
+        for name in ("samples", "max_slices_per_patient", "figure_slices"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise OptionError(f"{name} is {getattr(self, name)}.", "Use 1 or more.")
+
+
+@dataclass
+class _Row:
+    """One row of Table 1: metrics per slice; `kind` is `model` or `baseline`."""
+
+    name: str
+    kind: str
+    per_slice: list[dict[str, float]]
+    classes: list[str] | None = None
+
+
+class _Evaluation:
+    """One run: what all rows share, and the rows so far."""
+
+    def __init__(
+        self,
+        slices: HeldOut,
+        lpips: LPIPS | None,
+        options: EvaluationOptions,
+        figure_model: str,
+        finished: Path,
+    ) -> None:
+        self.slices = slices
+        self.lpips = lpips
+        self.options = options
+        self.figure_model = figure_model
+        self.finished = finished
+        self.rows: list[_Row] = []
+        self.autoencoders: dict[str, str] = {}
+        self.vq_vae: dict[str, Any] = {}
+        self.models: list[dict[str, Any]] = []
+        self.classifiers: dict[str, Any] = {}
+        self.sweep: dict[str, Any] | None = None
+        self.figure_images: np.ndarray | None = None
+        self.notes: list[str] = []
+        if options.split != "test":
+            self.notes.append(f"These are {options.split} patients: the figures are no test.")
+        if lpips is None:
+            self.notes.append(MISSING_BACKBONE)
+
+    def measure(self, images: np.ndarray, truth: np.ndarray | None = None) -> list[dict[str, float]]:
+        truth = self.slices.post if truth is None else truth
+        return METRICS[self.options.metrics](images, truth, self.slices.gtv, self.lpips)
+
+    def add_baseline(self, name: str, images: np.ndarray) -> None:
+        self.rows.append(_Row(name, "baseline", self.measure(images)))
+
+    def add_model(self, loaded: LoadedModel, split_known: bool) -> None:
+        name, slices = loaded.model.name, self.slices
+        assigned = assign_classes(loaded, slices)
+        samples, total = [], 0.0
+        for sample in range(self.options.samples):
+            predicted = predict_slices(
+                loaded, slices, assigned.tokens, seed=self.options.seed, sample=sample, finished=self.finished
+            )
+            samples.append(self.measure(predicted))
+            total = total + predicted
+            if sample == 0 and name == self.figure_model:
+                self.figure_images = predicted
+        classes = [assigned.names[patient] for patient in slices.patient]
+        self.rows.append(_Row(name, "model", [_mean_of(rows) for rows in zip(*samples, strict=True)], classes))
+        if self.options.samples > 1:
+            mean_image = (total / self.options.samples).astype(np.float32)
+            title = f"{name}, mean image of {self.options.samples} samples"
+            self.rows.append(_Row(title, "mean image", self.measure(mean_image), classes))
+        self.models.append(_describe(loaded, assigned, split_known))
+        self._note_unknown_classes(name, assigned)
+        self._classify(loaded)
+        self._reconstruct(loaded)
+
+    def _note_unknown_classes(self, name: str, assigned: ClassAssignment) -> None:
+        if assigned.unknown:
+            self.notes.append(
+                f"{name}: the survival class of {len(assigned.unknown)} patients is not known; they were predicted "
+                "without class."
+            )
+
+    def note_unknown_splits(self) -> None:
+        names = [model["name"] for model in self.models if not model["training_split_checked"]]
+        if names:
+            self.notes.append(
+                f"The split that these models were trained with is not known, so nothing shows that the patients were "
+                f"held out: {', '.join(names)}."
+            )
+
+    def _classify(self, loaded: LoadedModel) -> None:
+        found = class_probabilities(loaded, self.slices)
+        if found is not None:
+            scheme, probabilities, labels = found
+            self.classifiers[loaded.model.name] = {
+                "scheme": scheme.name,
+                **classification_report(probabilities, labels),
+            }
+
+    def _reconstruct(self, loaded: LoadedModel) -> None:
+        if loaded.autoencoder in self.autoencoders:
+            return
+        name, slices = loaded.model.name, self.slices
+        self.autoencoders[loaded.autoencoder] = name
+        rows = {
+            image: self.measure(reconstruct(loaded, stack), stack)
+            for image, stack in (("pre", slices.pre), ("post", slices.post))
+        }
+        self.vq_vae[name] = {image: summarise(values, slices.patient) for image, values in rows.items()}
+        title = UPPER_BOUND if len(self.autoencoders) == 1 else f"{UPPER_BOUND}, {name}"
+        self.rows.append(_Row(title, "upper bound", rows["post"]))
+
+    def sweep_guidance(self, loaded: LoadedModel) -> None:
+        rows = guidance_sweep(
+            loaded, self.slices, self.options.guidance_sweep, seed=self.options.seed, finished=self.finished
+        )
+        self.sweep = {"model": loaded.model.name, "rows": rows}
+
+    def ordered_rows(self) -> list[_Row]:
+        """Baselines, models, upper bounds."""
+        kinds = ("baseline", "model", "mean image", "upper bound")
+        return sorted(self.rows, key=lambda row: kinds.index(row.kind))
+
+
+def evaluate(
+    models: Sequence[EvaluatedModel], store_folder: Path, out: Path, options: EvaluationOptions | None = None
+) -> dict[str, Any]:
+    """Predict the held-out slices with every model, compare with the truth, and write tables, tests and Figure 4.
+
+    Finished slices are kept in `OUT/predictions`, so the same request continues after a cancel or a crash, and other
+    metrics of the same predictions cost no sampling. The folder may be deleted afterwards.
+
+    :param store_folder: slice store with its `patient_split.csv`.
+    :param out: folder for `report.json`, `table1.*`, `per_slice.csv`, `per_patient.csv`, `paired_tests.*`, `vq_vae.md`,
+        `figure4.*` and, if asked for, `guidance_sweep.csv`.
+    :return: the content of `report.json`.
+    :raises EvaluationError: there is no model or no slice, names are not unique, or a model does not fit the slices.
+    :raises SplitError, LeakageError: the store has no split, or a patient was trained with.
+    :raises BundleError: a bundle is missing, damaged or not valid.
+    :raises OptionError, GuidanceError: a model cannot do what is asked.
+    :raises OutputFolderError: a file cannot be written.
+    """
+    options = options or EvaluationOptions()
+    _check_names(models)
+    split = stored_split(store_folder)
+    known = [check_training_split(model.bundle, split) for model in models]
+    slices = read_held_out(store_folder, options.split, options.max_slices_per_patient)
+    opened = [open_model(model, options.sampling) for model in models]
+    for model in opened:
+        _check_fit(model, slices, options)
+    to_sweep = _model_to_sweep(opened) if options.guidance_sweep else None
+    lpips = load_lpips_if_present()
+    if lpips is not None:
+        lpips.to(choose_device(options.device))
+    out = ensure_output_folder(out)
+
+    figure_model = next((model.name for model in models if model.class_source == "predicted"), models[0].name)
+    run = _Evaluation(slices, lpips, options, figure_model, out / _FINISHED)
+    run.add_baseline(COPY, slices.pre)
+    mean = training_mean(store_folder)
+    if mean is not None:
+        run.add_baseline(TRAINING_MEAN, np.broadcast_to(mean, slices.pre.shape))
+    # One at a time: the networks of the paper's four models together would need several gigabytes.
+    for model, split_known in zip(opened, known, strict=True):
+        run.add_model(model.load(options.device, options.precision, options.batch_size), split_known)
+    run.note_unknown_splits()
+    if to_sweep is not None:
+        run.sweep_guidance(to_sweep.load(options.device, options.precision, options.batch_size))
+
+    report = _report(run, store_folder)
+    _write_slices(run, out)
+    _write_figure(run, report, out)
+    write_table1(report, out)
+    write_vq_vae_table(report, out)
+    write_paired_tests(report, out)
+    if run.sweep:
+        write_guidance_sweep(report, out)
+    write_json(report, out / REPORT)
+    return report
+
+
+def _check_names(models: Sequence[EvaluatedModel]) -> None:
+    names = [model.name for model in models]
+    if not names:
+        raise EvaluationError("There is no model to evaluate.", "Name one with --model, or a run with --run.")
+    taken = {COPY, TRAINING_MEAN, UPPER_BOUND}
+    for name in names:
+        if names.count(name) > 1 or name in taken:
+            raise EvaluationError(f"The name {name!r} is used twice.", "Give every model a name of its own.")
+
+
+def _check_fit(opened: OpenedModel, slices: HeldOut, options: EvaluationOptions) -> None:
+    """Make sure that a model can see the slices as it was trained to."""
+    name, bundle = opened.model.name, opened.bundle
+    size = bundle.in_plane_rule.size
+    rows, columns = slices.pre.shape[1:]
+    remedy = "Use the slice store that the model was trained with, or one of the same import settings."
+    if (rows, columns) != (size, size):
+        raise EvaluationError(
+            f"{name} predicts slices of {size} x {size} pixels, the store has {rows} x {columns}.", remedy
+        )
+    for record in slices.records:
+        stated = record.get("preprocessing", {}).get("intensity")
+        if stated is not None and NormalisationSettings.from_dict(stated) != bundle.normalisation:
+            raise EvaluationError(f"{name} expects other intensities than the store has.", remedy)
+    if bundle.neighbour_slices and options.max_slices_per_patient is not None:
+        raise EvaluationError(
+            f"{name} looks at neighbouring slices, which a selection of slices lacks.", "Evaluate all slices."
+        )
+
+
+def _model_to_sweep(opened: Sequence[OpenedModel]) -> OpenedModel:
+    for model in opened:
+        if model.model.scheme is not None and model.bundle.label_dropout > 0:
+            return model
+    raise EvaluationError(
+        "No model can be guided: that takes a class scheme and training with label dropout.",
+        "Leave out --guidance-sweep, or add a model with classes.",
+    )
+
+
+def _mean_of(samples: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Mean of each metric of one slice over its samples."""
+    return {name: float(np.mean([row[name] for row in samples])) for name in samples[0]}
+
+
+def _describe(loaded: LoadedModel, assigned: ClassAssignment, split_known: bool) -> dict[str, Any]:
+    bundle = loaded.predictor.bundle
+    return {
+        "name": loaded.model.name,
+        "bundle": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        "scheme": loaded.model.scheme,
+        "class_source": loaded.model.class_source,
+        "sampling": asdict(loaded.sampling),
+        "training_split_checked": split_known,
+        "patients_per_class": {name: assigned.names.count(name) for name in sorted(set(assigned.names))},
+        "patients_of_unknown_class": len(assigned.unknown),
+    }
+
+
+def _report(run: _Evaluation, store_folder: Path) -> dict[str, Any]:
+    slices, options = run.slices, run.options
+    means = {row.name: per_patient_means(row.per_slice, slices.patient) for row in run.rows}
+    names = [row.name for row in run.rows if row.kind == "model"]
+    pairs = [(first, second) for index, second in enumerate(names) for first in names[index + 1 :]]
+    pairs += [(name, COPY) for name in names]
+    figure_row = next(row for row in run.rows if row.name == run.figure_model)
+    local = [row["ssim_local"] for row in figure_row.per_slice]
+    ids = patient_ids(slices)
+    content = {
+        "notice": SYNTHETIC_NOTICE,
+        "software": __version__,
+        "split": options.split,
+        "data": {
+            "description": options.data or _data_sets(slices),
+            "store": store_folder.resolve().name,
+            "patients": len(np.unique(slices.patient)),
+            "slices": len(slices),
+            "slices_without_gtv": int((~slices.gtv.any(axis=(1, 2))).sum()),
+        },
+        "metrics": options.metrics,
+        "options": {
+            "seed": options.seed,
+            "samples": options.samples,
+            "sampling": dict(options.sampling),
+            "precision": options.precision,
+            "max_slices_per_patient": options.max_slices_per_patient,
+        },
+        "models": run.models,
+        "table": {
+            row.name: {
+                "kind": row.kind,
+                "metrics": summarise(row.per_slice, slices.patient),
+                "skill": skills(means[row.name], means[COPY]),
+            }
+            for row in run.ordered_rows()
+        },
+        "paired_tests": [_test_values(asdict(test)) for test in paired_tests(means, pairs)],
+        "vq_vae": run.vq_vae,
+        "classifier": run.classifiers,
+        "guidance_sweep": run.sweep,
+        "figure4": {
+            "model": run.figure_model,
+            "slices": [
+                {"patient": ids[index], "position_mm": float(slices.positions_mm[index]), "ssim_local": local[index]}
+                for index in spread_by_local_ssim(local, options.figure_slices)
+            ],
+        },
+        "notes": run.notes,
+    }
+    return json_values(content)
+
+
+def _data_sets(slices: HeldOut) -> str:
+    return ", ".join(sorted({str(record.get("dataset", "a cohort without a name")) for record in slices.records}))
+
+
+def _test_values(test: dict[str, Any]) -> dict[str, Any]:
+    interval = test.pop("interval")
+    return {**test, "ci_low": interval["low"], "ci_high": interval["high"]}
+
+
+def json_values(content: Any) -> Any:
+    """The same content with None for numbers that JSON does not know, NaN and infinity."""
+    if isinstance(content, Mapping):
+        return {key: json_values(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [json_values(value) for value in content]
+    if isinstance(content, float):
+        return float(content) if math.isfinite(content) else None
+    return content
+
+
+def _write_slices(run: _Evaluation, out: Path) -> None:
+    """Write `per_slice.csv` and `per_patient.csv`."""
+    slices = run.slices
+    metrics = [name for name in NAMES if name in run.rows[0].per_slice[0]]
+    ids = patient_ids(slices)
+    index = np.concatenate([np.arange((slices.patient == p).sum()) for p in np.unique(slices.patient)])
+    lines, patient_lines = [], []
+    for row in run.ordered_rows():
+        for k, values in enumerate(row.per_slice):
+            name = row.classes[k] if row.classes else None
+            place = [ids[k], int(index[k]), float(slices.positions_mm[k]), name]
+            lines.append([row.name, *place, *(_cell(values[metric]) for metric in metrics)])
+        means = per_patient_means(row.per_slice, slices.patient)
+        for k, patient in enumerate(np.unique(slices.patient)):
+            rows = slices.rows_of(patient)
+            name = row.classes[rows[0]] if row.classes else None
+            record = slices.records[patient]
+            place = [record["id"], record["survival_days"], name, len(rows)]
+            patient_lines.append([row.name, *place, *(_cell(means[metric][k]) for metric in metrics)])
+    write_csv(out / "per_slice.csv", ["model", "patient", "slice", "position_mm", "class", *metrics], lines)
+    columns = ["model", "patient", "survival_days", "class", "slices", *metrics]
+    write_csv(out / "per_patient.csv", columns, patient_lines)
+
+
+def _cell(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _write_figure(run: _Evaluation, report: dict[str, Any], out: Path) -> None:
+    slices, name, predicted = run.slices, run.figure_model, run.figure_images
+    row = next(row for row in run.rows if row.name == name)
+    local = [values["ssim_local"] for values in row.per_slice]
+    chosen = spread_by_local_ssim(local, run.options.figure_slices)
+    examples = [
+        Example(slices.pre[k], predicted[k], slices.post[k], slices.gtv[k], local[k], row.classes[k]) for k in chosen
+    ]
+    data = report["data"]
+    title = (
+        f"Synthetic post MRI by {name}, ordered by descending local SSIM ({local[chosen[0]]:.2f} to "
+        f"{local[chosen[-1]]:.2f}); {data['description']}, {report['split']} split, {data['patients']} patients"
+    )
+    write_figure4(examples, title, out / "figure4.png", out / "figure4.pdf")
