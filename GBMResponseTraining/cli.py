@@ -10,6 +10,7 @@ from GBMResponseCore.errors import GBMResponseError
 
 from .commands import (
     evaluate,
+    experiment,
     export,
     import_checkpoint,
     import_cohort,
@@ -24,6 +25,7 @@ COMMANDS = (
     train,
     export,
     evaluate,
+    experiment,
     simulate,
     import_checkpoint,
 )

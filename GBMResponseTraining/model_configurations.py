@@ -25,6 +25,11 @@ class ModelConfiguration:
     labels: str = "true"
 
     @property
+    def title(self) -> str:
+        """As a row of the table: `no class`, `predicted 2-class`, `2-class`."""
+        return self.name.replace("no-", "no ").replace("predicted-", "predicted ")
+
+    @property
     def evaluated_scheme(self) -> str | None:
         return self.schemes[0] if self.schemes else None
 

@@ -70,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     sampling.add_argument("--steps", type=int, help="network evaluations per sample")
     sampling.add_argument("--guidance", type=float, help="guidance scale: 0 unconditional, 1 conditional")
     sampling.add_argument("--guidance-form", help="standard, or algorithm2 for the sign printed in the paper")
+    sampling.add_argument(
+        "--days-since-rt", type=float, help="days from start of RT to the follow-up, if the model knows"
+    )
     sampling.add_argument("--eta", type=float, help="stochasticity of ddim: 0 to 1")
     machine = predict.add_argument_group("machine")
     machine.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
@@ -95,6 +98,7 @@ def _predict(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         sampling=_sampling(arguments),
         batch_size=arguments.batch_size,
+        days_since_rt=arguments.days_since_rt,
         format=arguments.format,
         montage=not arguments.no_montage,
     )

@@ -14,7 +14,6 @@ from torch.nn import functional
 from .errors import BundleSchemaError
 from .quantizer import quantize
 
-
 DAY_FEATURES = 6
 
 

@@ -84,6 +84,7 @@ class Prediction:
     :param samples: predicted volumes, same grid and pixel type as the input.
     :param mean, spread: voxel mean and standard deviation over the samples, float32; None for one sample.
     :param generated: uint8 mask of the voxels that were generated.
+    :param days_since_rt: days that the model was told; None: none.
     :param slices: indices of the generated slices in the stack, which run from inferior to superior.
     """
 
@@ -92,6 +93,7 @@ class Prediction:
     spread: sitk.Image | None
     generated: sitk.Image
     slices: list[int]
+    days_since_rt: float | None
     class_choice: ClassChoice
     sampling: SamplingOptions
     grid: StackGrid
@@ -318,6 +320,7 @@ class Predictor:
             spread=spread,
             generated=mask,
             slices=indices.tolist(),
+            days_since_rt=options.days_since_rt,
             class_choice=choice,
             sampling=sampling,
             grid=grid,

@@ -31,6 +31,7 @@ def provenance(case: Case, bundle: Bundle, options: PredictionOptions, predictio
         "gtv_volume_ml": round(case.gtv_volume_ml, 3),
         "seed": options.seed,
         "samples": options.samples,
+        "days_since_rt": prediction.days_since_rt,
         "sampler": sampling.sampler,
         "steps": sampling.steps,
         "eta": sampling.eta,

@@ -27,6 +27,8 @@ class PredictionRequest:
     :param follow_up: true follow-up MRI to show and to score against, or None.
     :param bundle: None takes the bundle that ships.
     :param classes: `predicted` for the classifier's choice, or names of the scheme; several share their noise.
+    :param days_since_rt: days from the start of radiotherapy to the follow-up that is predicted; only for models that
+        know them.
     :param sampling: replaces fields of the bundle's default sampling.
     :param format: suffix of the volumes, one of `FORMATS`.
     :param measure: write measurements.
@@ -46,6 +48,7 @@ class PredictionRequest:
     seed: int = 1
     sampling: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int | None = None
+    days_since_rt: float | None = None
     format: str = ".nii.gz"
     measure: bool = True
     montage: bool = True
@@ -92,6 +95,7 @@ _PATHS = {"image", "gtv", "out", "follow_up", "bundle"}
 _JSON_TYPES = {
     **dict.fromkeys((*_PATHS, "device", "precision", "scheme", "format"), str),
     **dict.fromkeys(("samples", "seed", "batch_size"), int),
+    "days_since_rt": (int, float),
     **dict.fromkeys(("measure", "montage"), bool),
     "classes": list,
     "sampling": dict,

@@ -123,7 +123,11 @@ class Runner:
             from .prediction import PredictionOptions
 
         options = PredictionOptions(
-            scheme=request.scheme, samples=request.samples, seed=request.seed, batch_size=request.batch_size
+            scheme=request.scheme,
+            samples=request.samples,
+            seed=request.seed,
+            batch_size=request.batch_size,
+            days_since_rt=request.days_since_rt,
         )
         predictor = self.predictor(request.bundle, request.device, request.precision)
         sampling = replace(predictor.bundle.default_sampling, **request.sampling)

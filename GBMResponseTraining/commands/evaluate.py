@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..evaluate_bundles import EvaluationOptions
     from ..model_predictions import EvaluatedModel
 
 CONFIGURATIONS = {
@@ -55,14 +56,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
     from GBMResponseCore.errors import OptionError
 
-    from ..evaluate_bundles import EvaluationOptions, evaluate
-    from ..evaluation_tables import slice_table
+    from ..evaluate_bundles import EvaluationOptions
 
-    out = arguments.out
-    if out is None:
-        if arguments.run_folder is None:
-            raise OptionError("There is no folder for the results.", "Name it after the slice store.")
-        out = arguments.run_folder / "evaluation"
+    if arguments.run_folder is None and arguments.store is None:
+        raise OptionError("There are no slices to evaluate on.", "Name a slice store, or a run folder with --run.")
+    if arguments.run_folder is None and arguments.out is None:
+        raise OptionError("There is no folder for the results.", "Name it after the slice store.")
     models = [parse_model(text) for text in arguments.model]
     if arguments.run_folder is not None:
         models += models_of_run(arguments.run_folder)
@@ -87,12 +86,49 @@ def run(arguments: argparse.Namespace) -> int:
         guidance_sweep=tuple(arguments.guidance_sweep),
         data=arguments.data,
     )
-    report = evaluate(models, arguments.store, out, options)
+    out = arguments.out or arguments.run_folder / "evaluation"
+    _evaluate(models, arguments.store or _store_of(arguments.run_folder), out, options, arguments.run_folder)
+    return 0
+
+
+def evaluate_run(folder: Path, options: "EvaluationOptions") -> None:
+    """Evaluate the bundles of a run on its slice store, into `RUN/evaluation` and the bundles' model cards."""
+    _evaluate(models_of_run(folder), _store_of(folder), folder / "evaluation", options, folder)
+
+
+def _evaluate(
+    models: Sequence["EvaluatedModel"], store: Path, out: Path, options: "EvaluationOptions", run_folder: Path | None
+) -> None:
+    from ..evaluate_bundles import evaluate
+    from ..evaluation_tables import slice_table
+
+    report = evaluate(models, store, out, options)
+    if run_folder is not None and options.split == "test":
+        _describe_bundles(run_folder, report)
     print(slice_table(report))
     for note in report["notes"]:
         print(f"Note: {note}")
     print(f"Results: {out}")
-    return 0
+
+
+def _store_of(run_folder: Path) -> Path:
+    from ..training_run import TrainingRun
+
+    return TrainingRun.reopen(run_folder).store_folder
+
+
+def _describe_bundles(run_folder: Path, report: dict[str, Any]) -> None:
+    """Bring the figures into the model cards of a run that our training made."""
+    from ..bundle_stage import BUNDLES, describe_bundle
+    from ..model_configurations import TABLE_1
+    from ..training_run import SNAPSHOT, TrainingRun
+
+    if not (run_folder / SNAPSHOT).is_file():
+        return
+    training_run = TrainingRun.reopen(run_folder)
+    for configuration in TABLE_1:
+        if (run_folder / BUNDLES / configuration.name / "bundle.json").is_file():
+            describe_bundle(training_run, configuration, report)
 
 
 def parse_model(text: str) -> "EvaluatedModel":
@@ -125,23 +161,25 @@ def parse_model(text: str) -> "EvaluatedModel":
     return EvaluatedModel(name, bundle, scheme, source or "true")
 
 
-def models_of_run(folder: Path) -> Sequence["EvaluatedModel"]:
+def models_of_run(folder: Path) -> list["EvaluatedModel"]:
     """The four configurations of the paper, as far as their bundles are in `RUN/bundles`.
 
     :raises BundleError: there is none.
     """
     from GBMResponseCore.errors import BundleError
 
+    from ..model_configurations import TABLE_1
     from ..model_predictions import EvaluatedModel
 
     models = [
-        EvaluatedModel(name, folder / "bundles" / configuration, scheme, source)
-        for configuration, (name, scheme, source) in CONFIGURATIONS.items()
-        if (folder / "bundles" / configuration / "bundle.json").is_file()
+        EvaluatedModel(entry.title, folder / "bundles" / entry.name, entry.evaluated_scheme, entry.class_source)
+        for entry in TABLE_1
+        if (folder / "bundles" / entry.name / "bundle.json").is_file()
     ]
     if not models:
+        names = ", ".join(entry.name for entry in TABLE_1)
         raise BundleError(
-            f"The run {folder.name} has no bundle in bundles/: none of {', '.join(CONFIGURATIONS)}.",
+            f"The run {folder.name} has no bundle in bundles/: none of {names}.",
             "Export them with `gbmresponse-train export`.",
         )
     return models

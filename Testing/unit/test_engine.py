@@ -119,7 +119,7 @@ def test_two_batches_accumulated_are_one_of_twice_the_size(tmp_path):
 
 
 def test_an_autoencoder_takes_one_step_per_accumulated_batches(tmp_path):
-    module, report = run(tmp_path, "autoencoder", held_out=EMPTY, batch_size=2, accumulate=2)
+    _, report = run(tmp_path, "autoencoder", held_out=EMPTY, batch_size=2, accumulate=2)
     assert report["steps"] == STEPS
     assert report["items_per_step"] == 4
 

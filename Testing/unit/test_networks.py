@@ -119,7 +119,7 @@ def test_the_class_enters_where_the_settings_say(in_cross_attention, in_time_emb
     assert torch.equal(output(denoiser, 0), output(denoiser, 1)) != denoiser.uses_class
 
 
-def test_a_model_without_class_ignores_the_token():
+def test_settings_without_tokens_make_a_model_without_class():
     denoiser = build_denoiser(unet(tokens=0), SMOKE.diffusion.fold)
     assert not denoiser.uses_class
     assert torch.equal(output(denoiser, 0), output(denoiser, 1))
