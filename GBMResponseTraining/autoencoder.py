@@ -141,7 +141,8 @@ class AutoencoderModule(lightning.LightningModule):
     def _adaptive_weight(self, reconstruction_loss: torch.Tensor, fooling: torch.Tensor) -> torch.Tensor:
         last_layer = self.model.decoder.conv_out.weight
         lengths = [
-            torch.autograd.grad(loss, last_layer, retain_graph=True)[0].norm() for loss in (reconstruction_loss, fooling)
+            torch.autograd.grad(loss, last_layer, retain_graph=True)[0].norm()
+            for loss in (reconstruction_loss, fooling)
         ]
         return (lengths[0] / (lengths[1] + 1e-4)).clamp(0, LARGEST_ADAPTIVE_WEIGHT).detach()
 

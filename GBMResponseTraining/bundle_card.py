@@ -44,9 +44,7 @@ def bundle_card(
     neighbours = description["neighbour_slices"]
     slices = "Axial slices are predicted one by one, so that a volume need not be consistent from slice to slice."
     if neighbours:
-        slices = (
-            f"A slice is predicted from itself and {neighbours} neighbours on either side, not from the volume."
-        )
+        slices = f"A slice is predicted from itself and {neighbours} neighbours on either side, not from the volume."
     parts = [
         f"# {description['name']} {description['version']}",
         f"**{SYNTHETIC_NOTICE}**",

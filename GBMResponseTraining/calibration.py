@@ -1,38 +1,33 @@
-"""Temperature scaling of the survival classifier on patients that did not train it.
+"""Patient logits of the survival classifier, and temperature scaling on patients that did not train it.
 
 Method: Guo et al. 2017, arXiv 1706.04599.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
-from GBMResponseCore.survival import ClassScheme, patient_probabilities
+from GBMResponseCore.survival import patient_probabilities
 from torch import nn
 
 from .slice_store import SliceStore
 
 TEMPERATURES = np.geomspace(0.5, 50.0, 80)
-
-
-def held_out_patients(store: SliceStore, every: int) -> np.ndarray:
-    """Slices (n,) of every `every`-th patient as a bool array."""
-    return np.asarray(store.patient) % every == 0
+_BATCH = 32
 
 
 @torch.inference_mode()
 def patient_logits(
-    classifier: nn.Module, store: SliceStore, scheme: ClassScheme, selected: np.ndarray, pooling: int
-) -> tuple[list[np.ndarray], list[int]]:
-    """Slice logits (slices, classes) and class index of every patient among the `selected` slices (n,)."""
-    logits, labels = [], []
-    for patient in np.unique(store.patient[selected]):
-        rows = np.flatnonzero(store.patient == patient)
-        pair = np.stack([store.pre[rows], store.gtv[rows]], axis=1).astype(np.float32)
-        inputs = torch.nn.functional.avg_pool2d(torch.from_numpy(pair), pooling)
-        logits.append(classifier(inputs).numpy())
-        labels.append(scheme.classes.index(scheme.of_survival(store.patients[patient]["survival_days"])))
-    return logits, labels
+    classifier: nn.Module, store: SliceStore, patients: Iterable[int], pooling: int
+) -> dict[int, np.ndarray]:
+    """Slice logits (slices, classes) of each patient of a store."""
+    logits = {}
+    for patient in patients:
+        rows = np.flatnonzero(np.asarray(store.patient) == patient)
+        pair = torch.from_numpy(np.stack([store.pre[rows], store.gtv[rows]], axis=1).astype(np.float32))
+        inputs = torch.nn.functional.avg_pool2d(pair, pooling)
+        logits[int(patient)] = torch.cat([classifier(chunk) for chunk in inputs.split(_BATCH)]).numpy()
+    return logits
 
 
 def fit_temperature(logits: Sequence[np.ndarray], labels: Sequence[int]) -> float:

@@ -8,15 +8,24 @@ from collections.abc import Sequence
 from GBMResponseCore import SYNTHETIC_NOTICE
 from GBMResponseCore.errors import GBMResponseError
 
-from .commands import demo_bundle, evaluate, import_checkpoint, import_cohort, simulate, split
+from .commands import (
+    evaluate,
+    export,
+    import_checkpoint,
+    import_cohort,
+    simulate,
+    split,
+    train,
+)
 
 COMMANDS = (
     import_cohort,
     split,
-    simulate,
-    demo_bundle,
-    import_checkpoint,
+    train,
+    export,
     evaluate,
+    simulate,
+    import_checkpoint,
 )
 
 
@@ -24,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one training command; returns its exit code."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    # Lightning announces the machine and itself before every stage.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     try:
         return arguments.run(arguments)
     except GBMResponseError as error:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from GBMResponseCore.errors import GBMResponseError
 from GBMResponseCore.files import check_file
+from GBMResponseCore.sampling import SamplingOptions
 
 T = TypeVar("T")
 
@@ -247,7 +248,9 @@ class Diffusion:
         _require(0.0 <= self.ema_decay < 1.0, "ema_decay must lie in [0, 1)")
         levels = range(len(self.channels))
         _require(all(level in levels for level in self.attention_levels), "attention_levels names a missing level")
-        _require(self.class_in_cross_attention or not self.days_since_rt, "days_since_rt needs class_in_cross_attention")
+        _require(
+            self.class_in_cross_attention or not self.days_since_rt, "days_since_rt needs class_in_cross_attention"
+        )
         _require(all(width % self.groups == 0 for width in self.channels), "channels must be multiples of groups")
 
 
@@ -274,6 +277,10 @@ class Configuration:
     def __post_init__(self) -> None:
         _one_of("precision", self.precision, PRECISIONS)
         _require(self.seed >= 0 and self.workers >= 0, "seed and workers must be 0 or more")
+        try:
+            SamplingOptions(**self.sampling)
+        except (TypeError, GBMResponseError) as error:
+            raise ConfigurationError(f"Sampling is not possible: {error}") from None
         image, gtv = self.image_autoencoder, self.gtv_autoencoder
         _require(
             image.downsampling == gtv.downsampling and image.latent_channels == gtv.latent_channels,
@@ -347,9 +354,7 @@ def _build(kind: type[T], values: Any, where: str) -> T:
     missing = [
         name
         for name, entry in fields.items()
-        if name not in values
-        and entry.default is dataclasses.MISSING
-        and entry.default_factory is dataclasses.MISSING
+        if name not in values and entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
     ]
     if missing:
         raise ConfigurationError(f"The setting {_join(where, missing[0])} is missing.")

@@ -1,7 +1,7 @@
 """Training of the conditional latent diffusion model (paper, section 2.2), with a trained null class.
 
-Label dropout, which classifier-free guidance needs, is part of the items (`latent_items.py`), as are noise and time step. The
-exponential moving average holds the class embedding too.
+Label dropout, which classifier-free guidance needs, is part of the items (`latent_items.py`), as are noise and time
+step. The exponential moving average holds the class embedding too.
 """
 
 import copy

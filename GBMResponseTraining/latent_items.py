@@ -42,7 +42,10 @@ def latent_items(
     scale: np.ndarray | None,
     seed: int,
 ) -> Item:
-    """Make training items: dicts of `sources` (S * C, h, w), `target`, `noise` (C, h, w), `gtv` (1, h, w), `token`, `timestep`, `days`.
+    """Make training items: dicts of tensors.
+
+    `sources` (S * C, h, w), `target` and `noise` (C, h, w), `gtv` (1, h, w) in [0, 1], and the scalars `token`,
+    `timestep` and `days` (NaN: not known).
 
     Time steps follow a low-discrepancy sequence, so that every batch covers the range evenly.
 
@@ -70,7 +73,12 @@ def latent_items(
 
 
 def latent_validation(
-    latents: LatentStore, conditions: Conditions, rows: Sequence[int] | np.ndarray, *, scale: np.ndarray | None, seed: int
+    latents: LatentStore,
+    conditions: Conditions,
+    rows: Sequence[int] | np.ndarray,
+    *,
+    scale: np.ndarray | None,
+    seed: int,
 ) -> Fixed:
     """Items with class, unflipped, whose noise and time steps are always the same."""
     place = {int(row): number for number, row in enumerate(rows)}

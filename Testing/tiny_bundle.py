@@ -10,9 +10,13 @@ from GBMResponseCore.intensity import NormalisationSettings
 from GBMResponseCore.networks import build_autoencoder, build_classifier, build_denoiser
 from GBMResponseCore.survival import ClassScheme
 
+from GBMResponseTraining.configuration import load_configuration
 from GBMResponseTraining.export import export_bundle
-from GBMResponseTraining.recipes import CLASS_NAMES, SMOKE, TOKEN_COUNT
+from GBMResponseTraining.model_configurations import CLASS_NAMES
+from GBMResponseTraining.unet_config import noise_schedule, unet_config
 
+SETTINGS = load_configuration("smoke")
+TOKEN_COUNT = 7
 THRESHOLDS = {"2-class": (400.0,), "4-class": (250.0, 400.0, 540.0)}
 
 
@@ -21,14 +25,15 @@ def write_tiny_bundle(
 ) -> Path:
     """Write the bundle and return its folder; `changes` replace fields of bundle.json."""
     torch.manual_seed(0)
-    recipe = SMOKE
-    image, gtv = build_autoencoder(recipe.image_autoencoder), build_autoencoder(recipe.gtv_autoencoder)
-    denoiser = build_denoiser(recipe.unet, recipe.fold)
+    image, gtv, classifier = (
+        part.network() for part in (SETTINGS.image_autoencoder, SETTINGS.gtv_autoencoder, SETTINGS.classifier)
+    )
+    unet = unet_config(SETTINGS.diffusion, TOKEN_COUNT, latent_channels=4, latent_size=size // 4)
     networks = {
-        "image_autoencoder": (image, recipe.image_autoencoder),
-        "gtv_autoencoder": (gtv, recipe.gtv_autoencoder),
-        "denoiser": (denoiser.unet, recipe.unet),
-        "classifier": (build_classifier(recipe.classifier), recipe.classifier),
+        "image_autoencoder": (build_autoencoder(image), image),
+        "gtv_autoencoder": (build_autoencoder(gtv), gtv),
+        "denoiser": (build_denoiser(unet, SETTINGS.diffusion.fold).unet, unet),
+        "classifier": (build_classifier(classifier), classifier),
     }
     schemes, token = {}, 0
     for name, names in CLASS_NAMES.items():
@@ -46,17 +51,23 @@ def write_tiny_bundle(
             "intensity": NormalisationSettings().to_dict(),
         },
         "latents": {
-            "channels": 4, "downsampling": 4, "fold": recipe.fold, "requantize": False,
+            "channels": 4, "downsampling": 4, "fold": SETTINGS.diffusion.fold, "requantize": False,
             "image": standard, "gtv": standard, **({"change_scale": change_scale} if change_scale else {}),
         },
         "sources": ["pre", "gtv"],
         "conditioning": {"label_dropout": label_dropout, "null_token": TOKEN_COUNT - 1, "schemes": schemes},
-        "classifier": {"scheme": "4-class", "pooling": recipe.classifier_pooling, "temperature": 1.0},
+        "classifier": {"scheme": "4-class", "pooling": SETTINGS.classifier.pooling, "temperature": 1.0},
         "sampling": {"sampler": "unipc", "steps": 2, "guidance_scale": 2.0 if label_dropout else 1.0, "eta": 0.0},
         "neighbour_slices": 0,
         "training_data": "None.",
         "ranges": {},
         "metrics": {},
     }  # fmt: skip
-    export_bundle(folder, networks, recipe.noise_schedule, {**description, **changes}, {"MODEL_CARD.md": "tiny"})
+    export_bundle(
+        folder,
+        networks,
+        noise_schedule(SETTINGS.diffusion.prediction),
+        {**description, **changes},
+        {"MODEL_CARD.md": "tiny"},
+    )
     return folder

@@ -1,38 +1,23 @@
-"""Training stages: a run that was killed continues as if it had not been."""
+"""Training stages: killed runs, accumulation and several devices make no difference."""
 
-import numpy
+import dataclasses
+import json
+
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from GBMResponseTraining.autoencoder import AutoencoderModule
+from GBMResponseTraining.configuration import Adversarial, load_configuration
 from GBMResponseTraining.diffusion import DiffusionModule
-from GBMResponseTraining.engine import completed_steps, fit
-from GBMResponseTraining.recipes import NOISE_SCHEDULE, folded_unet
+from GBMResponseTraining.engine import FINISHED, LAST, StreamSampler, completed_steps, fit
+from GBMResponseTraining.items import Fixed
+from GBMResponseTraining.unet_config import noise_schedule, unet_config
 
+SMOKE = load_configuration("smoke")
 STEPS = 6
-
-
-def make_item(rng):
-    return {
-        "sources": torch.from_numpy(rng.standard_normal((8, 8, 8), dtype="float32")),
-        "target": torch.from_numpy(rng.standard_normal((4, 8, 8), dtype="float32")),
-        "gtv": torch.zeros(1, 8, 8),
-        "token": torch.tensor(int(rng.integers(6))),
-    }
-
-
-def module(**changes):
-    torch.manual_seed(0)
-    options = {
-        "null_token": 6, "label_dropout": 0.5, "gtv_weight": 1.0, "steps": STEPS, "learning_rate": 1e-2,
-        "ema_decay": 0.9, "seed": 3,
-    }  # fmt: skip
-    return DiffusionModule(folded_unet((16, 16), 1, (2, 2), 8), 1, NOISE_SCHEDULE, **{**options, **changes})
-
-
-def run(folder, callbacks=None, **changes):
-    options = {"steps": STEPS, "batch_size": 2, "seed": 5, "checkpoint_every": 2, **changes}
-    return fit(module(), make_item, folder, callbacks=callbacks, **options)
+EMPTY = Fixed(lambda row: row, [])
 
 
 class KillAfter(Callback):
@@ -44,58 +29,188 @@ class KillAfter(Callback):
             raise KeyboardInterrupt
 
 
-def test_a_killed_run_continues_identically(tmp_path):
-    whole = run(tmp_path / "whole")
+def latent_item(rng, index):
+    return {
+        "sources": torch.from_numpy(rng.standard_normal((8, 16, 16), dtype="float32")),
+        "target": torch.from_numpy(rng.standard_normal((4, 16, 16), dtype="float32")),
+        "noise": torch.from_numpy(rng.standard_normal((4, 16, 16), dtype="float32")),
+        "gtv": torch.from_numpy(rng.random((1, 16, 16), dtype="float32")),
+        "token": torch.tensor(int(rng.integers(7))),
+        "timestep": torch.tensor(int(rng.integers(1000))),
+        "days": torch.tensor(float("nan")),
+    }
+
+
+def image_item(rng, index):
+    return torch.from_numpy(rng.uniform(-1, 1, (1, 32, 32)).astype("float32"))
+
+
+def validation(make_item):
+    return Fixed(lambda row: make_item(np.random.default_rng([9, row]), row), range(3))
+
+
+def training(**changes):
+    base = dataclasses.replace(SMOKE.diffusion.training, steps=STEPS, learning_rate=1e-2)
+    return dataclasses.replace(base, **changes)
+
+
+def diffusion(settings, **changes):
+    torch.manual_seed(0)
+    options = dataclasses.replace(SMOKE.diffusion, training=settings, gtv_weight=1.0, **changes)
+    unet = unet_config(options, 7, latent_channels=4, latent_size=16)
+    return DiffusionModule(options, unet, noise_schedule(options.prediction), settings.steps)
+
+
+def autoencoder(settings, **changes):
+    torch.manual_seed(0)
+    # The discriminator starts at step 2, quantisation at step 3.
+    adversarial = Adversarial(start_step=2, channels=32, layers=1)
+    options = dataclasses.replace(SMOKE.image_autoencoder, training=settings, adversarial=adversarial, **changes)
+    return AutoencoderModule(options, settings.steps)
+
+
+KINDS = {"diffusion": (diffusion, latent_item), "autoencoder": (autoencoder, image_item)}
+
+
+def run(folder, kind="diffusion", callbacks=(), held_out=None, **changes):
+    make, make_item = KINDS[kind]
+    settings = training(**changes)
+    module = make(settings)
+    validated = validation(make_item) if held_out is None else held_out
+    report = fit(module, make_item, validated, folder, settings, epoch_items=8, seed=5, callbacks=callbacks)
+    return module, report
+
+
+def assert_equal(expected, actual):
+    for (name, one), other in zip(expected.state_dict().items(), actual.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
+
+
+@pytest.fixture(scope="module", params=sorted(KINDS))
+def whole(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    return request.param, folder, *run(folder, request.param)
+
+
+@pytest.mark.parametrize("step", range(1, STEPS))
+def test_a_run_that_is_killed_at_any_step_continues_identically(whole, step, tmp_path):
+    kind, folder, expected, report = whole
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        run(tmp_path / "killed", [KillAfter(3)])
-    assert completed_steps(tmp_path / "killed" / "last.ckpt") == 2
-    continued = run(tmp_path / "killed")
-    for (name, expected), actual in zip(whole.state_dict().items(), continued.state_dict().values(), strict=True):
-        assert torch.equal(expected, actual), name
+        run(tmp_path, kind, [KillAfter(step)])
+    assert not (tmp_path / FINISHED).exists()
+    continued, again = run(tmp_path, kind)
+    assert_equal(expected, continued)
+    assert again["selected_step"] == report["selected_step"]
+    one, other = (torch.load(place / LAST, weights_only=True)["state_dict"] for place in (folder, tmp_path))
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_finished_run_is_loaded_not_repeated(tmp_path):
-    whole = run(tmp_path)
-    again = run(tmp_path, [KillAfter(1)])
-    assert torch.equal(next(whole.parameters()), next(again.parameters()))
+def test_a_finished_run_is_loaded_not_repeated(whole):
+    kind, folder, expected, _ = whole
+    again, _ = run(folder, kind, [KillAfter(1)])
+    assert_equal(expected, again)
+
+
+def test_two_batches_accumulated_are_one_of_twice_the_size(tmp_path):
+    one, _ = run(tmp_path / "one", held_out=EMPTY, batch_size=4, learning_rate=1e-4)
+    two, _ = run(tmp_path / "two", held_out=EMPTY, batch_size=2, accumulate=2, learning_rate=1e-4)
+    for expected, actual in zip(one.parameters(), two.parameters(), strict=True):
+        torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_an_autoencoder_takes_one_step_per_accumulated_batches(tmp_path):
+    module, report = run(tmp_path, "autoencoder", held_out=EMPTY, batch_size=2, accumulate=2)
+    assert report["steps"] == STEPS
+    assert report["items_per_step"] == 4
+
+
+def test_the_selected_weights_are_those_of_the_best_validation(tmp_path):
+    module, report = run(tmp_path, learning_rate=0.5)
+    losses = [float(batch["val_loss"]) for batch in read_metrics(tmp_path) if batch.get("val_loss")]
+    assert report["selected_step"] == 2 * (int(np.argmin(losses)) + 1)
+    assert not module.training
+
+
+def read_metrics(folder):
+    import csv
+
+    with (folder / "from_step_000000" / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_stops_early_without_improvement(tmp_path):
+    _, report = run(tmp_path, steps=40, learning_rate=10.0, patience=1)
+    assert report["stopped_early"]
+    assert report["steps"] < 40
+    assert json.loads((tmp_path / FINISHED).read_text())["planned_steps"] == 40
+
+
+def test_the_last_weights_are_selected_where_asked(tmp_path):
+    _, report = run(tmp_path, select="last")
+    assert (report["selected"], report["selected_step"]) == (LAST, STEPS)
+
+
+def test_a_folder_without_checkpoint_has_no_steps(tmp_path):
+    assert completed_steps(tmp_path / LAST) == 0
+
+
+def test_logs_for_tensorboard_are_written(whole):
+    assert list((whole[1] / "tensorboard").glob("events*"))
+
+
+def test_processes_share_the_items_of_a_stream():
+    alone = list(StreamSampler(0, 3, batch_size=4))
+    shared = [list(StreamSampler(0, 3, batch_size=2, rank=rank, processes=2)) for rank in (0, 1)]
+    together = [index for step in range(3) for rank in (0, 1) for index in shared[rank][2 * step : 2 * step + 2]]
+    assert together == alone == list(range(12))
+
+
+def test_a_continued_stream_starts_at_the_first_unused_batch():
+    assert list(StreamSampler(2, 3, batch_size=4)) == [8, 9, 10, 11]
 
 
 def test_training_moves_weights_and_their_average(tmp_path):
-    fresh, trained = module(), run(tmp_path)
+    fresh, (trained, _) = diffusion(training()), run(tmp_path)
     for part in ("denoiser", "ema"):
-        before, after = (next(getattr(m, part).parameters()) for m in (fresh, trained))
+        before, after = (next(getattr(module, part).parameters()) for module in (fresh, trained))
         assert not torch.equal(before, after)
     assert not torch.equal(next(trained.denoiser.parameters()), next(trained.ema.parameters()))
 
 
-def tokens_seen(dropout):
-    seen = []
-    batch = {key: torch.stack([value] * 64) for key, value in make_item(numpy.random.default_rng(0)).items()}
-    subject = module(label_dropout=dropout)
-
-    def record(noisy, sources, timesteps, tokens):
-        seen.extend(tokens.tolist())
-        return noisy
-
-    subject.loss(record, batch, seed=1)
-    return seen
+def batch_of(count):
+    items = [latent_item(np.random.default_rng(index), index) for index in range(count)]
+    return {name: torch.stack([item[name] for item in items]) for name in items[0]}
 
 
-def test_label_dropout_zero_never_shows_the_null_class():
-    assert 6 not in tokens_seen(0.0)
+@pytest.mark.parametrize("prediction", ["v_prediction", "epsilon"])
+def test_the_loss_of_a_perfect_prediction_is_zero(prediction):
+    subject, batch = diffusion(training(), prediction=prediction), batch_of(3)
 
-
-def test_label_dropout_shows_the_null_class_in_its_share():
-    assert 16 < tokens_seen(0.5).count(6) < 48
-
-
-def test_the_loss_of_a_perfect_velocity_is_zero():
-    subject = module()
-    batch = {key: value[None] for key, value in make_item(numpy.random.default_rng(0)).items()}
-
-    def perfect(noisy, sources, timesteps, tokens):
+    def perfect(noisy, sources, timesteps, tokens, days):
         alpha = subject.schedule.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
-        noise = (noisy - alpha.sqrt() * batch["target"]) / (1 - alpha).sqrt()
-        return alpha.sqrt() * noise - (1 - alpha).sqrt() * batch["target"]
+        velocity = alpha.sqrt() * batch["noise"] - (1 - alpha).sqrt() * batch["target"]
+        return velocity if prediction == "v_prediction" else batch["noise"]
 
-    assert subject.loss(perfect, batch, seed=2).item() == pytest.approx(0.0, abs=1e-6)
+    assert subject.loss(perfect, batch).item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_min_snr_weights_lie_below_one_and_fall_towards_clean_images():
+    for prediction in ("v_prediction", "epsilon"):
+        subject = diffusion(training(), prediction=prediction, min_snr_gamma=5.0)
+        weights = subject._importance(torch.tensor([1, 300]))
+        assert weights[0] < weights[1] <= 1.0
+
+
+def test_the_codebook_is_filled_once_when_quantisation_begins(tmp_path):
+    module, _ = run(tmp_path, "autoencoder", held_out=EMPTY)
+    assert module.quantize_from == STEPS // 2
+    assert module.codebook_filled
+
+
+def test_the_discriminator_learns_from_its_start_step_on(tmp_path):
+    fresh = autoencoder(training())
+    short, _ = run(tmp_path / "short", "autoencoder", held_out=EMPTY, steps=2)
+    long, _ = run(tmp_path / "long", "autoencoder", held_out=EMPTY)
+    before, untouched, after = (next(module.discriminator.parameters()) for module in (fresh, short, long))
+    assert torch.equal(before, untouched)
+    assert not torch.equal(before, after)

@@ -1,13 +1,18 @@
 """Networks from configurations, and the authors' plain VQ-VAE."""
 
+import dataclasses
+
 import pytest
 import torch
 from GBMResponseCore.errors import BundleSchemaError
 from GBMResponseCore.networks import Denoiser, LatentCodec, build_autoencoder, build_classifier, build_denoiser
 from GBMResponseCore.plain_vqvae import PlainVQVAE
 
-from GBMResponseTraining.recipes import SMOKE, vq_autoencoder
+from GBMResponseTraining.configuration import ConfigurationError, load_configuration
+from GBMResponseTraining.unet_config import unet_config
 
+SMOKE = load_configuration("smoke")
+SMALL_RESIDUAL = SMOKE.image_autoencoder.network()
 SMALL_PLAIN = {"_class_name": "PlainVQVAE", "block_out_channels": [32, 32, 32], "num_vq_embeddings": 16}
 
 
@@ -32,7 +37,7 @@ def test_the_plain_vqvae_has_the_released_key_names(key):
     assert key in PlainVQVAE(block_out_channels=(32, 32, 32), num_vq_embeddings=16).state_dict()
 
 
-@pytest.mark.parametrize("config", [SMALL_PLAIN, vq_autoencoder(8, 16)])
+@pytest.mark.parametrize("config", [SMALL_PLAIN, SMALL_RESIDUAL])
 def test_an_autoencoder_compresses_four_times(config):
     codec = LatentCodec(build_autoencoder(config), [0.1] * 4, [2.0] * 4)
     latents = codec.encode(torch.zeros(2, 1, 64, 32))
@@ -41,7 +46,7 @@ def test_an_autoencoder_compresses_four_times(config):
 
 
 def test_encoded_latents_are_standardised_codes():
-    codec = LatentCodec(build_autoencoder(vq_autoencoder(8, 16)), [0.5, 0, 0, 0], [2.0, 1, 1, 1])
+    codec = LatentCodec(build_autoencoder(SMALL_RESIDUAL), [0.5, 0, 0, 0], [2.0, 1, 1, 1])
     latents = codec.encode(torch.randn(1, 1, 32, 32))
     rows = (latents / codec.scale + codec.shift).permute(0, 2, 3, 1).reshape(-1, 4)
     assert torch.cdist(rows, codec.codes).min(1).values.max() < 1e-3
@@ -51,7 +56,7 @@ def test_folding_keeps_pixels_in_place():
     class Passthrough(torch.nn.Module):
         config = {}
 
-        def forward(self, stacked, timesteps):
+        def forward(self, stacked, timesteps, class_labels=None):
             class Output:
                 sample = stacked[:, -16:]
 
@@ -65,7 +70,7 @@ def test_folding_keeps_pixels_in_place():
 
 def test_every_token_changes_the_denoiser():
     torch.manual_seed(0)
-    denoiser = build_denoiser(SMOKE.unet, SMOKE.fold).eval()
+    denoiser = build_denoiser(unet(), SMOKE.diffusion.fold).eval()
     noisy, sources = torch.randn(1, 4, 32, 32), torch.randn(1, 8, 32, 32)
     with torch.no_grad():
         outputs = [denoiser(noisy, sources, torch.tensor(500), torch.tensor([token])) for token in range(7)]
@@ -91,3 +96,69 @@ def test_a_model_without_class_ignores_the_token():
 def test_unknown_network_classes_are_refused(build):
     with pytest.raises(BundleSchemaError, match="Pickle"):
         build({"_class_name": "Pickle"})
+
+
+def unet(tokens=7, **changes):
+    return unet_config(dataclasses.replace(SMOKE.diffusion, **changes), tokens, latent_channels=4, latent_size=16)
+
+
+def output(denoiser, token, days=None):
+    torch.manual_seed(0)
+    noisy, sources = torch.randn(1, 4, 16, 16), torch.randn(1, 8, 16, 16)
+    days = None if days is None else torch.tensor([days])
+    with torch.inference_mode():
+        return denoiser.eval()(noisy, sources, torch.tensor(500), torch.tensor([token]), days)
+
+
+@pytest.mark.parametrize("in_cross_attention", [True, False])
+@pytest.mark.parametrize("in_time_embedding", [True, False])
+def test_the_class_enters_where_the_settings_say(in_cross_attention, in_time_embedding):
+    config = unet(class_in_cross_attention=in_cross_attention, class_in_time_embedding=in_time_embedding)
+    denoiser = build_denoiser(config, SMOKE.diffusion.fold)
+    assert denoiser.uses_class == (in_cross_attention or in_time_embedding)
+    assert torch.equal(output(denoiser, 0), output(denoiser, 1)) != denoiser.uses_class
+
+
+def test_a_model_without_class_ignores_the_token():
+    denoiser = build_denoiser(unet(tokens=0), SMOKE.diffusion.fold)
+    assert not denoiser.uses_class
+    assert torch.equal(output(denoiser, 0), output(denoiser, 1))
+
+
+def test_days_change_the_output_and_unknown_days_equal_none():
+    denoiser = build_denoiser(unet(days_since_rt=True), SMOKE.diffusion.fold)
+    assert denoiser.uses_days
+    assert not torch.equal(output(denoiser, 0, 60.0), output(denoiser, 0, 120.0))
+    assert torch.equal(output(denoiser, 0, float("nan")), output(denoiser, 0))
+
+
+def test_a_model_without_days_ignores_them():
+    denoiser = build_denoiser(unet(), SMOKE.diffusion.fold)
+    assert torch.equal(output(denoiser, 0, 60.0), output(denoiser, 0, 120.0))
+
+
+def test_days_without_class_are_refused():
+    with pytest.raises(ConfigurationError, match="without class"):
+        unet(tokens=0, days_since_rt=True)
+
+
+def test_neighbours_need_room_in_the_first_layer():
+    channels = 4 * SMOKE.diffusion.fold**2
+    assert unet(neighbour_slices=2)["in_channels"] - unet()["in_channels"] == 4 * channels
+
+
+@pytest.mark.parametrize(("classes", "width", "millions"), [(0, 8, 131.67), (2, 4, 164.95), (4, 8, 164.95)])
+def test_the_paper_preset_has_the_sizes_of_the_released_unets(classes, width, millions):
+    settings = dataclasses.replace(load_configuration("paper").diffusion, class_width=width)
+    config = unet_config(settings, classes + 1 if classes else 0, latent_channels=4, latent_size=64)
+    with torch.device("meta"):
+        parameters = sum(parameter.numel() for parameter in build_denoiser(config, 1).parameters())
+    # The class table is a layer here, with a bias.
+    assert parameters / 1e6 == pytest.approx(millions, rel=1e-3)
+
+
+def test_the_paper_preset_has_the_released_autoencoder():
+    with torch.device("meta"):
+        ours = build_autoencoder(load_configuration("paper").image_autoencoder.network()).state_dict()
+        released = PlainVQVAE().state_dict()
+    assert {name: tensor.shape for name, tensor in ours.items()} == {n: t.shape for n, t in released.items()}

@@ -15,7 +15,7 @@ from GBMResponseCore.sampling import (
     sample_latents,
 )
 
-from GBMResponseTraining.recipes import NOISE_SCHEDULE
+from GBMResponseTraining.unet_config import noise_schedule
 
 SHAPE = (4, 16, 16)
 POSITIONS = [-12.0, -9.0, -6.0, 3.5]
@@ -37,7 +37,7 @@ class GaussianPosterior:
 
     def __init__(self, mean, sd):
         self.mean, self.sd = mean, sd
-        self.alphas = DDPMScheduler.from_config(NOISE_SCHEDULE).alphas_cumprod.double()
+        self.alphas = DDPMScheduler.from_config(noise_schedule("v_prediction")).alphas_cumprod.double()
 
     def __call__(self, noisy, sources, timestep, tokens, days=None):
         alpha, sigma = self.alphas[int(timestep)].sqrt(), (1 - self.alphas[int(timestep)]).sqrt()
@@ -56,7 +56,7 @@ def draw(network, options, *, positions=POSITIONS, seed=1, sample=0, tokens=None
     count = len(positions)
     return sample_latents(
         network,
-        NOISE_SCHEDULE,
+        noise_schedule("v_prediction"),
         options,
         torch.zeros(count, 8, 16, 16) if sources is None else sources,
         torch.zeros(count, dtype=torch.long) if tokens is None else tokens,
@@ -142,7 +142,7 @@ DIFFUSERS_OWN = {
 
 @pytest.mark.parametrize("sampler", sorted(DIFFUSERS_OWN))
 def test_the_loop_agrees_with_diffusers_stepped_by_hand(sampler):
-    common = {k: v for k, v in NOISE_SCHEDULE.items() if k not in ("_class_name", "clip_sample")}
+    common = {k: v for k, v in noise_schedule("v_prediction").items() if k not in ("_class_name", "clip_sample")}
     scheduler = DIFFUSERS_OWN[sampler](common)
     scheduler.set_timesteps(10)
     latents = draw_noise(1, 0, POSITIONS, SHAPE)
@@ -153,19 +153,19 @@ def test_the_loop_agrees_with_diffusers_stepped_by_hand(sampler):
 
 
 def test_ddim_visits_the_papers_time_steps():
-    timesteps = build_scheduler(NOISE_SCHEDULE, SamplingOptions("ddim", 200)).timesteps.tolist()
+    timesteps = build_scheduler(noise_schedule("v_prediction"), SamplingOptions("ddim", 200)).timesteps.tolist()
     assert timesteps == list(range(996, 0, -5))
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
 def test_all_thousand_steps_are_possible(sampler):
-    timesteps = build_scheduler(NOISE_SCHEDULE, SamplingOptions(sampler, 1000)).timesteps.tolist()
+    timesteps = build_scheduler(noise_schedule("v_prediction"), SamplingOptions(sampler, 1000)).timesteps.tolist()
     assert timesteps == list(range(999, -1, -1))
 
 
 @pytest.mark.parametrize("sampler", ["unipc", "dpmpp"])
 def test_fast_samplers_start_at_the_noisy_end_and_reach_the_clean_end(sampler):
-    timesteps = build_scheduler(NOISE_SCHEDULE, SamplingOptions(sampler, 10)).timesteps.tolist()
+    timesteps = build_scheduler(noise_schedule("v_prediction"), SamplingOptions(sampler, 10)).timesteps.tolist()
     assert timesteps[0] >= 998
     assert timesteps[-1] == 0
 

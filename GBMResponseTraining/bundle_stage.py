@@ -1,0 +1,149 @@
+"""Stage: export a configuration's networks as a bundle, the form in which they are evaluated and used."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from GBMResponseCore.bundle import open_bundle
+from GBMResponseCore.errors import OptionError
+from GBMResponseCore.files import write_text
+from GBMResponseCore.geometry import InPlaneRule
+from GBMResponseCore.intensity import NormalisationSettings
+
+from .autoencoder_stage import train_autoencoder
+from .bundle_card import bundle_card
+from .classifier_stage import train_classifier
+from .diffusion_stage import train_diffusion
+from .export import export_bundle, write_description
+from .model_configurations import ModelConfiguration
+from .training_run import TrainingRun
+from .unet_config import noise_schedule
+
+log = logging.getLogger(__name__)
+
+BUNDLES = "bundles"
+CARD, NOTES = "MODEL_CARD.md", "notes.md"
+_INTENDED_USE = "Research only; not for clinical decisions. Every image it makes is synthetic."
+
+
+def export_configuration(run: TrainingRun, configuration: ModelConfiguration, half: bool = True) -> Path:
+    """Train what is not trained yet and write `bundles/<configuration>`; return that folder.
+
+    A file `notes.md` in the run folder becomes a section of the model card. Held-out figures enter the card, and
+    `bundle.json`, when the run has been evaluated.
+    """
+    settings = run.configuration
+    codecs = {part: train_autoencoder(run, part) for part in ("image", "gtv")}
+    classifier = train_classifier(run) if configuration.schemes else None
+    model = train_diffusion(run, configuration)
+    networks = {
+        "image_autoencoder": (codecs["image"].model, settings.image_autoencoder.network()),
+        "gtv_autoencoder": (codecs["gtv"].model, settings.gtv_autoencoder.network()),
+        "denoiser": (model.denoiser.unet, model.unet),
+    }
+    latents = {
+        "channels": settings.image_autoencoder.latent_channels,
+        "downsampling": settings.image_autoencoder.downsampling,
+        "fold": settings.diffusion.fold,
+        "requantize": False,
+        **{part: run.read(f"{part}_autoencoder/standardisation.json") for part in ("image", "gtv")},
+    }
+    if model.scale is not None:
+        latents["change_scale"] = model.scale
+    conditioning: dict[str, Any] = {
+        "label_dropout": settings.diffusion.label_dropout if model.schemes else 0.0,
+        "null_token": model.null_token,
+        "schemes": {name: scheme.to_list() for name, scheme in model.schemes.items()},
+    }
+    days = _training_values(run, "days_since_rt")
+    if settings.diffusion.days_since_rt and days:
+        conditioning["default_days_since_rt"] = float(np.median(days))
+    description = {
+        "name": f"{settings.name}-{configuration.name}",
+        "version": settings.version,
+        "license": settings.license,
+        "description": settings.description,
+        "intended_use": _INTENDED_USE,
+        "preprocessing": _preprocessing(run),
+        "latents": latents,
+        "sources": ["pre", "gtv"],
+        "conditioning": conditioning,
+        "sampling": _sampling(run, guided=bool(model.schemes) and settings.diffusion.label_dropout > 0),
+        "neighbour_slices": settings.diffusion.neighbour_slices,
+        "training_data": training_data(run),
+        "ranges": _ranges(run),
+        "metrics": {},
+    }
+    if classifier is not None:
+        networks["classifier"] = (classifier.network, settings.classifier.network())
+        description["classifier"] = {
+            "scheme": classifier.scheme.name,
+            "classes": classifier.scheme.to_list(),
+            "pooling": settings.classifier.pooling,
+            "temperature": classifier.temperature,
+        }
+    folder = run.folder / BUNDLES / configuration.name
+    schedule = noise_schedule(settings.diffusion.prediction)
+    export_bundle(folder, networks, schedule, description, {}, half)
+    describe_bundle(run, configuration, report=None)
+    open_bundle(folder)
+    log.info("Bundle: %s", folder)
+    return folder
+
+
+def describe_bundle(run: TrainingRun, configuration: ModelConfiguration, report: dict[str, Any] | None) -> None:
+    """Write the model card of an exported bundle, and held-out figures where there are any.
+
+    :param report: `report.json` of an evaluation of the run.
+    """
+    folder = run.folder / BUNDLES / configuration.name
+    if not (folder / "bundle.json").is_file():
+        raise OptionError(f"The run has no bundle {configuration.name}.", "Run `gbmresponse-train export` first.")
+    description = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    del description["schema_version"], description["files"]
+    if report is not None:
+        description["metrics"] = {"split": report.get("split"), "table": report.get("table")}
+    notes = run.folder / NOTES
+    text = notes.read_text(encoding="utf-8") if notes.is_file() else ""
+    write_text(bundle_card(description, run.configuration.to_dict(), report, text), folder / CARD)
+    write_description(folder, description)
+
+
+def training_data(run: TrainingRun) -> str:
+    """What the networks were trained on, in words."""
+    chosen = [record for record in run.patients if run.split[record["id"]] == "train"]
+    sets = sorted({str(record.get("dataset", "a cohort without a name")) for record in chosen})
+    text = f"{len(chosen)} patients ({len(run.rows('train'))} slices) of {', '.join(sets)}."
+    stated = run.configuration.training_data
+    return text if stated == "Not stated." else f"{text} {stated}"
+
+
+def _preprocessing(run: TrainingRun) -> dict[str, Any]:
+    """How the store's slices were made, which is how a case must be prepared."""
+    stated = run.patients[0].get("preprocessing", {})
+    return {
+        "in_plane": stated.get("in_plane", InPlaneRule(size=run.image_size).to_dict()),
+        "intensity": stated.get("intensity", NormalisationSettings().to_dict()),
+    }
+
+
+def _sampling(run: TrainingRun, guided: bool) -> dict[str, Any]:
+    sampling = dict(run.configuration.sampling)
+    return sampling if guided else sampling | {"guidance_scale": 1.0}
+
+
+def _ranges(run: TrainingRun) -> dict[str, Any]:
+    """Smallest and largest value among the training patients, by which an input can be judged unusual."""
+    ranges = {}
+    for name in ("spacing_mm", "gtv_volume_ml", "interval_days", "days_since_rt"):
+        values = _training_values(run, name)
+        if values:
+            ranges[name] = [min(values), max(values)]
+    return ranges
+
+
+def _training_values(run: TrainingRun, name: str) -> list[float]:
+    records = [record for record in run.patients if run.split[record["id"]] == "train"]
+    return [float(record[name]) for record in records if record.get(name) is not None]

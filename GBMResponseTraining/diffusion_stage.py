@@ -1,0 +1,159 @@
+"""Stage: encode the slices once and train the latent diffusion model of one configuration."""
+
+import dataclasses
+import logging
+import math
+from functools import partial
+
+import numpy as np
+import torch
+from GBMResponseCore.networks import Denoiser, LatentCodec
+from GBMResponseCore.sampling import SamplingOptions, sample_latents
+from GBMResponseCore.survival import ClassScheme, coarsen
+
+from .autoencoder_stage import train_autoencoder
+from .classifier_stage import train_classifier
+from .diffusion import DiffusionModule
+from .engine import fit
+from .image_grid import ImageGrid
+from .latent_items import Conditions, latent_items, latent_validation, source_latents, store_neighbours
+from .latents import LatentStore, change_scale, encode_store
+from .model_configurations import ModelConfiguration, class_is_known
+from .training_run import TrainingRun
+from .unet_config import noise_schedule, unet_config
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiffusionModel:
+    """A trained denoiser and all that is needed to use it.
+
+    :param denoiser: averaged weights.
+    :param unet: configuration of its UNet.
+    :param schemes: its class schemes.
+    :param null_token: stands for "no class".
+    :param scale: per latent channel: its output is the change from the pre latent times this; None: the post latent.
+    """
+
+    denoiser: Denoiser
+    unet: dict
+    schemes: dict[str, ClassScheme]
+    null_token: int
+    scale: list[float] | None
+
+
+def cached_latents(run: TrainingRun) -> tuple[LatentStore, dict[str, LatentCodec]]:
+    """Latents of the run's store, and the autoencoders that made them."""
+    codecs = {part: train_autoencoder(run, part) for part in ("image", "gtv")}
+    settings = run.configuration
+    latents = encode_store(
+        run.store,
+        run.folder / "latents",
+        codecs,
+        settings.image_autoencoder.downsampling,
+        settings.diffusion.flip,
+        device=run.device,
+    )
+    return latents, codecs
+
+
+def train_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> DiffusionModel:
+    """Train the diffusion model of one configuration, or take the finished one."""
+    settings, seed = run.configuration.diffusion, run.configuration.seed
+    latents, codecs = cached_latents(run)
+    schemes = run.schemes(configuration.schemes)
+    conditions = _conditions(run, configuration, schemes)
+    train, validation = run.rows("train"), run.rows("validation")
+    folder = f"diffusion/{configuration.name}"
+    scale = None
+    if settings.predict_change:
+        scale = run.once("latents/change_scale.json", lambda: change_scale(latents, train).tolist())
+    tokens = conditions.null_token + 1 if schemes else 0
+    unet = unet_config(settings, tokens, run.configuration.image_autoencoder.latent_channels, run.latent_size)
+    schedule = noise_schedule(settings.prediction)
+    steps = settings.training.optimiser_steps(len(train), run.machine.processes)
+    torch.manual_seed(seed)
+    module = DiffusionModule(settings, unet, schedule, steps)
+    factor = None if scale is None else np.array(scale)
+    held_out = latent_validation(latents, conditions, validation, scale=factor, seed=seed)
+    grids = []
+    if len(validation) and settings.preview_slices:
+        chosen = validation[np.linspace(0, len(validation) - 1, settings.preview_slices).astype(int)]
+        preview = partial(_preview, run, codecs["image"], latents, conditions, chosen, schedule, factor)
+        grids.append(ImageGrid(preview, run.folder / folder / "images"))
+    log.info("Latent diffusion model %s: %d steps", configuration.name, steps)
+    fit(
+        module,
+        latent_items(latents, conditions, train, label_dropout=settings.label_dropout, scale=factor, seed=seed),
+        held_out,
+        run.folder / folder,
+        settings.training,
+        epoch_items=len(train),
+        seed=seed,
+        machine=run.machine,
+        callbacks=grids,
+    )
+    return DiffusionModel(module.ema.eval(), unet, schemes, conditions.null_token, scale)
+
+
+def _conditions(run: TrainingRun, configuration: ModelConfiguration, schemes: dict[str, ClassScheme]) -> Conditions:
+    null_token = sum(len(scheme.classes) for scheme in schemes.values())
+    patients = [[_token(run, scheme, record, null_token) for scheme in schemes.values()] for record in run.patients]
+    if configuration.labels == "predicted" and schemes:
+        classifier = train_classifier(run)
+        for tokens, record in zip(patients, run.patients, strict=True):
+            chances = np.array(classifier.probabilities[record["id"]])
+            for place, scheme in enumerate(schemes.values()):
+                best = int(np.argmax(coarsen(chances, classifier.scheme, scheme)))
+                tokens[place] = scheme.classes[best].token
+    of_slice = np.asarray(run.store.patient)
+    days = np.array([record.get("days_since_rt", math.nan) for record in run.patients], dtype=float)
+    count = run.configuration.diffusion.neighbour_slices
+    return Conditions(
+        tokens=np.array(patients, dtype=np.int64).reshape(len(run.patients), len(schemes))[of_slice],
+        null_token=null_token,
+        days=days[of_slice],
+        neighbours=store_neighbours(run.store, count),
+    )
+
+
+def _token(run: TrainingRun, scheme: ClassScheme, record: dict, null_token: int) -> int:
+    """The token of a patient's true class; the null token where it is not known."""
+    return scheme.of_survival(record["survival_days"]).token if class_is_known(record, scheme) else null_token
+
+
+def _preview(
+    run: TrainingRun,
+    codec: LatentCodec,
+    latents: LatentStore,
+    conditions: Conditions,
+    rows: np.ndarray,
+    schedule: dict,
+    scale: np.ndarray | None,
+    module: DiffusionModule,
+) -> np.ndarray:
+    """Columns are slices; rows are pre, predicted, truth. Noise belongs to the column, so it never changes."""
+    device = module.device
+    sources = torch.from_numpy(np.stack([source_latents(latents, conditions, row, 0) for row in rows])).to(device)
+    tokens = [conditions.tokens[row][0] if conditions.tokens.shape[1] else conditions.null_token for row in rows]
+    channels = latents.pre.shape[2]
+    drawn = sample_latents(
+        module.ema,
+        schedule,
+        SamplingOptions(steps=module.settings.preview_steps),
+        sources,
+        torch.tensor(tokens, device=device),
+        null_token=conditions.null_token,
+        seed=run.configuration.seed,
+        sample=0,
+        positions_mm=np.arange(len(rows)),
+        channels=channels,
+        days=torch.from_numpy(conditions.days[rows]).float().to(device),
+    )
+    if scale is not None:
+        drawn = sources[:, :channels] + drawn / torch.from_numpy(scale).float().to(device).view(1, -1, 1, 1)
+    predicted = codec.to(device).decode(drawn)[:, 0].float().cpu().numpy()
+    codec.cpu()
+    stacks = (run.store.pre[rows], predicted, run.store.post[rows])
+    return np.concatenate([np.concatenate(list(stack.astype(np.float32)), axis=1) for stack in stacks])

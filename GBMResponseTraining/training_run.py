@@ -1,0 +1,135 @@
+"""A run folder: which configuration, which slices, which files. Everything that all stages of a training share."""
+
+import json
+import time
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from GBMResponseCore.errors import OptionError
+from GBMResponseCore.files import ensure_output_folder, write_json, write_text
+from GBMResponseCore.survival import ClassScheme
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+from .configuration import Configuration, load_configuration
+from .engine import Machine
+from .model_configurations import class_schemes
+from .slice_store import SliceStore, open_store, read_patients
+from .splits import SPLIT_FILE, split_store, write_split
+
+SNAPSHOT = "configuration.yaml"
+STORE_FILE = "store.json"
+
+
+class TrainingRun:
+    """One experiment: a configuration applied to a slice store, in a folder that holds all that comes of it.
+
+    :param folder: created, or continued if it holds a run of the same configuration and store.
+    :param store_folder: a slice store; its split is made if there is none, and copied.
+    :raises OptionError: the folder holds another run.
+    :raises SplitError, LeakageError, MissingFileError: by the store.
+    """
+
+    def __init__(
+        self, folder: Path, configuration: Configuration, store_folder: Path, machine: Machine | None = None
+    ) -> None:
+        self.folder = folder
+        self.configuration = configuration
+        self.store_folder = store_folder
+        self.machine = machine or Machine()
+        self.patients = read_patients(store_folder)
+        self.split = split_store(store_folder, self.patients)
+        self._claim()
+
+    @classmethod
+    def reopen(cls, folder: Path, machine: Machine | None = None) -> "TrainingRun":
+        """Open the run of a folder.
+
+        :raises OptionError: it holds none.
+        """
+        if not (folder / STORE_FILE).is_file():
+            raise OptionError(
+                f"The folder {folder} holds no training run.", "Name a run folder, or --store for a new run."
+            )
+        store = json.loads((folder / STORE_FILE).read_text(encoding="utf-8"))["store"]
+        return cls(folder, load_configuration(folder / SNAPSHOT), Path(store), machine)
+
+    @cached_property
+    def store(self) -> SliceStore:
+        return open_store(self.store_folder)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the slices."""
+        return self.store.pre.shape[-1]
+
+    @property
+    def latent_size(self) -> int:
+        return self.image_size // self.configuration.image_autoencoder.downsampling
+
+    @property
+    def device(self) -> torch.device:
+        """Where networks run outside Lightning."""
+        on_gpu = self.machine.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+        return torch.device("cuda" if on_gpu else "cpu")
+
+    def rows(self, split: str, usable: Callable[[dict[str, Any]], bool] | None = None) -> np.ndarray:
+        """Slices (n,) of the patients of `train`, `validation` or `test`, optionally of some of them."""
+        chosen = [self.split[record["id"]] == split and (usable is None or usable(record)) for record in self.patients]
+        return np.flatnonzero(np.array(chosen)[np.asarray(self.store.patient)])
+
+    def schemes(self, names: tuple[str, ...]) -> dict[str, ClassScheme]:
+        """Class schemes with thresholds from the training patients."""
+        return class_schemes(names, self.patients, self.split)
+
+    def read(self, name: str) -> Any:
+        """Content of a JSON file of the run."""
+        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Content of a JSON file of the run, made by the first process if it is not there yet."""
+        path = self.folder / name
+        if not path.is_file() and rank_zero_only.rank in (None, 0):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(make(), path)
+        while not path.is_file():  # another process is making it
+            time.sleep(0.2)
+        return self.read(name)
+
+    def _claim(self) -> None:
+        import yaml
+
+        ensure_output_folder(self.folder)
+        values = self.configuration.to_dict()
+        snapshot, store = self.folder / SNAPSHOT, str(self.store_folder.resolve())
+        if snapshot.is_file():
+            known = load_configuration(snapshot).to_dict()
+            different = _differences(known, values)
+            if different:
+                names = ", ".join(different[:5])
+                raise OptionError(
+                    f"The folder {self.folder} holds a run of another configuration: {names} differ.",
+                    "Choose another --run, or leave out --preset, --config and --set to continue that run.",
+                )
+            if self.read(STORE_FILE)["store"] != store:
+                raise OptionError(
+                    f"The folder {self.folder} holds a run on another slice store.", "Choose another --run."
+                )
+            return
+        write_json({"store": store}, self.folder / STORE_FILE)
+        write_split(self.split, self.folder / SPLIT_FILE)
+        write_text(yaml.safe_dump(values, sort_keys=False), snapshot)
+
+
+def _differences(first: Any, second: Any, where: str = "") -> list[str]:
+    if isinstance(first, dict) and isinstance(second, dict):
+        keys = sorted(first.keys() | second.keys())
+        return [
+            entry
+            for key in keys
+            for entry in _differences(first.get(key), second.get(key), f"{where}.{key}" if where else str(key))
+        ]
+    return [] if first == second else [where]
