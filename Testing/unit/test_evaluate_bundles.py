@@ -282,6 +282,42 @@ def test_a_perfect_predictor_has_skill_one(store):
     assert {figure["value"] for figure in skills(perfect, copied).values()} == {1.0}
 
 
+def predicted(bundle, store):
+    """First sample of the held-out slices without class, and the slices."""
+    slices = read_held_out(store, "test")
+    loaded = open_model(EvaluatedModel("m", bundle)).load()
+    return predict_slices(loaded, slices, assign_classes(loaded, slices).tokens, seed=1), slices
+
+
+def test_a_model_that_sees_neighbours_sees_those_of_the_patient_alone(store, tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "bundle", neighbour_slices=1)
+    changed = tmp_path / "store"
+    shutil.copytree(store, changed)
+    pre = np.load(changed / "pre.npy")
+    pre[-1] = -1
+    np.save(changed / "pre.npy", pre)
+    (before, slices), (after, _) = (predicted(bundle, folder) for folder in (store, changed))
+    differs = [not np.allclose(a, b, atol=1e-4) for a, b in zip(before, after, strict=True)]
+    assert slices.rows_of(2).tolist() == [6, 7, 8]
+    assert differs == [False] * 7 + [True] * 2
+
+
+def test_a_selection_of_slices_has_no_neighbours(store, tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "bundle", neighbour_slices=1)
+    with pytest.raises(EvaluationError, match="neighbouring slices"):
+        evaluate(only(bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1))
+
+
+def test_a_model_that_knows_days_is_told_those_of_the_patient(tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "bundle", days_since_rt=100.0)
+    stated = write_small_store(tmp_path / "stated", P4={"days_since_rt": 100.0}, P5={"days_since_rt": 200.0})
+    (told, slices), (default, _) = (
+        predicted(bundle, folder) for folder in (stated, write_small_store(tmp_path / "unknown"))
+    )
+    same = [np.allclose(told[slices.rows_of(p)], default[slices.rows_of(p)], atol=1e-5) for p in range(3)]
+    assert same == [True, False, True]
+
+
 # Interrupted
 
 
