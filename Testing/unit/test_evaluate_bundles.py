@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from GBMResponseCore.bundle import open_bundle
 from GBMResponseCore.errors import BundleError, GuidanceError, OptionError
 from GBMResponseCore.prediction import Predictor
 from small_store import SLICES, SPLIT, write_small_store
@@ -20,12 +21,14 @@ from GBMResponseTraining.evaluate_bundles import (
     evaluate,
     json_values,
 )
+from GBMResponseTraining.export import write_description
 from GBMResponseTraining.held_out import EvaluationError, patient_ids, read_held_out
 from GBMResponseTraining.lpips import BACKBONE_VARIABLE, LPIPS
 from GBMResponseTraining.metrics import per_patient_means, slice_metrics, standard_metrics
 from GBMResponseTraining.model_predictions import (
     EvaluatedModel,
     assign_classes,
+    networks_sha256,
     open_model,
     patient_seed,
     predict_slices,
@@ -179,6 +182,18 @@ def test_other_metrics_of_the_same_predictions_sample_nothing(evaluated, store, 
     report = evaluate(models(tiny_bundle), store, tmp_path, EvaluationOptions(metrics="authors"))
     standard, authors = (content["table"]["4-class"]["metrics"]["mse"]["mean"] for content in (evaluated[1], report))
     assert authors > standard
+
+
+def test_a_new_model_card_keeps_the_predictions(tiny_bundle, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_bundle, copy)
+    (copy / "MODEL_CARD.md").write_text("Now with figures.", encoding="utf-8")
+    description = json.loads((copy / "bundle.json").read_text("utf-8"))
+    del description["schema_version"], description["files"]
+    write_description(copy, {**description, "metrics": {"split": "test"}})
+    other = write_tiny_bundle(tmp_path / "other", change_scale=[1.0] * 4)
+    before, after, changed = (networks_sha256(open_bundle(folder)) for folder in (tiny_bundle, copy, other))
+    assert before == after != changed
 
 
 def test_several_samples_add_the_row_of_their_mean_image(store, tiny_bundle, tmp_path):
