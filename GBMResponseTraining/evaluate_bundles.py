@@ -37,6 +37,7 @@ from .model_predictions import (
     OpenedModel,
     assign_classes,
     class_probabilities,
+    networks_sha256,
     open_model,
     predict_slices,
     reconstruct,
@@ -318,7 +319,7 @@ def _describe(loaded: LoadedModel, assigned: ClassAssignment, split_known: bool)
     bundle = loaded.predictor.bundle
     return {
         "name": loaded.model.name,
-        "bundle": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        "bundle": {"name": bundle.name, "version": bundle.version, "networks_sha256": networks_sha256(bundle)},
         "scheme": loaded.model.scheme,
         "class_source": loaded.model.class_source,
         "sampling": asdict(loaded.sampling),

@@ -154,8 +154,8 @@ def write_vq_vae_table(report: dict[str, Any], out: Path) -> None:
                 f"**{SYNTHETIC_NOTICE}**",
                 data_sentence(report),
                 "Slices encoded, quantised and decoded by the image VQ-VAE, against themselves. Mean ± SD over slices; "
-                "in brackets the 95 % patient-bootstrap interval of the mean over patients. No diffusion model can be "
-                "expected to come nearer to the truth than this.",
+                "in brackets the 95 % patient-bootstrap interval of the mean over patients. A diffusion model "
+                "in its latents can hardly come nearer to the truth.",
                 vq_vae_table(report),
                 note_list(report),
             ]

@@ -121,6 +121,16 @@ def open_model(model: EvaluatedModel, sampling: Mapping[str, Any] | None = None)
     return OpenedModel(model, bundle, options)
 
 
+def networks_sha256(bundle: Bundle) -> str:
+    """Hash of all that decides what a bundle predicts; unlike that of `bundle.json`, a new model card keeps it."""
+    description = bundle.description
+    content = {key: description[key] for key in ("preprocessing", "latents", "sources", "conditioning")}
+    # Networks and scheduler lie in folders, texts beside bundle.json.
+    content["files"] = {name: entry["sha256"] for name, entry in description["files"].items() if "/" in name}
+    content["neighbour_slices"] = bundle.neighbour_slices
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def assign_classes(loaded: LoadedModel, slices: HeldOut) -> ClassAssignment:
     """Class of every patient, by the model's class source.
 
@@ -243,7 +253,7 @@ def _predict_patient(
         days = predictor.choose_days(slices.records[patient].get("days_since_rt"))
     noise_seed = patient_seed(seed, slices.records[patient]["id"])
     request = {
-        "bundle": predictor.bundle.sha256,
+        "networks": networks_sha256(predictor.bundle),
         "token": token,
         "sampling": asdict(sampling),
         "seed": noise_seed,

@@ -21,14 +21,26 @@ THRESHOLDS = {"2-class": (400.0,), "4-class": (250.0, 400.0, 540.0)}
 
 
 def write_tiny_bundle(
-    folder: Path, label_dropout: float = 0.15, size: int = 64, change_scale: list[float] | None = None, **changes: Any
+    folder: Path,
+    label_dropout: float = 0.15,
+    size: int = 64,
+    change_scale: list[float] | None = None,
+    neighbour_slices: int = 0,
+    days_since_rt: float | None = None,
+    **changes: Any,
 ) -> Path:
-    """Write the bundle and return its folder; `changes` replace fields of bundle.json."""
+    """Write the bundle and return its folder; `changes` replace fields of bundle.json.
+
+    :param days_since_rt: default of a model that knows the days since radiotherapy; None: one that does not.
+    """
     torch.manual_seed(0)
     image, gtv, classifier = (
         part.network() for part in (SETTINGS.image_autoencoder, SETTINGS.gtv_autoencoder, SETTINGS.classifier)
     )
-    unet = unet_config(SETTINGS.diffusion, TOKEN_COUNT, latent_channels=4, latent_size=size // 4)
+    diffusion = dataclasses.replace(
+        SETTINGS.diffusion, neighbour_slices=neighbour_slices, days_since_rt=days_since_rt is not None
+    )
+    unet = unet_config(diffusion, TOKEN_COUNT, latent_channels=4, latent_size=size // 4)
     networks = {
         "image_autoencoder": (build_autoencoder(image), image),
         "gtv_autoencoder": (build_autoencoder(gtv), gtv),
@@ -55,10 +67,13 @@ def write_tiny_bundle(
             "image": standard, "gtv": standard, **({"change_scale": change_scale} if change_scale else {}),
         },
         "sources": ["pre", "gtv"],
-        "conditioning": {"label_dropout": label_dropout, "null_token": TOKEN_COUNT - 1, "schemes": schemes},
+        "conditioning": {
+            "label_dropout": label_dropout, "null_token": TOKEN_COUNT - 1, "schemes": schemes,
+            **({} if days_since_rt is None else {"default_days_since_rt": days_since_rt}),
+        },
         "classifier": {"scheme": "4-class", "pooling": SETTINGS.classifier.pooling, "temperature": 1.0},
         "sampling": {"sampler": "unipc", "steps": 2, "guidance_scale": 2.0 if label_dropout else 1.0, "eta": 0.0},
-        "neighbour_slices": 0,
+        "neighbour_slices": neighbour_slices,
         "training_data": "None.",
         "ranges": {},
         "metrics": {},
