@@ -40,7 +40,6 @@ def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
     module = AutoencoderModule(settings, steps, perceptual)
     shown = torch.stack([held_out[index] for index in _spread(len(held_out), _GRID_SLICES)]) if len(held_out) else None
     grids = [ImageGrid(partial(_reconstructions, shown), run.folder / name / "images")] if shown is not None else []
-    log.info("%s VQ-VAE: %d steps", part, steps)
     report = fit(
         module,
         items,

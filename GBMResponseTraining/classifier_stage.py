@@ -6,7 +6,6 @@ that was trained without that patient; the final one, trained on all training pa
 """
 
 import dataclasses
-import logging
 from collections.abc import Iterable
 
 import numpy as np
@@ -20,10 +19,8 @@ from .classifier import ClassifierModule
 from .datasets.reports import write_csv
 from .engine import fit
 from .items import classifier_items, classifier_validation
-from .model_configurations import class_is_known
+from .model_configurations import true_class
 from .training_run import TrainingRun
-
-log = logging.getLogger(__name__)
 
 PREDICTIONS, REPORT = "predictions.csv", "report.json"
 
@@ -47,19 +44,17 @@ def train_classifier(run: TrainingRun) -> SurvivalClassifier:
     """Train the folds and the final classifier, or take what is finished."""
     settings = run.configuration.classifier
     scheme = run.schemes((settings.scheme,))[settings.scheme]
-    training_rows = run.rows("train", lambda record: class_is_known(record, scheme))
+    training_rows = run.rows("train", lambda record: true_class(record, scheme) is not None)
     fold_of = _folds(run, training_rows, settings.folds)
     out_of_fold: dict[int, np.ndarray] = {}
     for fold in range(settings.folds):
         held_out = fold_of[np.asarray(run.store.patient)[training_rows]] == fold
-        log.info("Survival classifier, fold %d of %d", fold + 1, settings.folds)
         network = _fit(run, scheme, training_rows[~held_out], f"classifier/fold_{fold}", select_on=np.array([], int))
         out_of_fold |= _logits(network, run, scheme, training_rows[held_out])
-    log.info("Survival classifier, all training patients")
-    known = run.rows("validation", lambda record: class_is_known(record, scheme))
+    known = run.rows("validation", lambda record: true_class(record, scheme) is not None)
     network = _fit(run, scheme, training_rows, "classifier/final", select_on=known)
 
-    labels = {patient: _label(run, scheme, patient) for patient in out_of_fold}
+    labels = {patient: true_class(run.patients[patient], scheme) for patient in out_of_fold}
     fitted = run.once(
         "classifier/temperature.json",
         lambda: {
@@ -120,23 +115,19 @@ def _rows_of(run: TrainingRun, patients: Iterable[int]) -> np.ndarray:
     return np.flatnonzero(np.isin(np.asarray(run.store.patient), list(patients)))
 
 
-def _label(run: TrainingRun, scheme: ClassScheme, patient: int) -> int:
-    return scheme.classes.index(scheme.of_survival(run.patients[patient]["survival_days"]))
-
-
 def _write_predictions(
     run: TrainingRun, scheme: ClassScheme, probabilities: dict[str, list[float]], out_of_fold: set[int]
 ) -> None:
     lines = []
     for patient, record in enumerate(run.patients):
         chances = probabilities[record["id"]]
-        known = class_is_known(record, scheme)
+        label = true_class(record, scheme)
         lines.append(
             (
                 record["id"],
                 run.split[record["id"]],
                 "out-of-fold" if patient in out_of_fold else "final",
-                scheme.classes[_label(run, scheme, patient)].name if known else "",
+                "" if label is None else scheme.classes[label].name,
                 scheme.classes[int(np.argmax(chances))].name,
                 *(f"{chance:.4f}" for chance in chances),
             )
@@ -153,11 +144,11 @@ def _report(run: TrainingRun, scheme: ClassScheme, probabilities: dict[str, list
         known = [
             patient
             for patient, record in enumerate(run.patients)
-            if run.split[record["id"]] == split and class_is_known(record, scheme)
+            if run.split[record["id"]] == split and true_class(record, scheme) is not None
         ]
         if known:
             chances = np.array([probabilities[run.patients[patient]["id"]] for patient in known])
-            labels = np.array([_label(run, scheme, patient) for patient in known])
+            labels = np.array([true_class(run.patients[patient], scheme) for patient in known])
             name = "out_of_fold" if split == "train" else split
             report[name] = classification_report(chances, labels, run.configuration.seed)
     return report

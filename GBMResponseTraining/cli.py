@@ -35,8 +35,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one training command; returns its exit code."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    # Lightning announces the machine and itself before every stage.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     try:
         return arguments.run(arguments)
     except GBMResponseError as error:

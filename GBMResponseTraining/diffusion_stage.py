@@ -1,7 +1,6 @@
 """Stage: encode the slices once and train the latent diffusion model of one configuration."""
 
 import dataclasses
-import logging
 import math
 from functools import partial
 
@@ -18,11 +17,9 @@ from .engine import fit
 from .image_grid import ImageGrid
 from .latent_items import Conditions, latent_items, latent_validation, source_latents, store_neighbours
 from .latents import LatentStore, change_scale, encode_store
-from .model_configurations import ModelConfiguration, class_is_known
+from .model_configurations import ModelConfiguration, true_class
 from .training_run import TrainingRun
 from .unet_config import noise_schedule, unet_config
-
-log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +79,6 @@ def train_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> Diff
         chosen = validation[np.linspace(0, len(validation) - 1, settings.preview_slices).astype(int)]
         preview = partial(_preview, run, codecs["image"], latents, conditions, chosen, schedule, factor)
         grids.append(ImageGrid(preview, run.folder / folder / "images"))
-    log.info("Latent diffusion model %s: %d steps", configuration.name, steps)
     fit(
         module,
         latent_items(latents, conditions, train, label_dropout=settings.label_dropout, scale=factor, seed=seed),
@@ -99,7 +95,7 @@ def train_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> Diff
 
 def _conditions(run: TrainingRun, configuration: ModelConfiguration, schemes: dict[str, ClassScheme]) -> Conditions:
     null_token = sum(len(scheme.classes) for scheme in schemes.values())
-    patients = [[_token(run, scheme, record, null_token) for scheme in schemes.values()] for record in run.patients]
+    patients = [[_token(scheme, record, null_token) for scheme in schemes.values()] for record in run.patients]
     if configuration.labels == "predicted" and schemes:
         classifier = train_classifier(run)
         for tokens, record in zip(patients, run.patients, strict=True):
@@ -118,9 +114,10 @@ def _conditions(run: TrainingRun, configuration: ModelConfiguration, schemes: di
     )
 
 
-def _token(run: TrainingRun, scheme: ClassScheme, record: dict, null_token: int) -> int:
+def _token(scheme: ClassScheme, record: dict, null_token: int) -> int:
     """The token of a patient's true class; the null token where it is not known."""
-    return scheme.of_survival(record["survival_days"]).token if class_is_known(record, scheme) else null_token
+    label = true_class(record, scheme)
+    return null_token if label is None else scheme.classes[label].token
 
 
 def _preview(

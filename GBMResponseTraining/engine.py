@@ -6,8 +6,10 @@ and device r of w takes every w-th batch. All randomness of a loss is part of it
 """
 
 import json
+import logging
 import multiprocessing
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,10 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .configuration import Training
+
+log = logging.getLogger(__name__)
+# Lightning announces the machine and itself before every stage.
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
 LAST, BEST, FINISHED = "last.ckpt", "best.ckpt", "finished.json"
 VALIDATION_LOSS = "val_loss"
@@ -177,6 +183,12 @@ def _train(
 ) -> None:
     last = folder / LAST
     done = completed_steps(last)
+    log.info("Training %s: %d of %d steps to do", folder, steps - done, steps)
+    # A continued run finds its checkpoints in the folder, and the averaged weights are never in training mode.
+    warnings.filterwarnings("ignore", ".*exists and is not empty.*")
+    warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")
+    warnings.filterwarnings("ignore", ".*is smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
     per_step = training.accumulate * training.batch_size * machine.processes
     stream = ItemStream(make_item, steps * per_step, seed)
     timer = Timer()

@@ -13,6 +13,7 @@ from GBMResponseCore.survival import ClassScheme
 from torch.utils.data import Dataset
 
 from .engine import Item
+from .model_configurations import true_class
 from .slice_store import SliceStore
 
 
@@ -127,8 +128,7 @@ def _pair(store: SliceStore, row: int) -> np.ndarray:
 def _classifier_item(
     pair: np.ndarray, store: SliceStore, row: int, scheme: ClassScheme, pooling: int
 ) -> dict[str, torch.Tensor]:
-    days = store.patients[store.patient[row]]["survival_days"]
-    label = scheme.classes.index(scheme.of_survival(days))
+    label = true_class(store.patients[store.patient[row]], scheme)
     return {"inputs": torch.nn.functional.avg_pool2d(_tensor(pair), pooling), "label": torch.tensor(label)}
 
 

@@ -11,7 +11,7 @@ from GBMResponseCore.neighbours import neighbour_rows
 from .engine import Item
 from .items import Epochs, Fixed
 from .latents import LatentStore
-from .slice_store import SliceStore
+from .slice_store import SliceStore, stack_indices
 
 TIME_STEPS = 1000
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -108,11 +108,7 @@ def store_neighbours(store: SliceStore, count: int) -> np.ndarray:
     rows = np.empty((2 * count, len(store)), dtype=np.int64)
     for patient, record in enumerate(store.patients):
         own = np.flatnonzero(np.asarray(store.patient) == patient)
-        positions = np.asarray(record["slice_positions_mm"])
-        steps = np.diff(positions)
-        spacing = record["stack_spacing_mm"][-1] if "stack_spacing_mm" in record else (steps.min() if len(steps) else 1)
-        indices = np.round((positions - positions[0]) / spacing).astype(int)
-        rows[:, own] = own[neighbour_rows(indices, count)]
+        rows[:, own] = own[neighbour_rows(stack_indices(record), count)]
     return rows
 
 

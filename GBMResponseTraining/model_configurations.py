@@ -70,7 +70,15 @@ def class_schemes(
     return schemes
 
 
-def class_is_known(record: Mapping[str, Any], scheme: ClassScheme) -> bool:
-    """True unless survival is missing, or censored before the longest class begins."""
+def true_class(record: Mapping[str, Any], scheme: ClassScheme) -> int | None:
+    """Index of a patient's class in the scheme; None if it is not known.
+
+    :raises OptionError: the scheme's thresholds are not known, as for an imported checkpoint.
+    """
     days = record["survival_days"]
-    return days is not None and (not record.get("censored") or days >= scheme.classes[-1].min_days)
+    if days is None:
+        return None
+    entry = scheme.of_survival(days)
+    if record.get("censored") and entry.max_days is not None:
+        return None
+    return scheme.classes.index(entry)

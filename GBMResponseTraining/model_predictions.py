@@ -18,6 +18,7 @@ from GBMResponseCore.survival import NO_CLASS, ClassScheme, coarsen
 from tqdm import tqdm
 
 from .held_out import EvaluationError, HeldOut
+from .model_configurations import true_class
 
 CLASS_SOURCES = ("true", "predicted", "none")
 
@@ -161,20 +162,6 @@ def _class_of(loaded: LoadedModel, slices: HeldOut, patient: int) -> tuple[int, 
     rows = slices.rows_of(patient)
     choice = loaded.predictor.choose_class(slices.pre[rows], slices.gtv[rows], options)
     return choice.token, choice.name
-
-
-def true_class(record: Mapping[str, Any], scheme: ClassScheme) -> int | None:
-    """Index of a patient's class in the scheme; None if it is not known.
-
-    :raises OptionError: the scheme's thresholds are not known, as for an imported checkpoint.
-    """
-    days = record["survival_days"]
-    if days is None:
-        return None
-    entry = scheme.of_survival(days)
-    if record.get("censored") and entry.max_days is not None:
-        return None
-    return scheme.classes.index(entry)
 
 
 def class_probabilities(loaded: LoadedModel, slices: HeldOut) -> tuple[ClassScheme, np.ndarray, np.ndarray] | None:
