@@ -278,9 +278,7 @@ def _pair(
     )
 
 
-def _only(
-    images: Mapping[tuple[int, str, str], list[Path]], patient: int, time: str, modality: str
-) -> Path | None:
+def _only(images: Mapping[tuple[int, str, str], list[Path]], patient: int, time: str, modality: str) -> Path | None:
     """An image that is not required: its file, None if there is none or more than one."""
     found = images.get((patient, time, modality), [])
     return found[0] if len(found) == 1 else None

@@ -51,7 +51,6 @@ class PairSource:
     label_names: dict[int, str] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
-
     @property
     def files(self) -> tuple[Path, ...]:
         """All files that the pair is made of."""

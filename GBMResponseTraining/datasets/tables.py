@@ -67,7 +67,8 @@ def read_sheet(workbook: Path, sheet: str, required: Sequence[str]) -> list[tupl
         names = {normalised_header(name): name for name in book.sheetnames}
         if normalised_header(sheet) not in names:
             raise DatasetError(
-                f"The workbook {workbook.name} has no sheet '{sheet}'.", f"Its sheets are: {', '.join(book.sheetnames)}."
+                f"The workbook {workbook.name} has no sheet '{sheet}'.",
+                f"Its sheets are: {', '.join(book.sheetnames)}.",
             )
         cells = book[names[normalised_header(sheet)]].iter_rows(values_only=True)
         lines = [(number, [_text(cell) for cell in row]) for number, row in enumerate(cells, start=1)]
@@ -82,7 +83,9 @@ def find_one(source: Path, *patterns: str) -> Path:
     :raises DatasetError: if there is none, or more than one.
     """
     for pattern in patterns:
-        found = sorted(path for path in source.rglob(pattern) if path.is_file() and not path.name.startswith(("~", ".")))
+        found = sorted(
+            path for path in source.rglob(pattern) if path.is_file() and not path.name.startswith(("~", "."))
+        )
         if len(found) == 1:
             return found[0]
         if found:

@@ -1,5 +1,6 @@
 """Patients with many visits -> the one pair of visits that a data set's rule asks for."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,31 +28,23 @@ class Visit:
 
 @dataclass(frozen=True)
 class Window:
-    """Weeks from the pre-treatment visit in which the follow-up has to be, limits included."""
+    """Weeks, counted from a day that the data set's rule names, in which the follow-up has to be; limits included."""
 
     first_week: float = 12
     last_week: float = 24
 
-    def follow_up(self, visits: Sequence[Visit], pre: Visit, not_before: float | None = None) -> Visit | None:
-        """Return the first visit in the window after `pre`, None if there is none.
+    def follow_up(self, visits: Sequence[Visit], start: float, not_before: float = -math.inf) -> Visit | None:
+        """Return the first visit in the window, None if there is none.
 
+        :param start: day that weeks are counted from.
         :param not_before: day that it must not be before, such as the end of radiotherapy.
         """
-        chosen = [
-            visit
-            for visit in visits
-            if self.first_week * DAYS_PER_WEEK <= visit.day - pre.day <= self.last_week * DAYS_PER_WEEK
-            and (not_before is None or visit.day >= not_before)
-        ]
+        first, last = (start + week * DAYS_PER_WEEK for week in (self.first_week, self.last_week))
+        chosen = [visit for visit in visits if first <= visit.day <= last and visit.day >= not_before]
         return min(chosen, key=lambda visit: visit.day, default=None)
 
-    def skipped(self, patient: str, pre: Visit, visits: Sequence[Visit]) -> Skipped:
-        """Return why a patient without such a visit is left out."""
-        weeks = ", ".join(f"{(visit.day - pre.day) / DAYS_PER_WEEK:.0f}" for visit in visits if visit.day > pre.day)
-        return Skipped(
-            patient,
-            "no-follow-up",
-            f"There is no T1-Gd {self.first_week:g} to {self.last_week:g} weeks after {pre.name} and after the start "
-            f"of treatment; later ones are after {weeks or 'none'}" + (" weeks." if weeks else "."),
-            "Change --post-weeks.",
-        )
+    def skipped(self, patient: str, visits: Sequence[Visit], start: float) -> Skipped:
+        """Return why a patient without a follow-up is left out."""
+        weeks = ", ".join(f"{(visit.day - start) / DAYS_PER_WEEK:.0f}" for visit in visits if visit.day >= start)
+        reason = f"There is no T1-Gd in the weeks {self.first_week:g} to {self.last_week:g} after treatment began"
+        return Skipped(patient, "no-follow-up", f"{reason}; there are those of week {weeks}.", "Change --post-weeks.")
