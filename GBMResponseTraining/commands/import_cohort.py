@@ -58,7 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.out,
         InPlaneRule(),
         NormalisationSettings(),
-        AlignmentRule(arguments.register, arguments.lowest_correlation, arguments.keep_badly_registered),
+        AlignmentRule(
+            register=arguments.register,
+            lowest_correlation=arguments.lowest_correlation,
+            keep_bad=arguments.keep_badly_registered,
+        ),
         skipped,
         require_survival=not arguments.keep_unknown_survival,
         skull_strip=arguments.skull_strip,

@@ -516,6 +516,31 @@ def test_commands_import_a_folder_and_split_it(tmp_path, folder, capsys):
     assert {row["split"] for row in rows(tmp_path / "store" / "patient_split.csv")} == {"train", "validation", "test"}
 
 
+def test_options_of_the_match_reach_the_import(tmp_path, folder, monkeypatch):
+    found = []
+
+    def stop(pairs, out, rule, normalisation, alignment, *_, **more):
+        found.append((alignment, more))
+        raise DatasetError("Enough.")
+
+    monkeypatch.setattr(importer, "import_pairs", stop)
+    table = tmp_path / "cohort.csv"
+    table.write_text(
+        f"patient,pre,post,gtv,survival_days\nA,{folder}/pre.nii.gz,{folder}/post.nii.gz,{folder}/gtv.nii.gz,9\n"
+    )
+    command = ["import", "folder", str(table), str(tmp_path / "store")]
+    assert main(command) == DatasetError.exit_code
+    assert main([*command, "--register", "never", "--lowest-correlation", "0.3", "--keep-badly-registered",
+                 "--skull-strip", "--keep-unknown-survival"]) == DatasetError.exit_code  # fmt: skip
+    assert found == [
+        (AlignmentRule(), {"require_survival": True, "skull_strip": False}),
+        (
+            AlignmentRule("never", lowest_correlation=0.3, keep_bad=True),
+            {"require_survival": False, "skull_strip": True},
+        ),
+    ]
+
+
 def test_commands_end_in_exit_codes(tmp_path, capsys):
     assert main(["import", "folder", str(tmp_path / "none.csv"), str(tmp_path / "out")]) == 10
     assert main(["import", "cfb-gbm", str(tmp_path), str(tmp_path / "out")]) == DatasetError.exit_code
