@@ -146,14 +146,12 @@ def _without_skull(
     :raises BrainMaskError, MissingPackageError: if there is no brain mask.
     """
     mask = read_image(pair.brain_mask, "brain mask") if pair.brain_mask else find_brain(case.image)
-    pre = keep_brain(case.image, mask)
-    post = keep_brain(case.follow_up, mask, transform.GetInverse())
     slab, inside = _slab(grid, rows)
-    moved = sitk.GetArrayFromImage(resample_onto(post, slab, transform))[inside]
-    return (
-        _normalised(pre, grid.to_stack(pre)[rows], normalisation),
-        _normalised(post, moved, normalisation),
-    )
+    moved = sitk.GetArrayFromImage(resample_onto(case.follow_up, slab, transform))[inside]
+    pre = _normalised(keep_brain(case.image, mask), grid.to_stack(case.image)[rows], normalisation)
+    post = _normalised(keep_brain(case.follow_up, mask, transform.GetInverse()), moved, normalisation)
+    brain = grid.to_stack(mask, label=True)[rows]
+    return tuple(np.where(brain, slices, np.float32(-1)) for slices in (pre, post))
 
 
 def _slab(grid: StackGrid, rows: np.ndarray) -> tuple[sitk.Image, np.ndarray]:

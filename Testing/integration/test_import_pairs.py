@@ -13,7 +13,6 @@ from fake_cfb_gbm import Patient, write_tables
 from GBMResponseCore.errors import OptionError, OutputFolderError
 from GBMResponseCore.geometry import InPlaneRule, StackGrid
 from GBMResponseCore.intensity import NormalisationSettings, fit_scale
-from scipy import ndimage
 
 from GBMResponseTraining import slice_store
 from GBMResponseTraining.cli import main
@@ -253,11 +252,8 @@ def test_skulls_are_stripped_with_the_mask_of_the_data_set(tmp_path, folder, ima
         assert record_of(store, patient)["skull_strip"]
         assert (store.pre[own][~brain] == -1).all()
         assert (store.pre[own][brain] > -1).mean() > 0.95
-    assert (store.post[slices_of(store, "A")][~brain] == -1).all()
-    # The mask is interpolated twice on its way to the moved follow-up: a rim of one voxel may differ.
-    moved = store.post[slices_of(store, "B")]
-    assert (moved[~ndimage.binary_dilation(brain, iterations=2)] < -0.99).all()
-    assert (moved[ndimage.binary_erosion(brain, iterations=3)] > -1).all()
+        assert (store.post[own][~brain] == -1).all()
+        assert (store.post[own][brain] > -1).mean() > 0.95
 
 
 def test_other_skull_settings_redo_everything(tmp_path, folder, prepared):
@@ -273,6 +269,19 @@ def test_without_deepbet_the_import_stops_and_names_the_command(tmp_path, folder
     skull_strip._deepbet.cache_clear()
     with pytest.raises(MissingPackageError, match="pip install deepbet --no-deps"):
         import_pairs([pair_of(folder, "A")], tmp_path, RULE, NORMALISATION, skull_strip=True)
+
+
+def test_deepbet_finds_the_brain_of_a_real_head():
+    pytest.importorskip("deepbet")
+    source = DATA / "brain-tumor-progression"
+    if not source.is_dir():
+        pytest.skip(f"brain-tumor-progression is not in the shared data folder {DATA}")
+    image = sitk.ReadImage(str(source / "05" / "pre_t1gd.nii.gz"))
+    brain = sitk.GetArrayFromImage(skull_strip.find_brain(image)) > 0
+    volume_ml = brain.sum() * np.prod(image.GetSpacing()) / 1000
+    assert 900 < volume_ml < 1900
+    tumour = sitk.GetArrayFromImage(sitk.ReadImage(str(source / "05" / "pre_tumour.nii.gz"))) > 0
+    assert brain[tumour].mean() > 0.95
 
 
 def test_a_brain_mask_elsewhere(tmp_path, folder):
