@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from GBMResponseCore import SYNTHETIC_NOTICE
 from GBMResponseCore.errors import GBMResponseError
 
-from .commands import demo_bundle, import_checkpoint, import_cohort, split
+from .commands import check_leakage, demo_bundle, import_checkpoint, import_cohort, split
 
 COMMANDS = (
     import_cohort,
     split,
+    check_leakage,
     demo_bundle,
     import_checkpoint,
 )
