@@ -9,6 +9,7 @@ from GBMResponseCore import SYNTHETIC_NOTICE
 from GBMResponseCore.errors import GBMResponseError
 
 from .commands import (
+    check_leakage,
     evaluate,
     experiment,
     export,
@@ -21,6 +22,7 @@ from .commands import (
 
 COMMANDS = (
     import_cohort,
+    check_leakage,
     split,
     train,
     export,

@@ -9,16 +9,21 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     split = commands.add_parser("split", help="split the patients of a slice store 80/10/10 for all stages")
     split.add_argument("store", type=Path, help="folder of the slice store; patient_split.csv is kept there")
     split.add_argument("--seed", type=int, default=0)
+    split.add_argument(
+        "--same-patient", type=Path, metavar="CSV", help="columns patient and same_as: ids of one person"
+    )
     split.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
+    from ..leakage import groups_within, read_same_patient
     from ..slice_store import read_patients
     from ..splits import SPLIT_FILE, SPLITS, split_store, survival_thresholds
 
     patients = read_patients(arguments.store)
-    split = split_store(arguments.store, patients, arguments.seed)
+    same_patient = groups_within(read_same_patient(arguments.same_patient), patients) if arguments.same_patient else []
+    split = split_store(arguments.store, patients, arguments.seed, same_patient)
     for name in SPLITS:
         print(f"{name}: {sum(value == name for value in split.values())}")
     for classes in (2, 4):

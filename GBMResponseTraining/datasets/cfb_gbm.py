@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .errors import DatasetError, TableValueError
 from .pair import DAYS_PER_WEEK, PairSource, Skipped, parse_number, require_columns
 
 _DOWNLOAD = "Download the CFB-GBM tables (*.tsv) next to the images."
 _SURVIVAL, _DELAY = "survival (weeks)", "time_diff_t0 (weeks)"
+_RADIOTHERAPY = "delay_t0_to_radiotherapy (weeks)"
 _COLUMNS = {
     "clinical_data": ("id_patient", _SURVIVAL),
     "mri_availability": ("id_patient", "temporality", _DELAY, "t1gd"),
@@ -26,7 +29,7 @@ _OPTIONAL = ("treatment_data",)
 _EXTRA = {
     "age_at_t0_years": ("clinical_data", "age_at_t0 (years)"),
     "gender": ("clinical_data", "gender"),
-    "t0_to_radiotherapy_weeks": ("treatment_data", "delay_t0_to_radiotherapy (weeks)"),
+    "t0_to_radiotherapy_weeks": ("treatment_data", _RADIOTHERAPY),
     "dose_gy": ("treatment_data", "dose (Gy)"),
     "fractions": ("treatment_data", "fractions_number"),
 }
@@ -56,6 +59,7 @@ class Candidate:
     :param interval_weeks: from t0 to t1; None: not in the table.
     :param human_gtv: a person drew the GTV of t0; else it is an nnU-Net's.
     :param post_gtv: there is a GTV at t1 too (an nnU-Net's).
+    :param radiotherapy_weeks: from t0 to the start of radiotherapy; None: not in the table.
     """
 
     patient: int
@@ -63,6 +67,7 @@ class Candidate:
     interval_weeks: float | None
     human_gtv: bool
     post_gtv: bool
+    radiotherapy_weeks: float | None = None
 
 
 def read_cfb_gbm(
@@ -148,6 +153,29 @@ def select_candidates(
     return chosen, skipped
 
 
+def report(tables: Tables, min_weeks: float | None = None, max_weeks: float | None = None) -> str:
+    """Say what the tables alone promise: pairs, those with a GTV at t1 too, who drew the GTVs, and distributions.
+
+    :param min_weeks, max_weeks: as for :func:`select_candidates`.
+    """
+    pairs, _ = select_candidates(tables, min_weeks, max_weeks)
+    lines = [
+        f"Patients: {len(tables.patients['clinical_data'])}",
+        f"Pairs (T1-Gd at t0 and t1, GTV at t0): {len(pairs)}",
+        f"  also with a GTV at t1: {sum(pair.post_gtv for pair in pairs)}",
+        f"  GTV at t0 drawn by a person: {sum(pair.human_gtv for pair in pairs)}",
+        f"  start of radiotherapy known: {sum(pair.radiotherapy_weeks is not None for pair in pairs)}",
+    ]
+    for name, values in (
+        ("Survival", [pair.survival_weeks for pair in pairs]),
+        ("t0 to t1", [pair.interval_weeks for pair in pairs]),
+    ):
+        known = [value for value in values if value is not None]
+        quartiles = " / ".join(f"{value:g}" for value in np.percentile(known, (25, 50, 75))) if known else "not known"
+        lines.append(f"{name} in weeks, quartiles: {quartiles}")
+    return "\n".join(lines)
+
+
 def find_images(source: Path) -> dict[tuple[int, str, str], list[Path]]:
     """Find images below a folder by name: (patient id, `t0`..., modality as `t1gd` or `gtv`) -> files."""
     images: dict[tuple[int, str, str], list[Path]] = {}
@@ -201,6 +229,9 @@ def _candidate(tables: Tables, patient: int) -> Candidate:
         interval_weeks=parse_number(delay, "delay of t1 in weeks"),
         human_gtv=masks[patient, "t0"]["gtv_type"].strip().lower().startswith("human"),
         post_gtv=_flag(masks, patient, "t1", "gtv"),
+        radiotherapy_weeks=parse_number(
+            tables.patients["treatment_data"].get(patient, {}).get(_RADIOTHERAPY), "delay of radiotherapy in weeks"
+        ),
     )
 
 
@@ -236,12 +267,21 @@ def _pair(
         gtv=paths[2],
         survival_days=_days(candidate.survival_weeks),
         interval_days=_days(candidate.interval_weeks),
+        radiotherapy_days=_days(candidate.radiotherapy_weeks),
+        post_gtv=_only(images, candidate.patient, "t1", "gtv"),
+        brain_mask=_only(images, candidate.patient, "t0", "brain_mask"),
         extra={
             "dataset": "CFB-GBM",
             "gtv_by": "human" if candidate.human_gtv else "nnU-Net",
             **_extra(candidate.patient, tables),
         },
     )
+
+
+def _only(images: Mapping[tuple[int, str, str], list[Path]], patient: int, time: str, modality: str) -> Path | None:
+    """An image that is not required: its file, None if there is none or more than one."""
+    found = images.get((patient, time, modality), [])
+    return found[0] if len(found) == 1 else None
 
 
 def _extra(patient: int, tables: Tables) -> dict[str, Any]:

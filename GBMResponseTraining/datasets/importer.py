@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from ..slice_store import collect_parts, open_store, read_record, write_part
 from .contact_sheet import write_contact_sheet
-from .errors import DatasetError
+from .errors import DatasetError, MissingPackageError
 from .pair import PairSource, Skipped, drop_duplicates, natural_order, normalised_id
 from .prepared import AlignmentRule, prepare_pair
 from .reports import write_imported, write_skipped
@@ -57,6 +57,7 @@ def import_pairs(
     alignment: AlignmentRule | None = None,
     skipped: Sequence[Skipped] = (),
     require_survival: bool = True,
+    skull_strip: bool = False,
 ) -> ImportResult:
     """Write a slice store of all usable pairs, and reports about all others; one bad patient stops nothing.
 
@@ -65,7 +66,9 @@ def import_pairs(
     :param skipped: patients already ruled out, for the report.
     :param require_survival: skip patients of unknown survival. A store with such patients has `survival_days` None
         for them: it can train the autoencoders, but neither classifier nor diffusion model.
+    :param skull_strip: keep the brain alone in both images.
     :raises OutputFolderError: if the output cannot be written; finished patients stay and are not redone.
+    :raises MissingPackageError: if skulls cannot be stripped.
     :raises DatasetError: if no patient is usable; the reports say why.
     """
     ensure_output_folder(out)
@@ -78,6 +81,7 @@ def import_pairs(
         "rule": rule.to_dict(),
         "normalisation": normalisation.to_dict(),
         "alignment": asdict(alignment),
+        "skull_strip": skull_strip,
     }
 
     finished = []
@@ -85,15 +89,15 @@ def import_pairs(
         if require_survival and pair.survival_days is None:
             skipped.append(Skipped(pair.patient, "no-survival", "The survival is not known.", _NO_SURVIVAL))
             continue
-        part = parts / f"{_digest(normalised_id(pair.patient))}.npz"
+        part = parts / f"{digest(normalised_id(pair.patient))}.npz"
         try:
-            key = _digest(f"{pair} {[_state(path) for path in (pair.pre, pair.post, pair.gtv)]} {json.dumps(settings)}")
+            key = digest(f"{pair} {[file_state(path) for path in pair.files]} {json.dumps(settings)}")
             if not _is_current(part, key):
-                prepared = prepare_pair(pair, rule, normalisation, alignment)
+                prepared = prepare_pair(pair, rule, normalisation, alignment, skull_strip)
                 record = {**prepared.record, "import_key": key}
                 write_part(part, prepared.pre, prepared.post, prepared.gtv, record)
             finished.append(part)
-        except OutputFolderError:
+        except (OutputFolderError, MissingPackageError):
             raise
         except Exception as error:
             skipped.append(Skipped.for_error(pair.patient, _typed(error)))
@@ -109,13 +113,13 @@ def import_pairs(
     return ImportResult([record["id"] for record in records], skipped, out)
 
 
-def _digest(text: str) -> str:
-    """Short hash; file names made of it are valid everywhere and do not name a patient."""
+def digest(text: str) -> str:
+    """Return a short hash; file names made of it are valid everywhere and do not name a patient."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:20]
 
 
-def _state(path: Path) -> tuple[int, int] | None:
-    """Size and time of change of a file."""
+def file_state(path: Path) -> tuple[int, int] | None:
+    """Return size and time of change of a file, None if there is none."""
     return (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else None
 
 

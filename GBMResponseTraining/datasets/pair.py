@@ -14,6 +14,7 @@ from .errors import TableValueError
 
 DAYS_PER_WEEK = 7
 
+_TRUE, _FALSE = ("1", "yes", "true"), ("", "0", "no", "false")
 _MISSING = {"", "na", "n/a", "nan", "none", "unknown"}
 
 
@@ -29,6 +30,10 @@ class PairSource:
     :param survival_days: from the pre-treatment MRI to death, or to the last contact if `censored`; None: not known.
     :param censored: the patient was alive at `survival_days`.
     :param interval_days: from the pre- to the post-treatment MRI; None: not known.
+    :param radiotherapy_days: from the pre-treatment MRI to the start of radiotherapy, negative if it was before.
+    :param post_gtv: file of the GTV on the post-treatment image; only its volume is kept. None: there is none.
+    :param brain_mask: file of a brain mask on the pre-treatment image's grid or space; None: there is none.
+    :param label_names: what label values of `gtv` mean, for the report.
     :param extra: further fields of the patient's record, JSON values.
     """
 
@@ -40,7 +45,23 @@ class PairSource:
     survival_days: float | None = None
     censored: bool = False
     interval_days: float | None = None
+    radiotherapy_days: float | None = None
+    post_gtv: Path | None = None
+    brain_mask: Path | None = None
+    label_names: dict[int, str] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that the pair is made of."""
+        return tuple(path for path in (self.pre, self.post, self.gtv, self.post_gtv, self.brain_mask) if path)
+
+    @property
+    def days_since_radiotherapy(self) -> float | None:
+        """Days from the start of radiotherapy to the post-treatment MRI; None: not known."""
+        if self.interval_days is None or self.radiotherapy_days is None:
+            return None
+        return self.interval_days - self.radiotherapy_days
 
 
 @dataclass(frozen=True)
@@ -89,10 +110,11 @@ def drop_duplicates(pairs: Iterable[PairSource]) -> tuple[list[PairSource], list
     return unique, skipped
 
 
-def parse_number(text: str | None, name: str) -> float | None:
-    """Return a table cell as a non-negative number, None if it is empty or says that the value is missing.
+def parse_number(text: str | None, name: str, signed: bool = False) -> float | None:
+    """Return a table cell as a number, None if it is empty or says that the value is missing.
 
     :param name: of the value, for the message.
+    :param signed: the number may be negative.
     :raises TableValueError: if it is anything else.
     """
     text = (text or "").strip()
@@ -102,9 +124,21 @@ def parse_number(text: str | None, name: str) -> float | None:
         value = float(text.replace(",", "."))
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise TableValueError(f"The {name} is '{text}', not a number from 0 up.")
+    if not math.isfinite(value) or (value < 0 and not signed):
+        raise TableValueError(f"The {name} is '{text}', not a number{'' if signed else ' from 0 up'}.")
     return value
+
+
+def parse_truth(text: str | None, name: str) -> bool:
+    """Return a table cell as yes or no; an empty cell is no.
+
+    :param name: of the value, for the message.
+    :raises TableValueError: if it is anything else.
+    """
+    text = (text or "").strip().casefold()
+    if text not in (*_TRUE, *_FALSE):
+        raise TableValueError(f"The value of {name} is '{text}', not 0 or 1.")
+    return text in _TRUE
 
 
 def require_columns(found: Sequence[str], required: Sequence[str], table: str) -> None:

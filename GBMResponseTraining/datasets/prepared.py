@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 from GBMResponseCore.case import Case, Note, load_case, make_case
-from GBMResponseCore.errors import EmptyGTVError, OptionError
+from GBMResponseCore.errors import EmptyGTVError, GBMResponseError, OptionError
 from GBMResponseCore.files import read_image
 from GBMResponseCore.geometry import InPlaneRule, StackGrid, image_like, same_grid
 from GBMResponseCore.intensity import NormalisationSettings, fit_scale
@@ -14,6 +14,7 @@ from GBMResponseCore.registration import register_rigidly, resample_onto
 
 from .errors import FollowUpCoverageError, RegistrationQualityError, SameImageError
 from .pair import PairSource
+from .skull_strip import find_brain, keep_brain
 
 REGISTER = ("auto", "always", "never")
 
@@ -61,9 +62,13 @@ class PreparedPair:
 
 @dataclass(frozen=True)
 class _FollowUp:
-    """The follow-up's slices on the stack, normalised, and how they came there."""
+    """The follow-up's slices on the stack, normalised, and how they came there.
+
+    :param transform: maps points of the pre-treatment image to points of the follow-up.
+    """
 
     slices: np.ndarray
+    transform: sitk.Transform
     registered: bool
     correlation_before: float
     correlation_after: float
@@ -71,10 +76,16 @@ class _FollowUp:
 
 
 def prepare_pair(
-    pair: PairSource, rule: InPlaneRule, normalisation: NormalisationSettings, alignment: AlignmentRule
+    pair: PairSource,
+    rule: InPlaneRule,
+    normalisation: NormalisationSettings,
+    alignment: AlignmentRule,
+    skull_strip: bool = False,
 ) -> PreparedPair:
     """Read, check, align and normalise one pair.
 
+    :param skull_strip: keep the brain alone in both images, with the pair's brain mask or that of
+        :func:`.skull_strip.find_brain`. Registration and its check come first, on the images as they are.
     :raises GBMResponseError: an error of :func:`GBMResponseCore.case.load_case`, or one of the importers' own.
     """
     case, labels = _load(pair)
@@ -84,12 +95,14 @@ def prepare_pair(
     if not rows.size:
         raise EmptyGTVError("No slice of the stack holds GTV.", "Check that the GTV lies in the head.")
     gtv = gtv[rows]
-    scale = fit_scale(sitk.GetArrayViewFromImage(case.image), normalisation)
-    pre = scale.normalise(grid.to_stack(case.image)[rows])
+    pre = _normalised(case.image, grid.to_stack(case.image)[rows], normalisation)
     follow_up = _align(case, grid, rows, pre, gtv, normalisation, alignment)
     notes = [*case.notes, *follow_up.notes]
     if None not in (pair.survival_days, pair.interval_days) and pair.survival_days < pair.interval_days:
         notes.append(Note("survival-before-follow-up", "Survival is shorter than the time between the images."))
+    post = follow_up.slices
+    if skull_strip:
+        pre, post = _without_skull(pair, case, grid, rows, follow_up.transform, normalisation)
 
     record = {
         **pair.extra,
@@ -97,6 +110,7 @@ def prepare_pair(
         "survival_days": pair.survival_days,
         "censored": pair.censored,
         "interval_days": pair.interval_days,
+        "days_since_rt": pair.days_since_radiotherapy,
         "spacing_mm": grid.spacing[0],
         "stack_spacing_mm": list(grid.spacing),
         "slice_positions_mm": grid.slice_positions_mm[rows].tolist(),
@@ -104,12 +118,70 @@ def prepare_pair(
         "registered": follow_up.registered,
         "correlation_before": round(follow_up.correlation_before, 4),
         "correlation_after": round(follow_up.correlation_after, 4),
+        "skull_strip": bool(skull_strip),
         "gtv_volume_ml": round(case.gtv_volume_ml, 3),
-        "gtv_labels": labels,
+        "post_gtv_volume_ml": _post_gtv_volume(pair, notes),
+        **_label_fields(pair, labels),
         "notes": [{"code": note.code, "sentence": note.sentence} for note in notes],
         "sources": {name: dict(source) for name, source in case.sources.items()},
     }
-    return PreparedPair(pre, follow_up.slices, gtv, record)
+    return PreparedPair(pre, post, gtv, record)
+
+
+def _normalised(volume: sitk.Image, slices: np.ndarray, normalisation: NormalisationSettings) -> np.ndarray:
+    """Slices with the scale of the volume that they come from."""
+    return fit_scale(sitk.GetArrayViewFromImage(volume), normalisation).normalise(slices)
+
+
+def _without_skull(
+    pair: PairSource,
+    case: Case,
+    grid: StackGrid,
+    rows: np.ndarray,
+    transform: sitk.Transform,
+    normalisation: NormalisationSettings,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both images' slices with nothing but brain, that of the pre-treatment image; scales are those of the brains.
+
+    :raises BrainMaskError, MissingPackageError: if there is no brain mask.
+    """
+    mask = read_image(pair.brain_mask, "brain mask") if pair.brain_mask else find_brain(case.image)
+    slab, inside = _slab(grid, rows)
+    moved = sitk.GetArrayFromImage(resample_onto(case.follow_up, slab, transform))[inside]
+    pre = _normalised(keep_brain(case.image, mask), grid.to_stack(case.image)[rows], normalisation)
+    post = _normalised(keep_brain(case.follow_up, mask, transform.GetInverse()), moved, normalisation)
+    brain = grid.to_stack(mask, label=True)[rows]
+    return tuple(np.where(brain, slices, np.float32(-1)) for slices in (pre, post))
+
+
+def _slab(grid: StackGrid, rows: np.ndarray) -> tuple[sitk.Image, np.ndarray]:
+    """The part of the stack between the first and the last of its slices `rows`; and where those are in it."""
+    return grid.reference[:, :, int(rows[0]) : int(rows[-1]) + 1], rows - rows[0]
+
+
+def _post_gtv_volume(pair: PairSource, notes: list[Note]) -> float | None:
+    """Volume of the follow-up's GTV in ml, 0 after a complete response; None with a note if it cannot be read."""
+    if pair.post_gtv is None:
+        return None
+    try:
+        mask = read_image(pair.post_gtv, "follow-up GTV")
+    except GBMResponseError as error:
+        notes.append(Note("post-gtv", error.message))
+        return None
+    voxels = sitk.GetArrayViewFromImage(mask)
+    inside = voxels > 0 if pair.gtv_labels is None else np.isin(voxels, pair.gtv_labels)
+    return round(float(np.count_nonzero(inside) * np.prod(mask.GetSpacing()) / 1000), 3)
+
+
+def _label_fields(pair: PairSource, labels: dict[str, dict[str, float]] | None) -> dict[str, Any]:
+    """What the record says about the label values of the GTV file; None if it is not a label map."""
+    names = {str(value): name for value, name in (pair.label_names or {}).items()}
+    return {
+        "gtv_labels": None if labels is None else {value: found["voxels"] for value, found in labels.items()},
+        "gtv_label_signal": None if labels is None else {value: found["signal"] for value, found in labels.items()},
+        "gtv_label_names": names,
+        "gtv_labels_used": None if pair.gtv_labels is None else list(pair.gtv_labels),
+    }
 
 
 def _align(
@@ -126,8 +198,7 @@ def _align(
     :raises FollowUpCoverageError, RegistrationQualityError: if it does not show, or not match, the other image.
     """
     scale = fit_scale(sitk.GetArrayViewFromImage(case.follow_up), normalisation)
-    slab = grid.reference[:, :, int(rows[0]) : int(rows[-1]) + 1]
-    inside = rows - rows[0]
+    slab, inside = _slab(grid, rows)
     slices = scale.normalise(grid.to_stack(case.follow_up)[rows])
     before = after = _correlation(pre, slices, gtv)
     transform, registered, notes = sitk.Transform(), False, []
@@ -148,20 +219,17 @@ def _align(
         if not alignment.keep_bad:
             raise RegistrationQualityError(sentence)
         notes.append(Note(RegistrationQualityError.code, sentence))
-    return _FollowUp(slices, registered, before, after, notes)
+    return _FollowUp(slices, transform, registered, before, after, notes)
 
 
-def _load(pair: PairSource) -> tuple[Case, dict[str, int] | None]:
-    """The checked case; and the voxels per label value of the GTV file, None if it is not a label map."""
+def _load(pair: PairSource) -> tuple[Case, dict[str, dict[str, float]] | None]:
+    """The checked case; and the labels of the GTV file, None if it is not a label map."""
     case = load_case(pair.pre, pair.gtv, pair.post)
     if case.sources["image"]["sha256"] == case.sources["follow-up"]["sha256"]:
         raise SameImageError("Pre- and post-treatment image are the same file.")
     mask = read_image(pair.gtv, "GTV")
-    voxels = sitk.GetArrayViewFromImage(mask)
-    values, counts = np.unique(voxels[voxels > 0], return_counts=True)
-    labels = None
-    if values.size <= _MOST_LABELS:
-        labels = {f"{value:g}": int(count) for value, count in zip(values, counts, strict=True)}
+    voxels = sitk.GetArrayFromImage(mask)
+    labels = _labels(voxels, case.image if same_grid(mask, case.image) else None)
     if pair.gtv_labels is None:
         return case, labels
     chosen = np.isin(voxels, pair.gtv_labels)
@@ -171,6 +239,25 @@ def _load(pair: PairSource) -> tuple[Case, dict[str, int] | None]:
         raise EmptyGTVError(f"The GTV has no voxels with the label {wanted}; it has {found}.")
     selected = make_case(case.image, image_like(mask, chosen.astype(np.uint8)), case.follow_up)
     return replace(selected, sources=case.sources), labels
+
+
+def _labels(voxels: np.ndarray, image: sitk.Image | None) -> dict[str, dict[str, float]] | None:
+    """Positive values of a mask: `voxels`, and `signal`, the mean of the image there relative to its head; or None.
+
+    :param image: on the mask's grid; None: it has another one, and signals are left out as None.
+    """
+    values, counts = np.unique(voxels[voxels > 0], return_counts=True)
+    if values.size > _MOST_LABELS:
+        return None
+    intensity = None if image is None else sitk.GetArrayViewFromImage(image)
+    head = None if intensity is None else float(intensity[intensity > intensity.mean()].mean())
+    return {
+        f"{value:g}": {
+            "voxels": int(count),
+            "signal": None if not head else round(float(intensity[voxels == value].mean()) / head, 3),
+        }
+        for value, count in zip(values, counts, strict=True)
+    }
 
 
 def _needs_registration(alignment: AlignmentRule, case: Case, correlation: float) -> bool:

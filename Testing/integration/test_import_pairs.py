@@ -2,6 +2,7 @@
 
 import csv
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,15 @@ from GBMResponseCore.intensity import NormalisationSettings, fit_scale
 
 from GBMResponseTraining import slice_store
 from GBMResponseTraining.cli import main
-from GBMResponseTraining.datasets import importer
+from GBMResponseTraining.datasets import importer, skull_strip
 from GBMResponseTraining.datasets.cfb_gbm import read_cfb_gbm
 from GBMResponseTraining.datasets.contact_sheet import write_contact_sheet
-from GBMResponseTraining.datasets.errors import DatasetError
+from GBMResponseTraining.datasets.errors import DatasetError, MissingPackageError
 from GBMResponseTraining.datasets.folder import read_folder
 from GBMResponseTraining.datasets.importer import import_pairs
 from GBMResponseTraining.datasets.pair import PairSource, Skipped
 from GBMResponseTraining.datasets.prepared import AlignmentRule
+from GBMResponseTraining.datasets.reports import label_summary
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("GBMRESPONSE_SHARED", REPOSITORY.parent / "shared")) / "data"
@@ -59,6 +61,7 @@ def images() -> dict[str, sitk.Image]:
         "gtv": gtv,
         "moved": sitk.Resample(post, elsewhere, movement.GetInverse(), sitk.sitkLinear, 0),
         "noise": other,
+        "ct": sitk.Cast(pre, sitk.sitkInt16) - 1000,
         "low": post[:, :, :9],
         "empty": gtv * 0,
         "labels": with_labels(gtv),
@@ -88,6 +91,7 @@ BAD = {
     "alive": ({"survival": None}, "no-survival"),
     "same": ({"post": "pre"}, "same-image"),
     "noise": ({"post": "noise"}, "bad-registration"),
+    "ct": ({"post": "ct"}, "not-mr"),
     "low": ({"post": "low"}, "follow-up-coverage"),
     "label": ({"gtv": "labels", "gtv_labels": (7,)}, "empty-gtv"),
 }
@@ -95,7 +99,7 @@ BAD = {
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory, folder):
-    """Result of importing three good and ten bad patients."""
+    """Result of importing three good patients and many bad ones."""
     pairs = [
         pair_of(folder, "P10", interval_days=98.0, extra={"site": "A"}),
         pair_of(folder, "P9", post="moved", survival=200.0, censored=True),
@@ -180,6 +184,114 @@ def test_only_the_labels_asked_for_are_gtv(store):
     assert 0.3 < record["gtv_volume_ml"] / record_of(store, "P10")["gtv_volume_ml"] < 0.7
     left, whole = store.gtv[slices_of(store, "P11")], store.gtv[slices_of(store, "P10")]
     assert np.argwhere(left)[:, 2].mean() > np.argwhere(whole)[:, 2].mean()
+
+
+def test_time_since_radiotherapy(tmp_path, folder):
+    pairs = [
+        pair_of(folder, "A", interval_days=98.0, radiotherapy_days=21.0),
+        pair_of(folder, "B", interval_days=98.0),
+        pair_of(folder, "C", radiotherapy_days=21.0),
+    ]
+    import_pairs(pairs, tmp_path, RULE, NORMALISATION)
+    assert [record["days_since_rt"] for record in slice_store.read_patients(tmp_path)] == [77, None, None]
+
+
+def test_volume_of_the_follow_up_gtv(tmp_path, folder, images):
+    pairs = [
+        pair_of(folder, "A", post_gtv=folder / "gtv.nii.gz"),
+        pair_of(folder, "B", post_gtv=folder / "empty.nii.gz"),
+        pair_of(folder, "C", post_gtv=folder / "cut.nii.gz"),
+        pair_of(folder, "D", gtv="labels", gtv_labels=(2,), post_gtv=folder / "labels.nii.gz"),
+        pair_of(folder, "E"),
+    ]
+    import_pairs(pairs, tmp_path, RULE, NORMALISATION)
+    records = {record["id"]: record for record in slice_store.read_patients(tmp_path)}
+    assert records["A"]["post_gtv_volume_ml"] == pytest.approx(records["A"]["gtv_volume_ml"], abs=1e-3)
+    assert records["B"]["post_gtv_volume_ml"] == 0
+    assert records["C"]["post_gtv_volume_ml"] is None
+    assert [note["code"] for note in records["C"]["notes"]] == ["post-gtv"]
+    assert records["D"]["post_gtv_volume_ml"] == pytest.approx(records["D"]["gtv_volume_ml"], abs=1e-3)
+    assert records["E"]["post_gtv_volume_ml"] is None
+
+
+def test_labels_are_recorded_with_names_and_signals(tmp_path, folder, images):
+    names = {1: "right half", 2: "left half"}
+    import_pairs(
+        [pair_of(folder, "A", gtv="labels", gtv_labels=(2,), label_names=names)], tmp_path, RULE, NORMALISATION
+    )
+    records = slice_store.read_patients(tmp_path)
+    assert records[0]["gtv_label_names"] == {"1": "right half", "2": "left half"}
+    assert records[0]["gtv_labels_used"] == [2]
+    assert set(records[0]["gtv_label_signal"]) == {"1", "2"}
+    voxels = sitk.GetArrayFromImage(images["pre"])
+    head = voxels[voxels > voxels.mean()].mean()
+    left = voxels[sitk.GetArrayFromImage(images["labels"]) == 2].mean()
+    assert records[0]["gtv_label_signal"]["2"] == pytest.approx(left / head, abs=2e-3)
+    printed = label_summary(records).splitlines()
+    count = records[0]["gtv_labels"]["2"]
+    assert printed[2] == f"  2 = left half: {count} voxels, T1-Gd signal {left / head:.2f} of the head's, GTV"
+    assert not printed[1].endswith("GTV")
+
+
+# Skulls
+
+
+def test_skulls_are_stripped_with_the_mask_of_the_data_set(tmp_path, folder, images):
+    mask = phantoms.gtv(*GRID, radius_mm=45, at=(0, 0, 0))
+    sitk.WriteImage(mask, tmp_path / "brain.nii.gz")
+    pairs = [
+        pair_of(folder, "A", brain_mask=tmp_path / "brain.nii.gz"),
+        pair_of(folder, "B", post="moved", brain_mask=tmp_path / "brain.nii.gz"),
+    ]
+    import_pairs(pairs, tmp_path / "store", RULE, NORMALISATION, skull_strip=True)
+    store = slice_store.open_store(tmp_path / "store")
+    grid = StackGrid.for_image(images["pre"], RULE)
+    brain = grid.to_stack(mask, label=True)[grid.to_stack(images["gtv"], label=True).any(axis=(1, 2))]
+    for patient in "AB":
+        own = slices_of(store, patient)
+        assert record_of(store, patient)["skull_strip"]
+        assert (store.pre[own][~brain] == -1).all()
+        assert (store.pre[own][brain] > -1).mean() > 0.95
+        assert (store.post[own][~brain] == -1).all()
+        assert (store.post[own][brain] > -1).mean() > 0.95
+
+
+def test_other_skull_settings_redo_everything(tmp_path, folder, prepared):
+    sitk.WriteImage(phantoms.gtv(*GRID, radius_mm=45, at=(0, 0, 0)), tmp_path / "brain.nii.gz")
+    pairs = [pair_of(folder, "A", brain_mask=tmp_path / "brain.nii.gz")]
+    for stripped in (False, True, True):
+        import_pairs(pairs, tmp_path / "store", RULE, NORMALISATION, skull_strip=stripped)
+    assert prepared == ["A", "A"]
+
+
+def test_without_deepbet_the_import_stops_and_names_the_command(tmp_path, folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "deepbet", None)
+    skull_strip._deepbet.cache_clear()
+    with pytest.raises(MissingPackageError, match="pip install deepbet --no-deps"):
+        import_pairs([pair_of(folder, "A")], tmp_path, RULE, NORMALISATION, skull_strip=True)
+
+
+def test_deepbet_finds_the_brain_of_a_real_head():
+    pytest.importorskip("deepbet")
+    source = DATA / "brain-tumor-progression"
+    if not source.is_dir():
+        pytest.skip(f"brain-tumor-progression is not in the shared data folder {DATA}")
+    image = sitk.ReadImage(str(source / "05" / "pre_t1gd.nii.gz"))
+    brain = sitk.GetArrayFromImage(skull_strip.find_brain(image)) > 0
+    volume_ml = brain.sum() * np.prod(image.GetSpacing()) / 1000
+    assert 900 < volume_ml < 1900
+    tumour = sitk.GetArrayFromImage(sitk.ReadImage(str(source / "05" / "pre_tumour.nii.gz"))) > 0
+    assert brain[tumour].mean() > 0.95
+
+
+def test_a_brain_mask_elsewhere(tmp_path, folder):
+    far = phantoms.gtv(*GRID, radius_mm=10, at=(0, 0, 0))
+    far.SetOrigin((900, 900, 900))
+    sitk.WriteImage(far, tmp_path / "brain.nii.gz")
+    pairs = [pair_of(folder, "A", brain_mask=tmp_path / "brain.nii.gz"), pair_of(folder, "B")]
+    with pytest.raises(DatasetError):
+        import_pairs(pairs[:1], tmp_path / "store", RULE, NORMALISATION, skull_strip=True)
+    assert rows(tmp_path / "store" / "skipped.csv")[0]["code"] == "brain-mask"
 
 
 def test_survival_shorter_than_the_interval_is_noted(store, cohort):
@@ -312,6 +424,27 @@ def test_a_full_disk_stops_the_import_and_leaves_no_store(tmp_path, folder, monk
         import_pairs([pair_of(folder, "A")], tmp_path / "other", RULE, NORMALISATION)
 
 
+def test_a_disk_that_fills_up_keeps_what_is_finished(tmp_path, folder, prepared, monkeypatch):
+    original, written = Path.write_bytes, []
+
+    def fill_up(path, content):
+        if path.parent.name == "parts" and len(content) > 100:
+            if written:
+                original(path, content[:50])
+                raise OSError(28, "No space left on device")
+            written.append(path)
+        return original(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", fill_up)
+    pairs = [pair_of(folder, name) for name in ("A", "B")]
+    with pytest.raises(OutputFolderError):
+        import_pairs(pairs, tmp_path, RULE, NORMALISATION)
+    assert [path.suffix for path in (tmp_path / "parts").iterdir()] == [".npz"]
+    monkeypatch.undo()
+    prepared.clear()
+    assert import_pairs(pairs, tmp_path, RULE, NORMALISATION).imported == ["A", "B"]
+
+
 def test_an_unexpected_failure_concerns_one_patient(tmp_path, folder, monkeypatch):
     original = importer.prepare_pair
 
@@ -390,6 +523,31 @@ def test_commands_import_a_folder_and_split_it(tmp_path, folder, capsys):
     printed = capsys.readouterr().out
     assert "train: 1\nvalidation: 1\ntest: 1\n" in printed
     assert {row["split"] for row in rows(tmp_path / "store" / "patient_split.csv")} == {"train", "validation", "test"}
+
+
+def test_options_of_the_match_reach_the_import(tmp_path, folder, monkeypatch):
+    found = []
+
+    def stop(pairs, out, rule, normalisation, alignment, *_, **more):
+        found.append((alignment, more))
+        raise DatasetError("Enough.")
+
+    monkeypatch.setattr(importer, "import_pairs", stop)
+    table = tmp_path / "cohort.csv"
+    table.write_text(
+        f"patient,pre,post,gtv,survival_days\nA,{folder}/pre.nii.gz,{folder}/post.nii.gz,{folder}/gtv.nii.gz,9\n"
+    )
+    command = ["import", "folder", str(table), str(tmp_path / "store")]
+    assert main(command) == DatasetError.exit_code
+    assert main([*command, "--register", "never", "--lowest-correlation", "0.3", "--keep-badly-registered",
+                 "--skull-strip", "--keep-unknown-survival"]) == DatasetError.exit_code  # fmt: skip
+    assert found == [
+        (AlignmentRule(), {"require_survival": True, "skull_strip": False}),
+        (
+            AlignmentRule("never", lowest_correlation=0.3, keep_bad=True),
+            {"require_survival": False, "skull_strip": True},
+        ),
+    ]
 
 
 def test_commands_end_in_exit_codes(tmp_path, capsys):

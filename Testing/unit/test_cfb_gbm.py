@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from fake_cfb_gbm import Patient, write_table, write_tables
 
-from GBMResponseTraining.datasets.cfb_gbm import find_images, read_cfb_gbm, read_tables, select_candidates
+from GBMResponseTraining.cli import main
+from GBMResponseTraining.datasets.cfb_gbm import find_images, read_cfb_gbm, read_tables, report, select_candidates
 from GBMResponseTraining.datasets.errors import DatasetError, TableValueError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -47,6 +48,26 @@ def test_published_pairs(published):
     assert sum(candidate.post_gtv for candidate in candidates) == 160
     assert sum(candidate.human_gtv for candidate in candidates) == 139
     assert Counter(item.code for item in skipped) == {"no-follow-up": 101}
+
+
+def test_published_report(published):
+    assert report(published).splitlines() == [
+        "Patients: 264",
+        "Pairs (T1-Gd at t0 and t1, GTV at t0): 163",
+        "  also with a GTV at t1: 160",
+        "  GTV at t0 drawn by a person: 139",
+        "  start of radiotherapy known: 140",
+        "Survival in weeks, quartiles: 35 / 56 / 77.5",
+        "t0 to t1 in weeks, quartiles: 12 / 14 / 20",
+    ]
+
+
+def test_the_tables_alone_are_enough_for_a_dry_run(published, tmp_path, capsys):
+    assert main(["import", "cfb-gbm", str(DATA / "cfb-gbm-tables"), str(tmp_path / "out"), "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "also with a GTV at t1: 160" in printed
+    assert "Pairs found: 163; patients without a usable pair: 101" in printed
+    assert not (tmp_path / "out").exists()
 
 
 def test_published_survival(published):
@@ -121,6 +142,20 @@ def test_a_pair(tree):
         "dose_gy": "60",
         "fractions": "30",
     }
+
+
+def test_days_since_radiotherapy(tree):
+    (pair,), _ = read_cfb_gbm(tree)
+    assert pair.radiotherapy_days == 21
+    assert pair.days_since_radiotherapy == 98 - 21
+
+
+def test_optional_images(tree):
+    assert (read_cfb_gbm(tree)[0][0].post_gtv, read_cfb_gbm(tree)[0][0].brain_mask) == (None, None)
+    write_images(tree / "data", 15, ["t1_gtv", "t0_brain_mask"])
+    (pair,), _ = read_cfb_gbm(tree)
+    assert pair.post_gtv.name == "15_t1_gtv.nii.gz"
+    assert pair.brain_mask.name == "15_t0_brain_mask.nii.gz"
 
 
 @pytest.mark.parametrize("lacking, code", [("t0", "no-pre-image"), ("t1", "no-follow-up"), ("gtv", "no-gtv")])

@@ -41,6 +41,13 @@ def test_a_known_movement_is_found(result, truth):
     assert error_mm(result.transform, truth) < 1.5
 
 
+@pytest.mark.parametrize("angles", [(0, 0, -40), (20, 0, 0), (0, -20, 15)])
+def test_a_head_that_is_turned_far_is_found(fixed, angles):
+    truth = sitk.Euler3DTransform((0, 0, 0), *np.radians(angles).tolist(), (15, -20, 8))
+    moving = sitk.Resample(fixed, truth.GetInverse(), sitk.sitkLinear, 0)
+    assert error_mm(register_rigidly(fixed, moving).transform, truth) < 2.5
+
+
 def test_correlation_is_reported_before_and_after(result):
     assert result.improved
     assert result.metric_before < 0.8 < 0.9 < result.metric_after

@@ -1,0 +1,135 @@
+"""DICOM series and structure sets that a test makes up, as a PACS exports them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, RTStructureSetStorage, generate_uid
+
+
+def write_series(
+    folder: Path,
+    image: sitk.Image,
+    *,
+    patient: str = "P1",
+    date: str = "20200101",
+    description: str = "T1 MPRAGE +C",
+    number: int = 5,
+    modality: str = "MR",
+    frame: str | None = None,
+    uid: str | None = None,
+    leave_out: Sequence[int] = (),
+) -> Dataset:
+    """Write an int16 image slice by slice, in an order and under names that do not follow its position.
+
+    :param leave_out: slices that are not written.
+    :return: header of the first slice.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    frame, uid, study = frame or generate_uid(), uid or generate_uid(), generate_uid()
+    voxels = sitk.GetArrayFromImage(image).astype(np.int16)
+    direction = np.reshape(image.GetDirection(), (3, 3))
+    headers = []
+    for k in range(len(voxels)):
+        if k in leave_out:
+            continue
+        dataset = _dataset(MRImageStorage)
+        dataset.PatientID, dataset.PatientName, dataset.StudyDate, dataset.Modality = (
+            patient,
+            "Doe^Jane",
+            date,
+            modality,
+        )
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = study, uid, frame
+        dataset.SeriesDescription, dataset.SeriesNumber, dataset.InstanceNumber = description, number, k + 1
+        dataset.ImagePositionPatient = list(image.TransformIndexToPhysicalPoint((0, 0, k)))
+        dataset.ImageOrientationPatient = [*direction[:, 0], *direction[:, 1]]
+        dataset.PixelSpacing = [image.GetSpacing()[1], image.GetSpacing()[0]]
+        dataset.SliceThickness = image.GetSpacing()[2]
+        dataset.Rows, dataset.Columns = voxels.shape[1:]
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+        dataset.BitsAllocated = dataset.BitsStored = 16
+        dataset.HighBit, dataset.PixelRepresentation = 15, 1
+        dataset.PixelData = voxels[k].tobytes()
+        dataset.save_as(folder / f"IM{(k * 7) % 97:04d}_{number}", enforce_file_format=True)
+        headers.append(dataset)
+    return headers[0]
+
+
+def write_structures(
+    path: Path, reference: Dataset, rois: Mapping[str, Sequence[np.ndarray]], *, frame=None, time="20200102", kind=None
+) -> Path:
+    """Write an RTSTRUCT drawn on a series.
+
+    :param reference: a header of the series.
+    :param rois: name -> contours, points (n, 3) in LPS mm.
+    :param frame: frame of reference of the regions, if not the series'.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset = _dataset(RTStructureSetStorage)
+    dataset.PatientID, dataset.Modality = reference.PatientID, "RTSTRUCT"
+    dataset.StudyDate, dataset.SeriesInstanceUID = reference.StudyDate, generate_uid()
+    dataset.StructureSetDate, dataset.StructureSetTime = time, "120000"
+    series, study, referenced = Dataset(), Dataset(), Dataset()
+    series.SeriesInstanceUID = reference.SeriesInstanceUID
+    study.RTReferencedSeriesSequence = DicomSequence([series])
+    referenced.FrameOfReferenceUID = frame or reference.FrameOfReferenceUID
+    referenced.RTReferencedStudySequence = DicomSequence([study])
+    dataset.ReferencedFrameOfReferenceSequence = DicomSequence([referenced])
+    regions, contours = [], []
+    for roi_number, (name, polygons) in enumerate(rois.items(), start=1):
+        region, drawn = Dataset(), Dataset()
+        region.ROINumber, region.ROIName = roi_number, name
+        region.ReferencedFrameOfReferenceUID = referenced.FrameOfReferenceUID
+        regions.append(region)
+        drawn.ReferencedROINumber = roi_number
+        drawn.ContourSequence = DicomSequence([_contour(points, kind) for points in polygons])
+        contours.append(drawn)
+    dataset.StructureSetROISequence, dataset.ROIContourSequence = DicomSequence(regions), DicomSequence(contours)
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def ball_contours(image: sitk.Image, centre, radius_mm: float, points: int = 72) -> list[np.ndarray]:
+    """Circles around a ball, one in each slice of an image that cuts it; LPS mm."""
+    direction = np.reshape(image.GetDirection(), (3, 3))
+    angle = np.linspace(0, 2 * np.pi, points, endpoint=False)[:, None]
+    circles = []
+    for k in range(image.GetSize()[2]):
+        origin = np.array(image.TransformIndexToPhysicalPoint((0, 0, k)))
+        distance = float(direction[:, 2] @ (origin - np.asarray(centre)))
+        if abs(distance) < radius_mm:
+            middle = np.asarray(centre) + distance * direction[:, 2]
+            radius = (radius_mm**2 - distance**2) ** 0.5
+            circles.append(middle + radius * (np.cos(angle) * direction[:, 0] + np.sin(angle) * direction[:, 1]))
+    return circles
+
+
+def _contour(points: np.ndarray, kind: str | None) -> Dataset:
+    contour = Dataset()
+    contour.ContourGeometricType = kind or "CLOSED_PLANAR"
+    contour.NumberOfContourPoints = len(points)
+    contour.ContourData = [f"{value:.4f}" for value in np.ravel(points)]
+    return contour
+
+
+def _dataset(kind: str) -> FileDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = kind, generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.SOPClassUID, dataset.SOPInstanceUID = kind, meta.MediaStorageSOPInstanceUID
+    return dataset
+
+
+def change(folder: Path, number: int, **values) -> None:
+    """Change tags of the n-th file of a folder."""
+    path = sorted(path for path in folder.iterdir() if path.is_file())[number]
+    dataset = pydicom.dcmread(path)
+    for name, value in values.items():
+        setattr(dataset, name, value)
+    dataset.save_as(path)
