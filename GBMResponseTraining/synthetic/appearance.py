@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .acquisition import AcquisitionStyle
 from .fields import Grid, smooth_noise
 
 LESION_SCALES_MM = {"fine": 1.1, "medium": 2.4, "coarse": 5.5, "broad": 11.0, "strands": 3.0}
@@ -21,22 +22,24 @@ class Look:
     necrosis_level: float
     oedema: float
     cavity_level: float
+    wall_thickness_mm: float
     blood: float
     vessels: float
     dura: float
     radiation_change: float = 0.0
 
 
-def draw_look(generator: np.random.Generator) -> Look:
+def draw_look(generator: np.random.Generator, style: AcquisitionStyle) -> Look:
     """A patient's appearance at the pre-treatment visit."""
     return Look(
-        enhancement=float(generator.uniform(1.2, 1.6)),
+        enhancement=float(generator.uniform(*style.enhancement_range)),
         ring_thickness_mm=float(generator.uniform(1.6, 3.8)),
-        necrosis_level=float(generator.uniform(0.42, 0.62)),
+        necrosis_level=float(generator.uniform(0.45, 0.75)),
         oedema=float(generator.uniform(0.14, 0.30)),
-        cavity_level=float(generator.uniform(0.26, 0.42)),
+        cavity_level=float(generator.uniform(0.28, 0.55)),
+        wall_thickness_mm=float(generator.uniform(0.8, 1.8)),
         blood=float((generator.random() < 0.35) * generator.uniform(0.4, 1.0)),
-        vessels=float(generator.uniform(0.5, 1.0)),
+        vessels=float(generator.uniform(0.7, 1.1)),
         dura=float(generator.uniform(0.15, 0.45)),
     )
 

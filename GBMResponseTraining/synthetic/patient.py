@@ -152,7 +152,7 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
     first_visit, second_visit = random_stream(seed, 3), random_stream(seed, 4)
     drawn_spacing = float(first_visit.uniform(*settings.spacing_range_mm))
     style = draw_style(first_visit, settings.spin_echo_probability)
-    look = draw_look(first_visit)
+    look = draw_look(first_visit, style)
     low, high, head_grid = head_extent(anatomy, shape)
     smallest_spacing = (high[1] - low[1] + SCALP_ALLOWANCE_MM) / 256
     spacing_256 = float(np.clip(smallest_spacing, drawn_spacing, settings.spacing_range_mm[1]))
