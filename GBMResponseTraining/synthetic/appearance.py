@@ -78,14 +78,13 @@ class Textures:
         return Textures(later)
 
 
-def draw_textures(generator: np.random.Generator, lesion_grid: Grid, head_grid: Grid) -> Textures:
-    """Random textures over the box of `lesion_grid`, and vessels over `head_grid`."""
+def draw_textures(generator: np.random.Generator, low: np.ndarray, high: np.ndarray, head_grid: Grid) -> Textures:
+    """Random textures between two world corners around the lesion, and vessels over `head_grid`."""
     fields = {}
-    extent = lesion_grid.spacing_mm * (lesion_grid.shape[0] - 1)
+    origin = tuple(float(value) for value in low)
     for name, scale in LESION_SCALES_MM.items():
         spacing = max(1.0, scale / 2.2)
-        count = int(extent / spacing) + 1
-        grid = Grid(lesion_grid.origin, spacing, (count, count, count))
+        grid = Grid(origin, spacing, tuple(int(value / spacing) + 2 for value in high - low))
         fields[name] = (grid, smooth_noise(generator, grid, scale))
     for name in ("vessel_a", "vessel_b"):
         fields[name] = (head_grid, smooth_noise(generator, head_grid, VESSEL_SCALE_MM))

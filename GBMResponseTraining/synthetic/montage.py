@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from GBMResponseCore.files import read_image
+from GBMResponseCore.files import read_image, write_bytes
 
 from .cfb_gbm_layout import STATEMENT, patient_folder
 
@@ -15,7 +16,10 @@ TILES, COLUMNS = 24, 6
 
 
 def write_montage(cohort: Path, numbers: Sequence[int], path: Path, seed: int = 0) -> None:
-    """Write a PNG of `TILES` random slices with GTV, of either visit, of random patients of a simulated cohort."""
+    """Write a PNG of `TILES` random slices with GTV, of either visit, of random patients of a simulated cohort.
+
+    :raises OutputFolderError: if it cannot be written.
+    """
     from matplotlib.figure import Figure
 
     generator = np.random.default_rng(seed)
@@ -27,7 +31,9 @@ def write_montage(cohort: Path, numbers: Sequence[int], path: Path, seed: int = 
         axes.imshow(_slice(generator, cohort, int(number), time), cmap="gray", vmin=0, vmax=1)
         axes.set_title(f"{number} {time}", color="0.7", fontsize=7, pad=2)
         axes.axis("off")
-    figure.savefig(path, dpi=110, facecolor="black")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=110, facecolor="black")
+    write_bytes(buffer.getvalue(), path)
 
 
 def _slice(generator: np.random.Generator, cohort: Path, number: int, time: str) -> np.ndarray:

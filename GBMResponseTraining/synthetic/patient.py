@@ -5,6 +5,7 @@ Everything here is synthetic. Numbers are plausible by eye and the link to survi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from .biology import Biology, Host, choose_seed_point, draw_biology, growth_mode
 from .clinical import draw_clinical
 from .fields import Grid
 from .growth import VISIBLE_DENSITY
-from .lesion import lesion_at_visit
+from .lesion import abnormal_extent, lesion_at_visit
 from .library import AnatomyLibrary
 from .mass_effect import MassEffect
 from .rendering import HeadRenderer
@@ -83,10 +84,6 @@ class HiddenPatient:
     mass_effect_pre: MassEffect
     mass_effect_post: MassEffect
 
-    def imaged_volume_ml(self, field: np.ndarray, level: float, mass_effect: MassEffect) -> float:
-        """Volume where a host-grid field exceeds `level`, measured where mass effect has moved it."""
-        return self.host.grid.volume_ml(displaced(self.host, field, mass_effect) > level)
-
     def tumour_centre(self) -> np.ndarray:
         """World point in the middle of the tumour at diagnosis."""
         return self.host.points[self.course.density_diagnosis > VISIBLE_DENSITY].mean(axis=0)
@@ -94,8 +91,9 @@ class HiddenPatient:
     def record(self) -> dict:
         """Hidden values, ready for JSON. Volumes are those of the imaged (displaced) brain."""
         biology, course = self.biology, self.course
-        pre_ml = self.imaged_volume_ml(course.density_pre, VISIBLE_DENSITY, self.mass_effect_pre)
-        post_ml = self.imaged_volume_ml(course.density_post, VISIBLE_DENSITY, self.mass_effect_post)
+        volume_ml = self.host.grid.volume_ml
+        pre = displaced(self.host, (course.density_pre, course.gtv_depth), self.mass_effect_pre)
+        post = displaced(self.host, (course.density_post, course.gtv_post_depth), self.mass_effect_post)
         return {
             "synthetic": True,
             "seed": int(self.seed),
@@ -109,10 +107,10 @@ class HiddenPatient:
             "sensitivity": round(biology.sensitivity, 4),
             "pseudoprogression": round(course.pseudoprogression, 3),
             "satellite": course.satellite,
-            "pre_tumour_ml": round(pre_ml, 3),
-            "post_tumour_ml": round(post_ml, 3),
-            "gtv_t0_ml": round(self.imaged_volume_ml(course.gtv_depth, 0.0, self.mass_effect_pre), 3),
-            "gtv_t1_ml": round(self.imaged_volume_ml(course.gtv_post_depth, 0.0, self.mass_effect_post), 3),
+            "pre_tumour_ml": round(volume_ml(pre[0] > VISIBLE_DENSITY), 3),
+            "post_tumour_ml": round(volume_ml(post[0] > VISIBLE_DENSITY), 3),
+            "gtv_t0_ml": round(volume_ml(pre[1] > 0), 3),
+            "gtv_t1_ml": round(volume_ml(post[1] > 0), 3),
             "interval_days": round(course.interval_days, 1),
             "survival_days": round(course.survival_days, 1),
         }
@@ -140,9 +138,10 @@ def simulate_hidden_patient(seed: int, library: AnatomyLibrary, settings: Simula
     return HiddenPatient(seed, anatomy, shape, host, biology, course, *effects)
 
 
-def displaced(host: Host, field: np.ndarray, mass_effect: MassEffect) -> np.ndarray:
-    """A host-grid field as imaged, after mass effect moved the tissue (same grid)."""
-    return host.grid.sample(field, mass_effect.to_subject(host.points), fill=float(field.min()))
+def displaced(host: Host, fields: Sequence[np.ndarray], mass_effect: MassEffect) -> list[np.ndarray]:
+    """Host-grid fields as imaged, after mass effect moved the tissue (same grid)."""
+    points = mass_effect.to_subject(host.points)
+    return [host.grid.sample(field, points, fill=float(field.min())) for field in fields]
 
 
 def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSettings) -> SimulatedPatient:
@@ -158,7 +157,9 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
     spacing_256 = float(np.clip(smallest_spacing, drawn_spacing, settings.spacing_range_mm[1]))
     spacing = spacing_256 * 256 / settings.size
     view = FieldOfView(settings.size, spacing, *(float(value) for value in (low + high)[:2] / 2))
-    textures = draw_textures(first_visit, hidden.host.grid, head_grid)
+    lesions = [lesion_at_visit(hidden.host, course, visit) for visit in ("pre", "post")]
+    corners = np.array([abnormal_extent(lesion) for lesion in lesions])
+    textures = draw_textures(first_visit, corners[:, 0].min(axis=0), corners[:, 1].max(axis=0), head_grid)
     pose = Pose(
         float(second_visit.normal(0, 0.6)),
         tuple(float(value) for value in second_visit.normal(0, (0.7, 0.7, 0.4))),
@@ -169,7 +170,7 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
         view=view,
         style=style,
         textures=textures,
-        lesion=lesion_at_visit(hidden.host, course, "pre"),
+        lesion=lesions[0],
         mass_effect=hidden.mass_effect_pre,
         look=look,
         pose=Pose(),
@@ -180,7 +181,7 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
         view=view,
         style=style,
         textures=textures.evolved(second_visit),
-        lesion=lesion_at_visit(hidden.host, course, "post"),
+        lesion=lesions[1],
         mass_effect=hidden.mass_effect_post,
         look=follow_up_look(second_visit, look),
         pose=pose,
@@ -237,7 +238,7 @@ def draw_mass_effects(
 def gtv_slices(hidden: HiddenPatient, count: int) -> tuple[np.ndarray, float]:
     """RAS heights (mm, ascending) of `count` slices evenly spaced through the GTV and its margin, and their spacing."""
     grid = hidden.host.grid
-    depth = displaced(hidden.host, hidden.course.gtv_depth, hidden.mass_effect_pre)
+    (depth,) = displaced(hidden.host, [hidden.course.gtv_depth], hidden.mass_effect_pre)
     areas = (depth > 0).sum(axis=(0, 1)) * grid.spacing_mm**2
     usable = np.flatnonzero(areas >= min(SMALLEST_GTV_AREA_MM2, 0.5 * areas.max()))
     low, high = (grid.origin[2] + grid.spacing_mm * usable[end] for end in (0, -1))

@@ -138,19 +138,18 @@ class HeadRenderer:
         under_flap = 1 - smooth_step(off_entry, radius - 4, radius + 4)
         saw_line = np.exp(-(((off_entry - radius) / 1.3) ** 2))
         saw_line *= smooth_step(-depth, 2.0, 3.5) * (1 - smooth_step(-depth, 8.0, 10.0))
-        metal = np.exp(-((self._plate_distance_mm(subject) / 2.6) ** 2)) * smooth_step(-depth, 3.0, 5.0)
-        image = image * (1 - 0.75 * saw_line) * (1 - metal)
+        image = image * (1 - 0.75 * saw_line)
+        bone = (depth < -3) & (depth > -16) & (np.abs(off_entry - radius) < 10)
+        image[bone] *= 1 - self._metal(subject[bone])
         pachymeningeal = np.exp(-(((depth + 1.2) / 1.5) ** 2)) * under_flap * 0.75
         image = image * (1 - pachymeningeal) + pachymeningeal * self.look.enhancement * 0.85
         swollen = under_flap * smooth_step(-depth, 6.0, 9.0) * 0.18
         return image * (1 - swollen)
 
-    def _plate_distance_mm(self, subject: np.ndarray) -> np.ndarray:
-        """Distance of points (..., 3) to the nearest metal plate of the bone flap."""
-        if not len(self.lesion.plates):
-            return np.full(subject.shape[:-1], 100.0, np.float32)
-        squared = [((subject - plate.astype(np.float32)) ** 2).sum(-1) for plate in self.lesion.plates]
-        return np.sqrt(np.min(squared, axis=0))
+    def _metal(self, points: np.ndarray) -> np.ndarray:
+        """Signal void (0-1) of the bone flap's plates at points (n, 3)."""
+        squared = ((points[:, None] - self.lesion.plates[None].astype(np.float32)) ** 2).sum(-1)
+        return np.exp(-squared.min(axis=1, initial=1e4) / 2.6**2)
 
 
 def bounding_window(mask: np.ndarray, step: int) -> tuple[slice, slice] | None:

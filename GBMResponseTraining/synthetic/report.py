@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from GBMResponseCore.files import write_text
+from GBMResponseCore.files import write_bytes, write_text
 from scipy.stats import rankdata
 
 from ..datasets.pair import DAYS_PER_WEEK
@@ -136,4 +137,6 @@ def _draw(values: dict[str, np.ndarray], path: Path) -> None:
         share.plot(reference.values[1:-1], SHARES[1:-1], "o", label="CFB-GBM")
         share.set_ylim(0, 1)
         share.legend(loc="lower right")
-    figure.savefig(path, dpi=100)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=100)
+    write_bytes(buffer.getvalue(), path)

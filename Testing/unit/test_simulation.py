@@ -23,6 +23,7 @@ from GBMResponseTraining.slice_store import open_store
 from GBMResponseTraining.synthetic import SimulationSettings
 from GBMResponseTraining.synthetic.cfb_gbm_layout import response
 from GBMResponseTraining.synthetic.errors import AnatomyError, SimulationFolderError
+from GBMResponseTraining.synthetic.report import short_survival_auc
 
 SMALL = ("--anatomies", "phantom", "--slices", "3", "--size", "64")
 
@@ -117,6 +118,22 @@ def test_folder_says_synthetic_everywhere(cohort):
 def test_processes_do_not_change_a_byte(cohort, tmp_path):
     assert simulate(3, tmp_path, "--processes", "2") == 0
     assert images(tmp_path) == images(cohort)
+
+
+def test_report_puts_the_reference_beside_the_cohort(tmp_path, capsys):
+    assert simulate(2, tmp_path, "--processes", "1", "--report", "--montage", str(tmp_path / "montage.png")) == 0
+    text = (tmp_path / "calibration.md").read_text(encoding="utf-8")
+    assert text in capsys.readouterr().out
+    assert "SYNTHETIC" in text
+    assert "| | reference | 5.3 | 20.4 | 34.7 | 63 | 96.3 |" in text
+    for name in ("calibration.png", "montage.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_auc_of_a_perfect_sign_is_one():
+    survival = np.arange(10.0)
+    assert short_survival_auc(-survival, survival) == 1
+    assert short_survival_auc(np.zeros(10), survival) == 0.5
 
 
 def test_another_seed_is_another_cohort(cohort, tmp_path):
