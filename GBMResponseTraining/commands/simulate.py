@@ -31,6 +31,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="K slices evenly spaced through the GTV, or the whole head (default)",
     )
     simulate.add_argument(
+        "--censored",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of patients alive at last contact (cohort.csv)",
+    )
+    simulate.add_argument(
         "--report", action="store_true", help="print the cohort's statistics beside CFB-GBM's; OUT/calibration.md, .png"
     )
     simulate.add_argument("--montage", type=Path, metavar="FILE", help="write a PNG of 24 random slices")
@@ -50,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         anatomy_weights=tuple(weights.values()),
         slices=arguments.slices,
         size=arguments.size,
+        censored_share=arguments.censored,
     )
     plan = CohortPlan(arguments.patients, arguments.seed, arguments.anatomies, settings)
     records = simulate_cohort(plan, arguments.out, arguments.processes)

@@ -14,7 +14,7 @@ from .acquisition import FieldOfView, Pose, Scanner, draw_style
 from .anatomy import Anatomy, SubjectShape
 from .appearance import draw_look, draw_textures, follow_up_look
 from .biology import Biology, Host, choose_seed_point, draw_biology, growth_model, sample_host, seed_density
-from .clinical import draw_clinical
+from .clinical import draw_clinical, draw_observation
 from .fields import Grid
 from .growth import VISIBLE_DENSITY
 from .lesion import abnormal_extent, lesion_at_visit
@@ -35,7 +35,8 @@ class SimulationSettings:
 
     `slices` axial slices of `size` x `size` pixels are rendered per patient, evenly spaced through the GTV and
     `GTV_MARGIN_MM` on either side; None renders the whole head at the spacing of the acquisition. `spacing_range_mm`
-    holds for 256 pixels; the field of view is the same for any size.
+    holds for 256 pixels; the field of view is the same for any size. `censored_share` of the patients are alive when
+    they are last seen, at a random time after the follow-up image.
     """
 
     anatomies: tuple[str, ...] = ("colin27", "robex", "icbm152")
@@ -44,6 +45,7 @@ class SimulationSettings:
     size: int = 256
     spacing_range_mm: tuple[float, float] = (0.82, 1.02)
     spin_echo_probability: float = 0.5
+    censored_share: float = 0.0
     box_mm: float = 116.0
 
 
@@ -202,7 +204,12 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
         spacing_mm=spacing,
         slice_spacing_mm=step,
         origin_ras_mm=(right, anterior, float(positions[0])),
-        record={**hidden.record(), **draw_clinical(random_stream(seed, 9), hidden), **style.record()},
+        record={
+            **hidden.record(),
+            **draw_clinical(random_stream(seed, 9), hidden),
+            **draw_observation(random_stream(seed, 10), course, settings.censored_share),
+            **style.record(),
+        },
     )
 
 

@@ -217,10 +217,10 @@ def draw_survival_days(
     """
     extent_effect = {"biopsy": -0.12, "partial": -0.02, "total": 0.08}[extent]
     expected = (
-        np.log(49.0 * DAYS_PER_WEEK)
-        - 0.14 * biology.growth
-        + 0.12 * biology.sensitivity
-        + 0.20 * (biology.mgmt_methylated - 0.45)
+        np.log(52.0 * DAYS_PER_WEEK)
+        - 0.17 * biology.growth
+        + 0.14 * biology.sensitivity
+        + 0.26 * (biology.mgmt_methylated - 0.45)
         - 0.022 * (biology.age_years - 67)
         - 0.15 * (np.log1p(post_ml) - 3.4)
         + extent_effect

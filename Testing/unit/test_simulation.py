@@ -18,6 +18,7 @@ from GBMResponseCore.geometry import same_grid
 
 from GBMResponseTraining import cli
 from GBMResponseTraining.datasets.cfb_gbm import read_cfb_gbm, read_tables
+from GBMResponseTraining.datasets.folder import read_folder
 from GBMResponseTraining.simulation import CohortPlan, simulate_cohort
 from GBMResponseTraining.slice_store import open_store
 from GBMResponseTraining.synthetic import SimulationSettings
@@ -82,6 +83,20 @@ def test_tables_have_the_publishers_columns_and_line_ends(cohort):
 def test_ordinary_import_makes_a_store(cohort, tmp_path):
     assert cli.main(["import", "cfb-gbm", str(cohort), str(tmp_path)]) == 0
     assert [record["id"] for record in open_store(tmp_path).patients] == ["1", "2", "3"]
+
+
+def test_censored_patients_are_alive_at_their_last_contact(tmp_path):
+    simulate_cohort(plan(2, censored_share=1.0), tmp_path, processes=1)
+    pairs, skipped = read_folder(tmp_path / "cohort.csv")
+    assert skipped == []
+    truth = json.loads((tmp_path / "truth.json").read_text())["patients"]
+    for pair, record in zip(pairs, truth, strict=True):
+        assert pair.censored
+        assert pair.interval_days <= pair.survival_days < record["survival_days"]
+
+
+def test_nobody_is_censored_unless_asked(cohort):
+    assert not any(pair.censored for pair in read_folder(cohort / "cohort.csv")[0])
 
 
 def test_all_volumes_of_a_patient_share_a_grid(cohort):
@@ -198,8 +213,8 @@ def test_number_of_patients_is_checked(patients):
         plan(patients)
 
 
-@pytest.mark.parametrize("settings", [{"size": 66}, {"size": 32}, {"slices": 1}])
-def test_matrix_is_checked(settings):
+@pytest.mark.parametrize("settings", [{"size": 66}, {"size": 32}, {"slices": 1}, {"censored_share": 1.5}])
+def test_settings_are_checked(settings):
     with pytest.raises(OptionError):
         plan(1, **settings)
 
