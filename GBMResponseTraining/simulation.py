@@ -56,6 +56,8 @@ class CohortPlan:
         if size < SMALLEST_SIZE or size % SIZE_STEP:
             remedy = f"Give a multiple of {SIZE_STEP} from {SMALLEST_SIZE} up."
             raise OptionError(f"Slices cannot have {size} x {size} pixels.", remedy)
+        if not 0 <= self.settings.censored_share <= 1:
+            raise OptionError(f"The share of censored patients is {self.settings.censored_share:g}.", "Give 0 to 1.")
         if slices is not None and slices < 2:
             raise OptionError(f"A volume cannot have {slices} slices.", "Give 2 or more.")
 

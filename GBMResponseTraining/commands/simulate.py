@@ -30,6 +30,17 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="K|whole",
         help="K slices evenly spaced through the GTV, or the whole head (default)",
     )
+    simulate.add_argument(
+        "--censored",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of patients alive at last contact (cohort.csv)",
+    )
+    simulate.add_argument(
+        "--report", action="store_true", help="print the cohort's statistics beside CFB-GBM's; OUT/calibration.md, .png"
+    )
+    simulate.add_argument("--montage", type=Path, metavar="FILE", help="write a PNG of 24 random slices")
     simulate.set_defaults(run=run)
 
 
@@ -37,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
     from ..simulation import CohortPlan, simulate_cohort
     from ..synthetic import AnatomyLibrary, SimulationSettings, choose_anatomies
+    from ..synthetic.montage import write_montage
+    from ..synthetic.report import write_calibration
 
     weights = choose_anatomies(AnatomyLibrary(arguments.anatomies).names(), dict(arguments.use))
     settings = SimulationSettings(
@@ -44,9 +57,15 @@ def run(arguments: argparse.Namespace) -> int:
         anatomy_weights=tuple(weights.values()),
         slices=arguments.slices,
         size=arguments.size,
+        censored_share=arguments.censored,
     )
     plan = CohortPlan(arguments.patients, arguments.seed, arguments.anatomies, settings)
     records = simulate_cohort(plan, arguments.out, arguments.processes)
+    if arguments.report:
+        print(write_calibration(records, arguments.out))
+    if arguments.montage:
+        write_montage(arguments.out, [record["id"] for record in records], arguments.montage)
+        print(f"Montage: {arguments.montage}")
     print(f"Simulated patients: {len(records)} (synthetic, see {arguments.out / 'README.md'})")
     print(f"Next: gbmresponse-train import cfb-gbm {arguments.out} STORE")
     return 0

@@ -17,6 +17,7 @@ class AcquisitionStyle:
     slice_spacing_mm: float
     sub_slices: int
     grey_white_compression: float
+    enhancement_range: tuple[float, float]
     scalp_gain: float
     blur_pixels: float
     noise: float
@@ -45,9 +46,10 @@ def draw_style(generator: np.random.Generator, spin_echo_probability: float) -> 
             slice_thickness_mm=thickness,
             slice_spacing_mm=round(min(thickness * float(generator.uniform(1.0, 1.2)), 6.5), 2),
             sub_slices=3,
-            grey_white_compression=float(generator.uniform(0.45, 0.8)),
-            scalp_gain=float(generator.uniform(1.35, 1.9)),
-            blur_pixels=float(generator.uniform(0.4, 0.65)),
+            grey_white_compression=float(generator.uniform(0.55, 0.95)),
+            enhancement_range=(1.35, 1.95),
+            scalp_gain=float(generator.uniform(1.6, 2.3)),
+            blur_pixels=float(generator.uniform(0.25, 0.5)),
             noise=float(generator.uniform(0.010, 0.024)),
         )
     return AcquisitionStyle(
@@ -56,8 +58,9 @@ def draw_style(generator: np.random.Generator, spin_echo_probability: float) -> 
         slice_spacing_mm=round(float(generator.uniform(2.0, 3.0)), 2),
         sub_slices=2,
         grey_white_compression=float(generator.uniform(-0.1, 0.25)),
+        enhancement_range=(1.2, 1.65),
         scalp_gain=float(generator.uniform(0.9, 1.2)),
-        blur_pixels=float(generator.uniform(0.4, 0.7)),
+        blur_pixels=float(generator.uniform(0.3, 0.6)),
         noise=float(generator.uniform(0.014, 0.030)),
     )
 
@@ -125,7 +128,7 @@ class Scanner:
             height**2,
         )
         bias = np.exp(sum(weight * term for weight, term in zip(self._bias, terms, strict=True)))
-        image = np.clip(image, 0, 3.2) ** self._gamma * self._gain
+        image = np.clip(image, 0, 4.0) ** self._gamma * self._gain
         image = ndimage.gaussian_filter(image, self._blur) * bias
         real, imaginary = self._noise * self._generator.standard_normal((2, *image.shape), dtype=np.float32)
         return np.hypot(image + real, imaginary).astype(np.float32)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .acquisition import AcquisitionStyle
 from .fields import Grid, smooth_noise
 
 LESION_SCALES_MM = {"fine": 1.1, "medium": 2.4, "coarse": 5.5, "broad": 11.0, "strands": 3.0}
@@ -21,22 +22,24 @@ class Look:
     necrosis_level: float
     oedema: float
     cavity_level: float
+    wall_thickness_mm: float
     blood: float
     vessels: float
     dura: float
     radiation_change: float = 0.0
 
 
-def draw_look(generator: np.random.Generator) -> Look:
+def draw_look(generator: np.random.Generator, style: AcquisitionStyle) -> Look:
     """A patient's appearance at the pre-treatment visit."""
     return Look(
-        enhancement=float(generator.uniform(1.2, 1.6)),
+        enhancement=float(generator.uniform(*style.enhancement_range)),
         ring_thickness_mm=float(generator.uniform(1.6, 3.8)),
-        necrosis_level=float(generator.uniform(0.42, 0.62)),
+        necrosis_level=float(generator.uniform(0.45, 0.75)),
         oedema=float(generator.uniform(0.14, 0.30)),
-        cavity_level=float(generator.uniform(0.26, 0.42)),
+        cavity_level=float(generator.uniform(0.28, 0.55)),
+        wall_thickness_mm=float(generator.uniform(0.8, 1.8)),
         blood=float((generator.random() < 0.35) * generator.uniform(0.4, 1.0)),
-        vessels=float(generator.uniform(0.5, 1.0)),
+        vessels=float(generator.uniform(0.7, 1.1)),
         dura=float(generator.uniform(0.15, 0.45)),
     )
 
@@ -75,14 +78,13 @@ class Textures:
         return Textures(later)
 
 
-def draw_textures(generator: np.random.Generator, lesion_grid: Grid, head_grid: Grid) -> Textures:
-    """Random textures over the box of `lesion_grid`, and vessels over `head_grid`."""
+def draw_textures(generator: np.random.Generator, low: np.ndarray, high: np.ndarray, head_grid: Grid) -> Textures:
+    """Random textures between two world corners around the lesion, and vessels over `head_grid`."""
     fields = {}
-    extent = lesion_grid.spacing_mm * (lesion_grid.shape[0] - 1)
+    origin = tuple(float(value) for value in low)
     for name, scale in LESION_SCALES_MM.items():
         spacing = max(1.0, scale / 2.2)
-        count = int(extent / spacing) + 1
-        grid = Grid(lesion_grid.origin, spacing, (count, count, count))
+        grid = Grid(origin, spacing, tuple(int(value / spacing) + 2 for value in high - low))
         fields[name] = (grid, smooth_noise(generator, grid, scale))
     for name in ("vessel_a", "vessel_b"):
         fields[name] = (head_grid, smooth_noise(generator, head_grid, VESSEL_SCALE_MM))

@@ -9,6 +9,7 @@ import numpy as np
 from .anatomy import Anatomy, SubjectShape
 from .fields import Grid, centred_grid, smooth_noise, smooth_step
 from .growth import GrowthModel
+from .reference import AGE_YEARS
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,11 @@ class Biology:
     white_matter_diffusion_mm2_per_day: float
 
     @property
+    def resistance(self) -> float:
+        """What decides the response to treatment: about N(0, 1)."""
+        return (0.6 * self.growth - 0.6 * self.sensitivity - 1.0 * (self.mgmt_methylated - 0.45)) / 0.98
+
+    @property
     def fast_and_resistant(self) -> float:
         """Growth minus sensitivity; above about 1 the tumour tends to fail away from the treated volume."""
         return self.growth - self.sensitivity
@@ -30,12 +36,12 @@ class Biology:
 
 def draw_biology(generator: np.random.Generator) -> Biology:
     """Random hidden factors of one patient."""
-    growth, sensitivity, spread, age = np.clip(generator.standard_normal(4), -2.5, 2.5)
+    growth, sensitivity, spread = np.clip(generator.standard_normal(3), -2.5, 2.5)
     return Biology(
         growth=float(growth),
         sensitivity=float(sensitivity),
         mgmt_methylated=bool(generator.random() < 0.45),
-        age_years=float(60 + 10 * age),
+        age_years=float(AGE_YEARS.at(generator.random())),
         proliferation_per_day=float(0.022 * np.exp(0.40 * growth)),
         white_matter_diffusion_mm2_per_day=float(0.20 * np.exp(0.35 * spread)),
     )

@@ -5,6 +5,7 @@
     data/<id>/<t0|t1>/<id>_<t0|t1>_<t1gd|gtv>.nii.gz
     data/<id>/<id>_truth.json             hidden values of the patient
     CFB-GBM_<table>_v03_20260619.tsv      the importer's tables
+    cohort.csv                            the same patients for the importer of folders, with censored survival
     truth.json, truth.csv                 hidden values of all patients
     simulation.json, README.md            how it was made, and that it is synthetic
 """
@@ -35,7 +36,8 @@ _README = f"""# Simulated cohort
 
 Every image, contour and table in this folder was made by `gbmresponse-train simulate`. The layout, file names and
 columns are those of CFB-GBM (The Cancer Imaging Archive, doi 10.7937/v9pn-2f72), so that its importer reads them; not
-one value is a patient's. `simulation.json` holds the settings, `truth.csv` the hidden values.
+one value is a patient's. CFB-GBM's patients are all deceased, so its tables hold the true survival even of patients
+that `cohort.csv` censors. `simulation.json` holds the settings, `truth.csv` the hidden values.
 
 Figures measured on this cohort say nothing about real patients.
 """
@@ -106,6 +108,7 @@ def write_cohort_files(out: Path, records: Sequence[dict]) -> None:
     write_text(
         _delimited(names, [tuple(record[name] for name in names) for record in records], ",", "\n"), out / "truth.csv"
     )
+    write_text(_delimited(*_folder_table(records), ",", "\n"), out / "cohort.csv")
     for name, (columns, rows) in _tables(records).items():
         write_text(_delimited(columns, rows, "\t", "\r\n"), out / f"CFB-GBM_{name}_{TABLE_VERSION}.tsv")
 
@@ -126,6 +129,22 @@ def _delimited(columns: Sequence[str], rows: Iterable[Sequence], delimiter: str,
     writer.writerow(columns)
     writer.writerows(rows)
     return buffer.getvalue()
+
+
+def _folder_table(records: Sequence[dict]) -> Table:
+    """The cohort for `gbmresponse-train import folder`; the only table that knows of censored survival."""
+    columns = ("patient", "pre", "post", "gtv", "survival_days", "censored", "interval_days", "age_years", "dose_gy")
+    rows = [
+        (
+            r["id"],
+            *(f"data/{r['id']}/{name[:2]}/{r['id']}_{name}.nii.gz" for name in ("t0_t1gd", "t1_t1gd", "t0_gtv")),
+            r["observed_days"],
+            int(r["censored"]),
+            *(r[column] for column in columns[6:]),
+        )
+        for r in records
+    ]
+    return columns, rows
 
 
 def _tables(records: Sequence[dict]) -> dict[str, Table]:

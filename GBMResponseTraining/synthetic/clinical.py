@@ -8,6 +8,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from .patient import HiddenPatient
+    from .treatment import Course
 
 PERFORMANCE_STATUS_SHARES = (0.17, 0.50, 0.27, 0.06)
 ELDERLY_YEARS = 70
@@ -30,3 +31,10 @@ def draw_clinical(generator: np.random.Generator, hidden: HiddenPatient) -> dict
         "fractions": 15 if short_scheme else 30,
         "white_matter_level": [round(float(level), 1) for level in 400 * np.exp(generator.normal(0, 0.45, 2))],
     }
+
+
+def draw_observation(generator: np.random.Generator, course: Course, censored_share: float) -> dict:
+    """What is seen of the survival: all of it, or at random only a part of what follows the second image."""
+    censored = bool(generator.random() < censored_share)
+    seen = course.interval_days + generator.random() * (course.survival_days - course.interval_days)
+    return {"censored": censored, "observed_days": round(float(seen if censored else course.survival_days), 1)}

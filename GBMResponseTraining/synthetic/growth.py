@@ -67,6 +67,23 @@ class GrowthModel:
             density, remaining = grown, remaining - chunk
         return density
 
+    def fitted(self, density: np.ndarray, allowed: np.ndarray, volume_ml: float) -> np.ndarray:
+        """Density after all of it has grown or died at one rate, until `volume_ml` of it shows inside `allowed`.
+
+        That is logistic growth without spread: a shift of the logit.
+        """
+        voxels = min(round(volume_ml * 1000.0 / self.spacing_mm**3), int(np.count_nonzero(allowed & (density > 0))))
+        ranked = np.sort(density[allowed])[::-1]
+        if voxels == 0:
+            level = float(ranked[0]) if ranked.size else 0.0
+        else:
+            level = 0.5 * float(ranked[voxels - 1] + ranked[min(voxels, ranked.size - 1)])
+        if level <= 0:
+            return density
+        level = min(level, 1 - 1e-6)
+        odds = (VISIBLE_DENSITY / (1 - VISIBLE_DENSITY)) * (1 - level) / level
+        return (density * odds / (1 + density * (odds - 1))).astype(np.float32)
+
     def _advance(self, density: np.ndarray, step_days: float, steps: int) -> None:
         """`steps` explicit steps in place, on the part of the box that tumour can reach in that many steps."""
         active = active_region(density, max(ACTIVE_MARGIN_VOXELS, steps))

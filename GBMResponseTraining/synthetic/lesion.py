@@ -26,6 +26,7 @@ class Lesion:
     pseudoprogression: float
     entry_point: np.ndarray | None
     flap_radius_mm: float
+    plates: np.ndarray
     has_cavity: bool
 
 
@@ -49,6 +50,7 @@ def lesion_at_visit(host: Host, course: Course, visit: str) -> Lesion:
         pseudoprogression=course.pseudoprogression if later else 0.0,
         entry_point=course.surgery.entry_point,
         flap_radius_mm=course.surgery.flap_radius_mm,
+        plates=course.surgery.plates,
         has_cavity=bool((cavity > 0.5).any()),
     )
 

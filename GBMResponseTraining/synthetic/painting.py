@@ -51,16 +51,16 @@ class LesionPainter:
     ) -> np.ndarray:
         """Ragged enhancing ring of varying thickness around a necrotic core crossed by strands."""
         look = self.look
-        ragged = depth + 0.4 * texture["medium"] + 0.2 * texture["fine"]
-        present = smooth_step(ragged, -0.7, 0.7) * allowed
-        thickness = look.ring_thickness_mm * np.exp(0.45 * texture["coarse"] + 0.15 * texture["medium"])
-        inner = ragged + 0.5 * texture["medium"]
+        ragged = depth + 0.7 * texture["medium"] + 0.45 * texture["fine"]
+        present = smooth_step(ragged, -0.8, 0.8) * allowed
+        thickness = look.ring_thickness_mm * np.exp(0.5 * texture["coarse"] + 0.35 * texture["medium"])
+        inner = ragged + 0.7 * texture["medium"] + 0.4 * texture["fine"]
         core = smooth_step(inner, thickness, thickness + 1.6)
-        vigour = 0.72 + 0.24 * texture["coarse"] + 0.2 * texture["medium"] + 0.1 * texture["fine"]
-        ring = 0.9 + (look.enhancement - 0.9) * np.clip(vigour, 0.05, 1.25)
-        strands = np.exp(-(((texture["strands"] + 0.5 * texture["medium"]) / 0.35) ** 2))
-        strands *= smooth_step(texture["coarse"] + 0.7 * texture["broad"], 0.1, 1.6)
-        necrosis = look.necrosis_level + 0.04 * texture["coarse"] + 0.03 * texture["medium"]
+        vigour = 0.66 + 0.26 * texture["coarse"] + 0.26 * texture["medium"] + 0.2 * texture["fine"]
+        ring = 0.9 + (look.enhancement - 0.9) * np.clip(vigour, 0.0, 1.4)
+        strands = np.exp(-(((texture["strands"] + 0.5 * texture["medium"]) / 0.3) ** 2))
+        strands *= smooth_step(texture["coarse"] + 0.7 * texture["broad"], -0.3, 1.4)
+        necrosis = look.necrosis_level + 0.07 * texture["coarse"] + 0.05 * texture["medium"] + 0.03 * texture["fine"]
         necrosis = necrosis + 0.5 * strands * (ring - necrosis)
         solid = ring * (1 - core) + necrosis * core
         return image * (1 - present) + present * solid
@@ -95,17 +95,18 @@ class LesionPainter:
     ) -> np.ndarray:
         """Fluid with debris behind a ragged wall, thinly and patchily enhancing; blood layers posteriorly."""
         look = self.look
-        ragged = cavity_depth + 0.8 * texture["coarse"] + 0.55 * texture["medium"] + 0.2 * texture["fine"]
+        ragged = cavity_depth + 1.2 * texture["coarse"] + 0.85 * texture["medium"] + 0.4 * texture["fine"]
         patches = smooth_step(texture["broad"] + 0.6 * texture["coarse"], -0.3, 1.0)
         near_tumour = smooth_step(tumour_depth, -4.0, -0.5)
-        wall = np.exp(-(((ragged + 0.5) / 1.0) ** 2)) * smooth_step(depth, 0.5, 3.0)
-        wall *= np.clip(0.12 + 0.5 * patches + 0.45 * near_tumour, 0, 0.85)
-        image = image * (1 - wall) + wall * look.enhancement * (0.9 + 0.08 * texture["medium"])
+        thickness = look.wall_thickness_mm * np.exp(0.35 * texture["coarse"] + 0.25 * texture["medium"])
+        wall = np.exp(-(((ragged + 0.6 * thickness) / thickness) ** 2)) * smooth_step(depth, 0.5, 3.0)
+        wall *= np.clip(0.15 + 0.6 * patches + 0.45 * near_tumour, 0, 0.95)
+        image = image * (1 - wall) + wall * look.enhancement * (0.9 + 0.1 * texture["medium"] + 0.08 * texture["fine"])
         level = look.cavity_level * (1 + 0.05 * texture["broad"])
         debris = smooth_step(texture["coarse"] + 0.5 * texture["medium"], 0.9, 2.0) * (
             1 - smooth_step(ragged, 3.0, 8.0)
         )
-        level = level + 0.3 * debris + 0.03 * texture["coarse"] + 0.015 * texture["medium"]
+        level = level + 0.3 * debris + 0.05 * texture["coarse"] + 0.03 * texture["medium"]
         if look.blood > 0:
             below = self._sediment_level_mm - subject[..., 1]
             sediment = smooth_step(below + 0.8 * texture["coarse"], -1.5, 1.5)

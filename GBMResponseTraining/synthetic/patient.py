@@ -5,6 +5,7 @@ Everything here is synthetic. Numbers are plausible by eye and the link to survi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +14,10 @@ from .acquisition import FieldOfView, Pose, Scanner, draw_style
 from .anatomy import Anatomy, SubjectShape
 from .appearance import draw_look, draw_textures, follow_up_look
 from .biology import Biology, Host, choose_seed_point, draw_biology, growth_model, sample_host, seed_density
-from .clinical import draw_clinical
+from .clinical import draw_clinical, draw_observation
 from .fields import Grid
 from .growth import VISIBLE_DENSITY
-from .lesion import lesion_at_visit
+from .lesion import abnormal_extent, lesion_at_visit
 from .library import AnatomyLibrary
 from .mass_effect import MassEffect
 from .rendering import HeadRenderer
@@ -34,7 +35,8 @@ class SimulationSettings:
 
     `slices` axial slices of `size` x `size` pixels are rendered per patient, evenly spaced through the GTV and
     `GTV_MARGIN_MM` on either side; None renders the whole head at the spacing of the acquisition. `spacing_range_mm`
-    holds for 256 pixels; the field of view is the same for any size.
+    holds for 256 pixels; the field of view is the same for any size. `censored_share` of the patients are alive when
+    they are last seen, at a random time after the follow-up image.
     """
 
     anatomies: tuple[str, ...] = ("colin27", "robex", "icbm152")
@@ -43,6 +45,7 @@ class SimulationSettings:
     size: int = 256
     spacing_range_mm: tuple[float, float] = (0.82, 1.02)
     spin_echo_probability: float = 0.5
+    censored_share: float = 0.0
     box_mm: float = 116.0
 
 
@@ -83,10 +86,6 @@ class HiddenPatient:
     mass_effect_pre: MassEffect
     mass_effect_post: MassEffect
 
-    def imaged_volume_ml(self, field: np.ndarray, level: float, mass_effect: MassEffect) -> float:
-        """Volume where a host-grid field exceeds `level`, measured where mass effect has moved it."""
-        return self.host.grid.volume_ml(displaced(self.host, field, mass_effect) > level)
-
     def tumour_centre(self) -> np.ndarray:
         """World point in the middle of the tumour at diagnosis."""
         return self.host.points[self.course.density_diagnosis > VISIBLE_DENSITY].mean(axis=0)
@@ -94,8 +93,9 @@ class HiddenPatient:
     def record(self) -> dict:
         """Hidden values, ready for JSON. Volumes are those of the imaged (displaced) brain."""
         biology, course = self.biology, self.course
-        pre_ml = self.imaged_volume_ml(course.density_pre, VISIBLE_DENSITY, self.mass_effect_pre)
-        post_ml = self.imaged_volume_ml(course.density_post, VISIBLE_DENSITY, self.mass_effect_post)
+        volume_ml = self.host.grid.volume_ml
+        pre = displaced(self.host, (course.density_pre, course.gtv_depth), self.mass_effect_pre)
+        post = displaced(self.host, (course.density_post, course.gtv_post_depth), self.mass_effect_post)
         return {
             "synthetic": True,
             "seed": int(self.seed),
@@ -109,10 +109,10 @@ class HiddenPatient:
             "sensitivity": round(biology.sensitivity, 4),
             "pseudoprogression": round(course.pseudoprogression, 3),
             "satellite": course.satellite,
-            "pre_tumour_ml": round(pre_ml, 3),
-            "post_tumour_ml": round(post_ml, 3),
-            "gtv_t0_ml": round(self.imaged_volume_ml(course.gtv_depth, 0.0, self.mass_effect_pre), 3),
-            "gtv_t1_ml": round(self.imaged_volume_ml(course.gtv_post_depth, 0.0, self.mass_effect_post), 3),
+            "pre_tumour_ml": round(volume_ml(pre[0] > VISIBLE_DENSITY), 3),
+            "post_tumour_ml": round(volume_ml(post[0] > VISIBLE_DENSITY), 3),
+            "gtv_t0_ml": round(volume_ml(pre[1] > 0), 3),
+            "gtv_t1_ml": round(volume_ml(post[1] > 0), 3),
             "interval_days": round(course.interval_days, 1),
             "survival_days": round(course.survival_days, 1),
         }
@@ -140,9 +140,10 @@ def simulate_hidden_patient(seed: int, library: AnatomyLibrary, settings: Simula
     return HiddenPatient(seed, anatomy, shape, host, biology, course, *effects)
 
 
-def displaced(host: Host, field: np.ndarray, mass_effect: MassEffect) -> np.ndarray:
-    """A host-grid field as imaged, after mass effect moved the tissue (same grid)."""
-    return host.grid.sample(field, mass_effect.to_subject(host.points), fill=float(field.min()))
+def displaced(host: Host, fields: Sequence[np.ndarray], mass_effect: MassEffect) -> list[np.ndarray]:
+    """Host-grid fields as imaged, after mass effect moved the tissue (same grid)."""
+    points = mass_effect.to_subject(host.points)
+    return [host.grid.sample(field, points, fill=float(field.min())) for field in fields]
 
 
 def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSettings) -> SimulatedPatient:
@@ -152,13 +153,15 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
     first_visit, second_visit = random_stream(seed, 3), random_stream(seed, 4)
     drawn_spacing = float(first_visit.uniform(*settings.spacing_range_mm))
     style = draw_style(first_visit, settings.spin_echo_probability)
-    look = draw_look(first_visit)
+    look = draw_look(first_visit, style)
     low, high, head_grid = head_extent(anatomy, shape)
     smallest_spacing = (high[1] - low[1] + SCALP_ALLOWANCE_MM) / 256
     spacing_256 = float(np.clip(smallest_spacing, drawn_spacing, settings.spacing_range_mm[1]))
     spacing = spacing_256 * 256 / settings.size
     view = FieldOfView(settings.size, spacing, *(float(value) for value in (low + high)[:2] / 2))
-    textures = draw_textures(first_visit, hidden.host.grid, head_grid)
+    lesions = [lesion_at_visit(hidden.host, course, visit) for visit in ("pre", "post")]
+    corners = np.array([abnormal_extent(lesion) for lesion in lesions])
+    textures = draw_textures(first_visit, corners[:, 0].min(axis=0), corners[:, 1].max(axis=0), head_grid)
     pose = Pose(
         float(second_visit.normal(0, 0.6)),
         tuple(float(value) for value in second_visit.normal(0, (0.7, 0.7, 0.4))),
@@ -169,7 +172,7 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
         view=view,
         style=style,
         textures=textures,
-        lesion=lesion_at_visit(hidden.host, course, "pre"),
+        lesion=lesions[0],
         mass_effect=hidden.mass_effect_pre,
         look=look,
         pose=Pose(),
@@ -180,7 +183,7 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
         view=view,
         style=style,
         textures=textures.evolved(second_visit),
-        lesion=lesion_at_visit(hidden.host, course, "post"),
+        lesion=lesions[1],
         mass_effect=hidden.mass_effect_post,
         look=follow_up_look(second_visit, look),
         pose=pose,
@@ -201,7 +204,12 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
         spacing_mm=spacing,
         slice_spacing_mm=step,
         origin_ras_mm=(right, anterior, float(positions[0])),
-        record={**hidden.record(), **draw_clinical(random_stream(seed, 9), hidden), **style.record()},
+        record={
+            **hidden.record(),
+            **draw_clinical(random_stream(seed, 9), hidden),
+            **draw_observation(random_stream(seed, 10), course, settings.censored_share),
+            **style.record(),
+        },
     )
 
 
@@ -237,7 +245,7 @@ def draw_mass_effects(
 def gtv_slices(hidden: HiddenPatient, count: int) -> tuple[np.ndarray, float]:
     """RAS heights (mm, ascending) of `count` slices evenly spaced through the GTV and its margin, and their spacing."""
     grid = hidden.host.grid
-    depth = displaced(hidden.host, hidden.course.gtv_depth, hidden.mass_effect_pre)
+    (depth,) = displaced(hidden.host, [hidden.course.gtv_depth], hidden.mass_effect_pre)
     areas = (depth > 0).sum(axis=(0, 1)) * grid.spacing_mm**2
     usable = np.flatnonzero(areas >= min(SMALLEST_GTV_AREA_MM2, 0.5 * areas.max()))
     low, high = (grid.origin[2] + grid.spacing_mm * usable[end] for end in (0, -1))

@@ -129,20 +129,27 @@ class HeadRenderer:
         target = image + look.vessels * (1.1 * sinus + 0.35 * falx + 0.7 * choroid + 0.5 * internal_veins)
         target += look.dura * dura
         bright = np.clip(1.05 * vessels * look.vessels, 0, 1)
-        return target * (1 - bright) + bright * np.maximum(target, 1.55)
+        return target * (1 - bright) + bright * np.maximum(target, 1.75)
 
     def _craniotomy(self, image: np.ndarray, subject: np.ndarray, depth: np.ndarray) -> np.ndarray:
-        """Saw line around the bone flap, thick enhancing dura under it, slightly swollen scalp over it."""
+        """Saw line around the bone flap with voids at its plates, enhancing dura under it, swollen scalp above."""
         off_entry = np.sqrt(((subject - self.lesion.entry_point.astype(np.float32)) ** 2).sum(-1))
         radius = self.lesion.flap_radius_mm
         under_flap = 1 - smooth_step(off_entry, radius - 4, radius + 4)
         saw_line = np.exp(-(((off_entry - radius) / 1.3) ** 2))
         saw_line *= smooth_step(-depth, 2.0, 3.5) * (1 - smooth_step(-depth, 8.0, 10.0))
         image = image * (1 - 0.75 * saw_line)
+        bone = (depth < -3) & (depth > -16) & (np.abs(off_entry - radius) < 10)
+        image[bone] *= 1 - self._metal(subject[bone])
         pachymeningeal = np.exp(-(((depth + 1.2) / 1.5) ** 2)) * under_flap * 0.75
         image = image * (1 - pachymeningeal) + pachymeningeal * self.look.enhancement * 0.85
         swollen = under_flap * smooth_step(-depth, 6.0, 9.0) * 0.18
         return image * (1 - swollen)
+
+    def _metal(self, points: np.ndarray) -> np.ndarray:
+        """Signal void (0-1) of the bone flap's plates at points (n, 3)."""
+        squared = ((points[:, None] - self.lesion.plates[None].astype(np.float32)) ** 2).sum(-1)
+        return np.exp(-squared.min(axis=1, initial=1e4) / 2.6**2)
 
 
 def bounding_window(mask: np.ndarray, step: int) -> tuple[slice, slice] | None:

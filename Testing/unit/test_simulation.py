@@ -18,11 +18,13 @@ from GBMResponseCore.geometry import same_grid
 
 from GBMResponseTraining import cli
 from GBMResponseTraining.datasets.cfb_gbm import read_cfb_gbm, read_tables
+from GBMResponseTraining.datasets.folder import read_folder
 from GBMResponseTraining.simulation import CohortPlan, simulate_cohort
 from GBMResponseTraining.slice_store import open_store
 from GBMResponseTraining.synthetic import SimulationSettings
 from GBMResponseTraining.synthetic.cfb_gbm_layout import response
 from GBMResponseTraining.synthetic.errors import AnatomyError, SimulationFolderError
+from GBMResponseTraining.synthetic.report import short_survival_auc
 
 SMALL = ("--anatomies", "phantom", "--slices", "3", "--size", "64")
 
@@ -83,6 +85,20 @@ def test_ordinary_import_makes_a_store(cohort, tmp_path):
     assert [record["id"] for record in open_store(tmp_path).patients] == ["1", "2", "3"]
 
 
+def test_censored_patients_are_alive_at_their_last_contact(tmp_path):
+    simulate_cohort(plan(2, censored_share=1.0), tmp_path, processes=1)
+    pairs, skipped = read_folder(tmp_path / "cohort.csv")
+    assert skipped == []
+    truth = json.loads((tmp_path / "truth.json").read_text())["patients"]
+    for pair, record in zip(pairs, truth, strict=True):
+        assert pair.censored
+        assert pair.interval_days <= pair.survival_days < record["survival_days"]
+
+
+def test_nobody_is_censored_unless_asked(cohort):
+    assert not any(pair.censored for pair in read_folder(cohort / "cohort.csv")[0])
+
+
 def test_all_volumes_of_a_patient_share_a_grid(cohort):
     volumes = [read_image(path) for path in (cohort / "data/1").rglob("*.nii.gz")]
     assert len(volumes) == 4
@@ -117,6 +133,22 @@ def test_folder_says_synthetic_everywhere(cohort):
 def test_processes_do_not_change_a_byte(cohort, tmp_path):
     assert simulate(3, tmp_path, "--processes", "2") == 0
     assert images(tmp_path) == images(cohort)
+
+
+def test_report_puts_the_reference_beside_the_cohort(tmp_path, capsys):
+    assert simulate(2, tmp_path, "--processes", "1", "--report", "--montage", str(tmp_path / "montage.png")) == 0
+    text = (tmp_path / "calibration.md").read_text(encoding="utf-8")
+    assert text in capsys.readouterr().out
+    assert "SYNTHETIC" in text
+    assert "| | reference | 5.3 | 20.4 | 34.7 | 63 | 96.3 |" in text
+    for name in ("calibration.png", "montage.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_auc_of_a_perfect_sign_is_one():
+    survival = np.arange(10.0)
+    assert short_survival_auc(-survival, survival) == 1
+    assert short_survival_auc(np.zeros(10), survival) == 0.5
 
 
 def test_another_seed_is_another_cohort(cohort, tmp_path):
@@ -181,8 +213,8 @@ def test_number_of_patients_is_checked(patients):
         plan(patients)
 
 
-@pytest.mark.parametrize("settings", [{"size": 66}, {"size": 32}, {"slices": 1}])
-def test_matrix_is_checked(settings):
+@pytest.mark.parametrize("settings", [{"size": 66}, {"size": 32}, {"slices": 1}, {"censored_share": 1.5}])
+def test_settings_are_checked(settings):
     with pytest.raises(OptionError):
         plan(1, **settings)
 
