@@ -10,7 +10,7 @@ from . import SYNTHETIC_NOTICE
 from .case import Case
 from .files import write_bytes
 from .follow_up import AlignedFollowUp
-from .picture import white_level
+from .picture import head_window, white_level
 from .prediction import Prediction
 
 
@@ -46,7 +46,7 @@ def write_montage(case: Case, prediction: Prediction, path: Path, follow_up: Ali
     if follow_up is not None:
         columns.append(_follow_up(follow_up, prediction, rows))
     difference = predicted - pre
-    window = _head_window(pre)
+    window = head_window(pre)
 
     height = 2.3
     figure = Figure(figsize=((len(columns) + 1) * height, len(rows) * height + 0.7), facecolor="black")
@@ -74,14 +74,3 @@ def _follow_up(follow_up: AlignedFollowUp, prediction: Prediction, rows: list[in
     images = follow_up.scale.normalise(prediction.grid.to_stack(follow_up.image)[rows])
     title = "true follow-up, registered" if follow_up.registered else "true follow-up, not registered"
     return _Column(title, images, white_level(images))
-
-
-def _head_window(stack: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns that hold the head in any slice, with a margin."""
-    head = (stack > -0.7).mean(axis=0) > 0.2
-    windows = []
-    for axis in (1, 0):
-        inside = np.flatnonzero(head.any(axis=axis))
-        low, high = (inside[0], inside[-1] + 1) if len(inside) else (0, head.shape[0])
-        windows.append(slice(max(int(low) - 6, 0), int(high) + 6))
-    return windows[0], windows[1]

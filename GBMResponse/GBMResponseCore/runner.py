@@ -21,7 +21,7 @@ from .errors import OptionError, OutOfMemoryError
 from .files import ensure_output_folder, sha256_of_file, write_json
 from .follow_up import AlignedFollowUp, align_follow_up
 from .measurements import Measurements, measure, write_measurements
-from .picture import white_level, write_picture
+from .picture import white_level, write_preview
 from .progress import PredictionListener, RunListener, RunProgress, SamplingState
 from .request import PREDICTED_CLASS, PredictionRequest
 from .survival import NO_CLASS
@@ -145,7 +145,8 @@ class Runner:
         measured = time.perf_counter()
         listener.stage("measure", None)
         first = next(iter(predictions.values()))
-        follow_up = align_follow_up(case, first.scale.clip_high) if request.measure or request.montage else None
+        shown = request.measure or request.montage or request.report
+        follow_up = align_follow_up(case, first.scale.clip_high) if shown else None
         measurements = measure(case, predictions, follow_up) if request.measure else None
         seconds["measure"] = time.perf_counter() - measured
         done = _Done(case, predictor.bundle, options, predictions, follow_up, measurements)
@@ -172,6 +173,7 @@ class _Done:
 def _write(request: PredictionRequest, listener: RunListener, done: _Done, seconds: dict[str, float]) -> RunResult:
     from .outputs import PROVENANCE, write_prediction
     from .provenance import provenance
+    from .report import write_report
 
     started = time.perf_counter()
     listener.stage("write", None)
@@ -191,6 +193,9 @@ def _write(request: PredictionRequest, listener: RunListener, done: _Done, secon
             ClassResult(name, prediction, files, done.measurements.of_class(name) if done.measurements else {})
         )
     files = {"provenance": request.out / PROVENANCE}
+    if request.report:
+        report = request.out / "report.html"
+        files["report"] = write_report(report, done.case, done.predictions, records, done.measurements, done.follow_up)
     if done.measurements:
         files |= write_measurements(done.measurements, request.out)
     if several:
@@ -238,7 +243,7 @@ class _Relay(PredictionListener):
     def slice_done(self, sample: int, index: int, pixels: np.ndarray) -> None:
         name = self._names[self._number]
         path = self._folder / f"{name}_{sample:03d}_{index:04d}.png"
-        self._listener.preview(name, sample, index, write_picture(pixels, self._white, path))
+        self._listener.preview(name, sample, index, write_preview(pixels, self._white, path))
 
 
 def _check_classes(bundle: "Bundle", request: PredictionRequest) -> None:

@@ -51,7 +51,7 @@ def test_a_prediction_writes_its_files_and_nothing_else(run, tmp_path):
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == [
         "generated_mask.nii.gz", "measurements.csv", "measurements.json", "montage.png", "predicted.nii.gz",
-        "provenance.json",
+        "provenance.json", "report.html",
     ]  # fmt: skip
 
 

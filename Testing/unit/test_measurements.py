@@ -60,7 +60,7 @@ def of(measurements):
 def test_the_ring_before_is_found_and_its_cavity_is_not(case, prediction):
     volume = measured(case, faked(prediction, case.image)).record["before"]["volume_ml"]
     ring = 4 / 3 * np.pi * (1.2**3 - 0.7**3)
-    # The tiny model's pixels of 3.75 mm blur a ring of 5 mm; its cavity of 1.4 ml alone would hide in no rounding.
+    # The tiny model's pixels of 3.75 mm blur a ring that is 5 mm thick.
     assert 0.6 * ring < volume < 1.05 * ring
 
 
