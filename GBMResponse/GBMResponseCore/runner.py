@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .bundle import Bundle
     from .prediction import ClassChoice, Prediction, PredictionOptions, Predictor
 
+PROVENANCE = "provenance.json"
 UNFINISHED = ".unfinished"
 PREVIEW = ".preview"
 _WARM_PREDICTORS = 2
@@ -171,39 +172,45 @@ class _Done:
 
 
 def _write(request: PredictionRequest, listener: RunListener, done: _Done, seconds: dict[str, float]) -> RunResult:
-    from .outputs import PROVENANCE, write_prediction
+    """Write everything; the provenance comes last and marks a complete result."""
+    from .outputs import write_volumes
     from .provenance import provenance
     from .report import write_report
 
     started = time.perf_counter()
     listener.stage("write", None)
     several = len(done.predictions) > 1
-    (request.out / PROVENANCE).unlink(missing_ok=True)
-    results, records = [], {}
+    folders = {name: request.out / name if several else request.out for name in done.predictions}
+    for folder in (request.out, *folders.values()):
+        (folder / PROVENANCE).unlink(missing_ok=True)
+    files: dict[str, dict[str, Path]] = {}
     for name, prediction in done.predictions.items():
-        folder = ensure_output_folder(request.out / name) if several else request.out
-        records[name] = provenance(done.case, done.bundle, replace(done.options, survival_class=name), prediction)
-        extra = {}
-        if done.measurements and name in done.measurements.enhancement_probability:
-            extra["enhancement_probability"] = done.measurements.enhancement_probability[name]
-        files = write_prediction(prediction, records[name], folder, request.format, extra)
+        chance = done.measurements.enhancement_probability.get(name) if done.measurements else None
+        extra = {} if chance is None else {"enhancement_probability": chance}
+        files[name] = write_volumes(prediction, ensure_output_folder(folders[name]), request.format, extra)
         if request.montage:
-            files |= _montage(done, prediction, folder, listener)
-        results.append(
-            ClassResult(name, prediction, files, done.measurements.of_class(name) if done.measurements else {})
-        )
-    files = {"provenance": request.out / PROVENANCE}
+            files[name] |= _montage(done, prediction, folders[name], listener)
+    records = {
+        name: provenance(done.case, done.bundle, replace(done.options, survival_class=name), prediction)
+        | {"files": sorted(path.name for path in files[name].values())}
+        for name, prediction in done.predictions.items()
+    }
+    shared = write_measurements(done.measurements, request.out) if done.measurements else {}
     if request.report:
-        report = request.out / "report.html"
-        files["report"] = write_report(report, done.case, done.predictions, records, done.measurements, done.follow_up)
-    if done.measurements:
-        files |= write_measurements(done.measurements, request.out)
+        page = request.out / "report.html"
+        shared["report"] = write_report(page, done.case, done.predictions, records, done.measurements, done.follow_up)
+    for name, record in records.items():
+        files[name]["provenance"] = write_json(record, folders[name] / PROVENANCE)
+    shared["provenance"] = request.out / PROVENANCE
     if several:
-        write_json({"notice": SYNTHETIC_NOTICE, "synthetic": True, "classes": records}, files["provenance"])
+        write_json({"notice": SYNTHETIC_NOTICE, "synthetic": True, "classes": records}, shared["provenance"])
     shutil.rmtree(request.out / UNFINISHED, ignore_errors=True)
+
     seconds["write"] = time.perf_counter() - started
     rounded = {name: round(spent, 3) for name, spent in seconds.items()}
-    return RunResult(request.out, done.case, done.bundle, results, files, rounded)
+    measured = {name: done.measurements.of_class(name) if done.measurements else {} for name in files}
+    results = [ClassResult(name, entry, files[name], measured[name]) for name, entry in done.predictions.items()]
+    return RunResult(request.out, done.case, done.bundle, results, shared, rounded)
 
 
 class _Relay(PredictionListener):
