@@ -61,7 +61,7 @@ def describe_environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
     try:
         probe = subprocess.run(
             [sys.executable, "-m", "GBMResponseCore.environment", *packages],
-            env=os.environ | {"PYTHONPATH": _search_path()},
+            env=os.environ | {"PYTHONPATH": search_path()},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_TIMEOUT_S,
@@ -94,7 +94,8 @@ def _remedy(name: str) -> str:
     return _INSTALL_TORCH if name == "torch" else _INSTALL_OTHERS
 
 
-def _search_path() -> str:
+def search_path() -> str:
+    """Value of PYTHONPATH with which a child process finds this package, installed or not."""
     core = str(Path(__file__).resolve().parent.parent)
     return os.pathsep.join(path for path in (core, os.environ.get("PYTHONPATH", "")) if path)
 
