@@ -17,14 +17,14 @@ Coordinates are LPS millimetres, as in SimpleITK and DICOM.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import permutations
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
-from .errors import BundleSchemaError
+from .errors import BundleSchemaError, OptionError
 
 _ISOTROPY = 0.05
 """Pixels whose sides differ by less than this fraction count as square."""
@@ -57,6 +57,19 @@ class InPlaneRule:
             raise BundleSchemaError(f"Unknown in-plane rule: {', '.join(sorted(unknown))}.")
         rule = cls(**values)
         return cls(**{**asdict(rule), "native_spacing_mm": tuple(rule.native_spacing_mm)})
+
+    @classmethod
+    def of_size(cls, size: int) -> "InPlaneRule":
+        """Return the default rule on another matrix with the same field of view.
+
+        :raises OptionError: networks that halve a slice five times cannot take this size.
+        """
+        if size < 64 or size % 32:
+            raise OptionError(f"Slices of {size} pixels are not possible.", "Use a multiple of 32 from 64.")
+        rule = cls()
+        factor = rule.size / size
+        low, high = (factor * value for value in rule.native_spacing_mm)
+        return replace(rule, size=size, native_spacing_mm=(low, high), spacing_mm=factor * rule.spacing_mm)
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "native_spacing_mm": list(self.native_spacing_mm)}

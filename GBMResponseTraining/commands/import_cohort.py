@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     result = import_pairs(
         pairs,
         arguments.out,
-        InPlaneRule(),
+        InPlaneRule.of_size(arguments.size),
         NormalisationSettings(),
         AlignmentRule(
             register=arguments.register,
@@ -88,6 +88,7 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-unknown-survival", action="store_true", help="import patients of unknown survival, for autoencoders"
     )
+    parser.add_argument("--size", type=int, default=256, help="pixels per side of the slices, a multiple of 32")
     parser.add_argument("--dry-run", action="store_true", help="say what would be imported, and write nothing")
 
 

@@ -16,6 +16,10 @@ import numpy as np
 from .errors import DatasetError, TableValueError
 from .pair import DAYS_PER_WEEK, PairSource, Skipped, parse_number, require_columns
 
+SIMULATION_FILE = "simulation.json"
+"""`gbmresponse-train simulate` leaves it beside its tables: those patients are not CFB-GBM's."""
+SIMULATED = "simulated patients (synthetic, in the layout of CFB-GBM)"
+
 _DOWNLOAD = "Download the CFB-GBM tables (*.tsv) next to the images."
 _SURVIVAL, _DELAY = "survival (weeks)", "time_diff_t0 (weeks)"
 _RADIOTHERAPY = "delay_t0_to_radiotherapy (weeks)"
@@ -89,9 +93,10 @@ def read_cfb_gbm(
             "There is no image named like CFB-GBM's, for example 15_t0_t1gd.nii.gz.",
             "Give the folder that holds the downloaded images and tables.",
         )
+    dataset = SIMULATED if any(source.rglob(SIMULATION_FILE)) else "CFB-GBM"
     pairs = []
     for candidate in candidates:
-        result = _pair(candidate, images, tables)
+        result = _pair(candidate, images, tables, dataset)
         (pairs if isinstance(result, PairSource) else skipped).append(result)
     return pairs, skipped
 
@@ -247,7 +252,7 @@ def _outside(interval_weeks: float | None, min_weeks: float | None, max_weeks: f
 
 
 def _pair(
-    candidate: Candidate, images: Mapping[tuple[int, str, str], list[Path]], tables: Tables
+    candidate: Candidate, images: Mapping[tuple[int, str, str], list[Path]], tables: Tables, dataset: str
 ) -> PairSource | Skipped:
     paths = []
     for time, modality in (("t0", "t1gd"), ("t1", "t1gd"), ("t0", "gtv")):
@@ -271,7 +276,7 @@ def _pair(
         post_gtv=_only(images, candidate.patient, "t1", "gtv"),
         brain_mask=_only(images, candidate.patient, "t0", "brain_mask"),
         extra={
-            "dataset": "CFB-GBM",
+            "dataset": dataset,
             "gtv_by": "human" if candidate.human_gtv else "nnU-Net",
             **_extra(candidate.patient, tables),
         },

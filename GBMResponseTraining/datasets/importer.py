@@ -94,7 +94,8 @@ def import_pairs(
             key = digest(f"{pair} {[file_state(path) for path in pair.files]} {json.dumps(settings)}")
             if not _is_current(part, key):
                 prepared = prepare_pair(pair, rule, normalisation, alignment, skull_strip)
-                record = {**prepared.record, "import_key": key}
+                preprocessing = {"in_plane": rule.to_dict(), "intensity": normalisation.to_dict()}
+                record = {**prepared.record, "preprocessing": preprocessing, "import_key": key}
                 write_part(part, prepared.pre, prepared.post, prepared.gtv, record)
             finished.append(part)
         except (OutputFolderError, MissingPackageError):
