@@ -1,5 +1,6 @@
 # make demo    predict the bundled sample case into demo-output/
 # make test    run the test suite
+# make training-demo  simulate patients, train the paper's four configurations in miniature, evaluate them
 # make lint    check style;  make format  rewrite it
 # make venv    only create the virtual environment
 # make clean   remove everything that the other targets made
@@ -29,7 +30,7 @@ endif
 export HF_HUB_OFFLINE := 1
 export MPLCONFIGDIR := $(abspath $(VENV))/matplotlib
 
-.PHONY: demo test lint format venv clean
+.PHONY: demo training-demo test lint format venv clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/gbmresponse predict \
@@ -37,6 +38,9 @@ demo: $(VENV)/.installed-demo
 	  --gtv $(SAMPLE)/btp05_pre_gtv.nii.gz \
 	  --follow-up $(SAMPLE)/btp05_post_t1gd.nii.gz \
 	  --out demo-output --samples 1 --seed 1
+
+training-demo: $(VENV)/.installed-test
+	PATH="$(abspath $(BIN)):$$PATH" bash Testing/tools/synthetic_experiment.sh training-demo-output $(ANATOMIES)
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
@@ -71,5 +75,5 @@ $(VENV)/.installed-test: $(VENV)/.installed-torch pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf .venv demo-output build dist gbmresponse.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv demo-output training-demo-output build dist gbmresponse.egg-info .pytest_cache .ruff_cache
 	find GBMResponse GBMResponseTraining Testing -name __pycache__ -type d -prune -exec rm -rf {} +

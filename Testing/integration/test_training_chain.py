@@ -113,7 +113,7 @@ def test_training_patients_are_predicted_by_classifiers_that_did_not_see_them(ru
 
 def test_the_classifier_is_reported_with_intervals(run):
     report = json.loads((run / "classifier" / "report.json").read_text())
-    assert report["out_of_fold"]["auc"].keys() == {"value", "low", "high"}
+    assert report["out_of_fold"]["auc"].keys() == {"value", "ci_low", "ci_high"}
 
 
 def test_the_snapshot_repeats_the_settings(run):
