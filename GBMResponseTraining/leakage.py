@@ -81,6 +81,8 @@ def check_stores(
     for folder, external in [(folder, False) for folder in folders] + [(folder, True) for folder in external_tests]:
         records = read_patients(folder)
         split = dict.fromkeys((normalised_id(record["id"]) for record in records), "test")
+        if not external and not (folder / SPLIT_FILE).is_file():
+            raise SplitError(f"{folder} has no {SPLIT_FILE}.", "Run gbmresponse-train split, or give it with --test.")
         if not external:
             split = {normalised_id(patient): name for patient, name in read_split(folder / SPLIT_FILE)}
         for record in records:

@@ -96,7 +96,7 @@ def pydicom_module() -> ModuleType:
     try:
         import pydicom
     except ImportError:
-        raise MissingPackageError("pydicom", "read DICOM", '"gbmresponse[dicom]"') from None
+        raise MissingPackageError("pydicom", "read DICOM") from None
     return pydicom
 
 

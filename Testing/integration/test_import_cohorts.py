@@ -74,9 +74,14 @@ def test_mu_glioma_post(tmp_path, imported, capsys):
     assert "3 = enhancing" in capsys.readouterr().out
 
 
-def test_sailor(tmp_path, imported):
+def test_sailor(tmp_path, imported, capsys):
     fake.write_sailor_patient(tmp_path, 1, (30, 70), ("no", "CRT", "TMZ"))
     fake.write_sailor_patient(tmp_path, 2, (30,))
+    assert main(["import", "sailor", str(tmp_path), str(tmp_path / "none"), "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "Pairs found: 1; patients without a usable pair: 1" in printed
+    assert "  sub-02: There is no T1-Gd in the weeks 12 to 24" in printed
+    assert not (tmp_path / "none").exists()
     store, skipped = imported("sailor", tmp_path)
     assert skipped == {"sub-02": "no-follow-up"}
     assert check(store, "SAILOR")["interval_days"] == 100

@@ -1,7 +1,6 @@
 """Cohorts of phantoms, from files to a slice store. In-plane 2.2 mm and a matrix of 96 keep it fast."""
 
 import csv
-import os
 import sys
 from pathlib import Path
 
@@ -25,9 +24,6 @@ from GBMResponseTraining.datasets.importer import import_pairs
 from GBMResponseTraining.datasets.pair import PairSource, Skipped
 from GBMResponseTraining.datasets.prepared import AlignmentRule
 from GBMResponseTraining.datasets.reports import label_summary
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("GBMRESPONSE_SHARED", REPOSITORY.parent / "shared")) / "data"
 
 GRID = ((80, 90, 20), (2.2, 2.2, 6.5))
 RULE = InPlaneRule(size=96, native_spacing_mm=(1.0, 3.0))
@@ -269,19 +265,6 @@ def test_without_deepbet_the_import_stops_and_names_the_command(tmp_path, folder
     skull_strip._deepbet.cache_clear()
     with pytest.raises(MissingPackageError, match="pip install deepbet --no-deps"):
         import_pairs([pair_of(folder, "A")], tmp_path, RULE, NORMALISATION, skull_strip=True)
-
-
-def test_deepbet_finds_the_brain_of_a_real_head():
-    pytest.importorskip("deepbet")
-    source = DATA / "brain-tumor-progression"
-    if not source.is_dir():
-        pytest.skip(f"brain-tumor-progression is not in the shared data folder {DATA}")
-    image = sitk.ReadImage(str(source / "05" / "pre_t1gd.nii.gz"))
-    brain = sitk.GetArrayFromImage(skull_strip.find_brain(image)) > 0
-    volume_ml = brain.sum() * np.prod(image.GetSpacing()) / 1000
-    assert 900 < volume_ml < 1900
-    tumour = sitk.GetArrayFromImage(sitk.ReadImage(str(source / "05" / "pre_tumour.nii.gz"))) > 0
-    assert brain[tumour].mean() > 0.95
 
 
 def test_a_brain_mask_elsewhere(tmp_path, folder):
@@ -557,25 +540,7 @@ def test_commands_end_in_exit_codes(tmp_path, capsys):
     assert "Error (dataset): There is no table" in capsys.readouterr().err
 
 
-# Real scans
-
-
-def test_real_scans_are_registered(tmp_path):
-    source = DATA / "brain-tumor-progression"
-    if not source.is_dir():
-        pytest.skip(f"brain-tumor-progression is not in the shared data folder {DATA}")
-    lines = ["patient,pre,post,gtv,survival_days"]
-    for number in ("05", "06"):
-        paths = [source / number / f"{name}.nii.gz" for name in ("pre_t1gd", "post_t1gd", "pre_tumour")]
-        lines.append(",".join([number, *map(str, paths), "300"]))
-    table = tmp_path / "cohort.csv"
-    table.write_text("\n".join(lines))
-    import_pairs(read_folder(table)[0], tmp_path / "store", InPlaneRule(), NORMALISATION)
-    store = slice_store.open_store(tmp_path / "store")
-    assert store.pre.shape == (17, 256, 256)
-    for record in store.patients:
-        assert record["registered"]
-        assert record["correlation_before"] < 0.4 < 0.65 < record["correlation_after"]
+# Contact sheets
 
 
 def test_many_patients_make_several_pages(tmp_path):

@@ -100,7 +100,7 @@ def test_copies_of_an_image_are_found_without_a_list(store):
 
 def test_an_external_test_set_needs_no_split(store):
     train, test = store("MU", {"P1": "train"}), store("UCSF", None, ids=["Q1"])
-    with pytest.raises(MissingFileError):
+    with pytest.raises(SplitError, match=r"no patient_split\.csv"):
         check_stores([train, test])
     assert check_stores([train], external_tests=[test]).patients["test"] == 1
     with pytest.raises(LeakageError):
@@ -141,6 +141,11 @@ def test_commands(store, same_patient, capsys):
     command = ["check-leakage", str(train), "--test", str(test), "--same-patient", str(listed)]
     assert main(command) == LeakageError.exit_code
     assert "One patient, listed as p1 (MU), q1 (UCSF)" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_store(tmp_path):
+    with pytest.raises(MissingFileError):
+        check_stores([tmp_path])
 
 
 def test_no_store(capsys):
