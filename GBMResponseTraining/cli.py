@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from GBMResponseCore import SYNTHETIC_NOTICE
 from GBMResponseCore.errors import GBMResponseError
 
-from .commands import demo_bundle, import_checkpoint, import_cohort, simulate, split
+from .commands import demo_bundle, import_checkpoint, import_cohort, prepare_anatomies, simulate, split
 
 COMMANDS = (
     import_cohort,
     split,
     simulate,
+    prepare_anatomies,
     demo_bundle,
     import_checkpoint,
 )
