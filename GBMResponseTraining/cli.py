@@ -15,6 +15,7 @@ from .commands import (
     export,
     import_checkpoint,
     import_cohort,
+    prepare_anatomies,
     simulate,
     split,
     train,
@@ -29,6 +30,7 @@ COMMANDS = (
     evaluate,
     experiment,
     simulate,
+    prepare_anatomies,
     import_checkpoint,
 )
 

@@ -103,6 +103,14 @@ def load_anatomy(path: Path) -> Anatomy:
 
     :raises AnatomyError: if it is missing or not as the module's description says.
     """
+    return Anatomy(path.stem, *read_anatomy_arrays(path))
+
+
+def read_anatomy_arrays(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], tuple[float, ...]]:
+    """T1, brain, tissues and origin of an anatomy file, as :class:`Anatomy` takes them.
+
+    :raises AnatomyError: if it is missing or not as the module's description says.
+    """
     try:
         with np.load(path) as stored:
             tissues = {name: stored[name] for name in ("csf", "gm", "wm")}
@@ -114,7 +122,7 @@ def load_anatomy(path: Path) -> Anatomy:
         raise AnatomyError(f"The anatomy file {path.name} cannot be read ({error}).") from None
     if t1.ndim != 3 or any(array.shape != t1.shape for array in (brain, *tissues.values())):
         raise AnatomyError(f"The arrays of the anatomy file {path.name} are not 3-D or differ in shape.")
-    return Anatomy(path.stem, t1, brain, tissues, origin)
+    return t1, brain, tissues, tuple(float(value) for value in origin)
 
 
 class SubjectShape:

@@ -18,6 +18,10 @@ not stated, so it is used only when named."""
 
 OTHER_WEIGHT = 0.4
 
+LABEL_PREFIX = "labels_"
+LABEL_WEIGHT = 0.05
+"""Share of each anatomy made from a label map: there are many, and their contrast is invented."""
+
 
 class AnatomyLibrary:
     """Anatomies of one folder, or the phantom; each is loaded once, on first use."""
@@ -67,7 +71,7 @@ def choose_anatomies(names: Sequence[str], wanted: Mapping[str, float | None]) -
     if unknown:
         raise AnatomyError(f"There is no anatomy '{unknown[0]}'; there are {', '.join(names)}.")
     if wanted:
-        chosen = {name: _usual(name) or OTHER_WEIGHT if wanted[name] is None else wanted[name] for name in wanted}
+        chosen = {name: (_usual(name) or OTHER_WEIGHT) if wanted[name] is None else wanted[name] for name in wanted}
     else:
         chosen = {name: _usual(name) for name in names}
     chosen = {name: float(weight) for name, weight in sorted(chosen.items()) if weight > 0}
@@ -77,4 +81,4 @@ def choose_anatomies(names: Sequence[str], wanted: Mapping[str, float | None]) -
 
 
 def _usual(name: str) -> float:
-    return USUAL_WEIGHTS.get(name, OTHER_WEIGHT)
+    return USUAL_WEIGHTS.get(name, LABEL_WEIGHT if name.startswith(LABEL_PREFIX) else OTHER_WEIGHT)
