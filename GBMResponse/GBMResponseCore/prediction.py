@@ -28,6 +28,8 @@ from .survival import NO_CLASS, coarsen, patient_probabilities
 
 MOST_DAYS = 3650
 _CACHED_CASES = 4
+_CODEC_SLICES = {"cpu": 2, "cuda": 40}
+"""Slices that the autoencoders take at once: on a CPU more are no faster, and a cancel would have to wait for them."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,12 @@ class Predictor:
         self.networks = bundle.load_networks(self.device)
         for codec in (self.networks.image_codec, self.networks.gtv_codec):
             codec.to(memory_format=torch.channels_last)
+        self._codec_slices = _CODEC_SLICES.get(self.device.type, _CODEC_SLICES["cpu"])
         self._encodings: OrderedDict[str, torch.Tensor] = OrderedDict()
 
     @torch.inference_mode()
     def encode(
+<<<<<<< HEAD
         self, pre: np.ndarray, gtv: np.ndarray, batch: int, stack_indices: np.ndarray | None = None
     ) -> torch.Tensor:
         """Source latents (n, S * C, h, w) of normalised slices and masks (n, H, W); cached.
@@ -139,11 +143,22 @@ class Predictor:
 
     @torch.inference_mode()
     def _encode_each(self, pre: np.ndarray, gtv: np.ndarray, batch: int) -> torch.Tensor:
+=======
+        self, pre: np.ndarray, gtv: np.ndarray, batch: int, pulse: Callable[[], None] | None = None
+    ) -> torch.Tensor:
+        """Source latents (n, 2 C, h, w) of normalised slices and masks (n, H, W); cached.
+
+        :param pulse: called before each part; may raise to stop.
+        """
+        batch = min(batch, self._codec_slices)
+>>>>>>> core
         key = hashlib.sha256(pre.tobytes() + gtv.tobytes()).hexdigest()
         if key not in self._encodings:
             parts = []
             for start in range(0, len(pre), batch):
                 chunk = slice(start, start + batch)
+                if pulse:
+                    pulse()
                 image_latents = self.networks.image_codec.encode(self._tensor(pre[chunk]))
                 gtv_latents = self.networks.gtv_codec.encode(self._tensor(gtv[chunk]))
                 parts.append(torch.cat([image_latents, gtv_latents], dim=1))
@@ -247,7 +262,12 @@ class Predictor:
         if self.bundle.change_scale is not None:
             scale = torch.tensor(self.bundle.change_scale, device=self.device).view(1, -1, 1, 1)
             latents = sources[:, : self.bundle.latent_channels] + latents / scale
-        return self.networks.image_codec.decode(latents)[:, 0].float().cpu().numpy()
+        images = []
+        for part in latents.split(self._codec_slices):
+            images.append(self.networks.image_codec.decode(part)[:, 0].float().cpu().numpy())
+            if on_step:
+                on_step(sampling.steps, sampling.steps)  # decoding takes as long as many steps, so it may stop here
+        return np.concatenate(images)
 
     def predict(
         self,
@@ -287,7 +307,11 @@ class Predictor:
         clock.mark("prepare")
 
         listener.stage("encode")
+<<<<<<< HEAD
         sources = self.encode(pre, gtv, batch, indices)
+=======
+        sources = self.encode(pre, gtv, batch, listener.pulse)
+>>>>>>> core
         clock.mark("encode")
 
         listener.stage("classify")

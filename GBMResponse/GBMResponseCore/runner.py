@@ -34,6 +34,7 @@ PROVENANCE = "provenance.json"
 UNFINISHED = ".unfinished"
 PREVIEW = ".preview"
 _WARM_PREDICTORS = 2
+_WARM_FOLLOW_UPS = 2
 _BEFORE_SAMPLING, _AFTER_SAMPLING = 0.05, 0.95
 """Fractions of the progress at which sampling begins and ends."""
 
@@ -99,6 +100,17 @@ class Runner:
         self._predictors.move_to_end(key)
         return self._predictors[key]
 
+    def _follow_up(self, case: Case, clip_high: float) -> AlignedFollowUp | None:
+        """The registered follow-up; that of recent cases is kept, as a registration takes seconds."""
+        if case.follow_up is None:
+            return None
+        key = (case.sources["image"]["sha256"], case.sources["follow-up"]["sha256"], clip_high)
+        if key not in self._follow_ups:
+            self._follow_ups[key] = align_follow_up(case, clip_high)
+            while len(self._follow_ups) > _WARM_FOLLOW_UPS:
+                self._follow_ups.popitem(last=False)
+        return self._follow_ups[key]
+
     def run(self, request: PredictionRequest, listener: RunListener | None = None) -> RunResult:
         """Predict, measure and write.
 
@@ -151,7 +163,7 @@ class Runner:
         listener.stage("measure", None)
         first = next(iter(predictions.values()))
         shown = request.measure or request.montage or request.report
-        follow_up = align_follow_up(case, first.scale.clip_high) if shown else None
+        follow_up = self._follow_up(case, first.scale.clip_high) if shown else None
         measurements = measure(case, predictions, follow_up) if request.measure else None
         seconds["measure"] = time.perf_counter() - measured
         done = _Done(case, predictor.bundle, options, predictions, follow_up, measurements)
@@ -234,6 +246,9 @@ class _Relay(PredictionListener):
 
     def stage(self, name: str) -> None:
         self._listener.stage(name, self._names[self._number])
+
+    def pulse(self) -> None:
+        self._listener.pulse()
 
     def prepared(self, pre: np.ndarray, slices: list[int]) -> None:
         self._white = white_level(pre)
