@@ -126,15 +126,20 @@ class Predictor:
 
     @torch.inference_mode()
     def encode(
-<<<<<<< HEAD
-        self, pre: np.ndarray, gtv: np.ndarray, batch: int, stack_indices: np.ndarray | None = None
+        self,
+        pre: np.ndarray,
+        gtv: np.ndarray,
+        batch: int,
+        stack_indices: np.ndarray | None = None,
+        pulse: Callable[[], None] | None = None,
     ) -> torch.Tensor:
         """Source latents (n, S * C, h, w) of normalised slices and masks (n, H, W); cached.
 
         :param stack_indices: index of each slice in its stack (n,), for a model that sees neighbours: then all slices
             of a patient must come in one call. None: consecutive.
+        :param pulse: called before each part; may raise to stop.
         """
-        latents = self._encode_each(pre, gtv, batch)
+        latents = self._encode_each(pre, gtv, batch, pulse)
         count = self.bundle.neighbour_slices
         if not count:
             return latents
@@ -142,16 +147,10 @@ class Predictor:
         return with_neighbours(latents, rows, self.bundle.latent_channels)
 
     @torch.inference_mode()
-    def _encode_each(self, pre: np.ndarray, gtv: np.ndarray, batch: int) -> torch.Tensor:
-=======
-        self, pre: np.ndarray, gtv: np.ndarray, batch: int, pulse: Callable[[], None] | None = None
+    def _encode_each(
+        self, pre: np.ndarray, gtv: np.ndarray, batch: int, pulse: Callable[[], None] | None
     ) -> torch.Tensor:
-        """Source latents (n, 2 C, h, w) of normalised slices and masks (n, H, W); cached.
-
-        :param pulse: called before each part; may raise to stop.
-        """
         batch = min(batch, self._codec_slices)
->>>>>>> core
         key = hashlib.sha256(pre.tobytes() + gtv.tobytes()).hexdigest()
         if key not in self._encodings:
             parts = []
@@ -307,11 +306,7 @@ class Predictor:
         clock.mark("prepare")
 
         listener.stage("encode")
-<<<<<<< HEAD
-        sources = self.encode(pre, gtv, batch, indices)
-=======
-        sources = self.encode(pre, gtv, batch, listener.pulse)
->>>>>>> core
+        sources = self.encode(pre, gtv, batch, indices, listener.pulse)
         clock.mark("encode")
 
         listener.stage("classify")
