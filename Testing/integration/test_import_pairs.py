@@ -19,7 +19,6 @@ from GBMResponseTraining.datasets import importer, skull_strip
 from GBMResponseTraining.datasets.cfb_gbm import read_cfb_gbm
 from GBMResponseTraining.datasets.contact_sheet import write_contact_sheet
 from GBMResponseTraining.datasets.errors import DatasetError, MissingPackageError
-from GBMResponseTraining.datasets.folder import read_folder
 from GBMResponseTraining.datasets.importer import import_pairs
 from GBMResponseTraining.datasets.pair import PairSource, Skipped
 from GBMResponseTraining.datasets.prepared import AlignmentRule
@@ -396,7 +395,7 @@ def test_a_full_disk_stops_the_import_and_leaves_no_store(tmp_path, folder, monk
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(slice_store, "_save", full)
+    monkeypatch.setattr(slice_store, "write_array", full)
     with pytest.raises(OutputFolderError, match="No space left"):
         import_pairs([pair_of(folder, "A")], tmp_path, RULE, NORMALISATION)
     assert {path.name for path in tmp_path.iterdir()} == {"parts", "imported.csv", "skipped.csv"}
