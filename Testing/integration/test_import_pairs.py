@@ -19,7 +19,6 @@ from GBMResponseTraining.datasets import importer, skull_strip
 from GBMResponseTraining.datasets.cfb_gbm import read_cfb_gbm
 from GBMResponseTraining.datasets.contact_sheet import write_contact_sheet
 from GBMResponseTraining.datasets.errors import DatasetError, MissingPackageError
-from GBMResponseTraining.datasets.folder import read_folder
 from GBMResponseTraining.datasets.importer import import_pairs
 from GBMResponseTraining.datasets.pair import PairSource, Skipped
 from GBMResponseTraining.datasets.prepared import AlignmentRule
