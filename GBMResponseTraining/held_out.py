@@ -18,7 +18,7 @@ class EvaluationError(GBMResponseError):
     """What was asked cannot be evaluated."""
 
     code = "evaluation"
-    exit_code = 61
+    exit_code = 81
     remedy = "See docs/evaluation.md."
 
 

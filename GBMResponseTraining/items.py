@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from .engine import Item
 from .model_configurations import true_class
-from .slice_store import SliceStore
+from .slice_store import SliceStore, as_float32
 
 
 class Epochs:
@@ -64,7 +64,7 @@ def image_items(store: SliceStore, rows: np.ndarray, crop: int | None, seed: int
             places = [tuple(rng.integers(0, side - crop + 1) for side in image.shape) for _ in range(3)]
             row, column = max(places, key=lambda p: image[p[0] : p[0] + crop : 8, p[1] : p[1] + crop : 8].mean())
             image = image[row : row + crop, column : column + crop]
-        patch = (image.astype(np.float32) + 1.0) * rng.uniform(0.85, 1.1) - 1.0
+        patch = (as_float32(image) + 1.0) * rng.uniform(0.85, 1.1) - 1.0
         return _tensor(_maybe_flipped(patch, rng))[None]
 
     return make
@@ -73,7 +73,7 @@ def image_items(store: SliceStore, rows: np.ndarray, crop: int | None, seed: int
 def image_validation(store: SliceStore, rows: np.ndarray) -> Fixed:
     """Whole pre and post slices of `rows`."""
     both = np.concatenate([rows, rows + len(store)])
-    return Fixed(lambda row: _tensor(_image(store, row).astype(np.float32))[None], both)
+    return Fixed(lambda row: _tensor(as_float32(_image(store, row)))[None], both)
 
 
 def gtv_items(store: SliceStore, rows: np.ndarray, crop: int | None, seed: int) -> Item:
@@ -122,7 +122,7 @@ def _image(store: SliceStore, row: int) -> np.ndarray:
 
 
 def _pair(store: SliceStore, row: int) -> np.ndarray:
-    return np.stack([store.pre[row], store.gtv[row]]).astype(np.float32)
+    return np.stack([as_float32(store.pre[row]), as_float32(store.gtv[row])])
 
 
 def _classifier_item(

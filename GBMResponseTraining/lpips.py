@@ -39,7 +39,7 @@ class LPIPSBackboneError(GBMResponseError):
     """There is no AlexNet, or the file is none."""
 
     code = "lpips-backbone"
-    exit_code = 60
+    exit_code = 80
     remedy = f"Let {BACKBONE_VARIABLE} name a file with torchvision's AlexNet weights, or unset it."
 
 

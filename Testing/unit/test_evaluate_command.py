@@ -90,7 +90,7 @@ def test_options_reach_the_evaluation(store, tmp_path):
 
 
 def test_without_a_model_the_command_says_what_to_do(store, tmp_path, capsys):
-    assert cli.main(["evaluate", str(store), str(tmp_path / "out")]) == 61
+    assert cli.main(["evaluate", str(store), str(tmp_path / "out")]) == 81
     assert "--model" in capsys.readouterr().err
 
 
