@@ -127,6 +127,15 @@ class _Data(lightning.LightningDataModule):
         return DataLoader(self._validation, batch_size=self._training.batch_size, num_workers=0)
 
 
+class _ProgressBar(TQDMProgressBar):
+    """Without the logger's version, which says nothing here."""
+
+    def get_metrics(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> dict[str, Any]:
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return metrics
+
+
 class _EarlyStoppingFrom(EarlyStopping):
     """Count validations without improvement from a step on."""
 
@@ -192,7 +201,7 @@ def _train(
     per_step = training.accumulate * training.batch_size * machine.processes
     stream = ItemStream(make_item, steps * per_step, seed)
     timer = Timer()
-    chosen: list[Callback] = [timer, TQDMProgressBar(refresh_rate=10), *callbacks]
+    chosen: list[Callback] = [timer, _ProgressBar(refresh_rate=10), *callbacks]
     validates = len(validation) > 0
     if validates:
         chosen.append(_checkpoint(folder, BEST, monitor=VALIDATION_LOSS, mode="min"))
