@@ -119,13 +119,12 @@ def run_case(
     return status
 
 
-def run_on_devices(
-    devices: Sequence[str], cases: Sequence[TableCase], command: Sequence[str], out: Path, say: Say = print
-) -> None:
+def run_on_devices(devices: Sequence[str], cases: Sequence[TableCase], command: Sequence[str], out: Path) -> None:
     """Run the cases on several devices: one process for each, which takes every n-th case.
 
     :param command: arguments of `gbmresponse` that run the cohort; devices and part are added at their end.
     :raises SomeCasesFailedError: at the end, if not every case succeeded.
+    :raises GBMResponseError: with the exit code of a process, if it ended early and no case is done.
     """
     ensure_output_folder(out)
     processes = [
@@ -149,8 +148,10 @@ def run_on_devices(
             process.wait()
         write_summary(cases, out)
     stopped = {process.returncode for process in processes} - {0, SomeCasesFailedError.exit_code}
-    if stopped:
-        say(f"A process ended early, with exit code {min(stopped)}.")
+    if stopped and not any(read_status(out / case.identifier)["status"] == DONE for case in cases):
+        error = GBMResponseError("The processes ended early.", "See what they have said above.")
+        error.exit_code = max(stopped)
+        raise error
     raise_if_failed(cases, out)
 
 

@@ -373,7 +373,8 @@ class Predictor:
         listener.sampling(SamplingState(sample, options.samples, len(finished), count))
         for start in range(0, len(todo), batch):
             chunk = todo[start : start + batch]
-            state = SamplingState(sample, options.samples, len(finished), count, len(chunk))
+            state = SamplingState(sample, options.samples, len(finished), count, len(chunk), 0, sampling.steps)
+            listener.sampling(state)
 
             def on_step(step: int, steps: int, state: SamplingState = state) -> None:
                 listener.sampling(replace(state, step=step, steps=steps))
@@ -394,6 +395,11 @@ class Predictor:
                     cache.store(sample, k, pixels)
                 listener.slice_done(sample, int(indices[k]), pixels)
         return np.stack([finished[k] for k in range(count)])
+
+    def free_memory(self) -> None:
+        """Give back what the graphics card's allocator holds in reserve."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _precision(self, sources: torch.Tensor) -> torch.dtype:
         if self.precision is None:

@@ -74,6 +74,7 @@ class Runner:
 
     def __init__(self) -> None:
         self._predictors: OrderedDict[tuple[str, str, str, str], Predictor] = OrderedDict()
+        self._follow_ups: OrderedDict[tuple[str, str, float], AlignedFollowUp] = OrderedDict()
 
     def predictor(self, bundle: Path | None, device: str = "auto", precision: str = "auto") -> "Predictor":
         """Return the loaded model of a bundle folder; None is the bundle that ships.
@@ -154,9 +155,7 @@ class Runner:
         relay = _Relay(listener, request)
         for name in request.classes:
             relay.begin(name)
-            predictions[name] = predictor.predict(
-                case, replace(options, survival_class=name), listener=relay, unfinished=request.out / UNFINISHED
-            )
+            predictions[name] = _predict(predictor, case, replace(options, survival_class=name), relay, request)
             for stage, spent in predictions[name].seconds.items():
                 seconds[stage] = seconds.get(stage, 0.0) + spent
         measured = time.perf_counter()
@@ -229,6 +228,23 @@ def _write(request: PredictionRequest, listener: RunListener, done: _Done, secon
     return RunResult(request.out, done.case, done.bundle, results, shared, rounded)
 
 
+def _predict(
+    predictor: "Predictor", case: Case, options: "PredictionOptions", relay: "_Relay", request: PredictionRequest
+) -> "Prediction":
+    """Predict, with fewer slices at once each time the memory is too small for them."""
+    while True:
+        try:
+            with _memory_explained():
+                return predictor.predict(case, options, listener=relay, unfinished=request.out / UNFINISHED)
+        except OutOfMemoryError:
+            if request.batch_size is not None or relay.slices_at_once <= 1:
+                raise
+        predictor.free_memory()
+        relay.slices_at_once //= 2
+        options = replace(options, batch_size=relay.slices_at_once)
+        relay.warn("small-memory", f"There is little memory: {relay.slices_at_once} slice(s) are sampled at once.")
+
+
 class _Relay(PredictionListener):
     """Turns what the prediction of each class reports into what the run reports."""
 
@@ -238,11 +254,16 @@ class _Relay(PredictionListener):
         self._folder = request.out / PREVIEW
         self._number = 0
         self._white = 1.0
+        self.slices_at_once = 0
         self._start: tuple[float, float] | None = None
 
     def begin(self, name: str) -> None:
         """The prediction of a class begins."""
         self._number = self._names.index(name)
+
+    def warn(self, code: str, sentence: str) -> None:
+        """Pass on a warning."""
+        self._listener.warning(code, sentence)
 
     def stage(self, name: str) -> None:
         self._listener.stage(name, self._names[self._number])
@@ -259,6 +280,7 @@ class _Relay(PredictionListener):
             self._listener.classified(choice)
 
     def sampling(self, state: SamplingState) -> None:
+        self.slices_at_once = state.working or self.slices_at_once
         now, done = time.perf_counter(), (self._number + state.fraction) / len(self._names)
         self._start = self._start or (now, done)
         began, before = self._start

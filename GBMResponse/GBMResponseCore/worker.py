@@ -79,13 +79,15 @@ class Inbox:
     def _read(self) -> None:
         # Not sys.stdin: Python aborts if it ends while a thread waits inside a buffered reader.
         rest = b""
-        while chunk := os.read(self._descriptor, 1 << 16):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                if line.strip():
-                    self._sort(line)
-        self._closing = True
-        self._requests.put(None)
+        try:
+            while chunk := os.read(self._descriptor, 1 << 16):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    if line.strip():
+                        self._sort(line)
+        finally:
+            self._closing = True
+            self._requests.put(None)
 
     def _sort(self, line: bytes) -> None:
         try:
