@@ -5,17 +5,19 @@ Exit codes: 0 done, 2 wrong usage, 130 cancelled; every other failure has its ow
 
 import argparse
 import logging
-import shutil
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from . import SYNTHETIC_NOTICE, __version__
-from .errors import CancelledError, GBMResponseError, OptionError
+from .errors import CancelledError, GBMResponseError
+from .progress import RunListener, RunProgress
+from .request import FORMATS, PREDICTED_CLASS, PredictionRequest
+from .runner import Runner
 
-log = logging.getLogger(__name__)
+_PREDICTING = ("prepare", "encode", "classify", "sample", "assemble")
+"""Stages that count as predicting, in the times that are printed."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,12 +51,18 @@ def _parser() -> argparse.ArgumentParser:
     inputs.add_argument("--gtv", type=Path, required=True, help="GTV mask, on any grid of the same patient")
     inputs.add_argument("--follow-up", type=Path, help="true follow-up T1-Gd, shown beside the prediction")
     inputs.add_argument("--out", type=Path, required=True, help="output folder")
-    inputs.add_argument("--format", choices=(".nii.gz", ".nrrd", ".mha"), default=".nii.gz", help="of the volumes")
+    inputs.add_argument("--format", choices=FORMATS, default=".nii.gz", help="of the volumes")
     inputs.add_argument("--no-montage", action="store_true", help="write no PNG montage")
     model = predict.add_argument_group("model")
     model.add_argument("--bundle", type=Path, help="model bundle folder; default: the bundle that ships")
     model.add_argument("--scheme", help="survival class scheme of the bundle, or 'none'; default: its first")
-    model.add_argument("--class", dest="survival_class", default="predicted", help="class name, or 'predicted'")
+    model.add_argument(
+        "--class",
+        dest="classes",
+        nargs="+",
+        default=[PREDICTED_CLASS],
+        help="class name, or 'predicted'; several names are compared under the same noise, each in its own folder",
+    )
     sampling = predict.add_argument_group("sampling (default: as the bundle says)")
     sampling.add_argument("--samples", type=int, default=1, help="samples; more than 1 adds mean and spread")
     sampling.add_argument("--seed", type=int, default=1, help="same seed, same result; also across classes")
@@ -73,58 +81,46 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    from .case import load_case
-    from .files import ensure_output_folder
-
-    started = time.perf_counter()
-    case = load_case(arguments.image, arguments.gtv, arguments.follow_up)
-    ensure_output_folder(arguments.out)
-
-    # torch and diffusers take seconds to import: wrong inputs are reported before.
-    from .bundle import default_bundle, open_bundle
-    from .outputs import UNFINISHED, write_prediction
-    from .prediction import PredictionOptions, Predictor
-    from .provenance import provenance
-
-    bundle = open_bundle(arguments.bundle or default_bundle())
-    options = PredictionOptions(
+    request = PredictionRequest(
+        image=arguments.image,
+        gtv=arguments.gtv,
+        follow_up=arguments.follow_up,
+        out=arguments.out,
+        bundle=arguments.bundle,
+        device=arguments.device,
+        precision=arguments.precision,
         scheme=arguments.scheme,
-        survival_class=arguments.survival_class,
+        classes=tuple(arguments.classes),
         samples=arguments.samples,
         seed=arguments.seed,
-        sampling=_sampling(arguments, bundle.default_sampling),
+        sampling=_sampling(arguments),
         batch_size=arguments.batch_size,
+        format=arguments.format,
+        montage=not arguments.no_montage,
     )
-    for note in case.notes:
-        print(f"Note ({note.code}): {note.sentence}")
-    predictor = Predictor(bundle, arguments.device, arguments.precision)
-    loaded = time.perf_counter()
-    with _ProgressBar() as progress:
-        prediction = predictor.predict(case, options, progress=progress, unfinished=arguments.out / UNFINISHED)
-    predicted = time.perf_counter()
-    written = write_prediction(
-        prediction, provenance(case, bundle, options, prediction), arguments.out, arguments.format
-    )
-    shutil.rmtree(arguments.out / UNFINISHED, ignore_errors=True)
-    if not arguments.no_montage:
-        written += _montage(case, prediction, arguments.out / "montage.png")
+    with _Terminal() as terminal:
+        result = Runner().run(request, terminal)
 
-    choice = prediction.class_choice
-    chances = ", ".join(f"{name} {chance:.0%}" for name, chance in choice.probabilities.items())
-    print(f"Model: {bundle.name} {bundle.version}. Survival class: {choice.name} ({choice.source}; {chances or '-'}).")
+    for entry in result.classes:
+        choice = entry.prediction.class_choice
+        chances = ", ".join(f"{name} {chance:.0%}" for name, chance in choice.probabilities.items())
+        print(
+            f"Model: {result.bundle.name} {result.bundle.version}. "
+            f"Survival class: {choice.name} ({choice.source}; {chances or '-'})."
+        )
+    prediction, seconds = result.classes[0].prediction, result.seconds
     print(
-        f"{len(prediction.slices)} slices, {options.samples} sample(s), {prediction.device}, {prediction.precision}: "
-        f"load {loaded - started:.1f} s, predict {predicted - loaded:.1f} s, "
-        f"write {time.perf_counter() - predicted:.1f} s."
+        f"{len(prediction.slices)} slices, {request.samples} sample(s), {prediction.device}, {prediction.precision}: "
+        f"load {seconds['load']:.1f} s, predict {sum(seconds[name] for name in _PREDICTING):.1f} s, "
+        f"write {seconds['write']:.1f} s."
     )
-    for path in written:
+    files = [path for entry in result.classes for path in entry.files.values()] + list(result.files.values())
+    for path in dict.fromkeys(files):
         print(f"  {path}")
     print(SYNTHETIC_NOTICE)
 
 
-def _sampling(arguments: argparse.Namespace, default: Any) -> Any:
-    from dataclasses import replace
-
+def _sampling(arguments: argparse.Namespace) -> dict[str, Any]:
     given = {
         "sampler": arguments.sampler,
         "steps": arguments.steps,
@@ -132,41 +128,39 @@ def _sampling(arguments: argparse.Namespace, default: Any) -> Any:
         "guidance_form": arguments.guidance_form,
         "eta": arguments.eta,
     }
-    return replace(default, **{name: value for name, value in given.items() if value is not None})
+    return {name: value for name, value in given.items() if value is not None}
 
 
-def _montage(case: Any, prediction: Any, path: Path) -> list[Path]:
-    try:
-        from .montage import write_montage
-
-        return [write_montage(case, prediction, path)]
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        raise OptionError(
-            "The montage needs matplotlib.",
-            "Install gbmresponse[report], or use --no-montage. The volumes are written.",
-        ) from error
-
-
-class _ProgressBar:
+class _Terminal(RunListener):
     """One bar with time left over the sampling, which takes nearly all the time."""
 
     def __init__(self) -> None:
-        from tqdm import tqdm
+        self._bar: Any = None
 
-        self._bar = tqdm(total=100.0, unit="%", bar_format="{desc:<9}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}")
-
-    def __enter__(self) -> "_ProgressBar":
+    def __enter__(self) -> "_Terminal":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
-    def __call__(self, stage: str, fraction: float) -> None:
-        self._bar.set_description_str(stage.capitalize())
-        if stage == "sample":
-            self._bar.update(100.0 * fraction - self._bar.n)
+    def warning(self, code: str, sentence: str) -> None:
+        print(f"Note ({code}): {sentence}")
+
+    def stage(self, name: str, survival_class: str | None) -> None:
+        if name == "prepare" and self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=100.0, unit="%", bar_format="{desc:<9}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+            )
+        if self._bar is not None:
+            self._bar.set_description_str(name.capitalize())
+            if name == "write":
+                self._bar.update(100.0 - self._bar.n)
+
+    def progress(self, progress: RunProgress) -> None:
+        self._bar.update(100.0 * progress.fraction - self._bar.n)
 
 
 if __name__ == "__main__":

@@ -99,6 +99,22 @@ class NotAMaskError(GBMResponseError):
     remedy = "Choose the GTV's labelmap: this looks like an image."
 
 
+class CaseTableError(GBMResponseError):
+    """The table of a cohort is not valid."""
+
+    code = "case-table"
+    exit_code = 23
+    remedy = "See docs/batch.md for the columns."
+
+
+class GridMismatchError(GBMResponseError):
+    """Images to be measured together lie on different grids."""
+
+    code = "grid-mismatch"
+    exit_code = 24
+    remedy = "Resample one image onto the grid of the other first."
+
+
 class BundleError(GBMResponseError):
     """The model bundle is missing, incomplete or not valid."""
 
@@ -135,6 +151,44 @@ class DeviceError(GBMResponseError):
     code = "device"
     exit_code = 35
     remedy = "Use --device cpu."
+
+
+class ProtocolError(GBMResponseError):
+    """Caller and worker are of different versions."""
+
+    code = "protocol"
+    exit_code = 36
+    remedy = "Update the extension, so that the panel and the worker are of one version, and restart."
+
+
+class RequestError(GBMResponseError):
+    """The worker got a message that is no valid request."""
+
+    code = "request"
+    exit_code = 37
+    remedy = "See docs/worker-protocol.md for the fields of each request."
+
+
+class DependencyError(GBMResponseError):
+    """A package that the engine needs is missing or does not load."""
+
+    code = "dependency"
+    exit_code = 38
+    remedy = "Install the packages of Resources/requirements.txt, and PyTorch with the PyTorch extension."
+
+
+class OutOfMemoryError(GBMResponseError):
+    code = "out-of-memory"
+    exit_code = 39
+    remedy = "Use batch size 1, or the CPU (--device cpu), or close other programs. Finished slices are kept."
+
+
+class SomeCasesFailedError(GBMResponseError):
+    """A cohort is done, but not every case succeeded."""
+
+    code = "some-cases-failed"
+    exit_code = 3
+    remedy = "See summary.csv; the same command tries the failed cases again."
 
 
 class CancelledError(GBMResponseError):

@@ -11,6 +11,7 @@ from . import SYNTHETIC_NOTICE
 from .case import Case
 from .files import write_bytes
 from .intensity import fit_scale
+from .picture import white_level
 from .prediction import Prediction
 from .registration import register_rigidly, resample_onto
 
@@ -38,7 +39,7 @@ def write_montage(case: Case, prediction: Prediction, path: Path) -> Path:
     pre = scale.normalise(grid.to_stack(case.image)[rows])
     predicted = scale.normalise(grid.to_stack(prediction.samples[0])[rows])
     gtv = grid.to_stack(case.gtv, label=True)[rows]
-    white = _white(pre)
+    white = white_level(pre)
     choice = prediction.class_choice
     columns = [
         _Column("T1-Gd before, GTV in red", pre, white),
@@ -77,14 +78,7 @@ def _follow_up(case: Case, prediction: Prediction, rows: list[int]) -> _Column:
     scale = fit_scale(sitk.GetArrayFromImage(case.follow_up), {"clip_high": prediction.scale.clip_high})
     images = scale.normalise(prediction.grid.to_stack(moved)[rows])
     title = "true follow-up, registered" if result.improved else "true follow-up, not registered"
-    return _Column(title, images, _white(images))
-
-
-def _white(stack: np.ndarray) -> float:
-    """Normalised intensity to show as white."""
-    head = stack[stack > -0.8]
-    # Scalp fat is the brightest tenth of a head: it may saturate, the brain may not.
-    return -1.0 + 1.4 * (float(np.percentile(head, 85)) + 1.0) if head.size else 1.0
+    return _Column(title, images, white_level(images))
 
 
 def _head_window(stack: np.ndarray) -> tuple[slice, slice]:

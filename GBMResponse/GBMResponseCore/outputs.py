@@ -10,14 +10,14 @@ from .files import write_image, write_json
 from .prediction import Prediction
 
 PROVENANCE = "provenance.json"
-UNFINISHED = ".unfinished"
 
 
-def write_prediction(prediction: Prediction, record: dict[str, Any], folder: Path, suffix: str) -> list[Path]:
+def write_prediction(prediction: Prediction, record: dict[str, Any], folder: Path, suffix: str) -> dict[str, Path]:
     """Write volumes, mask and provenance; the provenance comes last and marks a complete result.
 
     :param suffix: `.nii.gz`, `.nrrd` or `.mha`.
-    :returns: the files written.
+    :returns: the files written, by what they hold: `predicted`, `generated_mask`, `provenance`; for several samples
+        also `mean`, `spread` and `sample_01` and so on.
     :raises OutputFolderError: the folder cannot be written.
     """
     (folder / PROVENANCE).unlink(missing_ok=True)
@@ -25,8 +25,8 @@ def write_prediction(prediction: Prediction, record: dict[str, Any], folder: Pat
     if len(prediction.samples) > 1:
         volumes |= {"mean": prediction.mean, "spread": prediction.spread}
         volumes |= {f"sample_{number:02d}": image for number, image in enumerate(prediction.samples, start=1)}
-    written = [write_image(_labelled(image), folder / f"{name}{suffix}") for name, image in volumes.items()]
-    return [*written, write_json(record, folder / PROVENANCE)]
+    written = {name: write_image(_labelled(image), folder / f"{name}{suffix}") for name, image in volumes.items()}
+    return written | {"provenance": write_json(record, folder / PROVENANCE)}
 
 
 def _labelled(image: sitk.Image) -> sitk.Image:

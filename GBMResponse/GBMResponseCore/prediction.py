@@ -5,7 +5,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,14 @@ from .case import Case, Note
 from .errors import GuidanceError, NoOverlapError, OptionError
 from .geometry import StackGrid, image_like
 from .intensity import IntensityScale, fit_scale
+from .progress import PredictionListener, SamplingState
+from .request import PREDICTED_CLASS
 from .runtime import batch_size, choose_device, choose_precision
 from .sampling import SamplingOptions, check_guidance, sample_latents
 from .slice_cache import SliceCache
 from .survival import NO_CLASS, coarsen, patient_probabilities
 
-PREDICTED_CLASS = "predicted"
 _CACHED_CASES = 4
-
-Progress = Callable[[str, float], None]
-"""Called with (stage, fraction of that stage); may raise `CancelledError` to stop."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +211,7 @@ class Predictor:
         case: Case,
         options: PredictionOptions | None = None,
         *,
-        progress: Progress | None = None,
+        listener: PredictionListener | None = None,
         unfinished: Path | None = None,
     ) -> Prediction:
         """Predict a case.
@@ -224,12 +222,12 @@ class Predictor:
         :raises OptionError, GuidanceError: the bundle cannot do what `options` ask.
         """
         options = options or PredictionOptions()
-        progress = progress or (lambda stage, fraction: None)
+        listener = listener or PredictionListener()
         sampling = options.sampling or self.bundle.default_sampling
         check_guidance(sampling, self.bundle.label_dropout, self.networks.denoiser.uses_class)
         clock = _Clock()
 
-        progress("prepare", 0.0)
+        listener.stage("prepare")
         grid = StackGrid.for_image(case.image, self.bundle.in_plane_rule)
         stack = grid.to_stack(case.image)
         gtv_stack = grid.to_stack(case.gtv, label=True)
@@ -241,27 +239,29 @@ class Predictor:
         pre = scale.normalise(stack[indices])
         gtv = gtv_stack[indices].astype(np.float32)
         batch = batch_size(options.batch_size, self.device, pre[0].size, self._widest_channels())
+        listener.prepared(pre, indices.tolist())
         clock.mark("prepare")
 
-        progress("encode", 0.0)
+        listener.stage("encode")
         sources = self.encode(pre, gtv, batch)
         clock.mark("encode")
 
-        progress("classify", 0.0)
+        listener.stage("classify")
         choice = self.choose_class(pre, gtv, options)
+        listener.classified(choice)
         clock.mark("classify")
 
         cache = None
         if unfinished is not None:
             cache = SliceCache(unfinished, self._request_key(pre, gtv, choice, sampling, options))
-        positions = grid.slice_positions_mm[indices]
+        listener.stage("sample")
         samples = [
-            self._one_sample(sources, positions, choice.token, sampling, options, sample, batch, cache, progress)
+            self._one_sample(sources, grid, indices, choice.token, sampling, options, sample, batch, cache, listener)
             for sample in range(options.samples)
         ]
         clock.mark("sample")
 
-        progress("assemble", 0.0)
+        listener.stage("assemble")
         volumes = []
         for pixels in samples:
             predicted = stack.copy()
@@ -289,39 +289,39 @@ class Predictor:
     def _one_sample(
         self,
         sources: torch.Tensor,
-        positions: np.ndarray,
+        grid: StackGrid,
+        indices: np.ndarray,
         token: int,
         sampling: SamplingOptions,
         options: PredictionOptions,
         sample: int,
         batch: int,
         cache: SliceCache | None,
-        progress: Progress,
+        listener: PredictionListener,
     ) -> np.ndarray:
         """One sample of all slices, normalised (n, H, W), taking finished slices from the cache."""
-        count = len(sources)
+        count, positions = len(sources), grid.slice_positions_mm[indices]
         finished = {k: cache.load(sample, k) for k in range(count)} if cache else {}
         finished = {k: pixels for k, pixels in finished.items() if pixels is not None}
         todo = [k for k in range(count) if k not in finished]
-
-        def report(done_slices: float) -> None:
-            progress("sample", (sample + done_slices / count) / options.samples)
-
-        report(len(finished))
+        for k, pixels in finished.items():
+            listener.slice_done(sample, int(indices[k]), pixels)
+        listener.sampling(SamplingState(sample, options.samples, len(finished), count))
         for start in range(0, len(todo), batch):
             chunk = todo[start : start + batch]
-            before = len(finished)
+            state = SamplingState(sample, options.samples, len(finished), count, len(chunk))
 
-            def on_step(step: int, steps: int, before: int = before, size: int = len(chunk)) -> None:
-                report(before + size * step / steps)
+            def on_step(step: int, steps: int, state: SamplingState = state) -> None:
+                listener.sampling(replace(state, step=step, steps=steps))
 
-            pixels = self.generate(
+            images = self.generate(
                 sources[chunk], positions[chunk], token, sampling, seed=options.seed, sample=sample, on_step=on_step
             )
-            for k, image in zip(chunk, pixels, strict=True):
-                finished[k] = image
+            for k, pixels in zip(chunk, images, strict=True):
+                finished[k] = pixels
                 if cache:
-                    cache.store(sample, k, image)
+                    cache.store(sample, k, pixels)
+                listener.slice_done(sample, int(indices[k]), pixels)
         return np.stack([finished[k] for k in range(count)])
 
     def _precision(self, sources: torch.Tensor) -> torch.dtype:

@@ -2,12 +2,12 @@
 
 import platform
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import Any
 
 from . import SYNTHETIC_NOTICE, __version__
 from .bundle import Bundle
 from .case import Case
+from .environment import installed_version
 from .prediction import Prediction, PredictionOptions
 
 _LIBRARIES = ("torch", "diffusers", "monai", "SimpleITK", "numpy")
@@ -24,7 +24,7 @@ def provenance(case: Case, bundle: Bundle, options: PredictionOptions, predictio
             "name": "gbmresponse",
             "version": __version__,
             "python": platform.python_version(),
-            **{name: _version(name) for name in _LIBRARIES},
+            **{name: installed_version(name) for name in _LIBRARIES},
         },
         "bundle": {"name": bundle.name, "version": bundle.version, "bundle_json_sha256": bundle.sha256},
         "inputs_sha256": {name: source["sha256"] for name, source in case.sources.items()},
@@ -54,10 +54,3 @@ def provenance(case: Case, bundle: Bundle, options: PredictionOptions, predictio
         "seconds": prediction.seconds,
         "warnings": [vars(note) for note in prediction.notes],
     }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None

@@ -11,7 +11,7 @@ from GBMResponseCore import prediction
 from GBMResponseCore.bundle import open_bundle
 from GBMResponseCore.case import make_case
 from GBMResponseCore.errors import CancelledError, GuidanceError, NoOverlapError, OptionError
-from GBMResponseCore.prediction import PredictionOptions, Predictor
+from GBMResponseCore.prediction import PredictionListener, PredictionOptions, Predictor
 from GBMResponseCore.sampling import SamplingOptions
 from tiny_bundle import write_tiny_bundle
 
@@ -204,12 +204,22 @@ def test_a_gtv_outside_the_field_of_view_is_refused(predictor):
         predictor.predict(make_case(image, far))
 
 
+class Listener(PredictionListener):
+    def __init__(self, on_sampling):
+        self.sampling = on_sampling
+
+
+def stop_half_way(state):
+    if state.fraction > 0.5:
+        raise CancelledError("Stop.")
+
+
 def test_progress_grows_to_one(predictor):
     fractions = []
     predictor.predict(
         make(),
         PredictionOptions(samples=2, batch_size=2),
-        progress=lambda stage, fraction: fractions.append(fraction) if stage == "sample" else None,
+        listener=Listener(lambda state: fractions.append(state.fraction)),
     )
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(1.0)
@@ -219,12 +229,8 @@ def test_a_cancelled_request_continues_with_its_finished_slices(predictor, tmp_p
     case, options = make(), PredictionOptions(batch_size=1)
     expected = voxels(predictor.predict(case, options).samples[0])
 
-    def stop(stage, fraction):
-        if stage == "sample" and fraction > 0.5:
-            raise CancelledError("Stop.")
-
     with pytest.raises(CancelledError):
-        predictor.predict(case, options, progress=stop, unfinished=tmp_path / "unfinished")
+        predictor.predict(case, options, listener=Listener(stop_half_way), unfinished=tmp_path / "unfinished")
     kept = len(list((tmp_path / "unfinished").rglob("*.npy")))
     assert kept >= 1
 
@@ -237,12 +243,10 @@ def test_a_cancelled_request_continues_with_its_finished_slices(predictor, tmp_p
 
 
 def test_finished_slices_of_another_seed_are_not_used(predictor, tmp_path):
-    def stop(stage, fraction):
-        if stage == "sample" and fraction > 0.5:
-            raise CancelledError("Stop.")
-
     with pytest.raises(CancelledError):
-        predictor.predict(make(), PredictionOptions(batch_size=1), progress=stop, unfinished=tmp_path)
+        predictor.predict(
+            make(), PredictionOptions(batch_size=1), listener=Listener(stop_half_way), unfinished=tmp_path
+        )
     other = PredictionOptions(seed=5)
     fresh = voxels(predictor.predict(make(), other).samples[0])
     assert np.array_equal(voxels(predictor.predict(make(), other, unfinished=tmp_path).samples[0]), fresh)

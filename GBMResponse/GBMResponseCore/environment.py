@@ -1,0 +1,143 @@
+"""Which packages and devices are here, asked in a process of its own: a broken package may crash the one that loads it.
+
+`python -m GBMResponseCore.environment` loads the packages and prints one line of JSON about each, then the devices.
+"""
+
+import importlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .errors import DependencyError
+
+PACKAGES = (
+    "torch", "diffusers", "safetensors", "monai", "jsonschema", "tqdm", "matplotlib", "numpy", "scipy", "SimpleITK",
+)  # fmt: skip
+_INSTALL_TORCH = "Install PyTorch with the PyTorch extension (module PyTorch Utils), or with pip."
+_INSTALL_OTHERS = "Install the packages of Resources/requirements.txt."
+_REINSTALL = "Uninstall it and install it again; on Windows, also install the Visual C++ redistributable."
+_TIMEOUT_S = 180
+
+
+@contextmanager
+def imports_explained() -> Iterator[None]:
+    """Turn a failing import into a sentence.
+
+    :raises DependencyError: a package is missing or does not load.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        name = (error.name or "?").split(".")[0]
+        raise DependencyError(f"The Python package {name} is not installed.", _remedy(name)) from error
+    except (ImportError, OSError) as error:
+        if getattr(error, "filename", None) is not None:
+            raise  # about a file, not about a library
+        message = f"A Python package is installed but does not load ({error})."
+        raise DependencyError(message, _REINSTALL) from error
+
+
+def describe_environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
+    """Return versions, what is wrong with each package, and the devices; never crashes.
+
+    :returns: `ok`, `version`, `python`, `platform`, `packages` (name -> `version`, None if missing, and `problem`, None
+        if it loads), `devices` (each `name`, `description`), `problems` (sentences with remedies).
+    """
+    report: dict[str, Any] = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {},
+        "devices": [],
+    }
+    try:
+        probe = subprocess.run(
+            [sys.executable, "-m", "GBMResponseCore.environment", *packages],
+            env=os.environ | {"PYTHONPATH": _search_path()},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+        lines = [json.loads(line) for line in probe.stdout.splitlines() if line.startswith(b"{")]
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return report | {"ok": False, "problems": [f"The Python packages could not be examined ({error})."]}
+    for line in lines:
+        if "devices" in line:
+            report["devices"] = line["devices"]
+        else:
+            report["packages"][line["name"]] = {"version": line["version"], "problem": line["problem"]}
+    for name in packages:  # the probe stops where a package crashes it
+        if name not in report["packages"]:
+            problem = f"loading it ends the Python process (exit code {probe.returncode})"
+            report["packages"][name] = {"version": installed_version(name), "problem": problem}
+            break
+    problems = [_sentence(name, **entry) for name, entry in report["packages"].items() if entry["problem"]]
+    return report | {"ok": not problems, "problems": problems}
+
+
+def _sentence(name: str, version: str | None, problem: str) -> str:
+    if version is None:
+        return f"The Python package {name} is not installed. {_remedy(name)}"
+    return f"The Python package {name} {version} is installed but does not work: {problem}. {_REINSTALL}"
+
+
+def _remedy(name: str) -> str:
+    return _INSTALL_TORCH if name == "torch" else _INSTALL_OTHERS
+
+
+def _search_path() -> str:
+    core = str(Path(__file__).resolve().parent.parent)
+    return os.pathsep.join(path for path in (core, os.environ.get("PYTHONPATH", "")) if path)
+
+
+def installed_version(name: str) -> str | None:
+    """Version of a package by its metadata, without loading it; None if it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _probe(packages: Sequence[str]) -> None:
+    """Load each package and print one line about it."""
+    for name in packages:
+        entry: dict[str, Any] = {"name": name, "version": None, "problem": None}
+        try:
+            module = importlib.import_module(name)
+            entry["version"] = installed_version(name) or getattr(module, "__version__", "?")
+        except ModuleNotFoundError as error:
+            missing = error.name or name
+            entry["problem"] = "not installed" if missing == name else f"it needs {missing}, which is not installed"
+            entry["version"] = None if missing == name else installed_version(name) or "?"
+        # A damaged package may raise anything at all while it loads; the next one is examined all the same.
+        except Exception as error:
+            entry["problem"] = f"{type(error).__name__}: {error}".rstrip(".")
+            entry["version"] = installed_version(name) or "?"
+        print(json.dumps(entry), flush=True)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        print(json.dumps({"devices": _devices(torch)}), flush=True)
+
+
+def _devices(torch: Any) -> list[dict[str, str]]:
+    devices = []
+    if torch.cuda.is_available():
+        for number in range(torch.cuda.device_count()):
+            devices.append({"name": f"cuda:{number}", "description": torch.cuda.get_device_name(number)})
+    if torch.backends.mps.is_available():
+        devices.append({"name": "mps", "description": "Apple GPU"})
+    description = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    return [*devices, {"name": "cpu", "description": description}]
+
+
+if __name__ == "__main__":
+    _probe(sys.argv[1:] or PACKAGES)

@@ -1,0 +1,255 @@
+"""Run requests: from files to a folder of results. Command, cohort and worker all end here, so their voxels agree.
+
+torch and diffusers take seconds to import, so they are imported only after the inputs were found good.
+"""
+
+import shutil
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import SYNTHETIC_NOTICE
+from .case import Case, load_case
+from .environment import imports_explained
+from .errors import OptionError, OutOfMemoryError
+from .files import ensure_output_folder, sha256_of_file, write_json
+from .picture import white_level, write_picture
+from .progress import PredictionListener, RunListener, RunProgress, SamplingState
+from .request import PREDICTED_CLASS, PredictionRequest
+from .survival import NO_CLASS
+
+if TYPE_CHECKING:
+    from .bundle import Bundle
+    from .prediction import ClassChoice, Prediction, PredictionOptions, Predictor
+
+UNFINISHED = ".unfinished"
+PREVIEW = ".preview"
+_WARM_PREDICTORS = 2
+_BEFORE_SAMPLING, _AFTER_SAMPLING = 0.05, 0.95
+"""Fractions of the progress at which sampling begins and ends."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassResult:
+    """The result for one class.
+
+    :param requested: as asked, perhaps `predicted`.
+    :param files: what each file holds -> path.
+    """
+
+    requested: str
+    prediction: "Prediction"
+    files: dict[str, Path]
+    measurements: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """Everything is on disk.
+
+    :param files: files of the whole run, by what they hold; `provenance` always.
+    :param seconds: per stage, over all classes.
+    """
+
+    out: Path
+    case: Case
+    bundle: "Bundle"
+    classes: list[ClassResult]
+    files: dict[str, Path]
+    seconds: dict[str, float]
+
+
+class Runner:
+    """Runs requests and keeps the models of recent ones loaded."""
+
+    def __init__(self) -> None:
+        self._predictors: OrderedDict[tuple[str, str, str, str], Predictor] = OrderedDict()
+
+    def predictor(self, bundle: Path | None, device: str = "auto", precision: str = "auto") -> "Predictor":
+        """Return the loaded model of a bundle folder; None is the bundle that ships.
+
+        :raises DependencyError: a package is missing or does not load.
+        :raises BundleError: by the bundle.
+        :raises DeviceError, OptionError: device or precision do not exist here.
+        """
+        with imports_explained():
+            return self._predictor(bundle, device, precision)
+
+    def _predictor(self, bundle: Path | None, device: str, precision: str) -> "Predictor":
+        from .bundle import default_bundle, open_bundle
+        from .prediction import Predictor
+
+        folder = bundle or default_bundle()
+        description = folder / "bundle.json"
+        content = sha256_of_file(description) if description.is_file() else ""
+        key = (str(folder.resolve()), content, device, precision)
+        if key not in self._predictors:
+            self._predictors[key] = Predictor(open_bundle(folder), device, precision)
+            while len(self._predictors) > _WARM_PREDICTORS:
+                self._predictors.popitem(last=False)
+        self._predictors.move_to_end(key)
+        return self._predictors[key]
+
+    def run(self, request: PredictionRequest, listener: RunListener | None = None) -> RunResult:
+        """Predict, measure and write.
+
+        Nothing of the result is written before all classes are predicted. After a cancel or a crash only finished
+        slices are in the folder, in `.unfinished`, and the same request continues from them.
+
+        :raises GBMResponseError: by inputs, options, bundle, machine or output folder.
+        :raises CancelledError: a method of the listener raised it.
+        """
+        listener = listener or RunListener()
+        try:
+            with _memory_explained():
+                return self._run(request, listener)
+        finally:
+            shutil.rmtree(request.out / PREVIEW, ignore_errors=True)
+
+    def _run(self, request: PredictionRequest, listener: RunListener) -> RunResult:
+        started = time.perf_counter()
+        listener.stage("load", None)
+        case = load_case(request.image, request.gtv, request.follow_up)
+        ensure_output_folder(request.out)
+        for note in case.notes:
+            listener.warning(note.code, note.sentence)
+        with imports_explained():
+            from .prediction import PredictionOptions
+
+        options = PredictionOptions(
+            scheme=request.scheme, samples=request.samples, seed=request.seed, batch_size=request.batch_size
+        )
+        predictor = self.predictor(request.bundle, request.device, request.precision)
+        sampling = replace(predictor.bundle.default_sampling, **request.sampling)
+        options = replace(options, sampling=sampling)
+        _check_classes(predictor.bundle, request)
+        seconds = {"load": time.perf_counter() - started}
+
+        predictions = {}
+        relay = _Relay(listener, request)
+        for name in request.classes:
+            relay.begin(name)
+            predictions[name] = predictor.predict(
+                case, replace(options, survival_class=name), listener=relay, unfinished=request.out / UNFINISHED
+            )
+            for stage, spent in predictions[name].seconds.items():
+                seconds[stage] = seconds.get(stage, 0.0) + spent
+        return self._write(request, listener, case, predictor.bundle, options, predictions, seconds)
+
+    def _write(
+        self,
+        request: PredictionRequest,
+        listener: RunListener,
+        case: Case,
+        bundle: "Bundle",
+        options: "PredictionOptions",
+        predictions: dict[str, "Prediction"],
+        seconds: dict[str, float],
+    ) -> RunResult:
+        from .outputs import PROVENANCE, write_prediction
+        from .provenance import provenance
+
+        started = time.perf_counter()
+        listener.stage("write", None)
+        several = len(predictions) > 1
+        (request.out / PROVENANCE).unlink(missing_ok=True)
+        results, records = [], {}
+        for name, prediction in predictions.items():
+            folder = ensure_output_folder(request.out / name) if several else request.out
+            records[name] = provenance(case, bundle, replace(options, survival_class=name), prediction)
+            files = write_prediction(prediction, records[name], folder, request.format)
+            if request.montage:
+                files |= _montage(case, prediction, folder, listener)
+            results.append(ClassResult(name, prediction, files, {}))
+        files = {"provenance": request.out / PROVENANCE}
+        if several:
+            write_json({"notice": SYNTHETIC_NOTICE, "synthetic": True, "classes": records}, files["provenance"])
+        shutil.rmtree(request.out / UNFINISHED, ignore_errors=True)
+        seconds["write"] = time.perf_counter() - started
+        rounded = {name: round(spent, 3) for name, spent in seconds.items()}
+        return RunResult(request.out, case, bundle, results, files, rounded)
+
+
+def kept_slices(out: Path) -> int:
+    """Number of finished slices that an unfinished run left in its output folder."""
+    return sum(1 for _ in (out / UNFINISHED).rglob("*.npy"))
+
+
+class _Relay(PredictionListener):
+    """Turns what the prediction of each class reports into what the run reports."""
+
+    def __init__(self, listener: RunListener, request: PredictionRequest) -> None:
+        self._listener = listener
+        self._names = request.classes
+        self._folder = request.out / PREVIEW
+        self._number = 0
+        self._white = 1.0
+        self._start: tuple[float, float] | None = None
+
+    def begin(self, name: str) -> None:
+        """The prediction of a class begins."""
+        self._number = self._names.index(name)
+
+    def stage(self, name: str) -> None:
+        self._listener.stage(name, self._names[self._number])
+
+    def prepared(self, pre: np.ndarray, slices: list[int]) -> None:
+        self._white = white_level(pre)
+        ensure_output_folder(self._folder)
+
+    def classified(self, choice: "ClassChoice") -> None:
+        if self._number == 0:
+            self._listener.classified(choice)
+
+    def sampling(self, state: SamplingState) -> None:
+        now, done = time.perf_counter(), (self._number + state.fraction) / len(self._names)
+        self._start = self._start or (now, done)
+        began, before = self._start
+        eta = (now - began) * (1.0 - done) / (done - before) if done > before else None
+        fraction = _BEFORE_SAMPLING + done * (_AFTER_SAMPLING - _BEFORE_SAMPLING)
+        self._listener.progress(RunProgress(fraction, eta, self._names[self._number], state))
+
+    def slice_done(self, sample: int, index: int, pixels: np.ndarray) -> None:
+        name = self._names[self._number]
+        path = self._folder / f"{name}_{sample:03d}_{index:04d}.png"
+        self._listener.preview(name, sample, index, write_picture(pixels, self._white, path))
+
+
+def _check_classes(bundle: "Bundle", request: PredictionRequest) -> None:
+    """:raises OptionError: the last of several classes does not exist, which would otherwise show late."""
+    scheme = bundle.schemes.get(request.scheme or next(iter(bundle.schemes), NO_CLASS))
+    if scheme is None and len(request.classes) > 1:
+        raise OptionError("Without a class scheme there is only one result.", "Ask for one class only.")
+    for name in request.classes if scheme else ():
+        if name != PREDICTED_CLASS:
+            scheme.by_name(name)
+
+
+def _montage(case: Case, prediction: "Prediction", folder: Path, listener: RunListener) -> dict[str, Path]:
+    try:
+        from .montage import write_montage
+
+        return {"montage": write_montage(case, prediction, folder / "montage.png")}
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        listener.warning("no-montage", "The montage needs the package matplotlib, which is not installed.")
+        return {}
+
+
+@contextmanager
+def _memory_explained() -> Iterator[None]:
+    """:raises OutOfMemoryError: the processor or the graphics card has too little memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        text = str(error).lower()
+        if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
+            raise OutOfMemoryError("There is not enough memory for this prediction.") from error
+        raise

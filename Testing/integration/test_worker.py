@@ -1,0 +1,285 @@
+"""The worker process: its protocol, cancelling and resuming, and what it survives."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import phantoms
+import pytest
+import SimpleITK as sitk
+from GBMResponseCore import cli
+from GBMResponseCore.bundle import open_bundle
+from GBMResponseCore.case import load_case
+from GBMResponseCore.prediction import PredictionOptions, Predictor
+from worker_session import WorkerSession
+
+SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
+SLOW = {"sampler": "unipc", "steps": 60}
+"""Sampling that leaves time to cancel; the slices are sampled one by one."""
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("case Jörg Müller")
+    image, gtv = folder / "pre.nrrd", folder / "gtv.nrrd"
+    sitk.WriteImage(phantoms.head(SIZE, SPACING, centre=phantoms.GTV_CENTRE), str(image))
+    sitk.WriteImage(phantoms.gtv(SIZE, SPACING, centre=phantoms.GTV_CENTRE), str(gtv))
+    return {"image": str(image), "gtv": str(gtv)}
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory):
+    """One warm worker for all tests that do not end it."""
+    with WorkerSession(tmp_path_factory.mktemp("worker") / "log.txt") as session:
+        yield session
+
+
+@pytest.fixture
+def request_of(case, tiny_bundle, tmp_path):
+    def build(identifier, **changes):
+        message = {"id": identifier, **case, "out": str(tmp_path / identifier), "bundle": str(tiny_bundle)}
+        return {**message, "device": "cpu", "precision": "float32", **changes}
+
+    return build
+
+
+def voxels(path):
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+
+
+def predicted(result, number=0):
+    return voxels(result["results"][number]["files"]["predicted"])
+
+
+def test_hello_is_answered_with_the_protocol(worker):
+    worker.send(type="hello", protocol=1)
+    ready = worker.next()
+    assert (ready["type"], ready["protocol"], ready["pid"]) == ("ready", 1, worker.process.pid)
+
+
+def test_the_transcript_of_a_prediction(worker, request_of):
+    before = len(worker.events)
+    result = worker.predict(**request_of("transcript", samples=2))
+    events = worker.events[before:]
+    assert result["type"] == "result"
+    assert all(event["id"] == "transcript" for event in events)
+    stages = [event["stage"] for event in events if event["type"] == "stage"]
+    order = ["load", "prepare", "encode", "classify", "sample", "assemble", "measure", "write"]
+    assert stages == [stage for stage in order if stage in stages]
+    assert {"load", "sample", "write"} <= set(stages)
+    progress = [event for event in events if event["type"] == "progress"]
+    fractions = [event["fraction"] for event in progress]
+    assert fractions == sorted(fractions)
+    assert 0 <= fractions[0] < fractions[-1] <= 1
+    assert progress[0]["eta_s"] is None
+    assert progress[-1]["eta_s"] == 0
+    assert {event["sample"] for event in progress} == {0, 1}
+    classes = next(event for event in events if event["type"] == "classification")["probabilities"]
+    assert sum(classes.values()) == pytest.approx(1)
+
+
+def test_the_files_of_a_result_are_on_disk(worker, request_of):
+    result = worker.predict(**request_of("files", samples=2))
+    files = result["results"][0]["files"]
+    assert {"predicted", "generated_mask", "mean", "spread"} <= set(files)
+    assert len(files["samples"]) == 2
+    for path in (files["predicted"], files["spread"], *files["samples"], result["provenance"]):
+        assert Path(path).stat().st_size > 0
+    assert json.loads(Path(result["provenance"]).read_text("utf-8"))["synthetic"] is True
+    assert not [path for path in Path(result["out"]).iterdir() if path.name.startswith(".")]
+
+
+def test_previews_are_pictures_of_the_finished_slices(worker, request_of):
+    worker.send(type="predict", **request_of("preview", batch_size=1, sampling=SLOW))
+    ready = worker.until("slice_ready")
+    picture = voxels(ready["path"])
+    worker.until("result")
+    assert picture.dtype == np.uint8
+    assert picture.shape == (64, 64)
+    assert np.ptp(picture) > 50
+    assert not Path(ready["path"]).exists()
+
+
+def test_worker_command_and_predictor_give_identical_voxels(worker, request_of, case, tiny_bundle, tmp_path):
+    from_worker = predicted(worker.predict(**request_of("same", seed=4, classes=["long"])))
+    arguments = ["predict", "--image", case["image"], "--gtv", case["gtv"], "--bundle", str(tiny_bundle)]
+    arguments += ["--out", str(tmp_path / "cli"), "--seed", "4", "--class", "long", "--no-montage"]
+    assert cli.main([*arguments, "--device", "cpu", "--precision", "float32"]) == 0
+    options = PredictionOptions(seed=4, survival_class="long")
+    in_process = Predictor(open_bundle(tiny_bundle), "cpu", "float32").predict(
+        load_case(case["image"], case["gtv"]), options
+    )
+    assert np.array_equal(from_worker, voxels(tmp_path / "cli" / "predicted.nii.gz"))
+    assert np.array_equal(from_worker, sitk.GetArrayFromImage(in_process.samples[0]))
+
+
+def test_several_classes_share_their_noise(worker, request_of):
+    both = worker.predict(**request_of("both", classes=["short", "long"]))
+    assert [entry["class"] for entry in both["results"]] == ["short", "long"]
+    assert [entry["token_source"] for entry in both["results"]] == ["chosen", "chosen"]
+    for number, name in enumerate(["short", "long"]):
+        alone = worker.predict(**request_of(f"alone {name}", classes=[name]))
+        assert np.array_equal(predicted(both, number), predicted(alone))
+    assert not np.array_equal(predicted(both, 0), predicted(both, 1))
+    assert set(json.loads(Path(both["provenance"]).read_text("utf-8"))["classes"]) == {"short", "long"}
+
+
+def test_a_cancelled_prediction_keeps_its_slices_and_continues_to_identical_voxels(worker, request_of):
+    whole = worker.predict(**request_of("whole", batch_size=1, sampling=SLOW))
+    message = request_of("stopped", batch_size=1, sampling=SLOW)
+    worker.send(type="predict", **message)
+    worker.until("slice_ready")
+    worker.send(type="cancel", id="stopped")
+    cancelled = worker.until("cancelled")
+    out = Path(message["out"])
+    assert cancelled["kept_slices"] >= 1
+    assert [path.name for path in out.iterdir()] == [".unfinished"]
+    assert cancelled["kept_slices"] == len(list(out.rglob("*.npy")))
+    resumed = worker.predict(**message)
+    assert np.array_equal(predicted(resumed), predicted(whole))
+    assert not (out / ".unfinished").exists()
+
+
+def test_a_waiting_prediction_can_be_cancelled(worker, request_of):
+    worker.send(type="predict", **request_of("first", batch_size=1, sampling=SLOW))
+    worker.send(type="predict", **request_of("waiting"))
+    worker.send(type="cancel", id="waiting")
+    assert worker.until("result")["id"] == "first"
+    assert worker.until("cancelled") == {"type": "cancelled", "id": "waiting", "kept_slices": 0}
+
+
+def test_cancelling_what_is_finished_is_a_warning_and_does_not_stop_the_next(worker, request_of):
+    worker.predict(**request_of("again"))
+    worker.send(type="cancel", id="again")
+    assert worker.until("warning")["code"] == "nothing-to-cancel"
+    assert worker.predict(**request_of("again"))["type"] == "result"
+
+
+def test_a_model_can_be_loaded_before(worker, tiny_bundle):
+    worker.send(type="load", bundle=str(tiny_bundle), device="cpu", precision="float32")
+    loaded = worker.until("loaded")
+    assert (loaded["name"], loaded["device"]) == ("tiny", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b'{"type": "predict", "id": "x"', "request"),
+        (b"[1, 2]", "request"),
+        (b'{"type": "dance"}', "request"),
+        (b'{"type": "predict"}', "request"),
+        (b'{"type": "predict", "id": "x", "gtv": "g", "out": "o"}', "request"),
+        (b'{"type": "predict", "id": "x", "image": "i", "gtv": "g", "out": 7}', "request"),
+        (b'{"type": "predict", "id": "x", "image": "i", "gtv": "g", "out": "o", "colour": 1}', "request"),
+        (b'{"type": "predict", "id": "x", "image": "i", "gtv": "g", "out": "o", "classes": ["../up"]}', "request"),
+        (b'{"type": "predict", "id": "x", "image": "i", "gtv": "g", "out": "o", "sampling": {"eta": "9"}}', "request"),
+        (b'{"type": "hello", "protocol": 99}', "protocol"),
+        (b"\xff\xfe", "request"),
+    ],
+)  # fmt: skip
+def test_a_bad_request_is_answered_and_survived(worker, line, code):
+    worker.send_line(line)
+    error = worker.next()
+    assert (error["type"], error["code"]) == ("error", code)
+    assert error["message"] and error["remedy"] and error["exit_code"] in (36, 37)
+    worker.send(type="hello", protocol=1)
+    assert worker.next()["type"] == "ready"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "exit_code"),
+    [
+        ({"image": "nowhere.nrrd"}, "missing-file", 10),
+        ({"image": __file__}, "unreadable-file", 12),
+        ({"bundle": "nowhere"}, "bundle", 30),
+        ({"device": "cuda:42"}, "device", 35),
+        ({"classes": ["short", "medium"]}, "option", 34),
+        ({"scheme": "5-class"}, "option", 34),
+        ({"sampling": {"steps": 0}}, "option", 34),
+    ],
+)
+def test_a_failed_prediction_names_its_error_and_leaves_no_files(worker, request_of, changes, code, exit_code):
+    message = request_of("bad", **changes)
+    error = worker.predict(**message)
+    assert (error["type"], error["id"], error["code"], error["exit_code"]) == ("error", "bad", code, exit_code)
+    assert not Path(message["out"]).is_dir() or not list(Path(message["out"]).iterdir())
+
+
+def test_a_killed_worker_leaves_no_half_written_output(request_of, tmp_path):
+    message = request_of("killed", batch_size=1, sampling=SLOW)
+    with WorkerSession(tmp_path / "log.txt") as session:
+        session.send(type="predict", **message)
+        session.until("slice_ready")
+        session.process.kill()
+        session.wait_for_end()
+    left = {path.name for path in Path(message["out"]).iterdir()}
+    assert left <= {".unfinished", ".preview"}
+    slices = list((Path(message["out"]) / ".unfinished").rglob("*.npy"))
+    assert slices and all(np.load(path).shape == (64, 64) for path in slices)
+
+
+def test_it_ends_when_its_input_closes_during_a_prediction(request_of, tmp_path):
+    with WorkerSession(tmp_path / "log.txt") as session:
+        session.send(type="predict", **request_of("orphan", batch_size=1, sampling=SLOW))
+        session.until("slice_ready")
+        session.process.stdin.close()
+        assert session.until("cancelled")["kept_slices"] >= 1
+        assert session.wait_for_end() == 0
+
+
+def test_it_ends_when_idle(tmp_path):
+    with WorkerSession(tmp_path / "log.txt", "--idle-seconds", "0.3") as session:
+        assert session.wait_for_end() == 0
+    assert "ends" in session.log.read_text("utf-8")
+
+
+@pytest.mark.parametrize("ending", ["close", "shutdown"])
+def test_it_ends_on_request(tmp_path, ending):
+    with WorkerSession(tmp_path / "log.txt") as session:
+        session.send(type="hello", protocol=1)
+        assert session.next()["type"] == "ready"
+        if ending == "close":
+            session.process.stdin.close()
+        else:
+            session.send(type="shutdown")
+        assert session.wait_for_end() == 0
+
+
+NOISY = """
+import os, sys
+from GBMResponseCore import worker
+def describe_environment():
+    print("a library says hello")
+    os.write(1, b"and so does its C code\\n")
+    return {"ok": True}
+worker.describe_environment = describe_environment
+sys.exit(worker.main([]))
+"""
+
+
+def test_what_libraries_print_goes_to_the_log(tmp_path):
+    with WorkerSession(tmp_path / "log.txt", code=NOISY) as session:
+        session.send(type="check")
+        assert session.next() == {"type": "environment", "ok": True}
+    assert "and so does its C code" in session.log.read_text("utf-8")
+
+
+BROKEN = """
+import sys
+from GBMResponseCore import worker
+class Broken:
+    def run(self, request, listener):
+        raise KeyError("inside a library")
+worker.Worker._runner = Broken()
+sys.exit(worker.main([]))
+"""
+
+
+def test_an_unexpected_error_is_reported_and_survived(tmp_path, request_of):
+    with WorkerSession(tmp_path / "log.txt", code=BROKEN) as session:
+        error = session.predict(**request_of("broken"))
+        assert (error["code"], error["id"], error["exit_code"]) == ("error", "broken", 1)
+        assert "inside a library" in error["message"]
+        session.send(type="hello", protocol=1)
+        assert session.next()["type"] == "ready"
+    assert "Traceback" in session.log.read_text("utf-8")
