@@ -5,6 +5,7 @@ str(value), bool as True or False, enums by member name, nodes as references wit
 """
 
 import abc
+import dataclasses
 import enum
 import logging
 import pathlib
@@ -31,19 +32,24 @@ class Default:
     def value(self):
         return self._generator() if self._generator else self._value
 
+    def __eq__(self, other):
+        return isinstance(other, Default) and vars(self) == vars(other)
 
+    __hash__ = None
+
+
+@dataclasses.dataclass
 class Decimals:
     """Annotation: decimals of the widget."""
 
-    def __init__(self, value: int):
-        self.value = value
+    value: int
 
 
+@dataclasses.dataclass
 class SingleStep:
     """Annotation: single step of the widget."""
 
-    def __init__(self, value: float):
-        self.value = value
+    value: float
 
 
 class Validator(abc.ABC):
@@ -169,7 +175,7 @@ class OptionalSerializer(Serializer):
     def write(self, node, name: str, value) -> None:
         if value is None:
             self.remove(node, name)
-            node.SetParameter(f"{name}.1", "None")
+            node.SetParameter(f"{name}.1", "True")
         else:
             for validator in self.inner.validators:
                 validator.validate(value)
@@ -191,10 +197,15 @@ def split(annotated) -> tuple[typing.Any, list]:
     return annotated, []
 
 
+def isValidator(item) -> bool:
+    """Return whether an annotation is a validator, or the class of one."""
+    return isinstance(item, Validator) or (isinstance(item, type) and issubclass(item, Validator))
+
+
 def makeSerializer(annotated) -> Serializer:
     """Return the serializer of a type of the host's list, or raise."""
     dataType, annotations = split(annotated)
-    validators = [item for item in annotations if isinstance(item, Validator)]
+    validators = [item for item in annotations if isValidator(item)]
     if typing.get_origin(dataType) in (typing.Union, types.UnionType):
         arguments = typing.get_args(dataType)
         if len(arguments) == 2 and arguments[1] is type(None):
@@ -301,7 +312,7 @@ def numberConnector(widget, dataType, annotations: list) -> Connector:
             widget.decimals = decimals.value
     if step is not None:
         widget.singleStep = step.value
-    lowest, highest = (-(2**31), 2**31 - 1) if type(widget) in (qt.QSlider, qt.QSpinBox) else (-1e308, 1e308)
+    lowest, highest = (-(2**31), 2**31 - 1) if type(widget) in (qt.QSlider, qt.QSpinBox) else (float("-inf"), float("inf"))
     widget.minimum = lowest if minimum is None else minimum
     widget.maximum = highest if maximum is None else maximum
 
@@ -400,7 +411,7 @@ class Wrapper:
 
     def isCached(self, name: str) -> bool:
         self._check(name)
-        return not isinstance(self.allParameters[name].serializer, OptionalSerializer)
+        return True  # all types of the host are
 
     @classmethod
     def dataType(cls, name: str):
@@ -496,8 +507,8 @@ def wrap(cls: type) -> type:
             default = Default(getattr(cls, name))
         else:
             default = find(annotations, Default) or Default(serializer.default)
-        known = (Validator, Default, Decimals, SingleStep)
-        unused = [item for item in annotations if not isinstance(item, known)]
+        known = (Default, Decimals, SingleStep)
+        unused = [item for item in annotations if not isinstance(item, known) and not isValidator(item)]
         if unused:
             logging.warning("Unused annotations: %s", unused)
         parameters[name] = ParameterInfo(name, serializer, default, annotated)

@@ -9,13 +9,8 @@ from host.ctk_doubles import ctkCollapsibleButton, ctkComboBox, ctkSliderWidget
 from host.doubles import DOUBLES, double, stored
 
 NODE_ID = QtCore.Qt.UserRole
-SceneEvents = (
-    slicer.vtkMRMLScene.NodeAddedEvent,
-    slicer.vtkMRMLScene.NodeRemovedEvent,
-    slicer.vtkMRMLScene.EndBatchProcessEvent,
-    slicer.vtkMRMLScene.EndCloseEvent,
-    slicer.vtkMRMLScene.EndImportEvent,
-)
+Scene = slicer.vtkMRMLScene
+REBUILDING_EVENTS = (Scene.NodeRemovedEvent, Scene.EndBatchProcessEvent, Scene.EndCloseEvent, Scene.EndImportEvent)
 
 
 class Observers:
@@ -171,23 +166,24 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._observers.clear()
         self._scene = scene
         if scene is not None:
-            for event in SceneEvents:
-                self._observers.add(scene, event, self._onSceneEvent)
-            self._observers.add(scene, slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, self._onNodeAboutToBeRemoved)
+            for event in REBUILDING_EVENTS:
+                self._observers.add(scene, event, self._onSceneChanged)
+            self._observers.add(scene, Scene.NodeAddedEvent, self._onNodeAdded)
+            self._observers.add(scene, Scene.NodeAboutToBeRemovedEvent, self._onNodeAboutToBeRemoved)
         self._rebuild()
         if self._requested:
             self._select(self._requested)
             self._requested = ""
         self.setEnabled(scene is not None)
 
+    def _onSceneChanged(self, scene, event):
+        if not scene.IsBatchProcessing():
+            self._rebuild()
+
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def _onSceneEvent(self, scene, event, node):
-        if scene.IsBatchProcessing():
-            return
-        if event == "NodeAddedEvent" and not self._accepts(node):
-            return
-        self._rebuild()
-        if event == "NodeAddedEvent":
+    def _onNodeAdded(self, scene, event, node):
+        if not scene.IsBatchProcessing() and self._accepts(node):
+            self._rebuild()
             self.nodeAdded.emit(node)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
