@@ -17,6 +17,9 @@ from .Translation import tr as _
 class SceneExporter:
     """Writes the inputs of a prediction. No node enters or leaves the scene meanwhile, and none is changed."""
 
+    def __init__(self) -> None:
+        self._image: Any = None
+
     def steps(self, inputs: PredictionInputs, folder: Path) -> Iterator[dict[str, str | None]]:
         """Write `image.nrrd`, `gtv.nrrd` and `follow_up.nrrd` into the folder, a file per step.
 
@@ -24,7 +27,7 @@ class SceneExporter:
         :raises Failure: a node has no voxels, the segment is empty or outside, or the disk is full.
         """
         files: dict[str, str | None] = {"image": None, "gtv": None, "follow_up": None}
-        image = hardenedCopy(inputs.volume)
+        image = self._image = hardenedCopy(inputs.volume)
         files["image"] = _write(image, folder / "image.nrrd")
         yield files
         files["gtv"] = _write(segmentOnGrid(inputs.segmentation, inputs.segmentID, image), folder / "gtv.nrrd")
@@ -32,6 +35,20 @@ class SceneExporter:
         if inputs.followUp is not None:
             files["follow_up"] = _write(hardenedCopy(inputs.followUp), folder / "follow_up.nrrd")
             yield files
+
+    def image(self) -> Any:
+        """Return the copy of the volume that was written last; the result takes its geometry from it."""
+        return self._image
+
+    def fingerprint(self, files: dict[str, str | None]) -> str:
+        """Return 16 letters that change with the content of exported files."""
+        digest = hashlib.sha256()
+        for role, path in sorted(files.items()):
+            digest.update(role.encode())
+            if path is not None:
+                with open(path, "rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()[:16]
 
 
 def hardenedCopy(volume: Any) -> Any:
@@ -94,17 +111,6 @@ def segmentOnGrid(segmentation: Any, segmentID: str, reference: Any) -> Any:
     logic.CopyOrientedImageDataToVolumeNode(onGrid, volume, True, True)
     volume.CopyOrientation(reference)
     return volume
-
-
-def fingerprint(files: dict[str, str | None]) -> str:
-    """Return 16 letters that change with the content of the exported files."""
-    digest = hashlib.sha256()
-    for role, path in sorted(files.items()):
-        digest.update(role.encode())
-        if path is not None:
-            with open(path, "rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]
 
 
 def _labelmapName() -> str:
