@@ -7,7 +7,7 @@ import tempfile
 import types
 
 import slicer
-import slicer.util  # noqa: F401  the real one, from the wheel
+import slicer.util
 import vtk
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Property, Signal

@@ -312,7 +312,9 @@ def numberConnector(widget, dataType, annotations: list) -> Connector:
             widget.decimals = decimals.value
     if step is not None:
         widget.singleStep = step.value
-    lowest, highest = (-(2**31), 2**31 - 1) if type(widget) in (qt.QSlider, qt.QSpinBox) else (float("-inf"), float("inf"))
+    lowest, highest = (
+        (-(2**31), 2**31 - 1) if type(widget) in (qt.QSlider, qt.QSpinBox) else (float("-inf"), float("inf"))
+    )
     widget.minimum = lowest if minimum is None else minimum
     widget.maximum = highest if maximum is None else maximum
 

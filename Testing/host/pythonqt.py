@@ -98,7 +98,7 @@ class Connections:
         if address not in self.made:
             self.made[address] = []
             forget = functools.partial(self.made.pop, address, None)
-            self.rawConnect(sender, QtCore.SIGNAL("destroyed()"), lambda: forget())
+            self.rawConnect(sender, QtCore.SIGNAL("destroyed()"), forget)
         return self.made[address]
 
     def _ends(self, sender, signature: str):
@@ -133,10 +133,10 @@ def slotOf(target: tuple):
 
 
 def trimmed(slot):
-    """Return a callable that drops the arguments which the slot does not take, as PythonQt does for Python functions."""
+    """Return a callable that drops the arguments which the slot does not take, as PythonQt does for functions."""
     function = slot.__func__ if isinstance(slot, types.MethodType) else slot
     if not isinstance(function, types.FunctionType) or function.__code__.co_flags & 0x04:  # *args
-        return lambda *arguments: slot(*arguments)
+        return functools.partial(slot)  # a new object for each connection
     count = function.__code__.co_argcount - isinstance(slot, types.MethodType)
     return lambda *arguments: slot(*arguments[:count])
 

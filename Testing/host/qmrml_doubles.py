@@ -354,8 +354,12 @@ class qMRMLSegmentSelectorWidget(qMRMLWidget):
         self._node, self._segmentID, self._segmentObservers = None, "", Observers()
         self._nodeBox = qMRMLNodeComboBox()
         self._nodeBox.nodeTypes = ["vtkMRMLSegmentationNode"]
-        self._nodeBox.addEnabled = self._nodeBox.removeEnabled = False
-        self._segmentBox, self._segmentLabel, self._message = ctkComboBox(), QtWidgets.QLabel("Segment: "), QtWidgets.QLabel()
+        self._nodeBox.addEnabled, self._nodeBox.renameEnabled = False, True
+        self._segmentBox, self._segmentLabel, self._message = (
+            ctkComboBox(),
+            QtWidgets.QLabel("Segment: "),
+            QtWidgets.QLabel(),
+        )
         self._grid = QtWidgets.QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.addWidget(self._nodeBox, 0, 0)
@@ -502,5 +506,3 @@ def publish() -> None:
     for name, cls in DOUBLES.items():
         if name.startswith("q"):
             setattr(slicer, name, cls)
-
-

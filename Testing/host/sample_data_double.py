@@ -1,4 +1,4 @@
-"""Double of the module SampleData: keeps what is registered, with the checks of the real one; loads local files only."""
+"""Double of the module SampleData: keeps what is registered, checked as in Slicer; loads local files only."""
 
 import pathlib
 import sys

@@ -13,9 +13,9 @@ from host import pythonqt
 
 qt = pythonqt.install()  # before anything else touches Qt
 
-import slicer
+import slicer  # noqa: E402
 
-from host import ctk_doubles, packaging_double, sample_data_double, scripted_module, ui_loader
+from host import ctk_doubles, packaging_double, sample_data_double, scripted_module, ui_loader  # noqa: E402
 
 MODULE = pathlib.Path(__file__).resolve().parents[2] / "GBMResponse" / "GBMResponse.py"
 
@@ -35,7 +35,7 @@ class Session:
 
         for part in (scripted_module, parameter_node, packaging_double, sample_data_double):
             part.install()
-        self._layoutClass = layout.qSlicerLayoutManager
+        self._layoutClass, self._layout = layout.qSlicerLayoutManager, None
         self._loadModule = modules.loadModule
         self._pythonSlicer()
         self.errors = []  # exceptions that ended in slots and observers
@@ -58,10 +58,15 @@ class Session:
         sys.__excepthook__(kind, error, trace)
 
     def useMainWindow(self):
-        """Give slicer.app its layout manager, once per process, and return it."""
-        if self.app._layoutManager is None:
-            self.app._layoutManager = self._layoutClass()
-        return self.app._layoutManager
+        """Give slicer.app its layout manager and return it: one per process, a second set of views would not draw."""
+        if self._layout is None:
+            self._layout = self._layoutClass()
+        self.app._layoutManager = self._layout
+        return self._layout
+
+    def useNoMainWindow(self) -> None:
+        """Make slicer.app.layoutManager() return None, as in Slicer --no-main-window."""
+        self.app._layoutManager = None
 
     def loadModule(self, path=MODULE):
         """Load the module file and return its widget object (the Python class), entered."""

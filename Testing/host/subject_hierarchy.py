@@ -1,4 +1,4 @@
-"""Automatic subject hierarchy items, as qSlicerSubjectHierarchyPluginLogic makes them; the node itself is the real one."""
+"""Automatic subject hierarchy items, as qSlicerSubjectHierarchyPluginLogic makes them; the node is the real one."""
 
 import slicer
 import vtk

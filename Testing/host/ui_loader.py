@@ -1,4 +1,4 @@
-"""Loader of .ui files: unknown classes and properties are errors, and <connections> are made, as with Slicer's plugins."""
+"""Loader of .ui files: unknown classes and properties are errors, and <connections> are made, as in Slicer."""
 
 import re
 import xml.etree.ElementTree as ElementTree
