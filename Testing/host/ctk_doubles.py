@@ -3,7 +3,7 @@
 import sys
 import types
 
-from PySide6 import QtCore, QtGui, QtWidgets
+from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Property, Signal
 
 from host.doubles import DOUBLES, double, stored
@@ -84,79 +84,6 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         painter.drawPrimitive(kind, arrow)
         textArea = QtCore.QRect(22, 0, self.width - 22, self._headerHeight())
         painter.drawText(textArea, QtCore.Qt.AlignLeft | QtCore.Qt.AlignVCenter | QtCore.Qt.TextShowMnemonic, self.text)
-
-
-@double("ctkCollapsibleGroupBox")
-class ctkCollapsibleGroupBox(QtWidgets.QGroupBox):
-    """A checkable group box whose children are hidden while it is not checked."""
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.setCheckable(True)
-        self.toggled.connect(self._expand)
-
-    collapsed = Property(bool, lambda self: not self.isChecked(), lambda self, value: self.setChecked(not value))
-    collapsedHeight = stored(int, "collapsedHeight", 14)
-
-    def _expand(self, expanded: bool) -> None:
-        for child in self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindDirectChildrenOnly):
-            child.setVisible(expanded)
-        self.setMaximumHeight(16777215 if expanded else self.fontMetrics().height() + 12)
-
-
-@double(
-    "ctkPathLineEdit", currentPathChanged="currentPathChanged(QString)", validInputChanged="validInputChanged(bool)"
-)
-class ctkPathLineEdit(QtWidgets.QWidget):
-    """A path with a button to browse; the path is the text, whether it exists or not."""
-
-    Dirs, Files, Drives, NoSymLinks = 0x1, 0x2, 0x4, 0x8
-    AllEntries, Readable, Writable, Executable = 0x7, 0x10, 0x20, 0x40
-    Modified, Hidden, System, AllDirs, CaseSensitive = 0x80, 0x100, 0x200, 0x400, 0x800
-    NoDotAndDotDot, NoDot, NoDotDot, NoFilter = 0x1000, 0x2000, 0x4000, -1
-    currentPathChanged = Signal(str)
-    validInputChanged = Signal(bool)
-
-    def __init__(self, parent=None):
-        super().__init__(parent)
-        row = QtWidgets.QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        self._comboBox = QtWidgets.QComboBox()
-        self._comboBox.setEditable(True)
-        self._comboBox.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
-        self._button = QtWidgets.QToolButton()
-        self._button.setText("...")
-        row.addWidget(self._comboBox)
-        row.addWidget(self._button)
-        self._comboBox.lineEdit().textChanged.connect(self.currentPathChanged)
-
-    currentPath = Property(
-        str,
-        lambda self: self._comboBox.lineEdit().text,
-        lambda self, value: self._comboBox.lineEdit().setText(str(value)),
-    )
-    label = stored(str, "label", "")
-    filters = stored(int, "filters", 0x7 | 0x1000)
-    options = stored(int, "options", 0)
-    settingKey = stored(str, "settingKey", "")
-    showBrowseButton = stored(bool, "showBrowseButton", True, "_showButtons")
-    showHistoryButton = stored(bool, "showHistoryButton", True, "_showButtons")
-    nameFilters = stored("QStringList", "nameFilters", [])
-    minimumContentsLength = stored(int, "minimumContentsLength", 17)
-
-    def _showButtons(self) -> None:
-        self._button.setVisible(self.showBrowseButton)
-
-    def comboBox(self):
-        return self._comboBox
-
-    def addCurrentPathToHistory(self) -> None:
-        if self.currentPath:
-            QtCore.QSettings().setValue(self.settingKey or "PathHistory", [self.currentPath])
-
-
-def roundedTo(value: float, decimals: int) -> float:
-    return round(float(value), decimals)
 
 
 @double(
@@ -321,54 +248,6 @@ class ctkComboBox(QtWidgets.QComboBox):
         option.currentText = self.defaultText
         painter.drawComplexControl(QtWidgets.QStyle.CC_ComboBox, option)
         painter.drawControl(QtWidgets.QStyle.CE_ComboBoxLabel, option)
-
-
-@double(
-    "ctkDirectoryButton",
-    directoryChanged="directoryChanged(QString)",
-    directorySelected="directorySelected(QString)",
-)
-class ctkDirectoryButton(QtWidgets.QWidget):
-    """A button that shows a folder and opens a dialog to choose another one."""
-
-    directoryChanged = Signal(str)
-    directorySelected = Signal(str)
-
-    def __init__(self, parent=None):
-        super().__init__(parent)
-        self._directory = QtCore.QDir.currentPath()
-        self._button = QtWidgets.QPushButton(self._directory)
-        row = QtWidgets.QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self._button)
-
-    def _write(self, path: str) -> None:
-        path = QtCore.QDir(path).absolutePath()
-        if path != self._directory:
-            self._directory = path
-            self._button.setText(path)
-            self.directorySelected.emit(path)
-            self.directoryChanged.emit(path)
-
-    directory = Property(str, lambda self: self._directory, _write)
-    caption = stored(str, "caption", "")
-    text = stored(str, "text", "")
-
-
-@double("ctkFittedTextBrowser")
-class ctkFittedTextBrowser(QtWidgets.QTextBrowser):
-    """A text browser that is as high as its text."""
-
-    def sizeHint(self):
-        hint = super().sizeHint()
-        return QtCore.QSize(hint.width(), int(self.document.size().height()) + 2 * self.frameWidth)
-
-
-@double("ctkCheckBox")
-class ctkCheckBox(QtWidgets.QCheckBox):
-    """A check box with optional icons."""
-
-    indicatorIcon = stored(QtGui.QIcon, "indicatorIcon", QtGui.QIcon())
 
 
 def module() -> types.ModuleType:

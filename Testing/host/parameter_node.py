@@ -1,4 +1,4 @@
-"""Own parameterNodeWrapper for the types that a panel needs: numbers, text, bool, Path, Enum, nodes, and X | None.
+"""Own parameterNodeWrapper for the types that a panel needs: numbers, text, bool, Enum and nodes.
 
 Values are stored in the vtkMRMLScriptedModuleNode exactly as Slicer stores them, because scenes travel: numbers as
 str(value), bool as True or False, enums by member name, nodes as references with an empty parameter of the same name.
@@ -8,7 +8,6 @@ import abc
 import dataclasses
 import enum
 import logging
-import pathlib
 import sys
 import types
 import typing
@@ -162,34 +161,6 @@ class NodeSerializer(Serializer):
         node.RemoveNodeReferenceIDs(name)
 
 
-class OptionalSerializer(Serializer):
-    """X | None, stored under name.0 for X and name.1 for None; the default is None."""
-
-    def __init__(self, inner: Serializer):
-        super().__init__(inner.dataType, None, [])
-        self.inner = inner
-
-    def isIn(self, node, name: str) -> bool:
-        return self.inner.isIn(node, f"{name}.0") or node.HasParameter(f"{name}.1")
-
-    def write(self, node, name: str, value) -> None:
-        if value is None:
-            self.remove(node, name)
-            node.SetParameter(f"{name}.1", "True")
-        else:
-            for validator in self.inner.validators:
-                validator.validate(value)
-            self.remove(node, name)
-            self.inner.write(node, f"{name}.0", value)
-
-    def read(self, node, name: str):
-        return self.inner.read(node, f"{name}.0") if self.inner.isIn(node, f"{name}.0") else None
-
-    def remove(self, node, name: str) -> None:
-        self.inner.remove(node, f"{name}.0")
-        node.UnsetParameter(f"{name}.1")
-
-
 def split(annotated) -> tuple[typing.Any, list]:
     """Return the bare type and its annotations."""
     if typing.get_origin(annotated) is typing.Annotated:
@@ -206,10 +177,6 @@ def makeSerializer(annotated) -> Serializer:
     """Return the serializer of a type of the host's list, or raise."""
     dataType, annotations = split(annotated)
     validators = [item for item in annotations if isValidator(item)]
-    if typing.get_origin(dataType) in (typing.Union, types.UnionType):
-        arguments = typing.get_args(dataType)
-        if len(arguments) == 2 and arguments[1] is type(None):
-            return OptionalSerializer(makeSerializer(arguments[0]))
     if dataType is int or dataType is float:
         allowed = (int, float) if dataType is float else int
         return Serializer(dataType, dataType(0), [NotNone(), IsInstance(allowed), *validators])
@@ -218,8 +185,6 @@ def makeSerializer(annotated) -> Serializer:
         return Serializer(bool, False, checks, lambda v: "True" if v else "False", lambda text: text == "True")
     if dataType is str:
         return Serializer(str, "", [NotNone(), IsInstance(str), *validators])
-    if dataType is pathlib.Path:
-        return Serializer(pathlib.Path, pathlib.Path(), [NotNone(), IsInstance(pathlib.Path), *validators])
     if isinstance(dataType, type) and issubclass(dataType, enum.Enum):
         checks = [IsInstance(dataType), *validators]
         return Serializer(dataType, next(iter(dataType)), checks, lambda v: v.name, lambda key: readEnum(dataType, key))
@@ -301,7 +266,7 @@ def limits(annotations: list) -> tuple:
 def numberConnector(widget, dataType, annotations: list) -> Connector:
     """Set the widget's limits from the annotations and return its connector."""
     minimum, maximum = limits(annotations)
-    if type(widget) in (qt.QSlider, ctk.ctkSliderWidget, slicer.qMRMLSliderWidget) and None in (minimum, maximum):
+    if type(widget) in (qt.QSlider, ctk.ctkSliderWidget) and None in (minimum, maximum):
         raise RuntimeError(f"Cannot connect a {widget.className()} to a number without limits.")
     isInteger = dataType is int
     decimals, step = find(annotations, Decimals), find(annotations, SingleStep)
@@ -342,12 +307,12 @@ def makeConnector(widget, annotated) -> Connector:
     """Return the connector of a widget and a type, or raise for a pair that Slicer does not connect."""
     dataType, annotations = split(annotated)
     kind = type(widget)
-    if dataType is bool and kind in (qt.QCheckBox, ctk.ctkCheckBox, qt.QPushButton):
+    if dataType is bool and kind in (qt.QCheckBox, qt.QPushButton):
         if kind is qt.QPushButton:
             widget.checkable = True
         signal = "toggled" if kind is qt.QPushButton else "stateChanged"
         return Connector(widget, signal, lambda: widget.checked, lambda value: setattr(widget, "checked", value))
-    numbers = (qt.QDoubleSpinBox, ctk.ctkSliderWidget, slicer.qMRMLSliderWidget, ctk.ctkDoubleSlider)
+    numbers = (qt.QDoubleSpinBox, ctk.ctkSliderWidget, ctk.ctkDoubleSlider)
     if (dataType is int and kind in (qt.QSlider, qt.QSpinBox)) or (dataType in (int, float) and kind in numbers):
         return numberConnector(widget, dataType, annotations)
     if kind in (qt.QComboBox, ctk.ctkComboBox):
@@ -364,20 +329,9 @@ def makeConnector(widget, annotated) -> Connector:
                 widget.text = value
 
         return Connector(widget, "textChanged", lambda: widget.text, writeText)
-    if dataType is str and kind is qt.QLabel:
-        return Connector(widget, "", lambda: widget.text, lambda value: setattr(widget, "text", value))
-    if dataType is str and kind is qt.QTextEdit:
-        return Connector(widget, "textChanged", widget.toPlainText, widget.setPlainText)
-    if dataType is pathlib.Path and kind in (ctk.ctkPathLineEdit, ctk.ctkDirectoryButton):
-        isButton = kind is ctk.ctkDirectoryButton
-        name, signal = ("directory", "directoryChanged") if isButton else ("currentPath", "currentPathChanged")
-        return Connector(
-            widget, signal, lambda: pathlib.Path(getattr(widget, name)), lambda v: setattr(widget, name, str(v))
-        )
     if kind is slicer.qMRMLNodeComboBox:
-        members = [item for item in typing.get_args(dataType) or (dataType,) if item is not type(None)]
-        if all(isinstance(item, type) and issubclass(item, slicer.vtkMRMLNode) for item in members):
-            widget.nodeTypes = [item().GetClassName() for item in members]
+        if isinstance(dataType, type) and issubclass(dataType, slicer.vtkMRMLNode):
+            widget.nodeTypes = [dataType().GetClassName()]
             return Connector(widget, "currentNodeChanged", widget.currentNode, widget.setCurrentNode)
     raise RuntimeError(f"Unable to create GUI connector from datatype '{annotated}' to widget type '{kind.__name__}'")
 

@@ -5,7 +5,7 @@ import vtk
 from PySide6 import QtCore, QtWidgets
 from PySide6.QtCore import Property, Signal
 
-from host.ctk_doubles import ctkCollapsibleButton, ctkComboBox, ctkSliderWidget
+from host.ctk_doubles import ctkComboBox
 from host.doubles import DOUBLES, double, stored
 
 NODE_ID = QtCore.Qt.UserRole
@@ -45,43 +45,6 @@ class qMRMLWidget(QtWidgets.QWidget):
         if scene is not self._scene:
             self._scene = scene
             self.mrmlSceneChanged.emit(scene)
-
-
-@double("qSlicerWidget", mrmlSceneChanged="mrmlSceneChanged(vtkMRMLScene*)")
-class qSlicerWidget(qMRMLWidget):
-    """The same for widgets of Slicer's modules."""
-
-
-@double("qMRMLCollapsibleButton", mrmlSceneChanged="mrmlSceneChanged(vtkMRMLScene*)")
-class qMRMLCollapsibleButton(ctkCollapsibleButton):
-    """A collapsible button that hands its scene on to others."""
-
-    cppBase = "ctkCollapsibleButton"
-    mrmlSceneChanged = Signal(object)
-    _scene = None
-
-    def mrmlScene(self):
-        return self._scene
-
-    def setMRMLScene(self, scene) -> None:
-        if scene is not self._scene:
-            self._scene = scene
-            self.mrmlSceneChanged.emit(scene)
-
-
-@double("qMRMLSliderWidget")
-class qMRMLSliderWidget(ctkSliderWidget):
-    """A slider with units of a quantity, which the double does not apply."""
-
-    quantity = stored(str, "quantity", "")
-    unitAwareProperties = stored(int, "unitAwareProperties", 0)
-    _scene = None
-
-    def mrmlScene(self):
-        return self._scene
-
-    def setMRMLScene(self, scene) -> None:
-        self._scene = scene
 
 
 @double(
@@ -475,30 +438,6 @@ class qMRMLSegmentSelectorWidget(qMRMLWidget):
             identifier = self._segmentBox.itemData(index) or ""
             self._segmentID = "" if identifier == "None" else identifier
             self.currentSegmentChanged.emit(self._segmentID)
-
-
-@double("qMRMLSegmentationShow3DButton")
-class qMRMLSegmentationShow3DButton(QtWidgets.QPushButton):
-    """Creates or removes the closed surface of a segmentation."""
-
-    def __init__(self, parent=None):
-        super().__init__("Show 3D", parent)
-        self.setCheckable(True)
-        self._node = None
-        self.toggled.connect(self._apply)
-
-    def segmentationNode(self):
-        return self._node
-
-    def setSegmentationNode(self, node) -> None:
-        self._node = node
-        self.setEnabled(node is not None)
-
-    def _apply(self, shown: bool) -> None:
-        if self._node is not None and shown:
-            self._node.CreateClosedSurfaceRepresentation()
-        elif self._node is not None:
-            self._node.RemoveClosedSurfaceRepresentation()
 
 
 def publish() -> None:

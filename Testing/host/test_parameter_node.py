@@ -1,7 +1,6 @@
 """The host's parameterNodeWrapper stores values as Slicer does, because scenes travel, and binds them to widgets."""
 
 import enum
-import pathlib
 from typing import Annotated
 
 import ctk
@@ -26,9 +25,7 @@ class Parameters:
     ratio: Annotated[float, WithinRange(0.0, 1.0), Default(0.5)]
     flag: bool
     text: str = "t"
-    folder: pathlib.Path
     color: Color = Color.BLUE
-    choice: str | None
 
 
 @pytest.fixture
@@ -45,9 +42,7 @@ def test_defaults_are_stored_as_slicer_stores_them(node):
         "ratio": "0.5",
         "flag": "False",
         "text": "t",
-        "folder": ".",
         "color": "BLUE",
-        "choice.1": "True",
     }
 
 
