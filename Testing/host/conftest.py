@@ -1,8 +1,11 @@
 """Starts the host once for all tests of this folder, or skips them with the reason."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import phantoms
 import pytest
+import SimpleITK
 
 import host
 
@@ -39,6 +42,33 @@ def nothing_swallowed():
     session.spin(0.01)
     errors, session.errors[:] = list(session.errors), []
     assert not errors, errors
+
+
+@pytest.fixture(scope="session")
+def case_files(tmp_path_factory):
+    """Volume before treatment, tumour and follow-up of the phantom, as files in a folder with a difficult name."""
+    folder = tmp_path_factory.mktemp("case Jörg Müller")
+    size, spacing, centre = (60, 64, 8), (0.95, 0.95, 6.0), phantoms.GTV_CENTRE
+    images = {
+        "pre": phantoms.head(size, spacing, centre=centre),
+        "gtv": phantoms.gtv(size, spacing, centre=centre),
+        "follow_up": phantoms.head(size, spacing, centre=centre),
+    }
+    for name, image in images.items():
+        SimpleITK.WriteImage(image, str(folder / f"{name}.nrrd"))
+    return {name: folder / f"{name}.nrrd" for name in images}
+
+
+@pytest.fixture
+def case(case_files):
+    """The phantom in the scene: volume, segmentation, segmentID."""
+    import slicer
+
+    volume = slicer.util.loadVolume(str(case_files["pre"]), {"name": "pre"})
+    segmentation = slicer.util.loadSegmentation(str(case_files["gtv"]), {"name": "outlines"})
+    identifier = segmentation.GetSegmentation().GetNthSegmentID(0)
+    segmentation.GetSegmentation().GetSegment(identifier).SetName("GTV")
+    return SimpleNamespace(volume=volume, segmentation=segmentation, segmentID=identifier)
 
 
 @pytest.fixture
