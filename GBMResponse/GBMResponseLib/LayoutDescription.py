@@ -49,3 +49,20 @@ def _view(number: int) -> str:
         f'<property name="viewgroup" action="default">{VIEW_GROUP}</property>'
         "</view></item>"
     )
+
+
+READER_LAYOUT = _FIRST_LAYOUT + 90
+READER_VIEW = "GBMResponseReader"
+
+
+def readerLayoutXml() -> str:
+    """Return the description of the layout of the reader study: one view that tells nothing."""
+    return (
+        '<layout type="vertical"><item>'
+        f'<view class="vtkMRMLSliceNode" singletontag="{READER_VIEW}">'
+        '<property name="orientation" action="default">Axial</property>'
+        '<property name="viewlabel" action="default">?</property>'
+        '<property name="viewcolor" action="default">#808080</property>'
+        f'<property name="viewgroup" action="default">{VIEW_GROUP + 1}</property>'
+        "</view></item></layout>"
+    )
