@@ -53,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     inputs.add_argument("--out", type=Path, required=True, help="output folder")
     inputs.add_argument("--format", choices=FORMATS, default=".nii.gz", help="of the volumes")
     inputs.add_argument("--no-montage", action="store_true", help="write no PNG montage")
+    inputs.add_argument("--no-measurements", action="store_true", help="measure nothing")
+    inputs.add_argument("--no-report", action="store_true", help="write no HTML report")
     model = predict.add_argument_group("model")
     model.add_argument("--bundle", type=Path, help="model bundle folder; default: the bundle that ships")
     model.add_argument("--scheme", help="survival class scheme of the bundle, or 'none'; default: its first")
@@ -96,7 +98,9 @@ def _predict(arguments: argparse.Namespace) -> None:
         sampling=_sampling(arguments),
         batch_size=arguments.batch_size,
         format=arguments.format,
+        measure=not arguments.no_measurements,
         montage=not arguments.no_montage,
+        report=not arguments.no_report,
     )
     with _Terminal() as terminal:
         result = Runner().run(request, terminal)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
 import SimpleITK as sitk
 
 from .errors import EmptyFileError, MissingFileError, OptionError, OutputFolderError, UnreadableFileError
@@ -75,15 +74,6 @@ def write_image(image: sitk.Image, path: Path | str) -> Path:
     if suffix is None:
         raise OptionError(f"Cannot write {path.name}.", f"Use one of {', '.join(_IMAGE_SUFFIXES)}.")
     return _write(path, suffix, lambda temporary: sitk.WriteImage(image, str(temporary), useCompression=True))
-
-
-def write_png(pixels: np.ndarray, path: Path | str) -> Path:
-    """Write a picture, uint8 (rows, columns), as PNG.
-
-    :raises OutputFolderError: if the file cannot be written.
-    """
-    picture = sitk.GetImageFromArray(pixels)
-    return _write(Path(path), ".png", lambda temporary: sitk.WriteImage(picture, str(temporary), useCompression=True))
 
 
 def write_bytes(content: bytes, path: Path | str) -> Path:

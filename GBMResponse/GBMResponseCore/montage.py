@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from . import SYNTHETIC_NOTICE
 from .case import Case
 from .files import write_bytes
-from .intensity import fit_scale
-from .picture import white_level
+from .follow_up import AlignedFollowUp
+from .picture import head_window, white_level
 from .prediction import Prediction
-from .registration import register_rigidly, resample_onto
 
 
 @dataclass(frozen=True)
@@ -25,11 +23,11 @@ class _Column:
     white: float
 
 
-def write_montage(case: Case, prediction: Prediction, path: Path) -> Path:
+def write_montage(case: Case, prediction: Prediction, path: Path, follow_up: AlignedFollowUp | None = None) -> Path:
     """Write the montage as PNG. Needs matplotlib (`pip install gbmresponse[report]`).
 
-    One row per generated slice, superior at the top. A follow-up is registered rigidly to the input first; it is
-    shown in its own intensity scale and takes no part in the difference, which is prediction minus input.
+    One row per generated slice, superior at the top. The follow-up is shown in its own intensity scale and takes no
+    part in the difference, which is prediction minus input.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -45,10 +43,10 @@ def write_montage(case: Case, prediction: Prediction, path: Path) -> Path:
         _Column("T1-Gd before, GTV in red", pre, white),
         _Column(f"predicted, class {choice.name} ({choice.source})", predicted, white),
     ]
-    if case.follow_up is not None:
-        columns.append(_follow_up(case, prediction, rows))
+    if follow_up is not None:
+        columns.append(_follow_up(follow_up, prediction, rows))
     difference = predicted - pre
-    window = _head_window(pre)
+    window = head_window(pre)
 
     height = 2.3
     figure = Figure(figsize=((len(columns) + 1) * height, len(rows) * height + 0.7), facecolor="black")
@@ -72,21 +70,7 @@ def write_montage(case: Case, prediction: Prediction, path: Path) -> Path:
     return write_bytes(buffer.getvalue(), path)
 
 
-def _follow_up(case: Case, prediction: Prediction, rows: list[int]) -> _Column:
-    result = register_rigidly(case.image, case.follow_up)
-    moved = resample_onto(case.follow_up, case.image, result.transform)
-    scale = fit_scale(sitk.GetArrayFromImage(case.follow_up), {"clip_high": prediction.scale.clip_high})
-    images = scale.normalise(prediction.grid.to_stack(moved)[rows])
-    title = "true follow-up, registered" if result.improved else "true follow-up, not registered"
+def _follow_up(follow_up: AlignedFollowUp, prediction: Prediction, rows: list[int]) -> _Column:
+    images = follow_up.scale.normalise(prediction.grid.to_stack(follow_up.image)[rows])
+    title = "true follow-up, registered" if follow_up.registered else "true follow-up, not registered"
     return _Column(title, images, white_level(images))
-
-
-def _head_window(stack: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns that hold the head in any slice, with a margin."""
-    head = (stack > -0.7).mean(axis=0) > 0.2
-    windows = []
-    for axis in (1, 0):
-        inside = np.flatnonzero(head.any(axis=axis))
-        low, high = (inside[0], inside[-1] + 1) if len(inside) else (0, head.shape[0])
-        windows.append(slice(max(int(low) - 6, 0), int(high) + 6))
-    return windows[0], windows[1]

@@ -1,5 +1,6 @@
 """Write a prediction to a folder; every file appears complete or not at all."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,17 @@ from .prediction import Prediction
 PROVENANCE = "provenance.json"
 
 
-def write_prediction(prediction: Prediction, record: dict[str, Any], folder: Path, suffix: str) -> dict[str, Path]:
+def write_prediction(
+    prediction: Prediction,
+    record: dict[str, Any],
+    folder: Path,
+    suffix: str,
+    extra: Mapping[str, sitk.Image] | None = None,
+) -> dict[str, Path]:
     """Write volumes, mask and provenance; the provenance comes last and marks a complete result.
 
     :param suffix: `.nii.gz`, `.nrrd` or `.mha`.
+    :param extra: further volumes by name.
     :returns: the files written, by what they hold: `predicted`, `generated_mask`, `provenance`; for several samples
         also `mean`, `spread` and `sample_01` and so on.
     :raises OutputFolderError: the folder cannot be written.
@@ -25,6 +33,7 @@ def write_prediction(prediction: Prediction, record: dict[str, Any], folder: Pat
     if len(prediction.samples) > 1:
         volumes |= {"mean": prediction.mean, "spread": prediction.spread}
         volumes |= {f"sample_{number:02d}": image for number, image in enumerate(prediction.samples, start=1)}
+    volumes |= extra or {}
     written = {name: write_image(_labelled(image), folder / f"{name}{suffix}") for name, image in volumes.items()}
     return written | {"provenance": write_json(record, folder / PROVENANCE)}
 

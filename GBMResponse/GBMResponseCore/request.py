@@ -31,6 +31,7 @@ class PredictionRequest:
     :param format: suffix of the volumes, one of `FORMATS`.
     :param measure: write measurements.
     :param montage: write `montage.png`.
+    :param report: write `report.html`.
     """
 
     image: Path
@@ -49,6 +50,7 @@ class PredictionRequest:
     format: str = ".nii.gz"
     measure: bool = True
     montage: bool = True
+    report: bool = True
 
     def __post_init__(self) -> None:
         if not self.classes or len(set(self.classes)) != len(self.classes):
@@ -92,7 +94,7 @@ _PATHS = {"image", "gtv", "out", "follow_up", "bundle"}
 _JSON_TYPES = {
     **dict.fromkeys((*_PATHS, "device", "precision", "scheme", "format"), str),
     **dict.fromkeys(("samples", "seed", "batch_size"), int),
-    **dict.fromkeys(("measure", "montage"), bool),
+    **dict.fromkeys(("measure", "montage", "report"), bool),
     "classes": list,
     "sampling": dict,
 }

@@ -19,7 +19,9 @@ from .case import Case, load_case
 from .environment import imports_explained
 from .errors import OptionError, OutOfMemoryError
 from .files import ensure_output_folder, sha256_of_file, write_json
-from .picture import white_level, write_picture
+from .follow_up import AlignedFollowUp, align_follow_up
+from .measurements import Measurements, measure, write_measurements
+from .picture import white_level, write_preview
 from .progress import PredictionListener, RunListener, RunProgress, SamplingState
 from .request import PREDICTED_CLASS, PredictionRequest
 from .survival import NO_CLASS
@@ -140,45 +142,68 @@ class Runner:
             )
             for stage, spent in predictions[name].seconds.items():
                 seconds[stage] = seconds.get(stage, 0.0) + spent
-        return self._write(request, listener, case, predictor.bundle, options, predictions, seconds)
-
-    def _write(
-        self,
-        request: PredictionRequest,
-        listener: RunListener,
-        case: Case,
-        bundle: "Bundle",
-        options: "PredictionOptions",
-        predictions: dict[str, "Prediction"],
-        seconds: dict[str, float],
-    ) -> RunResult:
-        from .outputs import PROVENANCE, write_prediction
-        from .provenance import provenance
-
-        started = time.perf_counter()
-        listener.stage("write", None)
-        several = len(predictions) > 1
-        (request.out / PROVENANCE).unlink(missing_ok=True)
-        results, records = [], {}
-        for name, prediction in predictions.items():
-            folder = ensure_output_folder(request.out / name) if several else request.out
-            records[name] = provenance(case, bundle, replace(options, survival_class=name), prediction)
-            files = write_prediction(prediction, records[name], folder, request.format)
-            if request.montage:
-                files |= _montage(case, prediction, folder, listener)
-            results.append(ClassResult(name, prediction, files, {}))
-        files = {"provenance": request.out / PROVENANCE}
-        if several:
-            write_json({"notice": SYNTHETIC_NOTICE, "synthetic": True, "classes": records}, files["provenance"])
-        shutil.rmtree(request.out / UNFINISHED, ignore_errors=True)
-        seconds["write"] = time.perf_counter() - started
-        rounded = {name: round(spent, 3) for name, spent in seconds.items()}
-        return RunResult(request.out, case, bundle, results, files, rounded)
+        measured = time.perf_counter()
+        listener.stage("measure", None)
+        first = next(iter(predictions.values()))
+        shown = request.measure or request.montage or request.report
+        follow_up = align_follow_up(case, first.scale.clip_high) if shown else None
+        measurements = measure(case, predictions, follow_up) if request.measure else None
+        seconds["measure"] = time.perf_counter() - measured
+        done = _Done(case, predictor.bundle, options, predictions, follow_up, measurements)
+        return _write(request, listener, done, seconds)
 
 
 def kept_slices(out: Path) -> int:
     """Number of finished slices that an unfinished run left in its output folder."""
     return sum(1 for _ in (out / UNFINISHED).rglob("*.npy"))
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """What a run has computed and not yet written."""
+
+    case: Case
+    bundle: "Bundle"
+    options: "PredictionOptions"
+    predictions: dict[str, "Prediction"]
+    follow_up: AlignedFollowUp | None
+    measurements: Measurements | None
+
+
+def _write(request: PredictionRequest, listener: RunListener, done: _Done, seconds: dict[str, float]) -> RunResult:
+    from .outputs import PROVENANCE, write_prediction
+    from .provenance import provenance
+    from .report import write_report
+
+    started = time.perf_counter()
+    listener.stage("write", None)
+    several = len(done.predictions) > 1
+    (request.out / PROVENANCE).unlink(missing_ok=True)
+    results, records = [], {}
+    for name, prediction in done.predictions.items():
+        folder = ensure_output_folder(request.out / name) if several else request.out
+        records[name] = provenance(done.case, done.bundle, replace(done.options, survival_class=name), prediction)
+        extra = {}
+        if done.measurements and name in done.measurements.enhancement_probability:
+            extra["enhancement_probability"] = done.measurements.enhancement_probability[name]
+        files = write_prediction(prediction, records[name], folder, request.format, extra)
+        if request.montage:
+            files |= _montage(done, prediction, folder, listener)
+        results.append(
+            ClassResult(name, prediction, files, done.measurements.of_class(name) if done.measurements else {})
+        )
+    files = {"provenance": request.out / PROVENANCE}
+    if request.report:
+        report = request.out / "report.html"
+        files["report"] = write_report(report, done.case, done.predictions, records, done.measurements, done.follow_up)
+    if done.measurements:
+        files |= write_measurements(done.measurements, request.out)
+    if several:
+        write_json({"notice": SYNTHETIC_NOTICE, "synthetic": True, "classes": records}, files["provenance"])
+    shutil.rmtree(request.out / UNFINISHED, ignore_errors=True)
+    seconds["write"] = time.perf_counter() - started
+    rounded = {name: round(spent, 3) for name, spent in seconds.items()}
+    return RunResult(request.out, done.case, done.bundle, results, files, rounded)
 
 
 class _Relay(PredictionListener):
@@ -218,7 +243,7 @@ class _Relay(PredictionListener):
     def slice_done(self, sample: int, index: int, pixels: np.ndarray) -> None:
         name = self._names[self._number]
         path = self._folder / f"{name}_{sample:03d}_{index:04d}.png"
-        self._listener.preview(name, sample, index, write_picture(pixels, self._white, path))
+        self._listener.preview(name, sample, index, write_preview(pixels, self._white, path))
 
 
 def _check_classes(bundle: "Bundle", request: PredictionRequest) -> None:
@@ -231,11 +256,11 @@ def _check_classes(bundle: "Bundle", request: PredictionRequest) -> None:
             scheme.by_name(name)
 
 
-def _montage(case: Case, prediction: "Prediction", folder: Path, listener: RunListener) -> dict[str, Path]:
+def _montage(done: _Done, prediction: "Prediction", folder: Path, listener: RunListener) -> dict[str, Path]:
     try:
         from .montage import write_montage
 
-        return {"montage": write_montage(case, prediction, folder / "montage.png")}
+        return {"montage": write_montage(done.case, prediction, folder / "montage.png", done.follow_up)}
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise

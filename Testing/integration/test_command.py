@@ -46,10 +46,13 @@ def head_voxels():
     return sitk.GetArrayFromImage(phantoms.head(SIZE, SPACING, centre=phantoms.GTV_CENTRE))
 
 
-def test_a_prediction_writes_volume_mask_provenance_and_montage(run, tmp_path):
+def test_a_prediction_writes_its_files_and_nothing_else(run, tmp_path):
     assert run() == 0
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["generated_mask.nii.gz", "montage.png", "predicted.nii.gz", "provenance.json"]
+    assert names == [
+        "generated_mask.nii.gz", "measurements.csv", "measurements.json", "montage.png", "predicted.nii.gz",
+        "provenance.json", "report.html",
+    ]  # fmt: skip
 
 
 def test_the_written_volume_has_the_inputs_grid_and_says_synthetic(run, case, tmp_path):
@@ -64,6 +67,7 @@ def test_several_samples_add_mean_spread_and_each_sample(run, tmp_path):
     assert run("--samples", 2, "--format", ".nrrd", "--no-montage") == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"mean.nrrd", "spread.nrrd", "sample_01.nrrd", "sample_02.nrrd", "predicted.nrrd"} <= names
+    assert "enhancement_probability.nrrd" in names
 
 
 def test_provenance_holds_what_was_done_and_no_names(run, tmp_path):

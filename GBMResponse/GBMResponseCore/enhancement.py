@@ -1,0 +1,92 @@
+"""A simple segmenter of enhancing tissue near the GTV, the same for the input, predictions and the true follow-up.
+
+A voxel enhances if it is brighter than 1.25 times the median of the tissue around the GTV. Looked at are the
+generated slices only, there the GTV itself and what is within 12 mm of it and at least 12 mm below the head's surface,
+which keeps scalp and dura out. It is a proxy, not a lesion segmentation: vessels and blood products count as well.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+_HEAD_LEVEL = -0.8
+"""Normalised intensity from which a voxel belongs to the head."""
+
+
+@dataclass(frozen=True)
+class EnhancementRule:
+    """Settings of the segmenter.
+
+    :param ratio: of the intensity to the median of the tissue around.
+    :param near_mm: distance from the GTV that is looked at.
+    :param rim_mm: depth below the head's surface that is not looked at, outside the GTV.
+    :param around_mm: the tissue around lies between `near_mm` and this distance from the GTV.
+    """
+
+    ratio: float = 1.25
+    near_mm: float = 12.0
+    rim_mm: float = 12.0
+    around_mm: float = 45.0
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class EnhancementSegmenter:
+    """The segmenter of one case; arrays are axial stacks (slices, rows, columns), normalised to -1...
+
+    :param pre: the input.
+    :param spacing_mm: of the stack, same order.
+    :param generated: bool (slices,).
+    """
+
+    def __init__(
+        self,
+        pre: np.ndarray,
+        gtv: np.ndarray,
+        generated: np.ndarray,
+        spacing_mm: tuple[float, float, float],
+        rule: EnhancementRule | None = None,
+    ) -> None:
+        self.rule = rule or EnhancementRule()
+        self.spacing_mm = spacing_mm
+        margin = int(np.ceil(self.rule.rim_mm / spacing_mm[0]))
+        rows = np.flatnonzero(generated)
+        slab = slice(max(0, rows[0] - margin), rows[-1] + 1 + margin)
+        inside_mm = -_signed_distance(_head(pre[slab]), spacing_mm)
+        outside_mm = _signed_distance(gtv[slab], spacing_mm)
+        deep = inside_mm >= self.rule.rim_mm
+        near = outside_mm <= self.rule.near_mm
+        shown = np.asarray(generated, bool)[slab, None, None]
+        self.region = np.zeros(pre.shape, bool)
+        self.region[slab] = shown & (gtv[slab] | (deep & near))
+        self._around = np.zeros(pre.shape, bool)
+        self._around[slab] = shown & deep & ~near & (outside_mm <= self.rule.around_mm)
+        if not self._around.any():
+            self._around[slab] = shown & (inside_mm > 0)
+
+    def threshold(self, stack: np.ndarray) -> float:
+        """Normalised intensity from which a voxel of an image with this tissue enhances."""
+        return (float(np.median(stack[self._around])) + 1.0) * self.rule.ratio - 1.0
+
+    def segment(self, stack: np.ndarray, threshold: float) -> np.ndarray:
+        """Mask of the enhancing voxels, bool."""
+        return self.region & (stack > threshold)
+
+
+def _head(stack: np.ndarray) -> np.ndarray:
+    head = ndimage.binary_opening(stack > _HEAD_LEVEL, structure=np.ones((1, 3, 3)), iterations=2)
+    return np.stack([ndimage.binary_fill_holes(plane) for plane in head])
+
+
+def _signed_distance(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+    """Distance to the mask's surface, mm, negative inside; infinite without a surface."""
+    if not mask.any() or mask.all():
+        return np.full(mask.shape, -np.inf if mask.any() else np.inf, np.float32)
+    image = sitk.GetImageFromArray(mask.astype(np.uint8))
+    image.SetSpacing([float(step) for step in spacing_mm[::-1]])
+    distance = sitk.SignedMaurerDistanceMap(image, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
+    return sitk.GetArrayFromImage(distance)

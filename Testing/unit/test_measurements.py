@@ -1,0 +1,162 @@
+"""Enhancement near the GTV, and the measures of a prediction. Predictions are made by hand, so that truth is known."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import phantoms
+import pytest
+import SimpleITK as sitk
+from GBMResponseCore.bundle import open_bundle
+from GBMResponseCore.case import make_case
+from GBMResponseCore.enhancement import EnhancementSegmenter
+from GBMResponseCore.follow_up import AlignedFollowUp
+from GBMResponseCore.geometry import image_like
+from GBMResponseCore.measurements import CAVEATS, TITLE, measure, write_measurements
+from GBMResponseCore.prediction import PredictionOptions, Predictor
+
+SIZE, SPACING = (120, 128, 14), (1.6, 1.6, 5.0)
+
+
+@pytest.fixture(scope="module")
+def case():
+    image = phantoms.head(SIZE, SPACING, centre=phantoms.GTV_CENTRE)
+    return make_case(image, phantoms.gtv(SIZE, SPACING, centre=phantoms.GTV_CENTRE))
+
+
+@pytest.fixture(scope="module")
+def prediction(case, tiny_bundle):
+    return Predictor(open_bundle(tiny_bundle), "cpu", "float32").predict(case, PredictionOptions(samples=2))
+
+
+def distance_mm(image, centre=phantoms.GTV_CENTRE):
+    offset = phantoms._points(image) - np.asarray(centre, np.float32)[:, None, None, None]
+    return np.sqrt((offset**2).sum(axis=0))
+
+
+def with_ball(case, radius_mm, level=1.0, gain=1.0):
+    """The input without its lesion, with a bright ball instead: like a follow-up whose truth is known."""
+    voxels = sitk.GetArrayFromImage(case.image).astype(np.float32)
+    distance = distance_mm(case.image)
+    voxels[distance <= 14] = 500
+    voxels[distance <= radius_mm] = 500 + 400 * level
+    return image_like(case.image, np.rint(voxels * gain).astype(np.int16))
+
+
+def faked(prediction, *samples):
+    return replace(prediction, samples=list(samples))
+
+
+def measured(case, prediction, follow_up=None):
+    return measure(case, {"short": prediction}, follow_up)
+
+
+def of(measurements):
+    return measurements.record["classes"]["short"]
+
+
+def test_the_ring_before_is_found_and_its_cavity_is_not(case, prediction):
+    volume = measured(case, faked(prediction, case.image)).record["before"]["volume_ml"]
+    ring = 4 / 3 * np.pi * (1.2**3 - 0.7**3)
+    # The tiny model's pixels of 3.75 mm blur a ring that is 5 mm thick.
+    assert 0.6 * ring < volume < 1.05 * ring
+
+
+def test_a_copy_of_the_input_is_stable_and_unchanged(case, prediction):
+    entry = of(measured(case, faked(prediction, case.image)))
+    assert entry["volume_change"] == 0
+    assert (entry["by_volume"]["category"], entry["by_area"]["category"]) == ("SD", "SD")
+    assert entry["by_volume"]["probabilities"] == {"SD": 1.0}
+
+
+def test_a_prediction_without_enhancement_is_cr(case, prediction):
+    entry = of(measured(case, faked(prediction, with_ball(case, 0))))
+    assert entry["volume_after_ml"]["mean"] == 0
+    assert (entry["by_volume"]["category"], entry["by_area"]["category"]) == ("CR", "CR")
+
+
+def test_the_volume_of_a_predicted_ball_is_right(case, prediction):
+    entry = of(measured(case, faked(prediction, with_ball(case, 11))))
+    assert entry["volume_after_ml"]["mean"] == pytest.approx(4 / 3 * np.pi * 1.1**3, rel=0.12)
+
+
+def test_samples_give_probabilities_and_a_map(case, prediction):
+    result = measured(case, faked(prediction, with_ball(case, 0), case.image, with_ball(case, 0), case.image))
+    assert of(result)["by_volume"]["probabilities"] == {"CR": 0.5, "SD": 0.5}
+    assert of(result)["samples"] == len(of(result)["per_sample"]) == 4
+    chance = result.enhancement_probability["short"]
+    assert chance.GetSize() == case.image.GetSize()
+    assert chance.GetPixelID() == sitk.sitkFloat32
+    values = sitk.GetArrayViewFromImage(chance)
+    assert values.max() == pytest.approx(0.5)
+    assert (values[sitk.GetArrayViewFromImage(prediction.generated) == 0] == 0).all()
+
+
+def test_one_sample_gives_no_map(case, prediction):
+    assert measured(case, faked(prediction, case.image)).enhancement_probability == {}
+
+
+def test_scalp_far_tissue_and_other_slices_do_not_enhance(case, prediction):
+    grid, spacing = prediction.grid, prediction.grid.spacing[::-1]
+    pre = prediction.scale.normalise(grid.to_stack(case.image))
+    generated = np.isin(np.arange(len(pre)), prediction.slices)
+    segmenter = EnhancementSegmenter(pre, grid.to_stack(case.gtv, label=True), generated, spacing)
+    bright = segmenter.segment(np.full_like(pre, 1.5), 0.0)
+    far = grid.to_stack(image_like(case.image, distance_mm(case.image))) > 12 + 12 + max(SPACING)
+    assert bright.any()
+    assert not bright[~generated].any()
+    assert not (bright & far).any()
+    assert not (bright & (pre < -0.9)).any()
+
+
+def follow_up_of(case, prediction, image, gain=1.0):
+    scale = replace(prediction.scale, low=prediction.scale.low * gain, high=prediction.scale.high * gain)
+    return AlignedFollowUp(image, scale, True)
+
+
+def test_a_follow_up_is_measured_in_its_own_intensities(case, prediction):
+    truth = with_ball(case, 11, gain=3.0)
+    record = measured(case, faked(prediction, case.image), follow_up_of(case, prediction, truth, 3.0)).record
+    assert record["true_follow_up"]["volume_after_ml"] == pytest.approx(4 / 3 * np.pi * 1.1**3, rel=0.12)
+
+
+def test_the_score_stands_beside_that_of_the_copied_input(case, prediction):
+    truth = with_ball(case, 11)
+    score = of(measured(case, faked(prediction, truth), follow_up_of(case, prediction, truth)))["score"]
+    perfect, copy = score["prediction"], score["copy_of_the_input"]
+    assert perfect["mean_absolute_difference_gtv"] == 0
+    assert perfect["enhancement_dice"] == 1
+    assert perfect["volume_error_ml"] == 0
+    assert perfect["brier_score"] == 0
+    assert copy["mean_absolute_difference_gtv"] > 0.05
+    assert copy["enhancement_dice"] < 0.95
+
+
+def test_a_wrong_category_has_the_worst_brier_score(case, prediction):
+    gone = with_ball(case, 0)
+    score = of(measured(case, faked(prediction, case.image), follow_up_of(case, prediction, gone)))["score"]
+    assert score["prediction"]["brier_score"] == 2
+    assert score["prediction"]["probability_of_the_true_category"] == 0
+
+
+def test_files_hold_all_samples_and_the_caveats(case, prediction, tmp_path):
+    files = write_measurements(measured(case, faked(prediction, case.image, with_ball(case, 0))), tmp_path)
+    record = json.loads(files["measurements"].read_text("utf-8"))
+    assert record["synthetic"] is True
+    assert record["caveats"] == list(CAVEATS)
+    assert "steroid dose" in record["unknown"]
+    rows = list(csv.DictReader(io.StringIO(files["measurements_table"].read_text("utf-8"))))
+    assert [(row["class"], row["sample"], row["category_by_volume"]) for row in rows] == [
+        ("short", "1", "SD"),
+        ("short", "2", "CR"),
+    ]
+    assert float(rows[1]["volume_change_percent"]) == -100
+
+
+def test_the_words_promise_no_response(case, prediction):
+    text = json.dumps(measured(case, prediction).record).lower()
+    assert TITLE.lower() in text
+    assert "rano response" not in text
+    assert "responder" not in text
