@@ -18,7 +18,7 @@ from . import SYNTHETIC_NOTICE
 from .case import Case, load_case
 from .environment import imports_explained
 from .errors import OptionError, OutOfMemoryError
-from .files import ensure_output_folder, sha256_of_file, write_json
+from .files import ensure_output_folder, sha256_of_file, write_image, write_json
 from .follow_up import AlignedFollowUp, align_follow_up
 from .measurements import Measurements, measure, write_measurements
 from .picture import white_level, write_preview
@@ -198,6 +198,9 @@ def _write(request: PredictionRequest, listener: RunListener, done: _Done, secon
         files["report"] = write_report(report, done.case, done.predictions, records, done.measurements, done.follow_up)
     if done.measurements:
         files |= write_measurements(done.measurements, request.out)
+    if done.follow_up is not None:
+        path = request.out / f"registered_follow_up{request.format}"
+        files["registered_follow_up"] = write_image(done.follow_up.image, path)
     if several:
         write_json({"notice": SYNTHETIC_NOTICE, "synthetic": True, "classes": records}, files["provenance"])
     shutil.rmtree(request.out / UNFINISHED, ignore_errors=True)

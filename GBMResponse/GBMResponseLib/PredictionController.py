@@ -32,7 +32,9 @@ class Exporter(Protocol):
 class Importer(Protocol):
     """Files to nodes (`ResultImporter`)."""
 
-    def steps(self, manifest: ResultManifest, inputs: PredictionInputs, image: Any, run: str) -> Iterator[Any]: ...
+    def steps(
+        self, manifest: ResultManifest, inputs: PredictionInputs, image: Any, run: str, registerFollowUp: bool
+    ) -> Iterator[Any]: ...
 
 
 class Dependencies(Protocol):
@@ -211,7 +213,8 @@ class PredictionController:
         run.state = RunState.importing
         self._setProgress(ProgressState(stageText("import"), 0.99))
         run.manifest = ResultManifest.fromMessage(message)
-        steps = self._importer.steps(run.manifest, run.inputs, run.image, run.identifier)
+        register = run.settings.registerFollowUp
+        steps = self._importer.steps(run.manifest, run.inputs, run.image, run.identifier, register)
         self._stepThrough(steps, self._onImported)
 
     def _onImported(self, nodes: Any) -> None:

@@ -124,6 +124,7 @@ class PredictionPanel:
             seed=chosen.seed,
             device=chosen.device.value,
             sliceBatch=chosen.sliceBatch,
+            registerFollowUp=chosen.registerFollowUp,
         )
 
     def inputs(self) -> PredictionInputs:

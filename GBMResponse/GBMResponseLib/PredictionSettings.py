@@ -16,6 +16,7 @@ class PredictionSettings:
     :param classScheme: scheme of the model (`2-class`), `none`, or empty for the model's first.
     :param className: class of the scheme; used if the class is chosen.
     :param sliceBatch: slices computed at once; 0 lets free memory decide.
+    :param registerFollowUp: show the true follow-up aligned (rigidly) with the volume before treatment.
     """
 
     bundleFolder: Path
@@ -29,6 +30,7 @@ class PredictionSettings:
     seed: int = 1
     device: str = "auto"
     sliceBatch: int = 0
+    registerFollowUp: bool = True
 
     def classes(self, model: ModelDescription) -> list[str]:
         """Return the `classes` of a request to this model."""
@@ -68,4 +70,5 @@ class PredictionSettings:
             "batch_size": self.sliceBatch or None,
             "format": ".nrrd",
             "measure": True,
+            "montage": False,
         }

@@ -94,7 +94,7 @@ def _volumesOfRun(run: ResultNodes) -> list[ReaderStudyVolume]:
         if predicted is not None and mask is not None:
             source = f"{_modelName(predicted)} {name}".strip()
             found.append(ReaderStudyVolume(patient, source, predicted.GetID(), _slices(mask, predicted)))
-    real = run.node(NodeRoles.REGISTERED) or run.followUp or run.inputVolume
+    real = run.registeredFollowUp or run.followUp or run.inputVolume
     if real is not None and mask is not None:
         found.append(ReaderStudyVolume(patient, REAL, real.GetID(), _slices(mask, real)))
     return found

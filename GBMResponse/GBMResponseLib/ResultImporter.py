@@ -13,7 +13,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from . import ColorTables, NodeRoles
 from .Failure import Failure
-from .MeasurementsTable import fillTable, measurementRows
+from .MeasurementsTable import columnTitles, fillTable, measurementRows
 from .PredictionInputs import PredictionInputs
 from .ResultManifest import ClassResult, ResultManifest
 from .ResultNodes import ResultNodes
@@ -29,11 +29,12 @@ class ResultImporter:
     """
 
     def steps(
-        self, manifest: ResultManifest, inputs: PredictionInputs, image: Any, run: str
+        self, manifest: ResultManifest, inputs: PredictionInputs, image: Any, run: str, registerFollowUp: bool = True
     ) -> Iterator[ResultNodes | None]:
         """Read one file per step; the last step adds all nodes to the scene.
 
         :param image: the copy of the input volume that was predicted from; its geometry is the result's, exactly.
+        :param registerFollowUp: also load the follow-up that the engine aligned.
         :returns: None, and after the last step the nodes.
         :raises Failure: a file cannot be read; the scene is unchanged then.
         """
@@ -49,6 +50,11 @@ class ResultImporter:
             for path in result.samples:
                 loaded.append((_readVolume(path, NodeRoles.SAMPLE, image), NodeRoles.SAMPLE, result.name))
                 yield None
+        if manifest.registeredFollowUp is not None and registerFollowUp:
+            loaded.append(
+                (_readVolume(manifest.registeredFollowUp, NodeRoles.REGISTERED, image), NodeRoles.REGISTERED, "")
+            )
+            yield None
         marks = {
             NodeRoles.SYNTHETIC: "1",
             NodeRoles.NOTICE: notice,
@@ -77,12 +83,12 @@ class ResultImporter:
             name = _nodeName(role, className if several else "", counts[className], inputs.volume.GetName())
             node.SetName(scene.GenerateUniqueName(name))
             _mark(node, marks | {NodeRoles.ROLE: role, NodeRoles.CLASS: className})
-            node.SetAttribute(NodeRoles.CLASS_SOURCE, sources[className])
+            node.SetAttribute(NodeRoles.CLASS_SOURCE, sources.get(className, ""))
             if role == NodeRoles.PREDICTED:
                 node.SetAttribute(NodeRoles.PROVENANCE, provenance)
             scene.AddNode(node)
             _refer(node, inputs, present)
-            _display(node, role, inputs.volume)
+            _display(node, role, inputs.followUp if role == NodeRoles.REGISTERED else inputs.volume)
             nodes.addNode(node)
         table = self._addTable(manifest, marks)
         if table is not None:
@@ -96,7 +102,7 @@ class ResultImporter:
             return None
         table = slicer.vtkMRMLTableNode()
         table.SetName(slicer.mrmlScene.GenerateUniqueName(_("SYNTHETIC measurements")))
-        fillTable(table, rows)
+        fillTable(table, columnTitles(manifest.classes), rows)
         _mark(table, marks | {NodeRoles.ROLE: NodeRoles.MEASUREMENTS})
         slicer.mrmlScene.AddNode(table)
         return table
@@ -213,6 +219,8 @@ def _display(node: Any, role: str, inputVolume: Any) -> None:
         return
     display.SetAndObserveColorNodeID(ColorTables.colorTable(colors[role]).GetID())
     highest = 1.0 if role == NodeRoles.ENHANCEMENT else _typicalExtreme(node)
+    if role == NodeRoles.DIFFERENCE and inputDisplay is not None:
+        highest = max(highest, 0.5 * inputDisplay.GetWindow())
     display.SetWindowLevelMinMax(-highest if role == NodeRoles.DIFFERENCE else 0.0, highest)
     display.SetInterpolate(True)
 

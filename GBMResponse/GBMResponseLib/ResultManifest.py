@@ -7,7 +7,7 @@ from typing import Any
 from .Failure import Failure
 from .Translation import tr as _
 
-_VOLUMES = ("predicted", "generated_mask", "mean", "spread", "enhancement_probability", "registered_follow_up")
+_VOLUMES = ("predicted", "generated_mask", "mean", "spread", "enhancement_probability")
 _OPTIONAL_VOLUMES = _VOLUMES[2:]
 
 
@@ -30,7 +30,10 @@ class ClassResult:
 
 @dataclass(frozen=True)
 class ResultManifest:
-    """A complete result on disk."""
+    """A complete result on disk.
+
+    :param registeredFollowUp: the true follow-up on the input's grid, or None.
+    """
 
     folder: Path
     classes: list[ClassResult]
@@ -38,6 +41,7 @@ class ResultManifest:
     seconds: dict[str, float]
     provenance: Path
     report: Path | None
+    registeredFollowUp: Path | None = None
 
     @classmethod
     def fromMessage(cls, message: dict[str, Any]) -> "ResultManifest":
@@ -49,7 +53,7 @@ class ResultManifest:
             classes = [_classResult(entry) for entry in message["results"]]
             if not classes:
                 raise ValueError("no class")
-            report = Path(message["report"]) if message.get("report") else None
+            report = _optionalPath(message.get("report"))
             manifest = cls(
                 folder=Path(message["out"]),
                 classes=classes,
@@ -57,6 +61,7 @@ class ResultManifest:
                 seconds=dict(message.get("seconds", {})),
                 provenance=Path(message["provenance"]),
                 report=report if report is not None and report.is_file() else None,
+                registeredFollowUp=_optionalPath(message.get("registered_follow_up")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             details = f"{type(error).__name__}: {error}"
@@ -70,7 +75,8 @@ class ResultManifest:
     def files(self) -> list[Path]:
         """Return the files that must exist."""
         volumes = [path for entry in self.classes for path in (*entry.volumes.values(), *entry.samples)]
-        return [*volumes, self.provenance]
+        followUp = [] if self.registeredFollowUp is None else [self.registeredFollowUp]
+        return [*volumes, *followUp, self.provenance]
 
 
 def _classResult(entry: dict[str, Any]) -> ClassResult:
@@ -84,6 +90,10 @@ def _classResult(entry: dict[str, Any]) -> ClassResult:
         samples=[Path(path) for path in files.get("samples", [])],
         measurements=dict(entry.get("measurements") or {}),
     )
+
+
+def _optionalPath(text: str | None) -> Path | None:
+    return Path(text) if text else None
 
 
 def _remedy() -> str:

@@ -24,6 +24,7 @@ class ResultNodes:
     byClass: dict[str, dict[str, Any]] = field(default_factory=dict)
     samples: dict[str, list[Any]] = field(default_factory=dict)
     measurements: Any = None
+    registeredFollowUp: Any = None
 
     @property
     def classes(self) -> list[str]:
@@ -40,6 +41,8 @@ class ResultNodes:
         className, role = node.GetAttribute(NodeRoles.CLASS) or "", node.GetAttribute(NodeRoles.ROLE) or ""
         if role == NodeRoles.MEASUREMENTS:
             self.measurements = node
+        elif role == NodeRoles.REGISTERED:
+            self.registeredFollowUp = node
         elif role == NodeRoles.SAMPLE:
             self.samples.setdefault(className, []).append(node)
         else:
@@ -54,4 +57,4 @@ class ResultNodes:
         """Return every node of the run."""
         nodes = [node for roles in self.byClass.values() for node in roles.values()]
         nodes += [node for several in self.samples.values() for node in several]
-        return nodes + ([self.measurements] if self.measurements is not None else [])
+        return nodes + [node for node in (self.registeredFollowUp, self.measurements) if node is not None]

@@ -121,10 +121,8 @@ class ResultSection:
     def _describe(self) -> None:
         run = self.currentRun
         ui = self._ui
-        ui.resultsSection.enabled = run is not None
+        ui.resultsSection.visible = run is not None
         if run is None:
-            ui.resultLabel.text = _("No prediction in this scene yet.")
-            ui.measurementsTable.visible = False
             return
         ui.resultLabel.text = _description(run)
         for role in (NodeRoles.SPREAD, NodeRoles.ENHANCEMENT):
@@ -206,23 +204,19 @@ def _description(run: ResultNodes) -> str:
 
 
 def _showTable(widget: Any, table: Any) -> None:
-    """Copy a vtkMRMLTableNode of text columns; the class column only if there are several classes."""
+    """Copy a vtkMRMLTableNode of text columns."""
     widget.visible = table is not None
     widget.clear()
     widget.setRowCount(0)
     if table is None:
         return
-    columns = [number for number in range(table.GetNumberOfColumns()) if _hasText(table, number)]
+    columns = range(table.GetNumberOfColumns())
     widget.setColumnCount(len(columns))
     widget.setRowCount(table.GetNumberOfRows())
-    widget.setHorizontalHeaderLabels([table.GetColumnName(number) for number in columns])
+    widget.setHorizontalHeaderLabels([table.GetColumnName(column) for column in columns])
     for row in range(table.GetNumberOfRows()):
-        for place, number in enumerate(columns):
-            widget.setItem(row, place, qt.QTableWidgetItem(table.GetCellText(row, number)))
+        for column in columns:
+            widget.setItem(row, column, qt.QTableWidgetItem(table.GetCellText(row, column)))
     widget.verticalHeader().visible = False
     widget.horizontalHeader().setStretchLastSection(True)
     widget.resizeColumnsToContents()
-
-
-def _hasText(table: Any, number: int) -> bool:
-    return any(table.GetCellText(row, number) for row in range(table.GetNumberOfRows()))

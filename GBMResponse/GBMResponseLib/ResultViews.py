@@ -11,7 +11,7 @@ from .ResultNodes import ResultNodes
 from .Translation import tr as _
 
 OVERLAYS = (NodeRoles.DIFFERENCE, NodeRoles.SPREAD, NodeRoles.ENHANCEMENT)
-_OVERLAY_OPACITY = 0.8
+_OVERLAY_OPACITY = 0.65
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class ViewContent:
 class ResultViews:
     """Owns the comparison layout. Without a layout manager (no main window) it does nothing.
 
-    The views the user had are not touched: the layout has views of its own, and `restore` brings the old layout back.
+    The views the user had are not touched: the layout has views of its own, and `hide` brings the old layout back.
+    Meanwhile the tumor is drawn as an outline only, as its filling would hide what was predicted.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class ResultViews:
         self.fade = 1.0
         self._nodes: ResultNodes | None = None
         self._userLayout: int | None = None
+        self._unfilled: Any = None
 
     @property
     def nodes(self) -> ResultNodes | None:
@@ -57,6 +59,7 @@ class ResultViews:
         if manager is None:
             return
         self._nodes = nodes
+        self._showOutlineOnly()
         contents = self.contents()
         self._setLayout(manager, len(contents))
         for number, content in enumerate(contents):
@@ -69,10 +72,12 @@ class ResultViews:
         if manager is not None and isOwnLayout(manager.layout) and self._userLayout is not None:
             manager.setLayout(self._userLayout)
         self._userLayout = None
+        self._restoreFilling()
 
     def forget(self) -> None:
         """Let go of all nodes: the scene is closing."""
         self._nodes = None
+        self._unfilled = None
 
     def setFade(self, fade: float) -> None:
         """Set how much of the prediction is seen over the pre-treatment image, 0 to 1."""
@@ -106,7 +111,7 @@ class ResultViews:
             title = _("Predicted {name}").format(name=name) if several else _("Predicted")
             predicted = nodes.node(NodeRoles.PREDICTED, name)
             views.append(ViewContent(title, before, predicted, self.fade, fades=True))
-        followUp = nodes.node(NodeRoles.REGISTERED) or nodes.followUp
+        followUp = nodes.registeredFollowUp or nodes.followUp
         if followUp is not None:
             views.append(ViewContent(_("True follow-up"), followUp))
         for name in nodes.classes:
@@ -116,6 +121,19 @@ class ResultViews:
                 title = f"{title} {name}" if several else title
                 views.append(ViewContent(title, before, overlay, _OVERLAY_OPACITY))
         return views[:MOST_VIEWS]
+
+    def _showOutlineOnly(self) -> None:
+        self._restoreFilling()
+        segmentation = self._nodes.segmentation
+        display = segmentation.GetDisplayNode() if segmentation is not None else None
+        if display is not None and display.GetVisibility2DFill():
+            display.SetVisibility2DFill(False)
+            self._unfilled = display
+
+    def _restoreFilling(self) -> None:
+        if self._unfilled is not None:
+            self._unfilled.SetVisibility2DFill(True)
+            self._unfilled = None
 
     def _shown(self) -> list[tuple[Any, ViewContent]]:
         manager = slicer.app.layoutManager()
