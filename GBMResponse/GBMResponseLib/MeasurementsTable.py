@@ -38,7 +38,7 @@ def fillTable(table: Any, titles: Sequence[str], rows: Sequence[MeasurementRow])
     """Write the rows into a vtkMRMLTableNode as text columns."""
     import vtk
 
-    columns = [(_("Measured on the synthetic image"), [row.name for row in rows])]
+    columns = [(_("Synthetic image"), [row.name for row in rows])]
     columns += [(title, [row.values[number] for row in rows]) for number, title in enumerate(titles)]
     for title, texts in columns:
         array = vtk.vtkStringArray()

@@ -129,7 +129,7 @@ class ModelDescription:
             (_("License"), self.license),
             (_("Size"), _("{size} MB").format(size=round(self.sizeMB))),
         ]
-        rows += [(_("Held-out figures"), line) for line in self._metricsLines()]
+        rows += [("" if number else _("Held-out figures"), line) for number, line in enumerate(self._metricsLines())]
         cells = "".join(
             f"<tr><td style='padding-right:8px'><b>{html.escape(name)}</b></td><td>{html.escape(text)}</td></tr>"
             for name, text in rows

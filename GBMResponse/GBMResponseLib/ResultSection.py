@@ -218,5 +218,5 @@ def _showTable(widget: Any, table: Any) -> None:
         for column in columns:
             widget.setItem(row, column, qt.QTableWidgetItem(table.GetCellText(row, column)))
     widget.verticalHeader().visible = False
-    widget.horizontalHeader().setStretchLastSection(True)
-    widget.resizeColumnsToContents()
+    widget.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
+    widget.resizeRowsToContents()

@@ -113,7 +113,8 @@ class ResultViews:
             views.append(ViewContent(title, before, predicted, self.fade, fades=True))
         followUp = nodes.registeredFollowUp or nodes.followUp
         if followUp is not None:
-            views.append(ViewContent(_("True follow-up"), followUp))
+            aligned = nodes.registeredFollowUp is not None
+            views.append(ViewContent(_("True follow-up, aligned") if aligned else _("True follow-up"), followUp))
         for name in nodes.classes:
             overlay = nodes.node(self.overlay, name) or nodes.node(NodeRoles.DIFFERENCE, name)
             if overlay is not None and (not several or len(views) < MOST_VIEWS):
