@@ -220,6 +220,7 @@ class GBMResponseLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
             self._engine = Engine(self.moduleFolder, self.workerCommand, self.confirm)
             self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._onSceneStartClose)
+            slicer.app.connect("aboutToQuit()", self.close)
         return self._engine
 
     def predict(
@@ -237,11 +238,12 @@ class GBMResponseLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         :returns: `PredictionRun`; its `nodes` hold the new nodes when it is done.
         :raises Failure: it cannot begin, or (waiting) it failed or was cancelled. The scene is unchanged then.
         """
+        from GBMResponseLib.Failure import Failure
         from GBMResponseLib.PredictionInputs import PredictionInputs
 
         problem = slicerProblem()
         if problem:
-            raise RuntimeError(problem)
+            raise Failure("slicer-too-old", problem)
         inputs = PredictionInputs(inputVolume, segmentation, segmentID, followUpVolume)
         run = self.engine.start(inputs, settings)
         if waitForCompletion:
@@ -256,6 +258,7 @@ class GBMResponseLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """End the prediction process and remove temporary files."""
         self.removeObservers()
         if self._engine is not None:
+            slicer.app.disconnect("aboutToQuit()", self.close)
             self._engine.close()
             self._engine = None
 

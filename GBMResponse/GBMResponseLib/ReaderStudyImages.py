@@ -53,10 +53,10 @@ class ReaderStudyImages:
         volume.GetIJKToRASMatrix(matrix)
         target.SetIJKToRASMatrix(matrix)
         target.SetAndObserveImageData(image)
-        low, high = np.percentile(flat, (1.0, 99.5))
+        low, high = _window(flat)
         display = target.GetDisplayNode()
         display.SetAutoWindowLevel(False)
-        display.SetWindowLevelMinMax(float(low), float(max(high, low + 1e-3)))
+        display.SetWindowLevelMinMax(low, high)
 
     def forget(self) -> None:
         """Let go of images that were read from disk."""
@@ -83,6 +83,15 @@ class ReaderStudyImages:
             return None
         self._files = {path: volume}  # one at a time: a study may have many large images
         return volume
+
+
+def _window(pixels: np.ndarray) -> tuple[float, float]:
+    """Lowest and highest shown intensity: the same rule for every source, so that the window tells nothing."""
+    low = float(np.percentile(pixels, 1.0))
+    head = pixels[pixels > pixels.mean()]
+    # The scalp is much brighter than the brain: it may saturate.
+    high = low + 1.6 * (float(np.median(head)) - low) if head.size else low
+    return low, max(high, low + 1e-3)
 
 
 def _volumesOfRun(run: ResultNodes) -> list[ReaderStudyVolume]:
