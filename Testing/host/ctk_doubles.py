@@ -8,6 +8,8 @@ from PySide6.QtCore import Property, Signal
 
 from host.doubles import DOUBLES, double, stored
 
+UNLIMITED = 16777215  # QWIDGETSIZE_MAX
+
 
 @double("ctkCollapsibleButton", contentsCollapsed="contentsCollapsed(bool)")
 class ctkCollapsibleButton(QtWidgets.QAbstractButton):
@@ -19,8 +21,8 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         text = arguments[0] if arguments and isinstance(arguments[0], str) else ""
         parent = arguments[-1] if arguments and not isinstance(arguments[-1], str) else None
         super().__init__(parent)
-        self._collapsed = False
-        self._shown = {}  # child -> whether it was visible when the contents were collapsed
+        self._collapsed = self._forcing = self._created = False
+        self._explicit = {}  # child -> whether it was shown or hidden by somebody else
         self.setText(text)
         self.setCheckable(True)
         self.setChecked(True)
@@ -36,36 +38,70 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
     def _headerHeight(self) -> int:
         return self.fontMetrics().height() + 8
 
+    def _children(self) -> list:
+        return self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindDirectChildrenOnly)
+
     def _collapse(self, collapsed: bool) -> None:
         if collapsed == self._collapsed:
             return
         self._collapsed = collapsed
-        for child in self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindDirectChildrenOnly):
-            if collapsed:
-                self._shown[child] = not child.isHidden()
-                child.setVisible(False)
-            else:
-                child.setVisible(self._shown.pop(child, True))
-        self.setMaximumHeight(self._headerHeight() + 2 if collapsed else 16777215)
+        self.setMaximumHeight(self.sizeHint().height() if collapsed else UNLIMITED)
+        for child in self._children():
+            self._showOrHide(child)
         self.updateGeometry()
         self.contentsCollapsed.emit(collapsed)
 
+    def _showOrHide(self, child) -> None:
+        """Hide a child while collapsed; else show it, unless somebody else has hidden it."""
+        if not self.testAttribute(QtCore.Qt.WA_WState_Created):
+            return
+        self._forcing = True
+        visible = not self._collapsed and self._explicit.get(child, True)
+        if child.testAttribute(QtCore.Qt.WA_WState_Created) or not visible:
+            child.setVisible(visible)
+        if self._explicit.get(child, True):
+            child.setAttribute(QtCore.Qt.WA_WState_ExplicitShowHide, False)
+        self._forcing = False
+
+    def setVisible(self, visible: bool) -> None:
+        self._forcing = True
+        super().setVisible(visible)
+        self._forcing = False
+        if not self._created and self.testAttribute(QtCore.Qt.WA_WState_Created):
+            self._created = True
+            for child in self._children():
+                self._showOrHide(child)
+
     def childEvent(self, event):
         child = event.child()
-        if event.type() == QtCore.QEvent.ChildPolished and self._collapsed and isinstance(child, QtWidgets.QWidget):
-            if child not in self._shown:
-                self._shown[child] = True
-                child.setVisible(False)
+        if event.type() == QtCore.QEvent.ChildAdded and child.isWidgetType():
+            states = (QtCore.Qt.WA_WState_ExplicitShowHide, QtCore.Qt.WA_WState_Hidden)
+            if all(child.testAttribute(state) for state in states):
+                self._explicit[child] = False
+            child.installEventFilter(self)
+            self._showOrHide(child)
         super().childEvent(event)
 
+    def eventFilter(self, child, event):
+        if not self._forcing and event.type() == QtCore.QEvent.ShowToParent:
+            self._explicit[child] = True
+            self._showOrHide(child)
+        elif not self._forcing and event.type() == QtCore.QEvent.HideToParent:
+            self._explicit[child] = False
+        return False
+
+    def _headerSize(self):
+        return QtCore.QSize(self.fontMetrics().horizontalAdvance(self.text) + 40, self._headerHeight() + 2)
+
     def sizeHint(self):
-        header = QtCore.QSize(self.fontMetrics().horizontalAdvance(self.text) + 40, self._headerHeight() + 2)
-        if self._collapsed or self.layout() is None:
-            return header
-        return self.layout().totalSizeHint().expandedTo(header)
+        if self._collapsed:
+            return self._headerSize()
+        return super().sizeHint().expandedTo(self._headerSize())
 
     def minimumSizeHint(self):
-        return self.sizeHint() if self._collapsed or self.layout() is None else self.layout().totalMinimumSize()
+        if self._collapsed or self.layout() is None:
+            return self._headerSize()
+        return super().minimumSizeHint().expandedTo(self._headerSize())
 
     def hitButton(self, position):
         return position.y() < self._headerHeight()

@@ -52,15 +52,15 @@ class qMRMLSliceView(QtWidgets.QWidget):
         self._interactor.SetRenderWindow(self._window)
         self._resize(400, 400)
         self._interactor.Initialize()
-        self._group = slicer.vtkMRMLDisplayableManagerGroup()
-        self._group.Initialize(displayableManagerFactory(), base)
-        self._group.SetMRMLDisplayableNode(logic.GetSliceNode())
         self._mapper, self._actor = vtk.vtkImageMapper(), vtk.vtkActor2D()
         self._mapper.SetColorWindow(255)
         self._mapper.SetColorLevel(127.5)
         self._actor.SetMapper(self._mapper)
         self._actor.GetProperty().SetDisplayLocationToBackground()
-        base.AddViewProp(self._actor)
+        base.AddViewProp(self._actor)  # before the managers add theirs: what is drawn first lies below
+        self._group = slicer.vtkMRMLDisplayableManagerGroup()
+        self._group.Initialize(displayableManagerFactory(), base)
+        self._group.SetMRMLDisplayableNode(logic.GetSliceNode())
         self._annotation = vtk.vtkCornerAnnotation()
         overlay.AddViewProp(self._annotation)
         self.setMinimumSize(60, 60)
@@ -159,7 +159,8 @@ class qMRMLSliceControllerWidget(QtWidgets.QWidget):
         red, green, blue = (int(255 * part) for part in node.GetLayoutColor())
         painter = QtGui.QPainter(self)
         painter.fillRect(self.rect, QtGui.QColor(red, green, blue))
-        text = f" {node.GetLayoutLabel() or node.GetLayoutName()}    {self._logic.GetSliceOffset():.1f} mm"
+        offset = round(self._logic.GetSliceOffset(), 1) + 0.0  # no "-0.0"
+        text = f" {node.GetLayoutLabel() or node.GetLayoutName()}    {offset:.1f} mm"
         painter.setPen(QtCore.Qt.black if red + green + blue > 300 else QtCore.Qt.white)
         painter.drawText(self.rect, QtCore.Qt.AlignVCenter, text)
 

@@ -90,6 +90,17 @@ class SampleDataLogic:
         if source not in known:
             known.append(source)
 
+    def sourceForSampleName(self, sampleName):
+        sources = (source for known in slicer.modules.sampleDataSources.values() for source in known)
+        return next((source for source in sources if source.sampleName == sampleName), None)
+
+    def downloadSamples(self, sampleName) -> list:
+        source = self.sourceForSampleName(sampleName)
+        return self.downloadFromSource(source) if source is not None else []
+
+    def downloadSample(self, sampleName):
+        return self.downloadSamples(sampleName)[0]
+
     def downloadFromSource(self, source, maximumAttemptsCount=3) -> list:
         """Load the files of a source, from file: addresses only, after checking their checksums."""
         if source.customDownloader is not None:

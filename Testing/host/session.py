@@ -121,7 +121,8 @@ class Session:
         if size is not None:
             widget.resize(*size)
         widget.show()
-        self.spin(0.2)
+        for _turn in range(20):  # a change of a layout takes several turns to reach the outermost one
+            self.spin(0.02)
         if not widget.grab().save(str(path)):
             raise OSError(f"cannot write {path}")
         return pathlib.Path(path)

@@ -128,19 +128,37 @@ def test_the_segment_selector_follows_the_segments():
     selector.setMRMLScene(None)
 
 
-def test_a_collapsible_button_hides_its_children():
+@pytest.fixture
+def button():
+    """A shown collapsible button with two labels; before it is shown, the real one does nothing to its children."""
     button = ctk.ctkCollapsibleButton("Title")
-    layout = qt.QFormLayout(button)
-    label, hidden = qt.QLabel("a"), qt.QLabel("b")
-    layout.addRow(label)
-    layout.addRow(hidden)
-    hidden.setVisible(False)
+    layout = qt.QVBoxLayout(button)
+    labels = [qt.QLabel(text) for text in "ab"]
+    for label in labels:
+        layout.addWidget(label)
+    button.show()
+    return button, *labels
+
+
+def test_a_collapsible_button_hides_its_children(button):
+    button, label, hidden = button
+    hidden.visible = False
     seen = []
     button.connect("contentsCollapsed(bool)", seen.append)
     button.collapsed = True
-    assert (label.isHidden(), button.checked, seen) == (True, False, [True])
+    assert (label.visible, button.checked, seen) == (False, False, [True])
     button.collapsed = False
-    assert (label.isHidden(), hidden.isHidden(), seen) == (False, True, [True, False])
+    assert (label.visible, hidden.visible, seen) == (True, False, [True, False])
+
+
+def test_children_shown_while_collapsed_appear_when_it_opens(button):
+    button, label, _other = button
+    label.visible = False
+    button.collapsed = True
+    label.visible = True
+    assert not label.visible
+    button.collapsed = False
+    assert label.visible
 
 
 def test_a_slider_widget_clamps_and_rounds():
