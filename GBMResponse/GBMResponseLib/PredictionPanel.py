@@ -161,7 +161,7 @@ class PredictionPanel:
         self._stopTimer()
         if self._guardTimer is not None:
             self._guardTimer.stop()
-        self._results.stopBlinking()
+        self._results.close()
         self._models.close()
         self._parameters = None
 

@@ -50,11 +50,11 @@ def progressState(event: dict[str, Any], previous: ProgressState) -> ProgressSta
     parts = []
     if event.get("slices"):
         done = int(event.get("slice", 0))
-        parts.append(_("slice {done} of {total}").format(done=done, total=int(event["slices"])))
+        parts.append(_("{done} of {total} slices done").format(done=done, total=int(event["slices"])))
     if event.get("samples", 1) > 1:
         parts.append(_("sample {number} of {total}").format(number=event.get("sample", 0) + 1, total=event["samples"]))
-    if event.get("steps"):
-        parts.append(_("step {step} of {total}").format(step=event.get("step", 0), total=event["steps"]))
+    if event.get("step") and event.get("steps"):
+        parts.append(_("step {step} of {total}").format(step=event["step"], total=event["steps"]))
     if event.get("eta_s") is not None:
         parts.append(timeLeft(float(event["eta_s"])))
     fraction = max(float(event.get("fraction", 0.0)), previous.fraction or 0.0)

@@ -5,8 +5,11 @@ from typing import Any
 import slicer
 
 from .LayoutDescription import READER_LAYOUT, READER_VIEW, readerLayoutXml
+from .QtTimers import startTimer
 from .SyntheticMark import SyntheticMark
 from .Translation import tr as _
+
+_SETTLE_MS = 60
 
 
 class ReaderStudyView:
@@ -15,6 +18,7 @@ class ReaderStudyView:
     def __init__(self) -> None:
         self._volume: Any = None
         self._userLayout: int | None = None
+        self._settleTimer: Any = None
 
     @property
     def volume(self) -> Any:
@@ -50,9 +54,18 @@ class ReaderStudyView:
         sliceNode.SetOrientation("Axial")
         sliceNode.RotateToVolumePlane(self.volume)
         widget.sliceLogic().FitSliceToBackground()
+        self._settleTimer = startTimer(_SETTLE_MS, self._fit)
+
+    def _fit(self) -> None:
+        """Fit again when the widget of a new layout has its size."""
+        manager = slicer.app.layoutManager()
+        if manager is not None and manager.layout == READER_LAYOUT:
+            manager.sliceWidget(READER_VIEW).sliceLogic().FitSliceToBackground()
 
     def hide(self) -> None:
         """Bring the user's layout back and remove the node."""
+        if self._settleTimer is not None:
+            self._settleTimer.stop()
         manager = slicer.app.layoutManager()
         if manager is not None:
             mark = SyntheticMark.install()

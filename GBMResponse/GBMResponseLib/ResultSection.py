@@ -70,6 +70,8 @@ class ResultSection:
         """List the runs of the scene and keep the chosen one if it is still there."""
         current = self.currentRun
         self._runs = findRuns(slicer.mrmlScene)
+        if not self._views.isShown:
+            self._views.restoreFilling()
         combo = self._ui.runComboBox
         combo.clear()
         for run in self._runs:
@@ -101,6 +103,11 @@ class ResultSection:
     def stopBlinking(self) -> None:
         """End the blinking, for example because the panel is left."""
         self._ui.blinkButton.checked = False
+
+    def close(self) -> None:
+        """The panel is going: give the user's layout back."""
+        self.stopBlinking()
+        self._views.hide()
 
     def forgetScene(self) -> None:
         """Let go of nodes: the scene is closing."""

@@ -7,11 +7,13 @@ import slicer
 
 from . import NodeRoles
 from .LayoutDescription import MOST_VIEWS, VIEW_GROUP, isOwnLayout, layoutIdentifier, layoutXml, viewName
+from .QtTimers import startTimer
 from .ResultNodes import ResultNodes
 from .Translation import tr as _
 
 OVERLAYS = (NodeRoles.DIFFERENCE, NodeRoles.SPREAD, NodeRoles.ENHANCEMENT)
 _OVERLAY_OPACITY = 0.65
+_SETTLE_MS = 60
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class ResultViews:
         self.fade = 1.0
         self._nodes: ResultNodes | None = None
         self._userLayout: int | None = None
-        self._unfilled: Any = None
+        self._settleTimer: Any = None
 
     @property
     def nodes(self) -> ResultNodes | None:
@@ -64,7 +66,9 @@ class ResultViews:
         self._setLayout(manager, len(contents))
         for number, content in enumerate(contents):
             self._fill(manager.sliceWidget(viewName(number)), content)
-        self.jumpToTumor()
+        self._fit()
+        # The widgets of a new layout get their size in the event loop.
+        self._settleTimer = startTimer(_SETTLE_MS, self._fit)
 
     def hide(self) -> None:
         """Bring the user's layout back, unless they chose another one meanwhile."""
@@ -72,12 +76,13 @@ class ResultViews:
         if manager is not None and isOwnLayout(manager.layout) and self._userLayout is not None:
             manager.setLayout(self._userLayout)
         self._userLayout = None
-        self._restoreFilling()
+        self._stopTimer()
+        self.restoreFilling()
 
     def forget(self) -> None:
         """Let go of all nodes: the scene is closing."""
+        self._stopTimer()
         self._nodes = None
-        self._unfilled = None
 
     def setFade(self, fade: float) -> None:
         """Set how much of the prediction is seen over the pre-treatment image, 0 to 1."""
@@ -123,18 +128,32 @@ class ResultViews:
                 views.append(ViewContent(title, before, overlay, _OVERLAY_OPACITY))
         return views[:MOST_VIEWS]
 
+    def restoreFilling(self) -> None:
+        """Fill tumors again that are drawn as outlines, also in a scene that was saved while runs were compared."""
+        scene = slicer.mrmlScene
+        for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationDisplayNode")):
+            display = scene.GetNthNodeByClass(number, "vtkMRMLSegmentationDisplayNode")
+            if display.GetAttribute(NodeRoles.UNFILLED):
+                display.SetVisibility2DFill(True)
+                display.RemoveAttribute(NodeRoles.UNFILLED)
+
     def _showOutlineOnly(self) -> None:
-        self._restoreFilling()
+        self.restoreFilling()
         segmentation = self._nodes.segmentation
         display = segmentation.GetDisplayNode() if segmentation is not None else None
         if display is not None and display.GetVisibility2DFill():
+            display.SetAttribute(NodeRoles.UNFILLED, "1")
             display.SetVisibility2DFill(False)
-            self._unfilled = display
 
-    def _restoreFilling(self) -> None:
-        if self._unfilled is not None:
-            self._unfilled.SetVisibility2DFill(True)
-            self._unfilled = None
+    def _fit(self) -> None:
+        for widget, _content in self._shown():
+            widget.sliceLogic().FitSliceToBackground()
+        self.jumpToTumor()
+
+    def _stopTimer(self) -> None:
+        if self._settleTimer is not None:
+            self._settleTimer.stop()
+            self._settleTimer = None
 
     def _shown(self) -> list[tuple[Any, ViewContent]]:
         manager = slicer.app.layoutManager()
@@ -161,7 +180,6 @@ class ResultViews:
         self._setVolumes(composite, content)
         if content.background is not None:
             sliceNode.RotateToVolumePlane(content.background)
-        widget.sliceLogic().FitSliceToBackground()
 
     def _setVolumes(self, composite: Any, content: ViewContent) -> None:
         composite.SetBackgroundVolumeID(content.background.GetID() if content.background is not None else None)

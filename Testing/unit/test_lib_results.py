@@ -61,7 +61,7 @@ def test_progress_names_slice_step_and_time():
     event = {"type": "progress", "fraction": 0.4, "slice": 2, "slices": 6, "sample": 0, "samples": 3, "eta_s": 12.3}
     event |= {"class": "predicted", "step": 5, "steps": 10}
     state = progressState(event, ProgressState(""))
-    assert state.details == "slice 2 of 6, sample 1 of 3, step 5 of 10, about 12 s left"
+    assert state.details == "2 of 6 slices done, sample 1 of 3, step 5 of 10, about 12 s left"
     assert (state.stage, state.fraction) == ("Generating slices", 0.4)
 
 
