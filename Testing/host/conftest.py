@@ -82,3 +82,25 @@ def layout():
 def views(layout):
     """Function that returns the pixels of a slice view by its name."""
     return lambda name: layout.sliceWidget(name).sliceView().array()
+
+
+@pytest.fixture(scope="module")
+def driver():
+    """One panel with a warm worker for all tests of a file that do not end it."""
+    from host.panel_driver import PanelDriver
+
+    session.useMainWindow()
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # on a loaded machine threads only wait for each other
+    driver = PanelDriver(session)
+    yield driver
+    driver.close()
+    monkeypatch.undo()
+    session.useNoMainWindow()
+
+
+@pytest.fixture
+def ready(driver, case, tiny_bundle):
+    """The panel with inputs and model chosen."""
+    driver.choose(case, tiny_bundle)
+    return driver

@@ -24,10 +24,14 @@ class SubjectHierarchyItems:
         scene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, self._onNodeAdded)
         scene.AddObserver(slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, self._onNodeAboutToBeRemoved)
         scene.AddObserver(slicer.vtkMRMLScene.EndImportEvent, self._onImported)
+        scene.AddObserver(slicer.vtkMRMLScene.EndCloseEvent, lambda caller, event: resolve(caller))
+        resolve(scene)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _onNodeAdded(self, scene, event, node):
-        if not scene.IsImporting():
+        if node.IsA("vtkMRMLSubjectHierarchyNode"):
+            resolve(scene)
+        elif not scene.IsImporting():
             self._add(scene, node)
 
     def _add(self, scene, node) -> None:
@@ -47,5 +51,11 @@ class SubjectHierarchyItems:
             hierarchy.RemoveItem(item, False, False)
 
     def _onImported(self, scene, event):
+        resolve(scene)
         for index in range(scene.GetNumberOfNodes()):
             self._add(scene, scene.GetNthNode(index))
+
+
+def resolve(scene) -> None:
+    """Make the node if there is none, and one of several."""
+    slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(scene)

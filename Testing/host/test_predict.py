@@ -18,33 +18,10 @@ from GBMResponseLib import NodeRoles
 from GBMResponseLib.ClassMode import ClassMode
 from GBMResponseLib.RunCatalog import findRuns
 
-from host.panel_driver import PanelDriver, hierarchyItems, snapshot
+from host.panel_driver import hierarchyItems, snapshot
 
 SLOW = {"steps": 60, "sliceBatch": 1}
 """Settings that leave time to interrupt; the slices are sampled one by one."""
-
-
-@pytest.fixture(scope="module")
-def driver():
-    """One panel with a warm worker for all tests that do not end it."""
-    import host
-
-    session = host.start()
-    session.useMainWindow()
-    monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # on a loaded machine threads only wait for each other
-    driver = PanelDriver(session)
-    yield driver
-    driver.close()
-    monkeypatch.undo()
-    session.useNoMainWindow()
-
-
-@pytest.fixture
-def ready(driver, case, tiny_bundle):
-    """The panel with inputs and model chosen."""
-    driver.choose(case, tiny_bundle)
-    return driver
 
 
 def voxels(node) -> np.ndarray:
