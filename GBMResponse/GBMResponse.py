@@ -299,16 +299,15 @@ class GBMResponseTest(ScriptedLoadableModuleTest):
 
     def test_predictSampleCase(self) -> None:
         """A prediction makes new nodes on the input's grid and leaves the input alone."""
-        import importlib.util
-
-        if importlib.util.find_spec("torch") is None:
-            self.delayDisplay("Skipped: PyTorch is not installed.")
-            return
-        self.delayDisplay("Predicting the sample case")
         volume, segmentation, _followUp = self.loadSample()
         before = slicer.util.arrayFromVolume(volume).copy()
         logic = GBMResponseLogic()
         try:
+            missing = logic.engine.dependencies.missing()
+            if missing:
+                self.delayDisplay(f"Skipped, not installed: {', '.join(missing)}")
+                return
+            self.delayDisplay("Predicting the sample case")
             segmentID = segmentation.GetSegmentation().GetNthSegmentID(0)
             run = logic.predict(volume, segmentation, segmentID, waitForCompletion=True, steps=1)
             predicted = run.nodes.node("predicted")

@@ -50,6 +50,7 @@ class ResultSection:
             NodeRoles.SPREAD: ui.spreadButton,
             NodeRoles.ENHANCEMENT: ui.enhancementButton,
         }
+        views.shownChanged.connect(self._onShownChanged)
         ui.runComboBox.connect("activated(int)", self._onRunActivated)
         ui.compareButton.connect("clicked(bool)", self._onCompareButton)
         ui.fadeSlider.connect("valueChanged(double)", self._onFade)
@@ -107,7 +108,7 @@ class ResultSection:
     def close(self) -> None:
         """The panel is going: give the user's layout back."""
         self.stopBlinking()
-        self._views.hide()
+        self._views.close()
 
     def forgetScene(self) -> None:
         """Let go of nodes: the scene is closing."""
@@ -161,6 +162,11 @@ class ResultSection:
             self.stopBlinking()
             self._views.hide()
         self._ui.compareButton.checked = self._views.isShown
+
+    def _onShownChanged(self, shown: bool) -> None:
+        self._ui.compareButton.checked = shown
+        if not shown:
+            self.stopBlinking()
 
     def _onFade(self, value: float) -> None:
         self.stopBlinking()

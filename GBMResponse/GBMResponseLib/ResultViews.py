@@ -9,6 +9,7 @@ from . import NodeRoles
 from .LayoutDescription import MOST_VIEWS, VIEW_GROUP, isOwnLayout, layoutIdentifier, layoutXml, viewName
 from .QtTimers import startTimer
 from .ResultNodes import ResultNodes
+from .Signal import Signal
 from .Translation import tr as _
 
 OVERLAYS = (NodeRoles.DIFFERENCE, NodeRoles.SPREAD, NodeRoles.ENHANCEMENT)
@@ -33,13 +34,19 @@ class ViewContent:
 class ResultViews:
     """Owns the comparison layout. Without a layout manager (no main window) it does nothing.
 
+    Signals: `shownChanged(bool)` when the layout comes or goes, also by Slicer's own menu.
+
     The views the user had are not touched: the layout has views of its own, and `hide` brings the old layout back.
     Meanwhile the tumor is drawn as an outline only, as its filling would hide what was predicted.
     """
 
     def __init__(self) -> None:
+        self.shownChanged = Signal()
         self.overlay = NodeRoles.DIFFERENCE
         self.fade = 1.0
+        manager = slicer.app.layoutManager()
+        if manager is not None:
+            manager.connect("layoutChanged(int)", self._onLayoutChanged)
         self._nodes: ResultNodes | None = None
         self._userLayout: int | None = None
         self._settleTimer: Any = None
@@ -78,6 +85,13 @@ class ResultViews:
         self._userLayout = None
         self._stopTimer()
         self.restoreFilling()
+
+    def close(self) -> None:
+        """The panel is going: give the user's layout back and follow no layouts any more."""
+        self.hide()
+        manager = slicer.app.layoutManager()
+        if manager is not None:
+            manager.disconnect("layoutChanged(int)", self._onLayoutChanged)
 
     def forget(self) -> None:
         """Let go of all nodes: the scene is closing."""
@@ -144,6 +158,12 @@ class ResultViews:
         if display is not None and display.GetVisibility2DFill():
             display.SetAttribute(NodeRoles.UNFILLED, "1")
             display.SetVisibility2DFill(False)
+
+    def _onLayoutChanged(self, _layout: int) -> None:
+        """The user may leave the comparison with Slicer's own layout menu."""
+        if not self.isShown:
+            self.restoreFilling()
+        self.shownChanged.emit(self.isShown)
 
     def _fit(self) -> None:
         for widget, _content in self._shown():
