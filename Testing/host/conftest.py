@@ -74,8 +74,10 @@ def case(case_files):
 @pytest.fixture
 def layout():
     """Layout manager and views, as in a Slicer with main window."""
+    before = session.app.layoutManager()
     yield session.useMainWindow()
-    session.useNoMainWindow()
+    if before is None:
+        session.useNoMainWindow()
 
 
 @pytest.fixture

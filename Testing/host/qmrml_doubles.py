@@ -14,15 +14,16 @@ REBUILDING_EVENTS = (Scene.NodeRemovedEvent, Scene.EndBatchProcessEvent, Scene.E
 
 
 class Observers:
-    """VTK observers of one widget, removed together."""
+    """VTK observers of one widget, removed together, at the latest with the widget."""
 
-    def __init__(self):
+    def __init__(self, widget):
         self.tags = []
+        widget.destroyed.connect(self.clear)
 
     def add(self, caller, event, callback) -> None:
         self.tags.append((caller, caller.AddObserver(event, callback)))
 
-    def clear(self) -> None:
+    def clear(self, widget=None) -> None:
         for caller, tag in self.tags:
             caller.RemoveObserver(tag)
         self.tags = []
@@ -79,7 +80,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._scene, self._observers, self._nodeObservers = None, Observers(), Observers()
+        self._scene, self._observers, self._nodeObservers = None, Observers(self), Observers(self)
         self._requested = ""
         self._attributes = {}
         self._labels = {}
@@ -314,7 +315,7 @@ class qMRMLSegmentSelectorWidget(qMRMLWidget):
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._node, self._segmentID, self._segmentObservers = None, "", Observers()
+        self._node, self._segmentID, self._segmentObservers = None, "", Observers(self)
         self._nodeBox = qMRMLNodeComboBox()
         self._nodeBox.nodeTypes = ["vtkMRMLSegmentationNode"]
         self._nodeBox.addEnabled, self._nodeBox.renameEnabled = False, True

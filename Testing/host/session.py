@@ -38,6 +38,7 @@ class Session:
         self._layoutClass, self._layout = layout.qSlicerLayoutManager, None
         self._loadModule = modules.loadModule
         self._pythonSlicer()
+        self._library = {}  # modules of the package beside the module, as they were first loaded
         self.errors = []  # exceptions that ended in slots and observers
         sys.excepthook = self._onException
 
@@ -70,13 +71,16 @@ class Session:
 
     def loadModule(self, path=MODULE):
         """Load the module file and return its widget object (the Python class), entered."""
-        name = pathlib.Path(path).stem.lower()
+        stem = pathlib.Path(path).stem
+        name = stem.lower()
         if not hasattr(slicer.modules, name):
             self._loadModule(pathlib.Path(path))
             self.app.startupCompleted.emit()
         panel = getattr(slicer.modules, name).widgetRepresentation()
         if not panel.isEntered:
             panel.enter()
+        if not self._library:
+            self._library = {key: part for key, part in sys.modules.items() if key.startswith(f"{stem}Lib")}
         return panel.self()
 
     def unloadModule(self, path=MODULE) -> None:
@@ -93,9 +97,8 @@ class Session:
         for name in (stem.lower(), stem + "Instance", stem + "Widget"):
             if hasattr(slicer.modules, name):
                 delattr(slicer.modules, name)
-        library = [name for name in sys.modules if name == stem or name.startswith(stem + "Lib")]
-        for name in library:
-            del sys.modules[name]
+        del sys.modules[stem]
+        sys.modules.update(self._library)  # after a reload: what tests have imported is the library again
         self.spin(0.05)
 
     def spin(self, seconds: float) -> None:
