@@ -2,6 +2,7 @@
 # make test    run the test suite
 # make training-demo  simulate patients, train the paper's four configurations in miniature, evaluate them
 # make lint    check style;  make format  rewrite it
+# make system  install the system libraries of the Slicer test host (Debian and Ubuntu, as root; else its tests skip)
 # make venv    only create the virtual environment
 # make clean   remove everything that the other targets made
 #
@@ -30,7 +31,7 @@ endif
 export HF_HUB_OFFLINE := 1
 export MPLCONFIGDIR := $(abspath $(VENV))/matplotlib
 
-.PHONY: demo training-demo test lint format venv clean
+.PHONY: demo training-demo test lint format system venv clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/gbmresponse predict \
@@ -52,6 +53,13 @@ lint: $(VENV)/.installed-test
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Qt and Mesa draw without a screen. Nothing is done where the libraries are there, or without apt-get or the rights.
+HOST_LIBRARIES := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libxkbcommon0 libdbus-1-3 libfontconfig1 libglib2.0-0 fonts-dejavu-core
+system:
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && ! dpkg -s $(HOST_LIBRARIES) >/dev/null 2>&1; then \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(HOST_LIBRARIES) \
+	  || echo "The system libraries could not be installed: the tests of the Slicer test host will skip."; fi
 
 venv: $(VENV)/.created
 

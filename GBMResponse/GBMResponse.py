@@ -1,14 +1,11 @@
-"""GBMResponse module of 3D Slicer: says how to predict from the command line and where the sample case is."""
+"""GBMResponse module of 3D Slicer: metadata, widget, logic and test; what they do is in GBMResponseLib."""
 
 import os
-import shlex
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import qt
 import slicer
+import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -17,6 +14,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
+from slicer.util import VTKObservationMixin
 
 
 class GBMResponse(ScriptedLoadableModule):
@@ -39,122 +37,248 @@ class GBMResponse(ScriptedLoadableModule):
             " The sample case comes from the Brain-Tumor-Progression collection of The Cancer Imaging Archive"
             " (Schmainda and Prah, 2018, doi:10.7937/K9/TCIA.2018.15quzvnb, CC BY 3.0), modified."
         )
+        slicer.app.connect("startupCompleted()", onStartupCompleted)
 
 
-class GBMResponseWidget(ScriptedLoadableModuleWidget):
-    """A panel of plain text: what this release does and the commands that do it."""
+def slicerProblem() -> str:
+    """Return why this Slicer cannot run the module; empty if it can."""
+    from GBMResponseLib.SlicerRequirement import slicerProblem
+
+    return slicerProblem(slicer.app.majorVersion, slicer.app.minorVersion)
+
+
+def onStartupCompleted() -> None:
+    """Offer the sample case, and mark synthetic images in scenes that are loaded without opening the module."""
+    if slicerProblem():
+        return
+    from GBMResponseLib.SampleDataRegistration import registerSampleData
+    from GBMResponseLib.SyntheticMark import SyntheticMark
+
+    registerSampleData(Path(__file__).resolve().parent / "Resources")
+    SyntheticMark.install()
+
+
+class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Loads the panel and keeps it in step with the scene."""
+
+    def __init__(self, parent=None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self.panel = None
+        self.readerPanel = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+        self._watched = []
 
     def setup(self) -> None:
-        """Called when the user opens the module for the first time."""
+        """Called when the user opens the module for the first time. Starts nothing and reads no network."""
         ScriptedLoadableModuleWidget.setup(self)
+        problem = slicerProblem()
+        if problem:
+            self._showProblem(problem)
+            return
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/GBMResponse.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+
         self.logic = GBMResponseLogic()
+        from GBMResponseLib.PanelFactory import makePanels
 
-        self._addText(
-            _("Research use only. Every predicted image is synthetic: it must not be used for clinical decisions.")
-        )
-        self._addText(
-            _(
-                "This release predicts from the command line. The panel that predicts inside Slicer comes with the"
-                " next release."
-            )
-        )
+        self.panel, self.readerPanel = makePanels(self.ui, self.logic)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneChanged)
+        self.initializeParameterNode()
 
-        self._addText(
-            _(
-                "Once, before the first prediction: install PyTorch with the module PyTorch Utils, then install the"
-                " other packages by running these lines in the Python console of Slicer:"
-            )
-        )
-        self._addCommand(self.logic.installationCode())
+    def cleanup(self) -> None:
+        """Called when the application closes and before the module is reloaded; ends a prediction that is running."""
+        if self.logic is None:
+            return
+        self.setParameterNode(None)
+        self.removeObservers()
+        self.readerPanel.close()
+        self.panel.close()
+        self.logic.close()
 
-        self._addText(_("Predict the sample case by running these lines in a terminal:"))
-        imagePath, gtvPath = self.logic.sampleCasePaths()
-        self._addCommand(self.logic.commandText(imagePath, gtvPath, Path.home() / "GBMResponse-output"))
-        self._addText(
-            _(
-                "For your own case, replace the two files by the T1-Gd volume before radiotherapy and a labelmap of the"
-                " GTV, for example in NIfTI or NRRD format, and choose another output folder."
-            )
-        )
+    def enter(self) -> None:
+        """Called each time the user opens this module."""
+        if self.logic is not None:
+            self.initializeParameterNode()
 
-        bundleNames = [path.name for path in self.logic.bundlePaths()]
-        if bundleNames:
-            self._addText(_("Models in this installation: {names}").format(names=", ".join(bundleNames)))
-        else:
-            self._addText(_("No model was found in {folder}").format(folder=self.logic.modelsFolder()))
-        self._addText(_("Sample case and its source: {folder}").format(folder=imagePath.parent))
+    def exit(self) -> None:
+        """Called each time the user opens a different module; a prediction goes on meanwhile."""
+        if self.panel is not None:
+            self.panel.stopBlinking()
 
+    def onReload(self) -> None:
+        """Reload the library too; it is not a module of its own."""
+        from GBMResponseLib.Reload import forgetLibrary
+
+        forgetLibrary()
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def onSceneStartClose(self, caller, event) -> None:
+        """Called just before the scene is closed."""
+        self.setParameterNode(None)
+        self.readerPanel.close()
+        self.panel.forgetScene()
+
+    def onSceneEndClose(self, caller, event) -> None:
+        """Called just after the scene is closed."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onSceneChanged(self, caller, event) -> None:
+        """Called after a scene was loaded: it may bring parameters and runs."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self) -> None:
+        """Make sure that there are parameters, and that the panel shows them."""
+        self.setParameterNode(self.logic.getParameterNode())
+        self.panel.chooseDefaults()
+        self.panel.refresh()
+        self.panel.refreshRuns()
+
+    def setParameterNode(self, parameterNode) -> None:
+        """Bind the panel to these parameters; None unbinds it."""
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+            self._watch([])
+        self._parameterNode = parameterNode
+        if parameterNode is not None:
+            self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+            self._watch([parameterNode.inputVolume, parameterNode.gtvSegmentation, parameterNode.followUpVolume])
+        self.panel.setParameters(parameterNode)
+
+    def _onParametersModified(self, caller, event) -> None:
+        node = self._parameterNode
+        self._watch([node.inputVolume, node.gtvSegmentation, node.followUpVolume])
+        self.panel.refreshLater()
+
+    def _watch(self, nodes) -> None:
+        """Judge the inputs again when they change: voxels, segments, names, transforms."""
+        nodes = [node for node in nodes if node is not None]
+        if nodes == self._watched:
+            return
+        for node in self._watched:
+            for event in _inputEvents(node):
+                self.removeObserver(node, event, self.panel.refreshLater)
+        self._watched = nodes
+        for node in nodes:
+            for event in _inputEvents(node):
+                self.addObserver(node, event, self.panel.refreshLater)
+
+    def _showProblem(self, sentence: str) -> None:
+        label = qt.QLabel(sentence)
+        label.wordWrap = True
+        self.layout.addWidget(label)
         self.layout.addStretch(1)
 
-    def _addText(self, text: str) -> None:
-        label = qt.QLabel(text)
-        label.wordWrap = True
-        label.textFormat = qt.Qt.PlainText
-        label.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
-        self.layout.addWidget(label)
 
-    def _addCommand(self, text: str) -> None:
-        edit = qt.QPlainTextEdit(text)
-        edit.readOnly = True
-        self.layout.addWidget(edit)
+def _inputEvents(node) -> list:
+    events = [vtk.vtkCommand.ModifiedEvent, slicer.vtkMRMLTransformableNode.TransformModifiedEvent]
+    if node.IsA("vtkMRMLSegmentationNode"):
+        segmentation = slicer.vtkSegmentation
+        events += [segmentation.SegmentAdded, segmentation.SegmentRemoved, segmentation.SegmentModified]
+        events += [segmentation.RepresentationModified]
+    else:
+        events.append(slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent)
+    return events
 
 
-class GBMResponseLogic(ScriptedLoadableModuleLogic):
-    """Finds the bundled models and builds the command that predicts. Works without a panel."""
+class GBMResponseLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
+    """Predicts without a panel.
 
-    def __init__(self) -> None:
+    :param workerCommand: program and arguments of the prediction process; PythonSlicer by default.
+    :param confirm: asks the user the one question about installing packages; Slicer's dialog by default.
+    """
+
+    def __init__(self, workerCommand=None, confirm=None) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
+        VTKObservationMixin.__init__(self)
         self.moduleFolder = Path(__file__).resolve().parent
+        self.workerCommand = workerCommand or defaultWorkerCommand()
+        self.confirm = confirm or askBeforeInstalling
+        self._engine = None
 
-    def modelsFolder(self) -> Path:
-        """Return the folder that holds the bundled models."""
-        return self.moduleFolder / "Resources" / "Models"
+    def getParameterNode(self):
+        """Return the parameters of the module, saved with the scene."""
+        from GBMResponseLib.ParameterNode import ParameterNode
 
-    def bundlePaths(self, folder=None) -> list[Path]:
-        """List the model bundles: the folders that contain bundle.json, sorted by name.
+        return ParameterNode(super().getParameterNode())
 
-        :param folder: where to look; the bundled models when omitted.
+    @property
+    def engine(self):
+        """The parts that predict, made at the first use; the process itself starts with the first prediction."""
+        if self._engine is None:
+            from GBMResponseLib.Engine import Engine
+
+            self._engine = Engine(self.moduleFolder, self.workerCommand, self.confirm)
+            self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._onSceneStartClose)
+            slicer.app.connect("aboutToQuit()", self.close)
+        return self._engine
+
+    def predict(
+        self, inputVolume, segmentation, segmentID, followUpVolume=None, *, waitForCompletion=False, **settings
+    ):
+        """Predict the MRI after treatment.
+
+        :param inputVolume: T1-Gd volume before treatment.
+        :param segmentation: segmentation node that holds the tumor.
+        :param segmentID: the segment that outlines the tumor (GTV).
+        :param followUpVolume: true follow-up to be shown and scored against.
+        :param waitForCompletion: return when the prediction has ended; otherwise at once, and `engine.controller`
+            tells what happens.
+        :param settings: fields of `PredictionSettings`; `bundleFolder` is the bundled model by default.
+        :returns: `PredictionRun`; its `nodes` hold the new nodes when it is done.
+        :raises Failure: it cannot begin, or (waiting) it failed or was cancelled. The scene is unchanged then.
         """
-        folder = Path(folder) if folder else self.modelsFolder()
-        return sorted(path.parent for path in folder.glob("*/bundle.json"))
+        from GBMResponseLib.Failure import Failure
+        from GBMResponseLib.PredictionInputs import PredictionInputs
 
-    def sampleCasePaths(self) -> tuple[Path, Path]:
-        """Return the pre-treatment volume and the GTV of the sample case."""
-        folder = self.moduleFolder / "Resources" / "SampleData"
-        return folder / "btp05_pre_t1gd.nii.gz", folder / "btp05_pre_gtv.nii.gz"
+        problem = slicerProblem()
+        if problem:
+            raise Failure("slicer-too-old", problem)
+        inputs = PredictionInputs(inputVolume, segmentation, segmentID, followUpVolume)
+        run = self.engine.start(inputs, settings)
+        if waitForCompletion:
+            self.engine.wait(run)
+        return run
 
-    def commandLine(self, imagePath, gtvPath, outputFolder) -> list[str]:
-        """Build the argument list that predicts one case, to be run with the module folder as working folder.
+    def cancel(self) -> None:
+        """End the running prediction; finished slices are kept for the next one with the same inputs and settings."""
+        self.engine.controller.cancel()
 
-        :param imagePath: T1-Gd volume before radiotherapy.
-        :param gtvPath: labelmap of the gross tumor volume.
-        :param outputFolder: folder that receives the results.
-        :returns: program and arguments, with absolute paths.
-        """
-        command = [shutil.which("PythonSlicer") or "PythonSlicer", "-m", "GBMResponseCore", "predict"]
-        for option, path in (("--image", imagePath), ("--gtv", gtvPath), ("--out", outputFolder)):
-            command += [option, str(Path(path).absolute())]
-        return command
+    def close(self) -> None:
+        """End the prediction process and remove temporary files."""
+        self.removeObservers()
+        if self._engine is not None:
+            slicer.app.disconnect("aboutToQuit()", self.close)
+            self._engine.close()
+            self._engine = None
 
-    def commandText(self, imagePath, gtvPath, outputFolder) -> str:
-        """Return the lines that do the same in a terminal: cmd.exe on Windows, otherwise a POSIX shell."""
-        command = self.commandLine(imagePath, gtvPath, outputFolder)
-        if os.name == "nt":
-            return f'cd /d "{self.moduleFolder}"\n{subprocess.list2cmdline(command)}'
-        return f"cd {shlex.quote(str(self.moduleFolder))}\n{shlex.join(command)}"
+    def _onSceneStartClose(self, caller, event) -> None:
+        self._engine.controller.abandon(_("The scene was closed, which ended the prediction."))
 
-    def installationCode(self) -> str:
-        """Return the lines for the Python console that install the required packages, after asking."""
-        requirementsPath = str(self.moduleFolder / "Resources" / "requirements.txt")
-        return (
-            "import slicer.packaging\n"
-            f"requirements = slicer.packaging.load_requirements({requirementsPath!r})\n"
-            'slicer.packaging.pip_ensure(requirements, requester="GBMResponse")'
-        )
+
+def defaultWorkerCommand() -> list:
+    """Return how the prediction process is started: Slicer's own Python, in a process of its own."""
+    suffix = ".exe" if os.name == "nt" else ""
+    return [os.path.join(slicer.app.slicerHome, "bin", f"PythonSlicer{suffix}"), "-m", "GBMResponseCore.worker"]
+
+
+def askBeforeInstalling(question: str) -> bool:
+    """Ask whether Python packages may be installed."""
+    return slicer.util.confirmOkCancelDisplay(question, _("GBM Response"))
 
 
 class GBMResponseTest(ScriptedLoadableModuleTest):
-    """Checks of the logic that run inside Slicer, from Reload and Test or ctest."""
+    """Predicts the sample case, from Reload and Test or ctest."""
 
     def setUp(self) -> None:
         """Start from an empty scene."""
@@ -162,30 +286,45 @@ class GBMResponseTest(ScriptedLoadableModuleTest):
 
     def runTest(self) -> None:
         """Run all checks."""
-        for check in (self.test_bundlePaths, self.test_commandLine, self.test_sampleCase):
+        for check in (self.test_sampleCase, self.test_predictSampleCase):
             self.setUp()
             check()
 
-    def test_bundlePaths(self) -> None:
-        """Only folders with bundle.json are bundles."""
-        with tempfile.TemporaryDirectory() as folder:
-            for name in ("b", "a", "not-a-bundle"):
-                Path(folder, name).mkdir()
-            for name in ("b", "a"):
-                Path(folder, name, "bundle.json").write_text("{}", encoding="utf-8")
-            self.assertEqual([path.name for path in GBMResponseLogic().bundlePaths(folder)], ["a", "b"])
-            self.assertEqual(GBMResponseLogic().bundlePaths(Path(folder, "a")), [])
-
-    def test_commandLine(self) -> None:
-        """Every path is one absolute argument, also with spaces and non-ASCII letters."""
-        command = GBMResponseLogic().commandLine("pre é.nii.gz", "my gtv.nrrd", "out")
-        self.assertEqual(command[1:4], ["-m", "GBMResponseCore", "predict"])
-        self.assertEqual(command[4::2], ["--image", "--gtv", "--out"])
-        self.assertEqual([Path(path).name for path in command[5::2]], ["pre é.nii.gz", "my gtv.nrrd", "out"])
-        self.assertTrue(all(Path(path).is_absolute() for path in command[5::2]))
-
     def test_sampleCase(self) -> None:
-        """The sample case and the engine are where the commands expect them."""
+        """The sample case loads as two volumes and a segmentation whose segment is found to be the tumor."""
+        volume, segmentation, followUp = self.loadSample()
+        self.assertEqual(volume.GetImageData().GetDimensions(), (256, 256, 20))
+        self.assertEqual(followUp.GetImageData().GetDimensions(), (256, 256, 20))
+        self.assertEqual(segmentation.GetSegmentation().GetNumberOfSegments(), 1)
+
+    def test_predictSampleCase(self) -> None:
+        """A prediction makes new nodes on the input's grid and leaves the input alone."""
+        volume, segmentation, _followUp = self.loadSample()
+        before = slicer.util.arrayFromVolume(volume).copy()
         logic = GBMResponseLogic()
-        self.assertTrue(all(path.is_file() for path in logic.sampleCasePaths()))
-        self.assertTrue((logic.moduleFolder / "GBMResponseCore" / "__init__.py").is_file())
+        try:
+            missing = logic.engine.dependencies.missing()
+            if missing:
+                self.delayDisplay(f"Skipped, not installed: {', '.join(missing)}")
+                return
+            self.delayDisplay("Predicting the sample case")
+            segmentID = segmentation.GetSegmentation().GetNthSegmentID(0)
+            run = logic.predict(volume, segmentation, segmentID, waitForCompletion=True, steps=1)
+            predicted = run.nodes.node("predicted")
+            generated = slicer.util.arrayFromVolume(run.nodes.node("generated_mask")) > 0
+            after = slicer.util.arrayFromVolume(predicted)
+            self.assertEqual(after.shape, before.shape)
+            self.assertTrue(generated.any() and (after[generated] != before[generated]).any())
+            self.assertTrue((after[~generated] == before[~generated]).all())
+            self.assertTrue((slicer.util.arrayFromVolume(volume) == before).all())
+            self.assertIn("SYNTHETIC", predicted.GetName())
+        finally:
+            logic.close()
+        self.delayDisplay("Test passed")
+
+    def loadSample(self):
+        """Return volume, segmentation and follow-up of the sample case."""
+        import SampleData
+
+        onStartupCompleted()
+        return SampleData.SampleDataLogic().downloadSamples("GBMResponseBTP05")

@@ -18,7 +18,7 @@ from . import SYNTHETIC_NOTICE
 from .case import Case, load_case
 from .environment import imports_explained
 from .errors import OptionError, OutOfMemoryError
-from .files import ensure_output_folder, sha256_of_file, write_json
+from .files import ensure_output_folder, sha256_of_file, write_image, write_json
 from .follow_up import AlignedFollowUp, align_follow_up
 from .measurements import Measurements, measure, write_measurements
 from .picture import white_level, write_preview
@@ -214,6 +214,9 @@ def _write(request: PredictionRequest, listener: RunListener, done: _Done, secon
     if request.report:
         page = request.out / "report.html"
         shared["report"] = write_report(page, done.case, done.predictions, records, done.measurements, done.follow_up)
+    if done.follow_up is not None:
+        path = request.out / f"registered_follow_up{request.format}"
+        shared["registered_follow_up"] = write_image(done.follow_up.image, path)
     for name, record in records.items():
         files[name]["provenance"] = write_json(record, folders[name] / PROVENANCE)
     shared["provenance"] = request.out / PROVENANCE

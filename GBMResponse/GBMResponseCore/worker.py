@@ -268,6 +268,7 @@ def _result_fields(result: "RunResult") -> dict[str, Any]:
             for entry in result.classes
         ],
         "provenance": result.files["provenance"],
+        "registered_follow_up": result.files.get("registered_follow_up"),
         "measurements": result.files.get("measurements"),
         "report": result.files.get("report"),
     }

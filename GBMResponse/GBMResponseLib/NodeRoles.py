@@ -1,0 +1,33 @@
+"""Names under which a result is remembered in nodes: attributes and references. They travel with the scene."""
+
+from typing import Any
+
+PREFIX = "GBMResponse."
+SYNTHETIC = PREFIX + "Synthetic"
+NOTICE = PREFIX + "Notice"
+PROVENANCE = PREFIX + "Provenance"
+RUN = PREFIX + "Run"
+CREATED = PREFIX + "Created"
+ROLE = PREFIX + "Role"
+CLASS = PREFIX + "Class"
+CLASS_SOURCE = PREFIX + "ClassSource"
+SEGMENT = PREFIX + "SegmentID"
+UNFILLED = PREFIX + "Unfilled"
+"""On a segmentation's display node whose filling is hidden while runs are compared."""
+
+INPUT_VOLUME = PREFIX + "InputVolume"
+SEGMENTATION = PREFIX + "Segmentation"
+FOLLOW_UP = PREFIX + "FollowUp"
+
+PREDICTED, DIFFERENCE, MASK, MEAN, SPREAD = "predicted", "difference", "generated_mask", "mean", "spread"
+ENHANCEMENT, SAMPLE, REGISTERED, MEASUREMENTS = (
+    "enhancement_probability",
+    "sample",
+    "registered_follow_up",
+    "measurements",
+)
+
+
+def isSynthetic(node: Any) -> bool:
+    """Whether a node shows or measures a generated image."""
+    return node is not None and node.GetAttribute(SYNTHETIC) == "1"

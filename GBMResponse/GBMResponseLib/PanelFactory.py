@@ -1,0 +1,58 @@
+"""Puts the pages of the panel together."""
+
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from .InputInspector import InputInspector
+from .ModelSection import ModelSection
+from .PredictionPanel import PredictionPanel, openInSystemViewer
+from .ReaderStudyPanel import ReaderStudyPanel
+from .ResultSaver import ResultSaver
+from .ResultSection import ResultSection
+from .ResultViews import ResultViews
+from .SyntheticMark import SyntheticMark
+from .Translation import tr as _
+
+
+def makePanels(ui: Any, logic: Any) -> tuple[PredictionPanel, ReaderStudyPanel]:
+    """Return the pages *Predict* and *Reader study* on the widgets of GBMResponse.ui."""
+    engine = logic.engine
+    views = ResultViews()
+    results = ResultSection(ui, views, ResultSaver(), _askSaveFolder, openInSystemViewer)
+    models = ModelSection(ui, engine.catalog, _askModelFolder)
+    inspector = InputInspector(Path(slicer.app.temporaryPath))
+    SyntheticMark.install()
+    panel = PredictionPanel(ui, engine.controller, inspector, models, results, _copyText)
+    return panel, ReaderStudyPanel(ui, _askTable, _askScoresFile)
+
+
+def _askModelFolder() -> str:
+    return qt.QFileDialog.getExistingDirectory(None, _("Folder of a model"))
+
+
+def _askSaveFolder() -> str:
+    return qt.QFileDialog.getExistingDirectory(None, _("Save the run to"))
+
+
+def _askTable() -> str:
+    return _path(qt.QFileDialog.getOpenFileName(None, _("Table of cases"), "", "CSV (*.csv)"))
+
+
+def _askScoresFile() -> str:
+    # An existing file is continued, so there is nothing to confirm.
+    dontConfirm = qt.QFileDialog.DontConfirmOverwrite
+    answer = qt.QFileDialog.getSaveFileName(None, _("File for the scores"), "", "CSV (*.csv)", "", dontConfirm)
+    path = _path(answer)
+    return path if not path or path.lower().endswith(".csv") else f"{path}.csv"
+
+
+def _path(answer: Any) -> str:
+    """PythonQt returns the file name, other bindings return it with the filter."""
+    return str(answer[0] if isinstance(answer, tuple) else answer or "")
+
+
+def _copyText(text: str) -> None:
+    slicer.app.clipboard().setText(text)

@@ -1,0 +1,124 @@
+"""Writes SYNTHETIC into every slice view that shows a generated image, wherever it came from."""
+
+from typing import Any
+
+import slicer
+import vtk
+
+from .NodeRoles import isSynthetic
+from .Translation import tr as _
+
+
+class SyntheticMark:
+    """Follows all slice views. What is generated is told by a node attribute, which is saved with the scene.
+
+    The mark is an actor in the view, so it is in screen captures too.
+    """
+
+    _installed: "SyntheticMark | None" = None
+
+    def __init__(self, layoutManager: Any) -> None:
+        self._manager = layoutManager
+        self._actors: dict[str, Any] = {}
+        self._observed: list[tuple[Any, int]] = []
+        self._blinded = False
+        layoutManager.connect("layoutChanged(int)", self.refresh)
+        self.refresh()
+
+    @classmethod
+    def install(cls) -> "SyntheticMark | None":
+        """Return the mark of this application; None without views."""
+        if cls._installed is None and slicer.app.layoutManager() is not None:
+            cls._installed = cls(slicer.app.layoutManager())
+        return cls._installed
+
+    @classmethod
+    def uninstall(cls) -> None:
+        """Stop following the views."""
+        if cls._installed is not None:
+            cls._installed.close()
+            cls._installed = None
+
+    def setBlinded(self, blinded: bool) -> None:
+        """During a reader study mark every view alike, so that the mark tells nothing."""
+        self._blinded = blinded
+        self.refresh()
+
+    def refresh(self, _layout: int = 0) -> None:
+        """Follow the views there are now, and mark them."""
+        self._stopObserving()
+        for name in self._manager.sliceViewNames():
+            composite = self._manager.sliceWidget(name).mrmlSliceCompositeNode()
+            if composite is None:
+                continue
+            callback = self._callback(name)
+            tag = composite.AddObserver(vtk.vtkCommand.ModifiedEvent, callback)
+            self._observed.append((composite, tag))
+            self._update(name)
+
+    def isMarked(self, name: str) -> bool:
+        """Whether a view carries the mark now."""
+        return name in self._actors and bool(self._actors[name].GetVisibility())
+
+    def close(self) -> None:
+        """Remove marks and observers."""
+        self._stopObserving()
+        self._manager.disconnect("layoutChanged(int)", self.refresh)
+        for name, actor in self._actors.items():
+            widget = self._manager.sliceWidget(name)
+            if widget is not None:
+                _renderer(widget).RemoveViewProp(actor)
+        self._actors.clear()
+
+    def _callback(self, name: str) -> Any:
+        return lambda caller, event: self._update(name)
+
+    def _update(self, name: str) -> None:
+        widget = self._manager.sliceWidget(name)
+        if widget is None:
+            return
+        visible = self._blinded or _showsSynthetic(widget.mrmlSliceCompositeNode())
+        actor = self._actors.get(name)
+        if actor is None:
+            if not visible:
+                return
+            actor = self._actors[name] = _textActor()
+            _renderer(widget).AddViewProp(actor)
+        text = _("MAY BE SYNTHETIC") if self._blinded else _("SYNTHETIC - research use only")
+        if bool(actor.GetVisibility()) != visible or actor.GetInput() != text:
+            actor.SetInput(text)
+            actor.SetVisibility(visible)
+            widget.sliceView().scheduleRender()
+
+    def _stopObserving(self) -> None:
+        for composite, tag in self._observed:
+            composite.RemoveObserver(tag)
+        self._observed.clear()
+
+
+def _showsSynthetic(composite: Any) -> bool:
+    scene = slicer.mrmlScene
+    layers = [composite.GetBackgroundVolumeID(), composite.GetLabelVolumeID()]
+    if composite.GetForegroundOpacity() > 0.0:
+        layers.append(composite.GetForegroundVolumeID())
+    return any(isSynthetic(scene.GetNodeByID(identifier)) for identifier in layers if identifier)
+
+
+def _renderer(widget: Any) -> Any:
+    return widget.sliceView().renderWindow().GetRenderers().GetItemAsObject(0)
+
+
+def _textActor() -> Any:
+    actor = vtk.vtkTextActor()
+    style = actor.GetTextProperty()
+    style.SetFontFamilyToArial()
+    style.SetFontSize(14)
+    style.SetBold(True)
+    style.SetShadow(True)
+    style.SetColor(1.0, 0.72, 0.1)
+    style.SetJustificationToRight()
+    style.SetVerticalJustificationToTop()
+    actor.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
+    actor.SetPosition(0.985, 0.985)
+    actor.SetVisibility(False)
+    return actor

@@ -1,0 +1,288 @@
+"""What people do wrong ends in a clear sentence and an unchanged scene."""
+
+import json
+import shutil
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import qt
+import slicer
+from GBMResponseLib import NodeRoles
+from GBMResponseLib.Failure import Failure
+from GBMResponseLib.RunCatalog import findRuns
+
+from host.panel_driver import hierarchyItems, snapshot
+
+SLOW = {"steps": 60, "sliceBatch": 1}
+WORKER = "from GBMResponseCore.worker import main; sys.exit(main())"
+
+
+@pytest.fixture
+def unchanged():
+    """Function that fails when the scene is not as it was when the fixture was first called."""
+    kept = {}
+
+    def check():
+        now = (snapshot(), hierarchyItems())
+        assert kept.setdefault("scene", now) == now
+
+    return check
+
+
+def emptySegment(case) -> None:
+    nothing = np.zeros(slicer.util.arrayFromVolume(case.volume).shape, np.uint8)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(nothing, case.segmentation, case.segmentID, case.volume)
+
+
+def setVoxels(case, value) -> None:
+    voxels = slicer.util.arrayFromVolume(case.volume).astype(np.float32)
+    slicer.util.updateVolumeFromArray(case.volume, np.where(value == value, voxels * 0 + value, np.nan))
+
+
+def moveAway(case) -> None:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = np.eye(4)
+    matrix[0, 3] = 400
+    slicer.util.updateTransformMatrixFromArray(node, matrix)
+    case.segmentation.SetAndObserveTransformNodeID(node.GetID())
+
+
+@pytest.mark.parametrize(
+    "misuse, sentence",
+    [
+        (lambda case: slicer.mrmlScene.RemoveNode(case.segmentation), "Choose the segmentation"),
+        (lambda case: case.segmentation.GetSegmentation().RemoveAllSegments(), "has no segment"),
+        (emptySegment, "is empty"),
+        (lambda case: slicer.mrmlScene.RemoveNode(case.volume), "Choose the T1-Gd volume"),
+        (lambda case: setVoxels(case, -1000), "no contrast"),
+        (lambda case: setVoxels(case, np.nan), "not numbers"),
+        (moveAway, "outside the volume"),
+    ],
+    ids=["no GTV", "no segment", "empty segment", "no volume", "flat", "not finite", "other patient"],
+)
+def test_predict_is_disabled_and_says_why(ready, case, misuse, sentence, unchanged):
+    misuse(case)
+    ready.settle()
+    unchanged()
+    button = ready.ui.predictButton
+    assert not button.enabled
+    assert sentence in button.toolTip
+    assert any(sentence in label.text for label in ready.ui.findingsWidget.findChildren(qt.QLabel))
+    button.click()
+    ready.settle()
+    assert not ready.controller.isActive
+    unchanged()
+
+
+def test_a_ct_is_refused(ready, case):
+    voxels = slicer.util.arrayFromVolume(case.volume).astype(np.int16)
+    slicer.util.updateVolumeFromArray(case.volume, voxels - 1000)
+    ready.settle()
+    assert "looks like a CT" in ready.ui.predictButton.toolTip
+
+
+def test_a_folder_without_a_model_is_named(ready, tmp_path, unchanged):
+    unchanged()
+    ready.parameters.bundleFolder = str(tmp_path / "nowhere")
+    ready.settle()
+    assert "There is no model in the folder nowhere" in ready.ui.predictButton.toolTip
+    assert not ready.ui.predictButton.enabled
+    ready.widget.panel._findingsList.fixButtons()["no-model"].click()
+    ready.settle()
+    assert ready.parameters.bundleFolder == ""
+    assert ready.ui.predictButton.enabled
+    unchanged()
+
+
+def test_a_damaged_model_is_named_by_the_worker(ready, tiny_bundle, tmp_path, unchanged):
+    damaged = Path(shutil.copytree(tiny_bundle, tmp_path / "damaged"))
+    weights = next(damaged.glob("denoiser/*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    ready.parameters.bundleFolder = str(damaged)
+    ready.settle()
+    unchanged()
+    ready.predict()
+    ready.wait()
+    assert "diffusion_pytorch_model.safetensors" in ready.status or "checksum" in ready.status.lower()
+    assert not findRuns(slicer.mrmlScene)
+    unchanged()
+
+
+def test_missing_torch_is_named_before_anything_starts(ready, monkeypatch, unchanged):
+    monkeypatch.setattr(ready.widget.logic.engine.dependencies, "_findSpec", lambda name: None)
+    unchanged()
+    ready.predict()
+    ready.wait()
+    assert "PyTorch is not installed" in ready.status
+    assert "Extensions Manager" in ready.status
+    unchanged()
+
+
+def test_declined_packages_are_no_error(ready, monkeypatch, unchanged):
+    asked = []
+    dependencies = ready.widget.logic.engine.dependencies
+    monkeypatch.setattr(dependencies._packaging, "pip_check", lambda requirements: False)
+    monkeypatch.setattr(dependencies, "_confirm", lambda question: asked.append(question) or False)
+    unchanged()
+    ready.predict()
+    ready.wait()
+    assert len(asked) == 1
+    assert "monai" in asked[0]
+    assert "not installed" in ready.status
+    unchanged()
+
+
+@pytest.fixture
+def command(ready, monkeypatch):
+    """Function that gives the panel another worker; the old one is ended before and after."""
+    process = ready.widget.logic.engine.process
+
+    def end():
+        process.kill()
+        ready.session.until(lambda: not process.isRunning(), 20)
+
+    def use(*arguments: str) -> None:
+        end()
+        monkeypatch.setattr(process, "_program", arguments[0])
+        monkeypatch.setattr(process, "_arguments", list(arguments[1:]))
+
+    yield use
+    end()
+
+
+def test_a_worker_that_cannot_import_torch_says_so(ready, command, unchanged):
+    command(sys.executable, "-c", f"import sys; sys.modules['torch'] = None; {WORKER}")
+    unchanged()
+    ready.predict()
+    ready.wait()
+    assert "torch" in ready.status.lower()
+    assert ready.controller.run.failure.code == "dependency"
+    unchanged()
+
+
+def test_a_program_that_does_not_exist_is_named(ready, command, unchanged):
+    command("/nowhere/PythonSlicer", "-m", "GBMResponseCore.worker")
+    unchanged()
+    ready.predict()
+    ready.wait()
+    assert "cannot be started" in ready.status
+    unchanged()
+
+
+def test_a_program_that_is_no_worker_is_named(ready, command, unchanged):
+    command(sys.executable, "-c", "print('hello'); import sys; sys.stdin.read()")
+    client = ready.widget.logic.engine.client
+    unchanged()
+    ready.predict()
+    ready.session.until(lambda: client.isBusy, 20)
+    client._onNotReady()  # what its timer would do after two minutes
+    ready.wait()
+    assert "does not answer as it should" in ready.status
+    unchanged()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files there")
+def test_a_full_disk_in_the_worker_is_named(ready, command, unchanged):
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))"
+    command(sys.executable, "-c", f"{limit}; {WORKER}")
+    unchanged()
+    ready.predict()
+    ready.wait()
+    assert ready.controller.run.state.name == "failed"
+    assert "write" in ready.status.lower() or "written" in ready.status.lower() or "disk" in ready.status.lower()
+    assert not findRuns(slicer.mrmlScene)
+    unchanged()
+
+
+def test_a_full_temporary_folder_is_named(ready, monkeypatch, tmp_path, unchanged):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr(ready.widget.logic.engine.folders, "_root", tmp_path / "file")
+    unchanged()
+    ready.predict()
+    ready.wait()
+    assert "disk space" in ready.status
+    unchanged()
+
+
+def test_too_little_space_is_said_before(ready, monkeypatch):
+    usage = types.SimpleNamespace(free=1_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    ready.widget.panel.refresh()
+    assert "has 1 MB free" in ready.ui.predictButton.toolTip
+
+
+def test_a_killed_worker_is_said_once_and_the_next_run_continues(ready, unchanged):
+    for name, value in SLOW.items():
+        setattr(ready.parameters, name, value)
+    ready.settle()
+    finished = []
+    ready.controller.finished.connect(finished.append)
+    unchanged()
+    ready.predict()
+    ready.untilSampling()
+    ready.widget.logic.engine.process._process.kill()
+    ready.wait()
+    assert "stopped unexpectedly" in ready.status
+    assert "Press Predict again" in ready.status
+    assert len(finished) == 1
+    unchanged()
+    assert ready.run().nodes.node(NodeRoles.PREDICTED) is not None
+
+
+def test_a_second_click_neither_cancels_nor_starts_again(ready, case):
+    ready.predict()
+    assert not ready.ui.predictButton.enabled  # a double click does not cancel
+    ready.ui.predictButton.click()
+    with pytest.raises(Failure, match="running already"):
+        ready.widget.logic.predict(case.volume, case.segmentation, case.segmentID)
+    ready.wait()
+    assert ready.controller.run.state.name == "done"
+    assert len(findRuns(slicer.mrmlScene)) == 1
+
+
+def test_inputs_removed_meanwhile_do_not_break_the_import(ready, case):
+    for name, value in SLOW.items():
+        setattr(ready.parameters, name, value)
+    ready.settle()
+    ready.predict()
+    ready.untilSampling()
+    slicer.mrmlScene.RemoveNode(case.volume)
+    ready.wait()
+    state = ready.controller.run.state.name
+    assert state in ("done", "failed")
+    if state == "done":
+        (run,) = findRuns(slicer.mrmlScene)
+        assert run.inputVolume is None
+
+
+@pytest.mark.parametrize("version", [(5, 10), (4, 13)])
+def test_an_old_slicer_gets_one_sentence(session, version, monkeypatch):
+    """Nothing is loaded but the sentence; that is tested with the panel class on a parent of its own."""
+    import GBMResponse
+
+    monkeypatch.setattr(session.app, "_versionNumbers", version)
+    parent = qt.QWidget()
+    qt.QVBoxLayout(parent)
+    widget = GBMResponse.GBMResponseWidget(parent)
+    widget.setup()
+    (label,) = parent.findChildren(qt.QLabel)
+    assert f"this is {version[0]}.{version[1]}" in label.text
+    assert "5.12" in label.text
+    assert widget.logic is None
+    widget.enter()
+    widget.exit()
+    widget.cleanup()
+    with pytest.raises(Exception, match=r"needs 3D Slicer 5\.12"):
+        GBMResponse.GBMResponseLogic().predict(None, None, "")
+
+
+def test_the_log_holds_what_support_needs(ready, tmp_path):
+    ready.parameters.bundleFolder = str(tmp_path)
+    ready.settle()
+    ready.ui.diagnosticsButton.click()
+    text = slicer.app.clipboard().text()
+    assert "Slicer 5.12" in text
+    assert json.dumps("pre") not in text  # no names of the user's data

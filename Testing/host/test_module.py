@@ -1,0 +1,187 @@
+"""The module as Slicer loads it: metadata, sample data, panel without GUI work at start, reload, saving, model card."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import slicer
+from GBMResponseLib import NodeRoles
+
+MODULE = Path(__file__).resolve().parents[2] / "GBMResponse"
+
+
+def test_metadata_is_complete(driver):
+    module = slicer.modules.gbmresponse
+    for name in ("title", "categories", "contributors", "helpText", "acknowledgementText"):
+        assert getattr(module, name), name
+    assert module.categories == ["Image Synthesis"]
+    assert not module.icon.isNull()
+
+
+def test_opening_the_panel_starts_no_process_and_loads_no_heavy_package(session):
+    code = (
+        "import sys, host; session = host.start(); session.useMainWindow(); widget = session.loadModule();"
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'torch', 'monai', 'diffusers', 'SimpleITK'}),"
+        " widget.logic.engine.process.isRunning()); session.unloadModule()"
+    )
+    import subprocess
+
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(MODULE), str(MODULE.parent / "Testing")])}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[] False"
+
+
+def test_every_widget_with_a_parameter_is_bound(driver):
+    names = {widget.property("SlicerParameterName") for widget in vars(driver.ui).values()} - {None}
+    assert names <= set(driver.parameters.allParameters)
+    assert {"inputVolume", "gtvSegmentation", "samples", "seed", "guidanceScale", "device", "fade"} <= names
+
+
+def test_all_texts_for_people_are_free_of_placeholders(driver):
+    for widget in vars(driver.ui).values():
+        for name in ("text", "toolTip", "title"):
+            text = getattr(widget, name, "")
+            assert not (isinstance(text, str) and ("{" in text or "TODO" in text)), (widget.name, text)
+
+
+def test_the_sample_case_is_offered_and_chosen(driver):
+    import SampleData
+
+    volume, segmentation, followUp = SampleData.SampleDataLogic().downloadSamples("GBMResponseBTP05")
+    (source,) = slicer.modules.sampleDataSources["GBMResponse"]
+    assert Path(source.thumbnailFileName).is_file()
+    driver.widget.initializeParameterNode()
+    driver.settle()
+    assert driver.parameters.inputVolume is volume
+    assert driver.parameters.gtvSegmentation is segmentation
+    assert followUp.GetImageData().GetDimensions() == volume.GetImageData().GetDimensions()
+    assert driver.ui.predictButton.enabled, driver.ui.predictButton.toolTip
+
+
+def test_registering_the_sample_twice_changes_nothing(driver):
+    import GBMResponse
+
+    GBMResponse.onStartupCompleted()
+    assert len(slicer.modules.sampleDataSources["GBMResponse"]) == 1
+
+
+def test_parameters_come_back_with_the_scene(ready, tmp_path):
+    ready.parameters.samples, ready.parameters.seed = 5, 77
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    slicer.mrmlScene.Clear(False)
+    ready.settle()
+    assert ready.ui.samplesSpinBox.value == 1
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    ready.settle()
+    assert (ready.ui.samplesSpinBox.value, ready.ui.seedSpinBox.value) == (5, 77)
+    assert ready.ui.inputVolumeSelector.currentNode().GetName() == "pre"
+
+
+def test_leaving_and_entering_the_module_keeps_everything(ready):
+    ready.parameters.seed = 5
+    ready.widget.parent.exit()
+    ready.widget.parent.enter()
+    ready.settle()
+    assert ready.ui.seedSpinBox.value == 5
+    assert ready.ui.predictButton.enabled
+
+
+def test_a_renamed_segment_is_followed(ready, case):
+    case.segmentation.GetSegmentation().GetSegment(case.segmentID).SetName("renamed")
+    ready.settle()
+    assert ready.ui.segmentSelector.currentSegmentID() == case.segmentID
+
+
+def test_the_harden_button_hardens(ready, case):
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    case.volume.SetAndObserveTransformNodeID(node.GetID())
+    ready.settle()
+    ready.widget.panel._findingsList.fixButtons()["transform"].click()
+    assert case.volume.GetParentTransformNode() is None
+
+
+def test_a_labelmap_becomes_a_segmentation_with_one_click(ready, case, case_files):
+    slicer.mrmlScene.RemoveNode(case.segmentation)
+    slicer.util.loadLabelVolume(str(case_files["gtv"]), {"name": "tumor mask"})
+    ready.settle()
+    ready.widget.panel.refresh()
+    ready.widget.panel._findingsList.fixButtons()["no-segmentation"].click()
+    ready.settle()
+    assert ready.parameters.gtvSegmentation.GetName().startswith("tumor mask")
+    assert ready.ui.predictButton.enabled, ready.ui.predictButton.toolTip
+
+
+def test_the_model_card_is_shown(ready):
+    ready.click("modelCardButton")
+    assert ready.ui.modelCardButton.checked
+    assert "tiny" in ready.ui.modelCardLabel.text
+    ready.click("modelCardButton")
+
+
+def test_the_model_is_verified_and_damage_is_found(ready, tiny_bundle, tmp_path):
+    import shutil
+
+    ready.click("verifyModelButton")
+    ready.session.until(lambda: ready.ui.verifyModelButton.text == "Verify files", 30)
+    assert "as they should be" in ready.status
+    damaged = Path(shutil.copytree(tiny_bundle, tmp_path / "damaged"))
+    weights = next(damaged.glob("denoiser/*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    ready.parameters.bundleFolder = str(damaged)
+    ready.settle()
+    ready.click("verifyModelButton")
+    ready.session.until(lambda: ready.ui.verifyModelButton.text == "Verify files", 30)
+    assert "diffusion_pytorch_model.safetensors" in ready.status
+
+
+def test_a_run_is_saved_as_files(ready, tmp_path, monkeypatch):
+    nodes = ready.run().nodes
+    monkeypatch.setattr(ready.widget.panel._results, "_chooseFolder", lambda: str(tmp_path))
+    ready.click("saveButton")
+    (folder,) = tmp_path.iterdir()
+    assert (folder / "predicted.nrrd").is_file()
+    assert "synthetic" in json.loads((folder / "provenance.json").read_text("utf-8"))["notice"].lower()
+    assert folder.name in ready.status
+    slicer.mrmlScene.RemoveNode(nodes.node(NodeRoles.MASK))
+
+
+def test_the_report_is_opened(ready, monkeypatch):
+    opened = []
+    monkeypatch.setattr(ready.widget.panel._results, "_openFile", opened.append)
+    ready.run()
+    ready.click("reportButton")
+    (path,) = opened
+    assert "synthetic" in path.read_text("utf-8").lower()
+
+
+def test_an_aligned_follow_up_stands_beside_the_prediction(ready, case_files, layout):
+    followUp = slicer.util.loadVolume(str(case_files["follow_up"]), {"name": "later"})
+    ready.ui.followUpSelector.setCurrentNode(followUp)
+    ready.settle()
+    nodes = ready.run().nodes
+    assert nodes.node(NodeRoles.PREDICTED).GetNodeReference(NodeRoles.FOLLOW_UP) is followUp
+    titles = [view.title for view in ready.widget.panel._results._views.contents()]
+    assert any("follow-up" in title for title in titles)
+
+
+def test_reloading_ends_the_worker_and_the_new_panel_works(ready, case, tiny_bundle):
+    ready.predict()
+    ready.session.until(lambda: ready.controller.isWarm, 120)
+    process = ready.widget.logic.engine.process
+    ready.widget.onReload()
+    ready.widget = slicer.modules.GBMResponseWidget
+    assert not process.isRunning()
+    ready.settle()
+    assert ready.parameters.inputVolume is case.volume
+    ready.choose(case, tiny_bundle)
+    assert ready.run().state.name == "done"
+
+
+@pytest.mark.slow
+def test_the_self_test_of_the_module_passes(driver):
+    import GBMResponse
+
+    slicer.mrmlScene.Clear(False)
+    GBMResponse.GBMResponseTest().runTest()

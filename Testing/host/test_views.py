@@ -1,0 +1,178 @@
+"""What is seen after a prediction. Pixels are compared with each other, never with fixed values: drivers differ."""
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+from GBMResponseLib import NodeRoles
+from GBMResponseLib.ClassMode import ClassMode
+from GBMResponseLib.LayoutDescription import isOwnLayout, viewName
+from GBMResponseLib.SyntheticMark import SyntheticMark
+
+RED_ONLY = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+BEFORE, PREDICTED, DIFFERENCE = (viewName(number) for number in range(3))
+MARK_ROWS = 40
+"""Height of the strip at the top of a view that may hold the mark."""
+
+
+@pytest.fixture
+def shown(ready, layout):
+    """A run that was just made and is shown; the user had one view."""
+    layout.setLayout(RED_ONLY)
+    slicer.util.setSliceViewerLayers(background=ready.parameters.inputVolume, fit=True)
+    nodes = ready.run().nodes
+    ready.settle()
+    yield nodes
+    layout.setLayout(RED_ONLY)
+
+
+def coloured(pixels: np.ndarray) -> int:
+    return int((np.ptp(pixels[MARK_ROWS:].astype(int), axis=-1) > 20).sum())
+
+
+def hideOutline(nodes) -> None:
+    nodes.segmentation.GetDisplayNode().SetVisibility(False)
+
+
+def test_the_views_are_before_predicted_and_difference(shown, layout):
+    assert isOwnLayout(layout.layout)
+    composites = [layout.sliceWidget(viewName(number)).mrmlSliceCompositeNode() for number in range(3)]
+    expected = [shown.node(role).GetID() for role in (NodeRoles.PREDICTED, NodeRoles.DIFFERENCE)]
+    assert {composite.GetBackgroundVolumeID() for composite in composites} == {shown.inputVolume.GetID()}
+    assert [composite.GetForegroundVolumeID() for composite in composites[1:]] == [
+        predicted.GetID(),
+        difference.GetID(),
+    ]
+    assert all(composite.GetLinkedControl() for composite in composites)
+
+
+def test_the_fade_slider_goes_from_before_to_predicted(ready, shown, views):
+    hideOutline(shown)
+    ready.ui.fadeSlider.value = 0
+    before = views(BEFORE)[MARK_ROWS:]
+    np.testing.assert_array_equal(views(PREDICTED)[MARK_ROWS:], before)
+    ready.ui.fadeSlider.value = 1
+    assert (views(PREDICTED)[MARK_ROWS:] != before).any(-1).mean() > 0.05
+    assert not coloured(views(PREDICTED))
+
+
+def test_the_difference_is_coloured_over_the_anatomy(ready, shown, views):
+    hideOutline(shown)
+    assert coloured(views(DIFFERENCE)) > 200
+    assert not coloured(views(BEFORE))
+
+
+def test_window_and_level_are_those_of_the_input(shown):
+    windows = [
+        (node.GetDisplayNode().GetWindow(), node.GetDisplayNode().GetLevel())
+        for node in (shown.inputVolume, shown.node(NodeRoles.PREDICTED))
+    ]
+    assert windows[0] == windows[1]
+
+
+def test_synthetic_images_are_marked_in_the_picture(ready, shown, views):
+    mark = SyntheticMark.install()
+    assert [mark.isMarked(name) for name in (BEFORE, PREDICTED, DIFFERENCE)] == [False, True, True]
+    marked = views(PREDICTED)[:MARK_ROWS]
+    ready.ui.fadeSlider.value = 0
+    assert not mark.isMarked(PREDICTED)
+    assert (views(PREDICTED)[:MARK_ROWS] != marked).any(-1).sum() > 100
+    ready.ui.fadeSlider.value = 1
+    assert mark.isMarked(PREDICTED)
+
+
+def test_the_users_own_views_are_marked_too(shown, layout, views):
+    mark = SyntheticMark.install()
+    layout.setLayout(RED_ONLY)
+    assert not mark.isMarked("Red")
+    slicer.util.setSliceViewerLayers(background=shown.node(NodeRoles.PREDICTED))
+    assert mark.isMarked("Red")
+
+
+def test_the_mark_survives_saving(shown, layout, tmp_path):
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    slicer.mrmlScene.Clear(False)
+    mark = SyntheticMark.install()
+    assert not any(mark.isMarked(name) for name in layout.sliceViewNames())
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    predicted = next(
+        node
+        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        if node.GetAttribute(NodeRoles.ROLE) == NodeRoles.PREDICTED
+    )
+    slicer.util.setSliceViewerLayers(background=predicted)
+    assert mark.isMarked("Red")
+
+
+def test_all_views_show_the_middle_of_the_tumour(ready, shown, layout):
+    center = np.array(shown.segmentation.GetSegmentCenterRAS(shown.segmentID))
+    for number in range(3):
+        widget = layout.sliceWidget(viewName(number))
+        widget.mrmlSliceNode().JumpSliceByOffsetting(0, 0, center[2] + 18)
+    ready.click("jumpButton")
+    spacing = shown.inputVolume.GetSpacing()[2]
+    for number in range(3):
+        node = layout.sliceWidget(viewName(number)).mrmlSliceNode()
+        matrix = node.GetSliceToRAS()
+        assert abs(matrix.GetElement(2, 3) - center[2]) <= spacing
+
+
+def test_side_by_side_brings_the_users_layout_back(ready, shown, layout):
+    ready.click("compareButton")
+    assert layout.layout == RED_ONLY
+    ready.click("compareButton")
+    assert isOwnLayout(layout.layout)
+
+
+def test_a_layout_chosen_meanwhile_stays(ready, shown, layout):
+    layout.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    ready.widget.panel._results._views.hide()
+    assert layout.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+    layout.setLayout(RED_ONLY)
+
+
+def test_blinking_switches_and_stops_when_the_panel_is_left(ready, shown, layout):
+    seen = set()
+    composite = layout.sliceWidget(PREDICTED).mrmlSliceCompositeNode()
+    tag = composite.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *event: seen.add(composite.GetForegroundOpacity()))
+    ready.ui.blinkButton.checked = True
+    ready.session.until(lambda: {0.0, 1.0} <= seen, 10)
+    ready.widget.parent.exit()
+    assert not ready.ui.blinkButton.checked
+    seen.clear()
+    ready.session.spin(1.0)
+    assert not seen
+    assert composite.GetForegroundOpacity() == 1.0
+    composite.RemoveObserver(tag)
+    ready.widget.parent.enter()
+
+
+def test_spread_replaces_the_difference(ready, layout):
+    ready.parameters.samples = 3
+    nodes = ready.run().nodes
+    ready.settle()
+    ready.click("spreadButton")
+    composite = layout.sliceWidget(DIFFERENCE).mrmlSliceCompositeNode()
+    assert composite.GetForegroundVolumeID() == nodes.node(NodeRoles.SPREAD).GetID()
+    assert not ready.ui.differenceButton.checked
+    ready.click("differenceButton")
+    assert composite.GetForegroundVolumeID() == nodes.node(NodeRoles.DIFFERENCE).GetID()
+    layout.setLayout(RED_ONLY)
+
+
+def test_every_class_has_its_view(ready, layout, views):
+    ready.parameters.classMode = ClassMode.compareAll
+    nodes = ready.run().nodes
+    ready.settle()
+    names = [layout.sliceWidget(viewName(number)).mrmlSliceNode().GetLayoutLabel() for number in range(3)]
+    assert [name.split()[-1] for name in names[1:]] == nodes.classes
+    hideOutline(nodes)
+    first, second = (views(viewName(number))[MARK_ROWS:] for number in (1, 2))
+    assert (first != second).any()
+    layout.setLayout(RED_ONLY)
+
+
+def test_without_main_window_a_prediction_shows_nothing_and_works(ready, session):
+    session.useNoMainWindow()
+    assert ready.run().nodes.node(NodeRoles.PREDICTED) is not None
+    session.useMainWindow()

@@ -1,0 +1,95 @@
+"""Write Resources/Screenshots from the bundled sample case, on the test host. Axial views only: no face can be seen.
+
+python Testing/tools/make_screenshots.py [--out FOLDER]
+
+The views are drawn by Slicer's own logic and displayable managers; the widgets are Qt's, in the look of the host, with
+doubles of Slicer's. In Slicer the panel has Slicer's style.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "GBMResponse"), str(ROOT), str(ROOT / "Testing")]
+
+import host  # noqa: E402
+
+SIZE = (1440, 900)
+ONE_AXIAL_VIEW = 6  # vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+
+
+class Camera:
+    """A window with the panel and the views, and the sample case in it."""
+
+    def __init__(self, out: Path):
+        from host.panel_driver import PanelDriver
+
+        self.out = out
+        self.session = host.start()
+        self.layout = self.session.useMainWindow()
+        self.layout.setLayout(ONE_AXIAL_VIEW)
+        self.driver = PanelDriver(self.session)
+        self.window = self.session.window(self.driver.widget, SIZE)
+
+    def shoot(self, name: str) -> None:
+        self.session.screenshot(self.window, self.out / f"{name}.png")
+        print(self.out / f"{name}.png")
+
+    def loadSample(self) -> None:
+        import SampleData
+        import slicer
+
+        volume, segmentation, _followUp = SampleData.SampleDataLogic().downloadSamples("GBMResponseBTP05")
+        segmentID = segmentation.GetSegmentation().GetNthSegmentID(0)
+        self.case = SimpleNamespace(volume=volume, segmentation=segmentation, segmentID=segmentID)
+        segmentation.GetDisplayNode().SetVisibility2DFill(False)
+        slicer.util.setSliceViewerLayers(background=volume, fit=True)
+        center = segmentation.GetSegmentCenterRAS(segmentID)
+        slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *center, 1)
+
+    def chooseInputs(self, **values) -> None:
+        self.driver.widget.initializeParameterNode()
+        self.driver.settle()
+        for name, value in values.items():
+            setattr(self.driver.parameters, name, value)
+        self.driver.settle()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "Resources" / "Screenshots")
+    out = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    camera = Camera(out)
+    from GBMResponseLib.ClassMode import ClassMode
+
+    driver, ui = camera.driver, camera.driver.ui
+    camera.loadSample()
+    camera.chooseInputs(samples=4)
+    camera.shoot("inputs")
+    driver.predict()
+    driver.session.until(lambda: driver.widget.panel._preview.count >= 3 or not driver.controller.isActive, 300)
+    camera.shoot("running")
+    driver.wait()
+    camera.shoot("result")
+    camera.chooseInputs(samples=1, classMode=ClassMode.compareAll)
+    driver.run()
+    camera.shoot("classes")
+    ui.tabWidget.currentIndex = 1
+    reader = driver.widget.readerPanel
+    with tempfile.TemporaryDirectory() as folder:
+        reader._askScoresFile = lambda: str(Path(folder, "scores.csv"))
+        ui.readerFileButton.click()
+        ui.readerNameEdit.text = "Reader 1"
+        ui.readerStartButton.click()
+        camera.shoot("reader-study")
+        reader.close()
+    driver.close()
+    return 1 if driver.session.errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

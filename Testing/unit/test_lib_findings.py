@@ -1,0 +1,153 @@
+"""Facts about inputs become sentences, and forbid a prediction only where it cannot work."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from GBMResponseLib.ClassMode import ClassMode
+from GBMResponseLib.Failure import Failure
+from GBMResponseLib.Finding import Severity
+from GBMResponseLib.InputFacts import InputFacts, TumorFacts, VolumeFacts
+from GBMResponseLib.InputFindings import InputFindings
+from GBMResponseLib.ModelDescription import ModelDescription, SurvivalClass
+from GBMResponseLib.PredictionSettings import PredictionSettings
+from GBMResponseLib.SamplerPreset import SamplerPreset
+from GBMResponseLib.SegmentGuess import guessTumorSegment
+from GBMResponseLib.SlicerRequirement import slicerProblem
+
+CLASSES = {"2-class": [SurvivalClass("short", 0, 400), SurvivalClass("long", 400, None)]}
+MODEL = ModelDescription(Path("model"), "m", "1", "", "", "", "", CLASSES, "2-class", 0.1, {}, {})
+VOLUME = VolumeFacts("T1", (256, 256, 100), (1.0, 1.0, 1.5), 0.0, 900.0, True, 0.0, "none")
+TUMOR = TumorFacts("GTV", 20.0, 1.0, True)
+GOOD = InputFacts(VOLUME, True, 2, TUMOR, freeMB=10_000.0)
+SETTINGS = PredictionSettings(Path("model"))
+
+
+def codes(facts=GOOD, model=MODEL, settings=SETTINGS, severity=None):
+    found = InputFindings().findings(facts, model, settings)
+    return [finding.code for finding in found if severity in (None, finding.severity)]
+
+
+def with_volume(**changes):
+    return dataclasses.replace(GOOD, volume=dataclasses.replace(VOLUME, **changes))
+
+
+def with_tumor(**changes):
+    return dataclasses.replace(GOOD, tumor=dataclasses.replace(TUMOR, **changes))
+
+
+def with_settings(**changes):
+    return dataclasses.replace(SETTINGS, **changes)
+
+
+def test_good_inputs_have_no_findings():
+    assert codes() == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        (dataclasses.replace(GOOD, volume=None), "no-volume"),
+        (dataclasses.replace(GOOD, hasSegmentation=False, tumor=None), "no-segmentation"),
+        (dataclasses.replace(GOOD, tumor=None), "no-segment"),
+        (dataclasses.replace(GOOD, tumor=None, segmentCount=0), "no-segment"),
+        (with_tumor(volumeMl=0.0), "empty-gtv"),
+        (with_tumor(insideFraction=0.0), "no-overlap"),
+        (with_volume(finite=False), "not-finite"),
+        (with_volume(lowest=5.0, highest=5.0), "constant"),
+        (with_volume(lowest=-1000.0), "not-mr"),
+        (with_volume(dimensions=(20, 20, 20)), "small"),
+        (dataclasses.replace(GOOD, followUp=VOLUME, followUpIsInput=True), "same-follow-up"),
+        (dataclasses.replace(GOOD, freeMB=50.0), "disk-full"),
+    ],
+)
+def test_what_cannot_work_blocks(facts, code):
+    assert codes(facts, severity=Severity.blocks) == [code]
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        (with_volume(spacing=(1.0, 1.0, 8.0)), "thick-slices"),
+        (with_volume(spacing=(2.0, 2.0, 2.0)), "coarse-pixels"),
+        (with_volume(synthetic=True), "synthetic-input"),
+        (with_volume(transform="nonlinear"), "warped"),
+        (with_tumor(volumeMl=0.2), "small-gtv"),
+        (with_tumor(volumeMl=500.0), "large-gtv"),
+        (with_tumor(insideFraction=0.5), "partly-outside"),
+    ],
+)
+def test_what_is_unusual_warns(facts, code):
+    assert codes(facts, severity=Severity.warns) == [code]
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        (with_volume(transform="linear"), "transform"),
+        (with_volume(tiltDeg=90.0), "not-axial"),
+        (with_tumor(sameTransform=False), "other-transform"),
+        (dataclasses.replace(GOOD, suggestedSegment="GTV"), "other-segment"),
+    ],
+)
+def test_what_is_handled_informs(facts, code):
+    assert codes(facts, severity=Severity.informs) == [code]
+
+
+def test_missing_model_blocks_with_its_sentence():
+    failure = Failure("bundle", "There is no model.", "Choose one.")
+    (finding,) = InputFindings().findings(GOOD, failure, SETTINGS)
+    assert (finding.severity, finding.sentence) == (Severity.blocks, "There is no model. Choose one.")
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "code"),
+    [
+        (dataclasses.replace(MODEL, classifierScheme=""), SETTINGS, "no-classifier"),
+        (dataclasses.replace(MODEL, schemes={}), with_settings(classMode=ClassMode.compareAll), "no-classes"),
+        (MODEL, with_settings(classMode=ClassMode.chosen), "no-class"),
+        (dataclasses.replace(MODEL, labelDropout=0.0), SETTINGS, "guidance"),
+        (MODEL, with_settings(samplerPreset=SamplerPreset.paper, steps=150), "steps"),
+    ],
+)
+def test_settings_that_the_model_cannot_do_block_with_a_fix(model, settings, code):
+    (finding,) = InputFindings().findings(GOOD, model, settings)
+    assert (finding.code, finding.severity) == (code, Severity.blocks)
+    assert finding.fix and finding.fixLabel
+
+
+def test_strong_guidance_warns():
+    assert codes(settings=with_settings(guidanceScale=7.0)) == ["strong-guidance"]
+
+
+def test_blocking_findings_come_first():
+    facts = dataclasses.replace(with_volume(transform="linear"), tumor=None)
+    assert codes(facts) == ["no-segment", "transform"]
+
+
+def test_more_samples_need_more_room():
+    judge = InputFindings()
+    one, many = (judge.neededMB(VOLUME, MODEL, with_settings(samples=count)) for count in (1, 16))
+    assert many > 4 * one
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ({"a": "edema", "b": "GTV"}, "b"),
+        ({"a": "Brain", "b": "Tumour core"}, "b"),
+        ({"a": "tumor", "b": "gtv_1"}, "b"),
+        ({"a": "Enhancing", "b": "Necrosis"}, "a"),
+        ({"a": "PTV", "b": "CTV of GTV"}, ""),
+        ({"a": "Segment_1"}, "a"),
+        ({"a": "Segment_1", "b": "Segment_2"}, ""),
+        ({}, ""),
+    ],
+)
+def test_tumor_is_guessed_by_name(names, expected):
+    assert guessTumorSegment(names) == expected
+
+
+@pytest.mark.parametrize(("version", "works"), [((5, 10), False), ((4, 11), False), ((5, 12), True), ((6, 0), True)])
+def test_old_slicer_is_told_so(version, works):
+    assert (slicerProblem(*version) == "") == works
