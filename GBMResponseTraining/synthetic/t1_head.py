@@ -42,7 +42,7 @@ def head_from_t1(image: sitk.Image, atlas: Atlas) -> tuple[np.ndarray, np.ndarra
     """
     image = bias_corrected(sitk.Cast(sitk.DICOMOrient(image, "LPS"), sitk.sitkFloat32))
     fixed = from_ras(atlas.t1)
-    affine = affine_registration(fixed, image)
+    affine = affine_registration(fixed, image, from_ras(ndimage.binary_dilation(atlas.brain > 0.5, iterations=4)))
     head = sitk.Resample(image, anatomy_grid(), affine, sitk.sitkLinear, 0.0, sitk.sitkFloat32)
     warp = demons(head, fixed)
     brain = to_ras(sitk.Resample(from_ras(atlas.brain), anatomy_grid(), warp, sitk.sitkLinear, 0.0)) > 0.5
@@ -68,8 +68,8 @@ def bias_corrected(image: sitk.Image) -> sitk.Image:
     return sitk.Cast(image / sitk.Exp(corrector.GetLogBiasFieldAsImage(image)), sitk.sitkFloat32)
 
 
-def affine_registration(fixed: sitk.Image, moving: sitk.Image) -> sitk.Transform:
-    """From the atlas to the head: centres of gravity, then rigid and affine by mutual information."""
+def affine_registration(fixed: sitk.Image, moving: sitk.Image, brain: sitk.Image) -> sitk.Transform:
+    """From the atlas to the head by mutual information: rigid and affine of the heads, then affine of the brain."""
     rigid = sitk.CenteredTransformInitializer(
         fixed, moving, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.MOMENTS
     )
@@ -78,7 +78,8 @@ def affine_registration(fixed: sitk.Image, moving: sitk.Image) -> sitk.Transform
     affine.SetMatrix(rigid.GetMatrix())
     affine.SetTranslation(rigid.GetTranslation())
     affine.SetCenter(rigid.GetCenter())
-    return _optimised(fixed, moving, affine, (4, 2))
+    affine = _optimised(fixed, moving, affine, (4, 2))
+    return _optimised(fixed, moving, affine, (2,), sitk.Cast(brain, sitk.sitkUInt8))
 
 
 def demons(head: sitk.Image, atlas: sitk.Image) -> sitk.Transform:
@@ -117,11 +118,19 @@ def tissue_classes(t1: np.ndarray, brain: np.ndarray, priors: list[np.ndarray]) 
     return classes, float(level[2])
 
 
-def _optimised(fixed: sitk.Image, moving: sitk.Image, start: sitk.Transform, shrink: tuple[int, ...]) -> sitk.Transform:
+def _optimised(
+    fixed: sitk.Image,
+    moving: sitk.Image,
+    start: sitk.Transform,
+    shrink: tuple[int, ...],
+    region: sitk.Image | None = None,
+) -> sitk.Transform:
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(40)
     method.SetMetricSamplingStrategy(method.RANDOM)
     method.SetMetricSamplingPercentagePerLevel([0.3] * len(shrink), 42)
+    if region is not None:
+        method.SetMetricFixedMask(region)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-3, 120)
     method.SetOptimizerScalesFromPhysicalShift()
