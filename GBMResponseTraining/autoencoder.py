@@ -21,6 +21,8 @@ from .engine import VALIDATION_LOSS, adamw, warmup_and_decay
 
 BETA = 0.25
 LARGEST_ADAPTIVE_WEIGHT = 1e4
+NOT_YET_QUANTISED = 1e3
+"""Added to the validation loss of a network that does not quantise yet, so that it is never the best."""
 
 
 class AutoencoderModule(lightning.LightningModule):
@@ -95,11 +97,12 @@ class AutoencoderModule(lightning.LightningModule):
         self.log_dict({name: value.detach() for name, value in losses.items()}, prog_bar=True)
 
     def validation_step(self, images: torch.Tensor, batch_index: int) -> None:
-        """Quantised reconstruction, whatever the stage of training: L1, codebook loss and PSNR."""
-        reconstruction, losses = self._losses(images, quantized=True)
+        """L1, codebook loss and PSNR; before quantisation begins, a loss that no later one exceeds."""
+        quantized = bool(self.codebook_filled)
+        reconstruction, losses = self._losses(images, quantized)
         mse = functional.mse_loss(reconstruction.clamp(-1, 1), images.clamp(-1, 1))
         values = {
-            VALIDATION_LOSS: losses["l1"] + losses["codebook"],
+            VALIDATION_LOSS: losses["l1"] + losses["codebook"] + (0.0 if quantized else NOT_YET_QUANTISED),
             "val_l1": losses["l1"],
             "val_psnr": 10 * torch.log10(4.0 / mse.clamp_min(1e-12)),
         }

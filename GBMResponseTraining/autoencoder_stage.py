@@ -5,7 +5,8 @@ from functools import partial
 
 import numpy as np
 import torch
-from GBMResponseCore.networks import LatentCodec
+from GBMResponseCore.networks import LatentCodec, codebook, decode_continuous, encode_continuous
+from GBMResponseCore.quantizer import quantize
 
 from .autoencoder import AutoencoderModule, latent_statistics
 from .configuration import Autoencoder
@@ -83,9 +84,10 @@ def _perceptual(settings: Autoencoder) -> torch.nn.Module | None:
 
 
 def _reconstructions(images: torch.Tensor, module: AutoencoderModule) -> np.ndarray:
-    codec = LatentCodec(module.model, [0.0] * module.settings.latent_channels, [1.0] * module.settings.latent_channels)
-    codec = codec.to(module.device)
-    again = codec.decode(codec.encode(images.to(module.device))).float().cpu()
+    latents = encode_continuous(module.model, images.to(module.device))
+    if module.codebook_filled:
+        latents = quantize(latents, codebook(module.model))
+    again = decode_continuous(module.model, latents).float().cpu()
     rows = [torch.cat(list(stack[:, 0]), dim=1) for stack in (images, again)]
     return torch.cat(rows).numpy()
 
