@@ -85,8 +85,8 @@ def _fit(run: TrainingRun, scheme: ClassScheme, rows: np.ndarray, name: str, sel
     module = ClassifierModule(settings, training.optimiser_steps(len(rows), run.machine.processes))
     fit(
         module,
-        classifier_items(run.store, rows, scheme, settings.pooling, seed),
-        classifier_validation(run.store, select_on, scheme, settings.pooling),
+        classifier_items(run.store, rows, scheme, settings, seed),
+        classifier_validation(run.store, select_on, scheme, settings),
         run.folder / name,
         training,
         epoch_items=len(rows),

@@ -167,6 +167,7 @@ class Classifier:
 
     :param scheme: the classes it tells apart; a 4-class classifier also serves two classes.
     :param layers, channels: residual blocks and channels per stage.
+    :param with_gtv: show it the GTV beside the image; without, the image alone.
     :param pooling: average pooling of its input.
     :param folds: for the out-of-fold predictions of the training patients, see docs/training.md.
     """
@@ -175,6 +176,7 @@ class Classifier:
     scheme: str = "4-class"
     layers: tuple[int, int, int, int] = (2, 2, 2, 2)
     channels: tuple[int, int, int, int] = (64, 128, 256, 512)
+    with_gtv: bool = True
     pooling: int = 1
     folds: int = 5
     label_smoothing: float = 0.1
@@ -184,6 +186,10 @@ class Classifier:
         _require(self.folds >= 2, "classifier.folds must be 2 or more")
         _require(self.pooling >= 1, "classifier.pooling must be 1 or more")
 
+    @property
+    def input_channels(self) -> int:
+        return 2 if self.with_gtv else 1
+
     def network(self) -> dict[str, Any]:
         """Keyword arguments of MONAI's `ResNet`."""
         return {
@@ -191,7 +197,7 @@ class Classifier:
             "block": "basic",
             "layers": list(self.layers),
             "block_inplanes": list(self.channels),
-            "n_input_channels": 2,
+            "n_input_channels": self.input_channels,
             "num_classes": int(self.scheme[0]),
             "conv1_t_size": 5,
             "conv1_t_stride": 2,

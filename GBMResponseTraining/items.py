@@ -12,6 +12,7 @@ import torch
 from GBMResponseCore.survival import ClassScheme
 from torch.utils.data import Dataset
 
+from .configuration import Classifier
 from .engine import Item
 from .model_configurations import true_class
 from .slice_store import SliceStore, as_float32
@@ -98,22 +99,22 @@ def gtv_validation(store: SliceStore, rows: np.ndarray) -> Fixed:
     return Fixed(lambda row: _tensor(store.gtv[row].astype(np.float32))[None], rows)
 
 
-def classifier_items(store: SliceStore, rows: np.ndarray, scheme: ClassScheme, pooling: int, seed: int) -> Item:
-    """Whole slices with GTV, average-pooled: `inputs` (2, H / pooling, W / pooling), `label` class index."""
+def classifier_items(store: SliceStore, rows: np.ndarray, scheme: ClassScheme, settings: Classifier, seed: int) -> Item:
+    """Whole slices with GTV, average-pooled: `inputs` (1 or 2, H / pooling, W / pooling), `label` class index."""
     epochs = Epochs(rows, seed)
 
     def make(rng: np.random.Generator, index: int) -> dict[str, torch.Tensor]:
         row = epochs(index)
         pair = _pair(store, row)
         pair[0] = (pair[0] + 1.0) * rng.uniform(0.9, 1.1) - 1.0
-        return _classifier_item(_maybe_flipped(pair, rng), store, row, scheme, pooling)
+        return _classifier_item(_maybe_flipped(pair, rng), store, row, scheme, settings)
 
     return make
 
 
-def classifier_validation(store: SliceStore, rows: np.ndarray, scheme: ClassScheme, pooling: int) -> Fixed:
+def classifier_validation(store: SliceStore, rows: np.ndarray, scheme: ClassScheme, settings: Classifier) -> Fixed:
     """Whole slices of `rows` as they are."""
-    return Fixed(lambda row: _classifier_item(_pair(store, row), store, row, scheme, pooling), rows)
+    return Fixed(lambda row: _classifier_item(_pair(store, row), store, row, scheme, settings), rows)
 
 
 def _image(store: SliceStore, row: int) -> np.ndarray:
@@ -126,10 +127,11 @@ def _pair(store: SliceStore, row: int) -> np.ndarray:
 
 
 def _classifier_item(
-    pair: np.ndarray, store: SliceStore, row: int, scheme: ClassScheme, pooling: int
+    pair: np.ndarray, store: SliceStore, row: int, scheme: ClassScheme, settings: Classifier
 ) -> dict[str, torch.Tensor]:
     label = true_class(store.patients[store.patient[row]], scheme)
-    return {"inputs": torch.nn.functional.avg_pool2d(_tensor(pair), pooling), "label": torch.tensor(label)}
+    inputs = torch.nn.functional.avg_pool2d(_tensor(pair[: settings.input_channels]), settings.pooling)
+    return {"inputs": inputs, "label": torch.tensor(label)}
 
 
 def _maybe_flipped(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -173,7 +173,9 @@ class Predictor:
         if self.networks.classifier is None:
             return None
         settings = self.bundle.description["classifier"]
+        # A classifier of one channel looks at the image alone.
         inputs = torch.cat([self._tensor(pre), self._tensor(gtv)], dim=1)
+        inputs = inputs[:, : self.networks.classifier.conv1.in_channels]
         inputs = torch.nn.functional.avg_pool2d(inputs, settings["pooling"])
         logits = torch.cat([self.networks.classifier(chunk) for chunk in inputs.split(16)])
         return patient_probabilities(logits.float().cpu().numpy(), settings["temperature"])

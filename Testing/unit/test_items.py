@@ -1,10 +1,13 @@
 """What one training step sees."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from GBMResponseCore.survival import ClassScheme
 
+from GBMResponseTraining.configuration import load_configuration
 from GBMResponseTraining.items import Epochs, classifier_items, gtv_items, image_items, image_validation
 from GBMResponseTraining.latent_items import Conditions, latent_items, latent_validation, store_neighbours
 from GBMResponseTraining.latents import LatentStore, change_scale, gtv_at_latent_size
@@ -172,9 +175,15 @@ def test_gtv_crops_touch_the_contour(store):
 
 def test_classifier_items_carry_the_class_of_the_survival(store):
     scheme = ClassScheme.from_thresholds("2-class", ("short", "long"), (400.0,), 0)
-    labels = {}
+    settings = load_configuration("smoke").classifier
     for row, expected in ((0, 0), (3, 1)):
-        item = classifier_items(store, np.array([row]), scheme, 4, seed=0)(rng(), 0)
-        labels[row] = int(item["label"])
+        item = classifier_items(store, np.array([row]), scheme, settings, seed=0)(rng(), 0)
         assert item["inputs"].shape == (2, 4, 4)
-        assert labels[row] == expected
+        assert int(item["label"]) == expected
+
+
+def test_a_classifier_may_see_the_image_alone(store):
+    scheme = ClassScheme.from_thresholds("2-class", ("short", "long"), (400.0,), 0)
+    settings = dataclasses.replace(load_configuration("smoke").classifier, with_gtv=False)
+    assert settings.network()["n_input_channels"] == 1
+    assert classifier_items(store, np.array([0]), scheme, settings, seed=0)(rng(), 0)["inputs"].shape == (1, 4, 4)
