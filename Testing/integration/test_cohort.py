@@ -183,6 +183,7 @@ def batch():
     return module
 
 
+@pytest.mark.slow
 def test_the_batch_script_runs_the_cohort_on_two_devices(batch, table, options, tmp_path, capsys):
     arguments = ["--cases", str(table), "--out", str(tmp_path / "out"), *options, "--devices", "cpu", "cpu"]
     assert batch.main(arguments) == 3
