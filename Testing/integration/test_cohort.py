@@ -183,6 +183,7 @@ def batch():
     return module
 
 
+@pytest.mark.slow
 def test_the_batch_script_runs_the_cohort_on_two_devices(batch, table, options, tmp_path, capsys):
     arguments = ["--cases", str(table), "--out", str(tmp_path / "out"), *options, "--devices", "cpu", "cpu"]
     assert batch.main(arguments) == 3
@@ -203,6 +204,15 @@ def test_the_batch_script_ends_with_the_commands_exit_code(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 10
     assert "nowhere.csv" in done.stdout
+
+
+def test_the_batch_script_runs_the_way_slicer_executes_files(tmp_path, monkeypatch, capsys):
+    # ctkAbstractPythonManager::executeFile: the text, read in the system's encoding, in the globals of __main__
+    monkeypatch.setattr(sys, "argv", ["", "--cases", str(tmp_path / "nowhere.csv"), "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        exec(SCRIPT.read_text(encoding="ascii"), {"__name__": "__main__", "__file__": str(SCRIPT)})
+    assert ended.value.code == 10
+    assert "nowhere.csv" in capsys.readouterr().out
 
 
 def test_the_batch_script_leaves_slicer_by_its_own_way(batch, monkeypatch):
