@@ -12,7 +12,7 @@ from pathlib import Path
 from GBMResponseCore import worker
 
 CORE_PARENT = Path(worker.__file__).resolve().parents[1]
-TIMEOUT_S = 120
+TIMEOUT_S = 60
 ENDINGS = ("result", "error", "cancelled")
 
 

@@ -1,7 +1,8 @@
 """GBMResponse engine: from a pre-treatment T1-Gd MRI and its GTV to a synthetic follow-up MRI.
 
 Read the files in this order to follow one case from disk to result: `case`, `geometry`, `intensity`,
-`bundle`, `networks`, `sampling`, `survival`, `prediction`, `provenance`.
+`bundle`, `networks`, `sampling`, `survival`, `prediction`, then what is made of it: `enhancement`, `lesions`,
+`response`, `measurements`, `report`, `provenance`. `runner` puts them together for `cli`, `cohort` and `worker`.
 
 Research use only: every output is synthetic. Never imports slicer, qt or vtk.
 """

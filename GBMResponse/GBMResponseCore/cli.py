@@ -1,4 +1,4 @@
-"""Command `gbmresponse`: predict one case without 3D Slicer.
+"""Command `gbmresponse`: predict one case or a cohort without 3D Slicer.
 
 Exit codes: 0 done, 2 wrong usage, 130 cancelled; every other failure has its own code, listed in the README.
 """
@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from . import SYNTHETIC_NOTICE, __version__
+from .cli_options import add_machine_options, add_model_options, add_output_options, shared_fields
 from .errors import CancelledError, GBMResponseError
 from .progress import RunListener, RunProgress
-from .request import FORMATS, PREDICTED_CLASS, PredictionRequest
+from .request import PREDICTED_CLASS, PredictionRequest
 from .runner import Runner
 
 _PREDICTING = ("prepare", "encode", "classify", "sample", "assemble")
@@ -22,7 +23,8 @@ _PREDICTING = ("prepare", "encode", "classify", "sample", "assemble")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    arguments = _parser().parse_args(argv)
+    argv = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(argv, argparse.Namespace(argv=argv))
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s")
     try:
         arguments.run(arguments)
@@ -42,22 +44,22 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gbmresponse", description=SYNTHETIC_NOTICE)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
+    _add_predict(commands)
+    _add_cohort(commands)
+    return parser
 
-    predict = commands.add_parser(
+
+def _add_predict(commands: Any) -> None:
+    parser = commands.add_parser(
         "predict", help="predict the follow-up MRI of one case", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    inputs = predict.add_argument_group("inputs and output")
+    inputs = parser.add_argument_group("inputs and output")
     inputs.add_argument("--image", type=Path, required=True, help="pre-treatment T1-Gd (NIfTI, NRRD, MetaImage)")
     inputs.add_argument("--gtv", type=Path, required=True, help="GTV mask, on any grid of the same patient")
-    inputs.add_argument("--follow-up", type=Path, help="true follow-up T1-Gd, shown beside the prediction")
+    inputs.add_argument("--follow-up", type=Path, help="true follow-up T1-Gd, shown beside the prediction and scored")
     inputs.add_argument("--out", type=Path, required=True, help="output folder")
-    inputs.add_argument("--format", choices=FORMATS, default=".nii.gz", help="of the volumes")
-    inputs.add_argument("--no-montage", action="store_true", help="write no PNG montage")
-    inputs.add_argument("--no-measurements", action="store_true", help="measure nothing")
-    inputs.add_argument("--no-report", action="store_true", help="write no HTML report")
-    model = predict.add_argument_group("model")
-    model.add_argument("--bundle", type=Path, help="model bundle folder; default: the bundle that ships")
-    model.add_argument("--scheme", help="survival class scheme of the bundle, or 'none'; default: its first")
+    add_output_options(inputs)
+    model = add_model_options(parser)
     model.add_argument(
         "--class",
         dest="classes",
@@ -65,21 +67,29 @@ def _parser() -> argparse.ArgumentParser:
         default=[PREDICTED_CLASS],
         help="class name, or 'predicted'; several names are compared under the same noise, each in its own folder",
     )
-    sampling = predict.add_argument_group("sampling (default: as the bundle says)")
-    sampling.add_argument("--samples", type=int, default=1, help="samples; more than 1 adds mean and spread")
-    sampling.add_argument("--seed", type=int, default=1, help="same seed, same result; also across classes")
-    sampling.add_argument("--sampler", help="unipc, dpmpp, ddim or ddpm")
-    sampling.add_argument("--steps", type=int, help="network evaluations per sample")
-    sampling.add_argument("--guidance", type=float, help="guidance scale: 0 unconditional, 1 conditional")
-    sampling.add_argument("--guidance-form", help="standard, or algorithm2 for the sign printed in the paper")
-    sampling.add_argument("--eta", type=float, help="stochasticity of ddim: 0 to 1")
-    machine = predict.add_argument_group("machine")
-    machine.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    machine.add_argument("--precision", default="auto", help="auto, float32 or bfloat16")
-    machine.add_argument("--batch-size", type=int, help="slices at once; default: as memory allows")
-    predict.add_argument("--verbose", action="store_true", help="say more")
-    predict.set_defaults(run=_predict)
-    return parser
+    add_machine_options(parser).add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    parser.add_argument("--verbose", action="store_true", help="say more")
+    parser.set_defaults(run=_predict)
+
+
+def _add_cohort(commands: Any) -> None:
+    parser = commands.add_parser(
+        "cohort",
+        help="predict all cases of a table; a rerun continues",
+        description="Exit code 0 if all cases succeeded, 3 if some failed: see summary.csv. Columns: docs/batch.md.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("table", type=Path, help="CSV with the columns id, image, gtv and, if wanted, follow_up, class")
+    parser.add_argument("--out", type=Path, required=True, help="output folder; each case gets a folder in it")
+    add_output_options(parser.add_argument_group("output"))
+    add_model_options(parser)
+    machine = add_machine_options(parser)
+    machine.add_argument(
+        "--devices", nargs="+", default=["auto"], help="one process for each, for example cuda:0 cuda:1"
+    )
+    parser.add_argument("--part", help=argparse.SUPPRESS)
+    parser.add_argument("--verbose", action="store_true", help="say more")
+    parser.set_defaults(run=_cohort)
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -88,19 +98,9 @@ def _predict(arguments: argparse.Namespace) -> None:
         gtv=arguments.gtv,
         follow_up=arguments.follow_up,
         out=arguments.out,
-        bundle=arguments.bundle,
-        device=arguments.device,
-        precision=arguments.precision,
-        scheme=arguments.scheme,
         classes=tuple(arguments.classes),
-        samples=arguments.samples,
-        seed=arguments.seed,
-        sampling=_sampling(arguments),
-        batch_size=arguments.batch_size,
-        format=arguments.format,
-        measure=not arguments.no_measurements,
-        montage=not arguments.no_montage,
-        report=not arguments.no_report,
+        device=arguments.device,
+        **shared_fields(arguments),
     )
     with _Terminal() as terminal:
         result = Runner().run(request, terminal)
@@ -116,7 +116,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     print(
         f"{len(prediction.slices)} slices, {request.samples} sample(s), {prediction.device}, {prediction.precision}: "
         f"load {seconds['load']:.1f} s, predict {sum(seconds[name] for name in _PREDICTING):.1f} s, "
-        f"write {seconds['write']:.1f} s."
+        f"measure {seconds.get('measure', 0.0):.1f} s, write {seconds['write']:.1f} s."
     )
     files = [path for entry in result.classes for path in entry.files.values()] + list(result.files.values())
     for path in dict.fromkeys(files):
@@ -124,15 +124,22 @@ def _predict(arguments: argparse.Namespace) -> None:
     print(SYNTHETIC_NOTICE)
 
 
-def _sampling(arguments: argparse.Namespace) -> dict[str, Any]:
-    given = {
-        "sampler": arguments.sampler,
-        "steps": arguments.steps,
-        "guidance_scale": arguments.guidance,
-        "guidance_form": arguments.guidance_form,
-        "eta": arguments.eta,
-    }
-    return {name: value for name, value in given.items() if value is not None}
+def _cohort(arguments: argparse.Namespace) -> None:
+    from .case_table import read_case_table
+    from .cohort import part_of, run_cohort, run_on_devices
+
+    print(SYNTHETIC_NOTICE)
+    cases = read_case_table(arguments.table)
+    if len(arguments.devices) > 1:
+        run_on_devices(arguments.devices, cases, arguments.argv, arguments.out)
+        return
+    template = PredictionRequest(
+        image=Path(), gtv=Path(), out=arguments.out, device=arguments.devices[0], **shared_fields(arguments)
+    )
+    if arguments.part:
+        run_cohort(part_of(cases, arguments.part), template, arguments.out, summarise=False)
+    else:
+        run_cohort(cases, template, arguments.out)
 
 
 class _Terminal(RunListener):

@@ -21,6 +21,8 @@ from .errors import DependencyError
 PACKAGES = (
     "torch", "diffusers", "safetensors", "monai", "jsonschema", "tqdm", "matplotlib", "numpy", "scipy", "SimpleITK",
 )  # fmt: skip
+_LOADED_LAZILY = {"diffusers": "UNet2DConditionModel", "monai.networks.nets.resnet": "ResNet"}
+"""Modules that may load although their parts do not -> a part that is needed."""
 _INSTALL_TORCH = "Install PyTorch with the PyTorch extension (module PyTorch Utils), or with pip."
 _INSTALL_OTHERS = "Install the packages of Resources/requirements.txt."
 _REINSTALL = "Uninstall it and install it again; on Windows, also install the Visual C++ redistributable."
@@ -38,6 +40,11 @@ def imports_explained() -> Iterator[None]:
     except ModuleNotFoundError as error:
         name = (error.name or "?").split(".")[0]
         raise DependencyError(f"The Python package {name} is not installed.", _remedy(name)) from error
+    except RuntimeError as error:  # diffusers wraps the errors of its parts
+        if not isinstance(error.__cause__, (ImportError, OSError)):
+            raise
+        message = f"A Python package is installed but does not load ({error.__cause__})."
+        raise DependencyError(message, _REINSTALL) from error
     except (ImportError, OSError) as error:
         if getattr(error, "filename", None) is not None:
             raise  # about a file, not about a library
@@ -49,7 +56,7 @@ def describe_environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
     """Return versions, what is wrong with each package, and the devices; never crashes.
 
     :returns: `ok`, `version`, `python`, `platform`, `packages` (name -> `version`, None if missing, and `problem`, None
-        if it loads), `devices` (each `name`, `description`), `problems` (sentences with remedies).
+        if it loads), `devices` (each `name`, `description`, `problem`), `problems` (sentences with remedies).
     """
     report: dict[str, Any] = {
         "version": __version__,
@@ -61,7 +68,7 @@ def describe_environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
     try:
         probe = subprocess.run(
             [sys.executable, "-m", "GBMResponseCore.environment", *packages],
-            env=os.environ | {"PYTHONPATH": _search_path()},
+            env=os.environ | {"PYTHONPATH": search_path()},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_TIMEOUT_S,
@@ -81,6 +88,7 @@ def describe_environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
             report["packages"][name] = {"version": installed_version(name), "problem": problem}
             break
     problems = [_sentence(name, **entry) for name, entry in report["packages"].items() if entry["problem"]]
+    problems += [f"The device {d['name']} does not work: {d['problem']}." for d in report["devices"] if d["problem"]]
     return report | {"ok": not problems, "problems": problems}
 
 
@@ -94,7 +102,8 @@ def _remedy(name: str) -> str:
     return _INSTALL_TORCH if name == "torch" else _INSTALL_OTHERS
 
 
-def _search_path() -> str:
+def search_path() -> str:
+    """Value of PYTHONPATH with which a child process finds this package, installed or not."""
     core = str(Path(__file__).resolve().parent.parent)
     return os.pathsep.join(path for path in (core, os.environ.get("PYTHONPATH", "")) if path)
 
@@ -113,6 +122,9 @@ def _probe(packages: Sequence[str]) -> None:
         entry: dict[str, Any] = {"name": name, "version": None, "problem": None}
         try:
             module = importlib.import_module(name)
+            for part, needed in _LOADED_LAZILY.items():
+                if part.split(".")[0] == name:
+                    getattr(importlib.import_module(part), needed)
             entry["version"] = installed_version(name) or getattr(module, "__version__", "?")
         except ModuleNotFoundError as error:
             missing = error.name or name
@@ -128,15 +140,23 @@ def _probe(packages: Sequence[str]) -> None:
         print(json.dumps({"devices": _devices(torch)}), flush=True)
 
 
-def _devices(torch: Any) -> list[dict[str, str]]:
-    devices = []
+def _devices(torch: Any) -> list[dict[str, Any]]:
+    """The devices torch sees; each computes something, as a driver may be too old or a card too new for this torch."""
+    found = []
     if torch.cuda.is_available():
-        for number in range(torch.cuda.device_count()):
-            devices.append({"name": f"cuda:{number}", "description": torch.cuda.get_device_name(number)})
+        found += [(f"cuda:{k}", torch.cuda.get_device_name(k)) for k in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
-        devices.append({"name": "mps", "description": "Apple GPU"})
-    description = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
-    return [*devices, {"name": "cpu", "description": description}]
+        found.append(("mps", "Apple GPU"))
+    found.append(("cpu", f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"))
+    devices = []
+    for name, description in found:
+        problem = None
+        try:
+            torch.ones(2, device=name).sum().item()
+        except RuntimeError as error:
+            problem = str(error).splitlines()[0].rstrip(".")
+        devices.append({"name": name, "description": description, "problem": problem})
+    return devices
 
 
 if __name__ == "__main__":

@@ -1,41 +1,32 @@
-"""Write a prediction to a folder; every file appears complete or not at all."""
+"""Write the volumes of a prediction; every file appears complete or not at all."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import SimpleITK as sitk
 
 from . import SYNTHETIC_NOTICE
-from .files import write_image, write_json
+from .files import write_image
 from .prediction import Prediction
 
-PROVENANCE = "provenance.json"
 
-
-def write_prediction(
-    prediction: Prediction,
-    record: dict[str, Any],
-    folder: Path,
-    suffix: str,
-    extra: Mapping[str, sitk.Image] | None = None,
+def write_volumes(
+    prediction: Prediction, folder: Path, suffix: str, extra: Mapping[str, sitk.Image] | None = None
 ) -> dict[str, Path]:
-    """Write volumes, mask and provenance; the provenance comes last and marks a complete result.
+    """Write the volumes and the mask of a prediction.
 
     :param suffix: `.nii.gz`, `.nrrd` or `.mha`.
     :param extra: further volumes by name.
-    :returns: the files written, by what they hold: `predicted`, `generated_mask`, `provenance`; for several samples
-        also `mean`, `spread` and `sample_01` and so on.
+    :returns: the files written, by what they hold: `predicted` and `generated_mask`; for several samples also `mean`,
+        `spread` and `sample_01` and so on.
     :raises OutputFolderError: the folder cannot be written.
     """
-    (folder / PROVENANCE).unlink(missing_ok=True)
     volumes = {"predicted": prediction.samples[0], "generated_mask": prediction.generated}
     if len(prediction.samples) > 1:
         volumes |= {"mean": prediction.mean, "spread": prediction.spread}
         volumes |= {f"sample_{number:02d}": image for number, image in enumerate(prediction.samples, start=1)}
     volumes |= extra or {}
-    written = {name: write_image(_labelled(image), folder / f"{name}{suffix}") for name, image in volumes.items()}
-    return written | {"provenance": write_json(record, folder / PROVENANCE)}
+    return {name: write_image(_labelled(image), folder / f"{name}{suffix}") for name, image in volumes.items()}
 
 
 def _labelled(image: sitk.Image) -> sitk.Image:

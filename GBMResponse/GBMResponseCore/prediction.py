@@ -26,6 +26,8 @@ from .slice_cache import SliceCache
 from .survival import NO_CLASS, coarsen, patient_probabilities
 
 _CACHED_CASES = 4
+_CODEC_SLICES = {"cpu": 2, "cuda": 40}
+"""Slices that the autoencoders take at once: on a CPU more are no faster, and a cancel would have to wait for them."""
 
 
 @dataclass(frozen=True)
@@ -108,16 +110,25 @@ class Predictor:
         self.networks = bundle.load_networks(self.device)
         for codec in (self.networks.image_codec, self.networks.gtv_codec):
             codec.to(memory_format=torch.channels_last)
+        self._codec_slices = _CODEC_SLICES.get(self.device.type, _CODEC_SLICES["cpu"])
         self._encodings: OrderedDict[str, torch.Tensor] = OrderedDict()
 
     @torch.inference_mode()
-    def encode(self, pre: np.ndarray, gtv: np.ndarray, batch: int) -> torch.Tensor:
-        """Source latents (n, 2 C, h, w) of normalised slices and masks (n, H, W); cached."""
+    def encode(
+        self, pre: np.ndarray, gtv: np.ndarray, batch: int, pulse: Callable[[], None] | None = None
+    ) -> torch.Tensor:
+        """Source latents (n, 2 C, h, w) of normalised slices and masks (n, H, W); cached.
+
+        :param pulse: called before each part; may raise to stop.
+        """
+        batch = min(batch, self._codec_slices)
         key = hashlib.sha256(pre.tobytes() + gtv.tobytes()).hexdigest()
         if key not in self._encodings:
             parts = []
             for start in range(0, len(pre), batch):
                 chunk = slice(start, start + batch)
+                if pulse:
+                    pulse()
                 image_latents = self.networks.image_codec.encode(self._tensor(pre[chunk]))
                 gtv_latents = self.networks.gtv_codec.encode(self._tensor(gtv[chunk]))
                 parts.append(torch.cat([image_latents, gtv_latents], dim=1))
@@ -204,7 +215,12 @@ class Predictor:
         if self.bundle.change_scale is not None:
             scale = torch.tensor(self.bundle.change_scale, device=self.device).view(1, -1, 1, 1)
             latents = sources[:, : self.bundle.latent_channels] + latents / scale
-        return self.networks.image_codec.decode(latents)[:, 0].float().cpu().numpy()
+        images = []
+        for part in latents.split(self._codec_slices):
+            images.append(self.networks.image_codec.decode(part)[:, 0].float().cpu().numpy())
+            if on_step:
+                on_step(sampling.steps, sampling.steps)  # decoding takes as long as many steps, so it may stop here
+        return np.concatenate(images)
 
     def predict(
         self,
@@ -243,7 +259,7 @@ class Predictor:
         clock.mark("prepare")
 
         listener.stage("encode")
-        sources = self.encode(pre, gtv, batch)
+        sources = self.encode(pre, gtv, batch, listener.pulse)
         clock.mark("encode")
 
         listener.stage("classify")
@@ -309,7 +325,8 @@ class Predictor:
         listener.sampling(SamplingState(sample, options.samples, len(finished), count))
         for start in range(0, len(todo), batch):
             chunk = todo[start : start + batch]
-            state = SamplingState(sample, options.samples, len(finished), count, len(chunk))
+            state = SamplingState(sample, options.samples, len(finished), count, len(chunk), 0, sampling.steps)
+            listener.sampling(state)
 
             def on_step(step: int, steps: int, state: SamplingState = state) -> None:
                 listener.sampling(replace(state, step=step, steps=steps))
@@ -323,6 +340,11 @@ class Predictor:
                     cache.store(sample, k, pixels)
                 listener.slice_done(sample, int(indices[k]), pixels)
         return np.stack([finished[k] for k in range(count)])
+
+    def free_memory(self) -> None:
+        """Give back what the graphics card's allocator holds in reserve."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _precision(self, sources: torch.Tensor) -> torch.dtype:
         if self.precision is None:

@@ -40,6 +40,9 @@ class PredictionListener:
     def stage(self, name: str) -> None:
         """A stage begins: `prepare`, `encode`, `classify`, `sample` or `assemble`."""
 
+    def pulse(self) -> None:
+        """Called often during long work that has no event of its own."""
+
     def prepared(self, pre: "np.ndarray", slices: list[int]) -> None:
         """The slices to generate, normalised (n, H, W), and their indices in the stack."""
 
@@ -72,6 +75,9 @@ class RunListener:
 
     def stage(self, name: str, survival_class: str | None) -> None:
         """A stage begins: `load`, `prepare`, `encode`, `classify`, `sample`, `assemble`, `measure` or `write`."""
+
+    def pulse(self) -> None:
+        """Called often during long work that has no event of its own."""
 
     def warning(self, code: str, sentence: str) -> None:
         """Something the user should know."""

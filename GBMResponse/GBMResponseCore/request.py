@@ -1,5 +1,6 @@
 """What one run is asked to do, in plain values: the same for the command, the cohort and the worker's messages."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -54,7 +55,7 @@ class PredictionRequest:
 
     def __post_init__(self) -> None:
         if not self.classes or len(set(self.classes)) != len(self.classes):
-            raise RequestError("The classes must be one or more different names.")
+            raise RequestError("The classes must be one or more different names.", "Name each class once.")
         for name in self.classes:  # also a folder's name
             if not name or name.startswith(".") or set(name) & set("/\\:"):
                 raise RequestError(f"{name!r} is no name of a class.")
@@ -105,3 +106,5 @@ def _check_type(name: str, value: Any, expected: type | tuple[type, ...]) -> Non
     if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
         names = " or ".join(t.__name__ for t in (expected if isinstance(expected, tuple) else (expected,)))
         raise RequestError(f"The field {name!r} has the value {value!r}, which is not of type {names}.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RequestError(f"The field {name!r} is not a finite number.")

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from .bundle import Bundle
     from .prediction import ClassChoice, Prediction, PredictionOptions, Predictor
 
+PROVENANCE = "provenance.json"
 UNFINISHED = ".unfinished"
 PREVIEW = ".preview"
 _WARM_PREDICTORS = 2
+_WARM_FOLLOW_UPS = 2
 _BEFORE_SAMPLING, _AFTER_SAMPLING = 0.05, 0.95
 """Fractions of the progress at which sampling begins and ends."""
 
@@ -72,6 +74,7 @@ class Runner:
 
     def __init__(self) -> None:
         self._predictors: OrderedDict[tuple[str, str, str, str], Predictor] = OrderedDict()
+        self._follow_ups: OrderedDict[tuple[str, str, float], AlignedFollowUp] = OrderedDict()
 
     def predictor(self, bundle: Path | None, device: str = "auto", precision: str = "auto") -> "Predictor":
         """Return the loaded model of a bundle folder; None is the bundle that ships.
@@ -97,6 +100,17 @@ class Runner:
                 self._predictors.popitem(last=False)
         self._predictors.move_to_end(key)
         return self._predictors[key]
+
+    def _follow_up(self, case: Case, clip_high: float) -> AlignedFollowUp | None:
+        """The registered follow-up; that of recent cases is kept, as a registration takes seconds."""
+        if case.follow_up is None:
+            return None
+        key = (case.sources["image"]["sha256"], case.sources["follow-up"]["sha256"], clip_high)
+        if key not in self._follow_ups:
+            self._follow_ups[key] = align_follow_up(case, clip_high)
+            while len(self._follow_ups) > _WARM_FOLLOW_UPS:
+                self._follow_ups.popitem(last=False)
+        return self._follow_ups[key]
 
     def run(self, request: PredictionRequest, listener: RunListener | None = None) -> RunResult:
         """Predict, measure and write.
@@ -137,16 +151,14 @@ class Runner:
         relay = _Relay(listener, request)
         for name in request.classes:
             relay.begin(name)
-            predictions[name] = predictor.predict(
-                case, replace(options, survival_class=name), listener=relay, unfinished=request.out / UNFINISHED
-            )
+            predictions[name] = _predict(predictor, case, replace(options, survival_class=name), relay, request)
             for stage, spent in predictions[name].seconds.items():
                 seconds[stage] = seconds.get(stage, 0.0) + spent
         measured = time.perf_counter()
         listener.stage("measure", None)
         first = next(iter(predictions.values()))
         shown = request.measure or request.montage or request.report
-        follow_up = align_follow_up(case, first.scale.clip_high) if shown else None
+        follow_up = self._follow_up(case, first.scale.clip_high) if shown else None
         measurements = measure(case, predictions, follow_up) if request.measure else None
         seconds["measure"] = time.perf_counter() - measured
         done = _Done(case, predictor.bundle, options, predictions, follow_up, measurements)
@@ -171,42 +183,65 @@ class _Done:
 
 
 def _write(request: PredictionRequest, listener: RunListener, done: _Done, seconds: dict[str, float]) -> RunResult:
-    from .outputs import PROVENANCE, write_prediction
+    """Write everything; the provenance comes last and marks a complete result."""
+    from .outputs import write_volumes
     from .provenance import provenance
     from .report import write_report
 
     started = time.perf_counter()
     listener.stage("write", None)
     several = len(done.predictions) > 1
-    (request.out / PROVENANCE).unlink(missing_ok=True)
-    results, records = [], {}
+    folders = {name: request.out / name if several else request.out for name in done.predictions}
+    for folder in (request.out, *folders.values()):
+        (folder / PROVENANCE).unlink(missing_ok=True)
+    files: dict[str, dict[str, Path]] = {}
     for name, prediction in done.predictions.items():
-        folder = ensure_output_folder(request.out / name) if several else request.out
-        records[name] = provenance(done.case, done.bundle, replace(done.options, survival_class=name), prediction)
-        extra = {}
-        if done.measurements and name in done.measurements.enhancement_probability:
-            extra["enhancement_probability"] = done.measurements.enhancement_probability[name]
-        files = write_prediction(prediction, records[name], folder, request.format, extra)
+        chance = done.measurements.enhancement_probability.get(name) if done.measurements else None
+        extra = {} if chance is None else {"enhancement_probability": chance}
+        files[name] = write_volumes(prediction, ensure_output_folder(folders[name]), request.format, extra)
         if request.montage:
-            files |= _montage(done, prediction, folder, listener)
-        results.append(
-            ClassResult(name, prediction, files, done.measurements.of_class(name) if done.measurements else {})
-        )
-    files = {"provenance": request.out / PROVENANCE}
+            files[name] |= _montage(done, prediction, folders[name], listener)
+    records = {
+        name: provenance(done.case, done.bundle, replace(done.options, survival_class=name), prediction)
+        | {"files": sorted(path.name for path in files[name].values())}
+        for name, prediction in done.predictions.items()
+    }
+    shared = write_measurements(done.measurements, request.out) if done.measurements else {}
     if request.report:
-        report = request.out / "report.html"
-        files["report"] = write_report(report, done.case, done.predictions, records, done.measurements, done.follow_up)
-    if done.measurements:
-        files |= write_measurements(done.measurements, request.out)
+        page = request.out / "report.html"
+        shared["report"] = write_report(page, done.case, done.predictions, records, done.measurements, done.follow_up)
     if done.follow_up is not None:
         path = request.out / f"registered_follow_up{request.format}"
-        files["registered_follow_up"] = write_image(done.follow_up.image, path)
+        shared["registered_follow_up"] = write_image(done.follow_up.image, path)
+    for name, record in records.items():
+        files[name]["provenance"] = write_json(record, folders[name] / PROVENANCE)
+    shared["provenance"] = request.out / PROVENANCE
     if several:
-        write_json({"notice": SYNTHETIC_NOTICE, "synthetic": True, "classes": records}, files["provenance"])
+        write_json({"notice": SYNTHETIC_NOTICE, "synthetic": True, "classes": records}, shared["provenance"])
     shutil.rmtree(request.out / UNFINISHED, ignore_errors=True)
+
     seconds["write"] = time.perf_counter() - started
     rounded = {name: round(spent, 3) for name, spent in seconds.items()}
-    return RunResult(request.out, done.case, done.bundle, results, files, rounded)
+    measured = {name: done.measurements.of_class(name) if done.measurements else {} for name in files}
+    results = [ClassResult(name, entry, files[name], measured[name]) for name, entry in done.predictions.items()]
+    return RunResult(request.out, done.case, done.bundle, results, shared, rounded)
+
+
+def _predict(
+    predictor: "Predictor", case: Case, options: "PredictionOptions", relay: "_Relay", request: PredictionRequest
+) -> "Prediction":
+    """Predict, with fewer slices at once each time the memory is too small for them."""
+    while True:
+        try:
+            with _memory_explained():
+                return predictor.predict(case, options, listener=relay, unfinished=request.out / UNFINISHED)
+        except OutOfMemoryError:
+            if request.batch_size is not None or relay.slices_at_once <= 1:
+                raise
+        predictor.free_memory()
+        relay.slices_at_once //= 2
+        options = replace(options, batch_size=relay.slices_at_once)
+        relay.warn("small-memory", f"There is little memory: {relay.slices_at_once} slice(s) are sampled at once.")
 
 
 class _Relay(PredictionListener):
@@ -218,14 +253,22 @@ class _Relay(PredictionListener):
         self._folder = request.out / PREVIEW
         self._number = 0
         self._white = 1.0
+        self.slices_at_once = 0
         self._start: tuple[float, float] | None = None
 
     def begin(self, name: str) -> None:
         """The prediction of a class begins."""
         self._number = self._names.index(name)
 
+    def warn(self, code: str, sentence: str) -> None:
+        """Pass on a warning."""
+        self._listener.warning(code, sentence)
+
     def stage(self, name: str) -> None:
         self._listener.stage(name, self._names[self._number])
+
+    def pulse(self) -> None:
+        self._listener.pulse()
 
     def prepared(self, pre: np.ndarray, slices: list[int]) -> None:
         self._white = white_level(pre)
@@ -236,6 +279,7 @@ class _Relay(PredictionListener):
             self._listener.classified(choice)
 
     def sampling(self, state: SamplingState) -> None:
+        self.slices_at_once = state.working or self.slices_at_once
         now, done = time.perf_counter(), (self._number + state.fraction) / len(self._names)
         self._start = self._start or (now, done)
         began, before = self._start

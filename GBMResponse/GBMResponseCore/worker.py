@@ -79,13 +79,15 @@ class Inbox:
     def _read(self) -> None:
         # Not sys.stdin: Python aborts if it ends while a thread waits inside a buffered reader.
         rest = b""
-        while chunk := os.read(self._descriptor, 1 << 16):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                if line.strip():
-                    self._sort(line)
-        self._closing = True
-        self._requests.put(None)
+        try:
+            while chunk := os.read(self._descriptor, 1 << 16):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    if line.strip():
+                        self._sort(line)
+        finally:
+            self._closing = True
+            self._requests.put(None)
 
     def _sort(self, line: bytes) -> None:
         try:
@@ -180,14 +182,14 @@ class Worker:
             request = PredictionRequest.from_message({"format": ".nrrd", **fields})
             listener = _Reporter(identifier, self._channel, self._inbox)
             listener.stop_if_cancelled()
-            result = self._runner.run(request, listener)
-            self._channel.send("result", id=identifier, **_result_fields(result))
+            ending, answer = "result", _result_fields(self._runner.run(request, listener))
         except CancelledError:
             from .runner import kept_slices
 
-            self._channel.send("cancelled", id=identifier, kept_slices=kept_slices(request.out))
+            ending, answer = "cancelled", {"kept_slices": kept_slices(request.out)}
         finally:
-            self._inbox.done(identifier)
+            self._inbox.done(identifier)  # before the answer: who has it may use the id again, or cancel too late
+        self._channel.send(ending, id=identifier, **answer)
 
     def _cancel(self, message: dict[str, Any]) -> None:
         # A cancel that meets its prediction never gets here: see Inbox.
@@ -212,6 +214,9 @@ class _Reporter(RunListener):
         if name != "write":
             self.stop_if_cancelled()
         self._send("stage", stage=name, **{"class": survival_class})
+
+    def pulse(self) -> None:
+        self.stop_if_cancelled()
 
     def warning(self, code: str, sentence: str) -> None:
         self._send("warning", code=code, message=sentence)

@@ -22,7 +22,7 @@ def parse_request(line: bytes) -> dict[str, Any]:
     """
     try:
         message = json.loads(line.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RequestError(f"The line is not JSON ({error}).") from error
     if not isinstance(message, dict):
         raise RequestError("The line is not a JSON object.")

@@ -113,6 +113,24 @@ def test_worker_command_and_predictor_give_identical_voxels(worker, request_of, 
     assert np.array_equal(from_worker, sitk.GetArrayFromImage(in_process.samples[0]))
 
 
+def test_a_follow_up_is_scored_beside_the_copied_input(worker, request_of, case):
+    result = worker.predict(**request_of("scored", follow_up=case["image"]))
+    score = result["results"][0]["measurements"]["score"]
+    assert score["copy_of_the_input"]["mean_absolute_difference_gtv"] < 0.05
+    assert (
+        score["prediction"]["mean_absolute_difference_gtv"] > score["copy_of_the_input"]["mean_absolute_difference_gtv"]
+    )
+
+
+def test_measurements_can_be_left_out(worker, request_of):
+    result = worker.predict(**request_of("bare", measure=False, montage=False, report=False))
+    assert result["results"][0]["measurements"] == {}
+    assert (result["measurements"], result["report"]) == (None, None)
+    assert {path.name for path in Path(result["out"]).iterdir()} == {
+        "predicted.nrrd", "generated_mask.nrrd", "provenance.json",
+    }  # fmt: skip
+
+
 def test_several_classes_share_their_noise(worker, request_of):
     both = worker.predict(**request_of("both", classes=["short", "long"]))
     assert [entry["class"] for entry in both["results"]] == ["short", "long"]
@@ -173,7 +191,9 @@ def test_a_model_can_be_loaded_before(worker, tiny_bundle):
         (b'{"type": "predict", "id": "x", "image": "i", "gtv": "g", "out": "o", "colour": 1}', "request"),
         (b'{"type": "predict", "id": "x", "image": "i", "gtv": "g", "out": "o", "classes": ["../up"]}', "request"),
         (b'{"type": "predict", "id": "x", "image": "i", "gtv": "g", "out": "o", "sampling": {"eta": "9"}}', "request"),
+        (b'{"type": "predict", "id": "x", "image": "i", "gtv": "g", "out": "o", "sampling": {"eta": NaN}}', "request"),
         (b'{"type": "hello", "protocol": 99}', "protocol"),
+        (b"[" * 100_000, "request"),
         (b"\xff\xfe", "request"),
     ],
 )  # fmt: skip

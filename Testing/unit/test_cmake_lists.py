@@ -64,5 +64,6 @@ def test_requirements_of_the_module_are_the_packages_requirements_less_what_slic
     lines = (MODULE / "Resources" / "requirements.txt").read_text(encoding="utf-8").splitlines()
     listed = {line for line in lines if line and not line.startswith("#")}
     brought = {"numpy", "scipy", "SimpleITK", "torch"}
-    dependencies = project_table()["project"]["dependencies"]
+    project = project_table()["project"]
+    dependencies = project["dependencies"] + project["optional-dependencies"]["report"]
     assert listed == {line for line in dependencies if re.match(r"[\w.-]+", line).group() not in brought}
