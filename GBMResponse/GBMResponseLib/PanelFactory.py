@@ -42,11 +42,13 @@ def _askTable() -> str:
 
 
 def _askScoresFile() -> str:
+    dialog = qt.QFileDialog(None, _("File for the scores"))
+    dialog.setAcceptMode(qt.QFileDialog.AcceptSave)
+    dialog.setNameFilter("CSV (*.csv)")
+    dialog.setDefaultSuffix("csv")
     # An existing file is continued, so there is nothing to confirm.
-    dontConfirm = qt.QFileDialog.DontConfirmOverwrite
-    answer = qt.QFileDialog.getSaveFileName(None, _("File for the scores"), "", "CSV (*.csv)", "", dontConfirm)
-    path = _path(answer)
-    return path if not path or path.lower().endswith(".csv") else f"{path}.csv"
+    dialog.setOption(qt.QFileDialog.DontConfirmOverwrite, True)
+    return str(dialog.selectedFiles()[0]) if dialog.exec_() else ""
 
 
 def _path(answer: Any) -> str:

@@ -213,6 +213,8 @@ class PredictionController:
         run.state = RunState.importing
         self._setProgress(ProgressState(stageText("import"), 0.99))
         run.manifest = ResultManifest.fromMessage(message)
+        if run.inputs.followUp is not None and run.manifest.registeredFollowUp is None:
+            run.warnings.append(_("The follow-up could not be aligned; it is shown as it is."))
         register = run.settings.registerFollowUp
         steps = self._importer.steps(run.manifest, run.inputs, run.image, run.identifier, register)
         self._stepThrough(steps, self._onImported)

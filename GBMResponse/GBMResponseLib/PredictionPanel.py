@@ -291,7 +291,8 @@ class PredictionPanel:
             self._showCancelled(run)
         else:
             seconds = sum(run.manifest.seconds.values())
-            self.say(_("Done in {seconds:.1f} s. The images are synthetic.").format(seconds=seconds))
+            sentence = _("Done in {seconds:.1f} s. The images are synthetic.").format(seconds=seconds)
+            self.say("\n".join([sentence, *dict.fromkeys(run.warnings)]))
             self._results.showNew(run.nodes, run.manifest)
         self.refresh()
         self._updateButton()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,24 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from . import ColorTables, NodeRoles
+from . import NodeRoles
 from .Failure import Failure
 from .MeasurementsTable import columnTitles, fillTable, measurementRows
 from .PredictionInputs import PredictionInputs
+from .ResultDisplay import addWithDisplay, makeDisplay
 from .ResultManifest import ClassResult, ResultManifest
 from .ResultNodes import ResultNodes
 from .Translation import tr as _
 
-_GREY = "vtkMRMLColorTableNodeGrey"
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A volume and its display node, ready to enter the scene."""
+
+    volume: Any
+    display: Any
+    role: str
+    className: str
 
 
 class ResultImporter:
@@ -39,21 +49,28 @@ class ResultImporter:
         :raises Failure: a file cannot be read; the scene is unchanged then.
         """
         notice, provenance = _readProvenance(manifest.provenance)
-        loaded: list[tuple[Any, str, str]] = []
+        loaded: list[_Loaded] = []
+
+        def keep(volume: Any, role: str, className: str) -> None:
+            source = inputs.followUp if role == NodeRoles.REGISTERED else inputs.volume
+            loaded.append(_Loaded(volume, makeDisplay(volume, role, source), role, className))
+
         for result in manifest.classes:
             for role, path in result.volumes.items():
                 volume = _readVolume(path, role, image)
-                loaded.append((volume, role, result.name))
+                yield None
+                keep(volume, role, result.name)
                 if role == NodeRoles.PREDICTED:
-                    loaded.append((_difference(volume, image), NodeRoles.DIFFERENCE, result.name))
+                    yield None
+                    difference = _difference(volume, image)
+                    yield None
+                    keep(difference, NodeRoles.DIFFERENCE, result.name)
                 yield None
             for path in result.samples:
-                loaded.append((_readVolume(path, NodeRoles.SAMPLE, image), NodeRoles.SAMPLE, result.name))
+                keep(_readVolume(path, NodeRoles.SAMPLE, image), NodeRoles.SAMPLE, result.name)
                 yield None
         if manifest.registeredFollowUp is not None and registerFollowUp:
-            loaded.append(
-                (_readVolume(manifest.registeredFollowUp, NodeRoles.REGISTERED, image), NodeRoles.REGISTERED, "")
-            )
+            keep(_readVolume(manifest.registeredFollowUp, NodeRoles.REGISTERED, image), NodeRoles.REGISTERED, "")
             yield None
         marks = {
             NodeRoles.SYNTHETIC: "1",
@@ -68,7 +85,7 @@ class ResultImporter:
         self,
         manifest: ResultManifest,
         inputs: PredictionInputs,
-        loaded: list[tuple[Any, str, str]],
+        loaded: list[_Loaded],
         marks: dict[str, str],
         provenance: str,
     ) -> ResultNodes:
@@ -78,7 +95,8 @@ class ResultImporter:
         sources = {result.name: result.source for result in manifest.classes}
         several = len(manifest.classes) > 1
         counts: dict[str, int] = {}
-        for node, role, className in loaded:
+        for entry in loaded:
+            node, role, className = entry.volume, entry.role, entry.className
             counts[className] = counts.get(className, 0) + (role == NodeRoles.SAMPLE)
             name = _nodeName(role, className if several else "", counts[className], inputs.volume.GetName())
             node.SetName(scene.GenerateUniqueName(name))
@@ -86,9 +104,8 @@ class ResultImporter:
             node.SetAttribute(NodeRoles.CLASS_SOURCE, sources.get(className, ""))
             if role == NodeRoles.PREDICTED:
                 node.SetAttribute(NodeRoles.PROVENANCE, provenance)
-            scene.AddNode(node)
+            addWithDisplay(node, entry.display, role)
             _refer(node, inputs, present)
-            _display(node, role, inputs.followUp if role == NodeRoles.REGISTERED else inputs.volume)
             nodes.addNode(node)
         table = self._addTable(manifest, marks)
         if table is not None:
@@ -195,41 +212,6 @@ def _refer(node: Any, inputs: PredictionInputs, present: list[Any]) -> None:
     for role, source in references:
         if source is not None and source in present:
             node.SetNodeReferenceID(role, source.GetID())
-
-
-def _display(node: Any, role: str, inputVolume: Any) -> None:
-    """Window and level of the input for images; own colors for everything else."""
-    node.CreateDefaultDisplayNodes()
-    display = node.GetDisplayNode()
-    if role == NodeRoles.MASK or display is None:
-        return
-    colors = {
-        NodeRoles.DIFFERENCE: ColorTables.DIFFERENCE,
-        NodeRoles.SPREAD: ColorTables.SPREAD,
-        NodeRoles.ENHANCEMENT: ColorTables.PROBABILITY,
-    }
-    display.SetAutoWindowLevel(False)
-    inputDisplay = inputVolume.GetDisplayNode() if inputVolume is not None else None
-    if role not in colors:
-        display.SetAndObserveColorNodeID(_GREY)
-        if inputDisplay is not None:
-            display.SetWindowLevel(inputDisplay.GetWindow(), inputDisplay.GetLevel())
-        else:
-            display.SetAutoWindowLevel(True)
-        return
-    display.SetAndObserveColorNodeID(ColorTables.colorTable(colors[role]).GetID())
-    highest = 1.0 if role == NodeRoles.ENHANCEMENT else _typicalExtreme(node)
-    if role == NodeRoles.DIFFERENCE and inputDisplay is not None:
-        highest = max(highest, 0.5 * inputDisplay.GetWindow())
-    display.SetWindowLevelMinMax(-highest if role == NodeRoles.DIFFERENCE else 0.0, highest)
-    display.SetInterpolate(True)
-
-
-def _typicalExtreme(node: Any) -> float:
-    """The 99th percentile of the magnitudes that are not 0, so that single voxels do not set the scale."""
-    values = np.abs(vtk_to_numpy(node.GetImageData().GetPointData().GetScalars()))
-    values = values[values > 0]
-    return float(np.percentile(values[:: max(1, values.size // 1_000_000)], 99)) or 1.0 if values.size else 1.0
 
 
 def _group(nodes: ResultNodes, inputVolume: Any, manifest: ResultManifest, marks: dict[str, str]) -> None:

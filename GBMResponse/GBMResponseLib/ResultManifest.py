@@ -1,5 +1,6 @@
 """The worker's `result` event, checked: which files make up the result of which class."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ class ClassResult:
 class ResultManifest:
     """A complete result on disk.
 
-    :param registeredFollowUp: the true follow-up on the input's grid, or None.
+    :param registeredFollowUp: the true follow-up, aligned, on the input's grid; None without one, or if the engine
+        could not align it.
     """
 
     folder: Path
@@ -61,9 +63,9 @@ class ResultManifest:
                 seconds=dict(message.get("seconds", {})),
                 provenance=Path(message["provenance"]),
                 report=report if report is not None and report.is_file() else None,
-                registeredFollowUp=_optionalPath(message.get("registered_follow_up")),
+                registeredFollowUp=_registeredFollowUp(message),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
             details = f"{type(error).__name__}: {error}"
             raise Failure("result", _("The result of the prediction is incomplete."), _remedy(), details) from error
         missing = [path for path in manifest.files() if not path.is_file()]
@@ -90,6 +92,15 @@ def _classResult(entry: dict[str, Any]) -> ClassResult:
         samples=[Path(path) for path in files.get("samples", [])],
         measurements=dict(entry.get("measurements") or {}),
     )
+
+
+def _registeredFollowUp(message: dict[str, Any]) -> Path | None:
+    measurements = _optionalPath(message.get("measurements"))
+    if measurements is not None and measurements.is_file():
+        truth = json.loads(measurements.read_text(encoding="utf-8")).get("true_follow_up") or {}
+        if not truth.get("registered", True):
+            return None
+    return _optionalPath(message.get("registered_follow_up"))
 
 
 def _optionalPath(text: str | None) -> Path | None:

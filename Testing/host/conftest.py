@@ -86,9 +86,9 @@ def views(layout):
     return lambda name: layout.sliceWidget(name).sliceView().array()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def driver():
-    """One panel with a warm worker for all tests of a file that do not end it."""
+    """One panel with a warm worker for all tests; a test that reloads the module reopens it at its end."""
     from host.panel_driver import PanelDriver
 
     session.useMainWindow()
@@ -102,7 +102,7 @@ def driver():
 
 
 @pytest.fixture
-def ready(driver, case, tiny_bundle):
-    """The panel with inputs and model chosen."""
+def ready(driver, layout, case, tiny_bundle):
+    """The panel in a Slicer with main window, with inputs and model chosen."""
     driver.choose(case, tiny_bundle)
     return driver

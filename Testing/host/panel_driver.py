@@ -86,7 +86,13 @@ class PanelDriver:
 
     def close(self) -> None:
         """Unload the module, which ends the worker."""
+        self.session.useMainWindow()
         self.session.unloadModule()
+
+    def reopen(self) -> None:
+        """Unload the module and load it again."""
+        self.close()
+        self.widget = self.session.loadModule()
 
 
 def snapshot() -> dict:

@@ -170,13 +170,16 @@ def test_reloading_ends_the_worker_and_the_new_panel_works(ready, case, tiny_bun
     ready.predict()
     ready.session.until(lambda: ready.controller.isWarm, 120)
     process = ready.widget.logic.engine.process
-    ready.widget.onReload()
-    ready.widget = slicer.modules.GBMResponseWidget
-    assert not process.isRunning()
-    ready.settle()
-    assert ready.parameters.inputVolume is case.volume
-    ready.choose(case, tiny_bundle)
-    assert ready.run().state.name == "done"
+    try:
+        ready.widget.onReload()
+        ready.widget = slicer.modules.GBMResponseWidget
+        assert not process.isRunning()
+        ready.settle()
+        assert ready.parameters.inputVolume is case.volume
+        ready.choose(case, tiny_bundle)
+        assert ready.run().state.name == "done"
+    finally:
+        ready.reopen()
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """The panel predicts with a real worker process and a real, tiny bundle."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -214,22 +213,3 @@ def test_a_saved_scene_brings_the_runs_back(ready, case, tmp_path):
     assert run.segmentID == case.segmentID
     assert ready.parameters.inputVolume is run.inputVolume
     assert ready.ui.runComboBox.count == 1
-
-
-def test_reloading_the_module_ends_its_worker(ready, session):
-    ready.run()
-    pid = workerPid(ready)
-    ready.widget.onReload()
-    session.spin(0.5)
-    assert not isAlive(pid)
-    ready.widget = slicer.modules.GBMResponseWidget
-    ready.settle()
-    assert ready.ui.predictButton.text == "Predict"
-
-
-def isAlive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -39,10 +39,7 @@ def test_the_views_are_before_predicted_and_difference(shown, layout):
     composites = [layout.sliceWidget(viewName(number)).mrmlSliceCompositeNode() for number in range(3)]
     expected = [shown.node(role).GetID() for role in (NodeRoles.PREDICTED, NodeRoles.DIFFERENCE)]
     assert {composite.GetBackgroundVolumeID() for composite in composites} == {shown.inputVolume.GetID()}
-    assert [composite.GetForegroundVolumeID() for composite in composites[1:]] == [
-        predicted.GetID(),
-        difference.GetID(),
-    ]
+    assert [composite.GetForegroundVolumeID() for composite in composites[1:]] == expected
     assert all(composite.GetLinkedControl() for composite in composites)
 
 

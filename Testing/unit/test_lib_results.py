@@ -168,3 +168,12 @@ def test_temporary_folder_that_cannot_be_written(tmp_path):
     with pytest.raises(Failure) as caught:
         RunFolders(tmp_path / "file").inputs()
     assert caught.value.code == "disk-full"
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_follow_up_that_could_not_be_aligned_is_not_called_so(message, tmp_path, aligned):
+    (tmp_path / "registered_follow_up.nrrd").write_text("x")
+    (tmp_path / "measurements.json").write_text(json.dumps({"true_follow_up": {"registered": aligned}}))
+    message["registered_follow_up"] = str(tmp_path / "registered_follow_up.nrrd")
+    message["measurements"] = str(tmp_path / "measurements.json")
+    assert (ResultManifest.fromMessage(message).registeredFollowUp is not None) == aligned

@@ -71,8 +71,9 @@ class GBMResponsePanelTest(unittest.TestCase):
 
     def loadSample(self) -> tuple:
         """Return volume, segmentation and follow-up of the sample case, chosen in the panel."""
-        import GBMResponse
         import SampleData
+
+        import GBMResponse
 
         GBMResponse.onStartupCompleted()
         nodes = SampleData.SampleDataLogic().downloadSamples("GBMResponseBTP05")
