@@ -33,7 +33,7 @@ def draw_look(generator: np.random.Generator, style: AcquisitionStyle) -> Look:
     """A patient's appearance at the pre-treatment visit."""
     return Look(
         enhancement=float(generator.uniform(*style.enhancement_range)),
-        ring_thickness_mm=float(generator.uniform(1.6, 3.8)),
+        ring_thickness_mm=float(generator.uniform(1.2, 3.3)),
         necrosis_level=float(generator.uniform(0.45, 0.75)),
         oedema=float(generator.uniform(0.14, 0.30)),
         cavity_level=float(generator.uniform(0.28, 0.55)),

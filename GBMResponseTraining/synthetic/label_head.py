@@ -15,8 +15,8 @@ from scipy import ndimage
 from .anatomy_file import BRAIN_HIGH, BRAIN_LOW, TISSUES, on_grid
 from .errors import AnatomyError
 
-FIRST_OUTSIDE_LABEL = 500
-SMALLEST_BRAIN_VOXELS = 400_000
+FIRST_OUTSIDE_LABEL, LABELS = 500, 1000
+SMALLEST_BRAIN_ML = 500.0
 CLOSING_VOXELS = 8
 CEREBELLUM_BELOW_DEGREES = 48.0
 """Direction from the middle of the cerebrum to that of the cerebellum, below horizontal, in ICBM152's position."""
@@ -73,7 +73,7 @@ def head_from_labels(
     label_map = sitk.DICOMOrient(label_map, "LPS")
     labels = np.round(sitk.GetArrayFromImage(label_map)).astype(np.int32)
     tissue_class, level, within = painted(labels, generator)
-    if np.count_nonzero(tissue_class) < SMALLEST_BRAIN_VOXELS:
+    if np.count_nonzero(tissue_class) * float(np.prod(label_map.GetSpacing())) / 1000 < SMALLEST_BRAIN_ML:
         raise AnatomyError(
             "The label map holds no whole brain.", "Give whole-head label maps with FreeSurfer's numbers."
         )
@@ -93,14 +93,13 @@ def head_from_labels(
 
 def painted(labels: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Per voxel: tissue class (0 none, else place in `TISSUES` + 1), level, and SD of the texture."""
-    count = max(int(labels.max()), FIRST_OUTSIDE_LABEL) + 1
-    tissue, level, within = np.zeros(count, np.uint8), np.zeros(count, np.float32), np.zeros(count, np.float32)
+    tissue, level, within = (np.zeros(LABELS, dtype) for dtype in (np.uint8, np.float32, np.float32))
     for structure in (OTHER_BRAIN, *STRUCTURES):
-        chosen = [label for label in structure.labels if label < count] or slice(1, FIRST_OUTSIDE_LABEL)
+        chosen = list(structure.labels) or slice(1, FIRST_OUTSIDE_LABEL)
         tissue[chosen] = TISSUES.index(structure.tissue) + 1 if structure.tissue else 0
         level[chosen] = structure.level + structure.between * generator.standard_normal()
         within[chosen] = structure.within
-    labels = np.clip(labels, 0, count - 1)
+    labels = np.clip(labels, 0, LABELS - 1)
     return tissue[labels], level[labels], within[labels]
 
 

@@ -56,7 +56,7 @@ class LesionPainter:
         thickness = look.ring_thickness_mm * np.exp(0.5 * texture["coarse"] + 0.35 * texture["medium"])
         inner = ragged + 0.7 * texture["medium"] + 0.4 * texture["fine"]
         core = smooth_step(inner, thickness, thickness + 1.6)
-        vigour = 0.66 + 0.26 * texture["coarse"] + 0.26 * texture["medium"] + 0.2 * texture["fine"]
+        vigour = 0.58 + 0.28 * texture["coarse"] + 0.26 * texture["medium"] + 0.2 * texture["fine"]
         ring = 0.9 + (look.enhancement - 0.9) * np.clip(vigour, 0.0, 1.4)
         strands = np.exp(-(((texture["strands"] + 0.5 * texture["medium"]) / 0.3) ** 2))
         strands *= smooth_step(texture["coarse"] + 0.7 * texture["broad"], -0.3, 1.4)

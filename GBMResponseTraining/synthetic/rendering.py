@@ -74,10 +74,10 @@ class HeadRenderer:
         near_brain = bounding_window(self.anatomy.brain_depth(source[::4, ::4]) > -14, 4)
         if near_brain is None:
             return self._tissue(source, depth)
-        depth[near_brain] = self.anatomy.brain_depth(source[near_brain])
+        depth[near_brain] = doubled(self.anatomy.brain_depth(source[near_brain][::2, ::2]))
         image = self._tissue(source, depth)
         csf = np.zeros_like(depth)
-        csf[near_brain] = self.anatomy.tissue(source[near_brain], "csf")
+        csf[near_brain] = doubled(self.anatomy.tissue(source[near_brain][::2, ::2], "csf"))
         image[near_brain] = self._normal_enhancement(*(a[near_brain] for a in (image, subject, source, depth, csf)))
         if self.lesion.entry_point is not None:
             image[near_brain] = self._craniotomy(image[near_brain], subject[near_brain], depth[near_brain])
@@ -85,7 +85,7 @@ class HeadRenderer:
         inside = ((coarse > self._abnormal_low) & (coarse < self._abnormal_high)).all(-1)
         window = bounding_window(inside, 2)
         if window is not None:
-            ventricles = self.anatomy.tissue(source[window], "ventricles")
+            ventricles = doubled(self.anatomy.tissue(source[window][::2, ::2], "ventricles"))
             image[window] = self._painter.paint(image[window], subject[window], depth[window], csf[window], ventricles)
         return image
 
@@ -105,14 +105,13 @@ class HeadRenderer:
         """Vessels, venous sinuses, falx, dura and choroid plexus after gadolinium."""
         look = self.look
         lateral, anterior, superior = np.abs(source[..., 0]), source[..., 1], source[..., 2]
-        ventricles = self.anatomy.tissue(source, "ventricles")
+        ventricles = doubled(self.anatomy.tissue(source[::2, ::2], "ventricles"))
         above_base = smooth_step(superior, -5.0, 8.0)
         outward = np.clip(-depth, 0, 6)
         sinus = np.exp(-((lateral / (1.3 + 0.55 * outward)) ** 2))
         sinus *= smooth_step(-depth, -2.0, 0.5) * (1 - smooth_step(-depth, 4.0, 6.5)) * above_base
         falx = np.exp(-((lateral / 1.0) ** 2)) * csf * (depth < 16) * above_base
-        first = self.textures.sample("vessel_a", subject)
-        second = self.textures.sample("vessel_b", subject)
+        first, second = (doubled(self.textures.sample(name, subject[::2, ::2])) for name in ("vessel_a", "vessel_b"))
         tube_distance = first * first + second * second
         calibre = 0.13 + 0.05 * smooth_step(-superior, -5.0, 20.0)
         near_surface = smooth_step(csf, 0.10, 0.45) * (1 - smooth_step(depth, 16.0, 26.0)) * smooth_step(depth, -2.5, 0)
@@ -168,3 +167,10 @@ def interpolation_matrix(size: int, step: int) -> np.ndarray:
     weights[np.arange(size), lower] = 1 - (position - lower)
     weights[np.arange(size), lower + 1] = position - lower
     return weights
+
+
+def doubled(plane: np.ndarray) -> np.ndarray:
+    """Linear interpolation of a plane that was sampled at every second pixel; for fields coarser than two pixels."""
+    padded = np.pad(plane, (0, 1), mode="edge")
+    rows, columns = (interpolation_matrix(2 * count, 2) for count in plane.shape)
+    return rows @ padded @ columns.T
