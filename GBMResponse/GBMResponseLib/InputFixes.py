@@ -5,6 +5,7 @@ from typing import Any
 
 from .ClassMode import ClassMode
 from .ModelDescription import ModelDescription
+from .SampleDataRegistration import SAMPLE
 from .SegmentGuess import guessTumorSegment
 
 
@@ -27,13 +28,19 @@ class InputFixes:
         """Do what a finding's fix promises."""
         getattr(self, name)()
 
+    def loadSampleCase(self) -> None:
+        """From the files that ship with the module: nothing is downloaded."""
+        import SampleData
+
+        volume, segmentation, _followUp = SampleData.SampleDataLogic().downloadSamples(SAMPLE)
+        self._parameters().inputVolume = volume
+        self._parameters().gtvSegmentation = segmentation
+
     def chooseShippedModel(self) -> None:
         self._parameters().bundleFolder = ""
 
     def hardenTransform(self) -> None:
-        import slicer
-
-        slicer.vtkSlicerTransformLogic.hardenTransform(self._parameters().inputVolume)
+        self._parameters().inputVolume.HardenTransform()
 
     def importLabelmap(self) -> None:
         import slicer

@@ -46,6 +46,7 @@ class InputInspector:
             followUp=self._volumeFacts(followUp),
             followUpIsInput=followUp is not None and followUp is volume,
             freeMB=self._freeMB(),
+            sceneHasVolumes=slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode") is not None,
         )
 
     def _freeMB(self) -> float | None:

@@ -97,6 +97,12 @@ def test_what_is_handled_informs(facts, code):
     assert codes(facts, severity=Severity.informs) == [code]
 
 
+def test_empty_scene_is_offered_the_sample_case():
+    facts = InputFacts(sceneHasVolumes=False)
+    fixes = {finding.code: finding.fix for finding in InputFindings().findings(facts, MODEL, SETTINGS)}
+    assert fixes["no-volume"] == "loadSampleCase"
+
+
 def test_missing_model_blocks_with_its_sentence():
     failure = Failure("bundle", "There is no model.", "Choose one.")
     (finding,) = InputFindings().findings(GOOD, failure, SETTINGS)
@@ -158,8 +164,8 @@ def test_old_slicer_is_told_so(version, works):
 
 def test_every_fix_that_is_offered_exists():
     source = Path(InputFindings.findings.__code__.co_filename).read_text(encoding="utf-8")
-    offered = set(re.findall(r'"((?:choose|use|set|harden|import|clear)[A-Z]\w+)"', source))
-    assert len(offered) == 9
+    offered = set(re.findall(r'"((?:choose|use|set|harden|import|clear|load)[A-Z]\w+)"', source))
+    assert len(offered) == 10
     assert all(callable(getattr(InputFixes, name)) for name in offered)
 
 
