@@ -55,3 +55,4 @@ class InputFacts:
     followUp: VolumeFacts | None = None
     followUpIsInput: bool = False
     freeMB: float | None = None
+    sceneHasVolumes: bool = True

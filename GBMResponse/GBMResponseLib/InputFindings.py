@@ -34,7 +34,10 @@ class InputFindings:
     def _volume(self, facts: InputFacts) -> list[Finding]:
         volume = facts.volume
         if volume is None:
-            return [_blocks("no-volume", _("Choose the T1-Gd volume before treatment."))]
+            if facts.sceneHasVolumes:
+                return [_blocks("no-volume", _("Choose the T1-Gd volume before treatment."))]
+            sentence = _("Load the T1-Gd volume before treatment, or try the sample case.")
+            return [_blocks("no-volume", sentence, "loadSampleCase", _("Load sample"))]
         found = _unusable(volume, _("The pre-treatment volume"))
         if volume.synthetic:
             found.append(_warns("synthetic-input", _("The chosen volume is itself synthetic.")))

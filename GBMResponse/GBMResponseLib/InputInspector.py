@@ -34,6 +34,7 @@ class InputInspector:
         """Return the facts; every node may be None."""
         names = segmentNames(segmentation)
         suggested = guessTumorSegment(names)
+        labelmap = firstLabelmap() if segmentation is None else None
         tumor = self._tumorFacts(segmentation, segmentID, volume) if segmentID in names else None
         return InputFacts(
             volume=self._volumeFacts(volume),
@@ -41,10 +42,11 @@ class InputInspector:
             segmentCount=len(names),
             tumor=tumor,
             suggestedSegment=names[suggested] if suggested and suggested != segmentID else "",
-            labelmapName=_firstLabelmapName() if segmentation is None else "",
+            labelmapName=labelmap.GetName() if labelmap is not None else "",
             followUp=self._volumeFacts(followUp),
             followUpIsInput=followUp is not None and followUp is volume,
             freeMB=self._freeMB(),
+            sceneHasVolumes=slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode") is not None,
         )
 
     def _freeMB(self) -> float | None:
@@ -172,6 +174,11 @@ def _transformTime(volume: Any) -> int:
     return parent.GetTransformToWorldMTime() if parent is not None else 0
 
 
-def _firstLabelmapName() -> str:
-    labelmap = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLabelMapVolumeNode")
-    return labelmap.GetName() if labelmap is not None and not isSynthetic(labelmap) else ""
+def firstLabelmap() -> Any:
+    """Return a labelmap volume that may hold the tumor: the first of the scene that is not generated; or None."""
+    scene = slicer.mrmlScene
+    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLLabelMapVolumeNode")):
+        labelmap = scene.GetNthNodeByClass(number, "vtkMRMLLabelMapVolumeNode")
+        if not isSynthetic(labelmap):
+            return labelmap
+    return None

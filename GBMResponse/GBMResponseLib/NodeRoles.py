@@ -20,6 +20,8 @@ SEGMENTATION = PREFIX + "Segmentation"
 FOLLOW_UP = PREFIX + "FollowUp"
 
 PREDICTED, DIFFERENCE, MASK, MEAN, SPREAD = "predicted", "difference", "generated_mask", "mean", "spread"
+CLASS_DIFFERENCE = "class_difference"
+"""The last class minus the first: what the class does, as both start from the same noise."""
 ENHANCEMENT, SAMPLE, REGISTERED, MEASUREMENTS = (
     "enhancement_probability",
     "sample",

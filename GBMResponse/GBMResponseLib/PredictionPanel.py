@@ -9,12 +9,12 @@ import qt
 import slicer
 
 from . import NodeRoles
-from .ClassMode import ClassMode
 from .Diagnostics import diagnosticsText
 from .Failure import Failure
 from .Finding import Finding, Severity
 from .FindingsList import FindingsList
 from .InputFindings import InputFindings
+from .InputFixes import InputFixes
 from .InputInspector import InputInspector, segmentNames
 from .ModelDescription import ModelDescription
 from .ModelSection import ModelSection
@@ -61,6 +61,9 @@ class PredictionPanel:
         self._results = results
         self._copyText = copyText
         self._survival = SurvivalSection(ui)
+        self._fixes = InputFixes(
+            lambda: self._parameters, lambda: self._model, lambda: self.settings().scheme(self._model)
+        )
         self._findingsList = FindingsList(ui.findingsWidget, self.applyFix)
         self._preview = PreviewStrip(ui.previewWidget)
         self._parameters: Any = None
@@ -134,7 +137,7 @@ class PredictionPanel:
 
     def applyFix(self, fix: str) -> None:
         """Do what a fix button promises."""
-        getattr(self, f"_fix{fix[0].upper()}{fix[1:]}")()
+        self._fixes.apply(fix)
         self.refresh()
 
     def say(self, sentence: str, isProblem: bool = False) -> None:
@@ -353,42 +356,6 @@ class PredictionPanel:
         if self._refreshTimer is not None:
             self._refreshTimer.stop()
             self._refreshTimer = None
-
-    def _fixChooseShippedModel(self) -> None:
-        self._parameters.bundleFolder = ""
-
-    def _fixHardenTransform(self) -> None:
-        volume = self._parameters.inputVolume
-        slicer.vtkSlicerTransformLogic.hardenTransform(volume)
-
-    def _fixImportLabelmap(self) -> None:
-        labelmap = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLabelMapVolumeNode")
-        segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", labelmap.GetName())
-        segmentation.CreateDefaultDisplayNodes()
-        slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(labelmap, segmentation)
-        self._parameters.gtvSegmentation = segmentation
-
-    def _fixUseSuggestedSegment(self) -> None:
-        self._parameters.gtvSegmentID = guessTumorSegment(segmentNames(self._parameters.gtvSegmentation))
-
-    def _fixClearFollowUp(self) -> None:
-        self._parameters.followUpVolume = None
-
-    def _fixChooseFirstClass(self) -> None:
-        scheme = self.settings().scheme(self._model)
-        classes = self._model.schemes.get(scheme, [])
-        if classes:
-            self._parameters.classMode = ClassMode.chosen
-            self._parameters.className = classes[0].name
-
-    def _fixUsePredictedClass(self) -> None:
-        self._parameters.classMode = ClassMode.predicted
-
-    def _fixSetGuidanceOne(self) -> None:
-        self._parameters.guidanceScale = 1.0
-
-    def _fixUseNearestSteps(self) -> None:
-        self._parameters.steps = self._parameters.samplerPreset.nearestSteps(self._parameters.steps)
 
 
 def _likelyInput() -> Any:

@@ -12,6 +12,7 @@ _GREY = "vtkMRMLColorTableNodeGrey"
 _MOST_SAMPLED = 1_000_000
 _TABLES = {
     NodeRoles.DIFFERENCE: ColorTables.DIFFERENCE,
+    NodeRoles.CLASS_DIFFERENCE: ColorTables.DIFFERENCE,
     NodeRoles.SPREAD: ColorTables.SPREAD,
     NodeRoles.ENHANCEMENT: ColorTables.PROBABILITY,
 }
@@ -30,7 +31,7 @@ def makeDisplay(volume: Any, role: str, source: Any) -> Any:
     display.SetAutoWindowLevel(False)
     sourceDisplay = source.GetDisplayNode() if source is not None else None
     window = sourceDisplay.GetWindow() if sourceDisplay is not None else 0.0
-    if role == NodeRoles.DIFFERENCE:
+    if role in (NodeRoles.DIFFERENCE, NodeRoles.CLASS_DIFFERENCE):
         highest = max(_highest(volume, 99.0), 0.5 * window)
         display.SetWindowLevelMinMax(-highest, highest)
     elif role == NodeRoles.SPREAD:

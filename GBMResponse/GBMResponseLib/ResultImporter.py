@@ -69,6 +69,10 @@ class ResultImporter:
             for path in result.samples:
                 keep(_readVolume(path, NodeRoles.SAMPLE, image), NodeRoles.SAMPLE, result.name)
                 yield None
+        if len(manifest.classes) > 1:
+            first, last = (_predicted(loaded, manifest.classes[number].name) for number in (0, -1))
+            keep(_difference(last, first), NodeRoles.CLASS_DIFFERENCE, "")
+            yield None
         if manifest.registeredFollowUp is not None and registerFollowUp:
             keep(_readVolume(manifest.registeredFollowUp, NodeRoles.REGISTERED, image), NodeRoles.REGISTERED, "")
             yield None
@@ -162,16 +166,20 @@ def _readVolume(path: Path, role: str, image: Any) -> Any:
     return volume
 
 
-def _difference(predicted: Any, image: Any) -> Any:
-    """Predicted minus input, float32."""
-    after, before = (vtk_to_numpy(node.GetImageData().GetPointData().GetScalars()) for node in (predicted, image))
+def _predicted(loaded: list[_Loaded], className: str) -> Any:
+    return next(entry.volume for entry in loaded if (entry.role, entry.className) == (NodeRoles.PREDICTED, className))
+
+
+def _difference(later: Any, earlier: Any) -> Any:
+    """One volume minus another on the same grid, float32."""
+    after, before = (vtk_to_numpy(node.GetImageData().GetPointData().GetScalars()) for node in (later, earlier))
     change = after.astype(np.float32) - before.astype(np.float32)
     voxels = vtk.vtkImageData()
-    voxels.SetDimensions(image.GetImageData().GetDimensions())
+    voxels.SetDimensions(earlier.GetImageData().GetDimensions())
     voxels.GetPointData().SetScalars(numpy_to_vtk(change, deep=True, array_type=vtk.VTK_FLOAT))
     volume = slicer.vtkMRMLScalarVolumeNode()
     volume.SetAndObserveImageData(voxels)
-    volume.CopyOrientation(image)
+    volume.CopyOrientation(earlier)
     return volume
 
 
@@ -179,6 +187,7 @@ def _nodeName(role: str, className: str, sample: int, inputName: str) -> str:
     roles = {
         NodeRoles.PREDICTED: _("prediction"),
         NodeRoles.DIFFERENCE: _("difference"),
+        NodeRoles.CLASS_DIFFERENCE: _("difference of classes"),
         NodeRoles.MASK: _("generated slices"),
         NodeRoles.MEAN: _("mean"),
         NodeRoles.SPREAD: _("spread"),

@@ -25,6 +25,7 @@ class ResultNodes:
     samples: dict[str, list[Any]] = field(default_factory=dict)
     measurements: Any = None
     registeredFollowUp: Any = None
+    classDifference: Any = None
 
     @property
     def classes(self) -> list[str]:
@@ -43,6 +44,8 @@ class ResultNodes:
             self.measurements = node
         elif role == NodeRoles.REGISTERED:
             self.registeredFollowUp = node
+        elif role == NodeRoles.CLASS_DIFFERENCE:
+            self.classDifference = node
         elif role == NodeRoles.SAMPLE:
             self.samples.setdefault(className, []).append(node)
         else:
@@ -57,4 +60,5 @@ class ResultNodes:
         """Return every node of the run."""
         nodes = [node for roles in self.byClass.values() for node in roles.values()]
         nodes += [node for several in self.samples.values() for node in several]
-        return nodes + [node for node in (self.registeredFollowUp, self.measurements) if node is not None]
+        shared = (self.classDifference, self.registeredFollowUp, self.measurements)
+        return nodes + [node for node in shared if node is not None]

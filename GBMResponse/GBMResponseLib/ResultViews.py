@@ -6,6 +6,7 @@ from typing import Any
 import slicer
 
 from . import NodeRoles
+from .HeadBox import HeadBox, findHead
 from .LayoutDescription import MOST_VIEWS, VIEW_GROUP, isOwnLayout, layoutIdentifier, layoutXml, viewName
 from .QtTimers import startTimer
 from .ResultNodes import ResultNodes
@@ -15,6 +16,8 @@ from .Translation import tr as _
 OVERLAYS = (NodeRoles.DIFFERENCE, NodeRoles.SPREAD, NodeRoles.ENHANCEMENT)
 _OVERLAY_OPACITY = 0.65
 _SETTLE_MS = 60
+_MOST_COMPARED = 2
+"""Classes that are shown with their differences; more of them are shown without."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class ResultViews:
         self._nodes: ResultNodes | None = None
         self._userLayout: int | None = None
         self._settleTimer: Any = None
+        self._foundHead: tuple[str, HeadBox | None] | None = None
 
     @property
     def nodes(self) -> ResultNodes | None:
@@ -134,9 +138,14 @@ class ResultViews:
         if followUp is not None:
             aligned = nodes.registeredFollowUp is not None
             views.append(ViewContent(_("True follow-up, aligned") if aligned else _("True follow-up"), followUp))
+        elif nodes.classDifference is not None:
+            title = _("{last} minus {first}").format(last=nodes.classes[-1], first=nodes.classes[0])
+            views.append(ViewContent(title, before, nodes.classDifference, _OVERLAY_OPACITY))
+        if len(nodes.classes) > _MOST_COMPARED:
+            return views[:MOST_VIEWS]
         for name in nodes.classes:
             overlay = nodes.node(self.overlay, name) or nodes.node(NodeRoles.DIFFERENCE, name)
-            if overlay is not None and (not several or len(views) < MOST_VIEWS):
+            if overlay is not None:
                 title = _overlayTitle(overlay.GetAttribute(NodeRoles.ROLE))
                 title = f"{title} {name}" if several else title
                 views.append(ViewContent(title, before, overlay, _OVERLAY_OPACITY))
@@ -166,9 +175,21 @@ class ResultViews:
         self.shownChanged.emit(self.isShown)
 
     def _fit(self) -> None:
-        for widget, _content in self._shown():
+        head = None
+        for widget, content in self._shown():
             widget.sliceLogic().FitSliceToBackground()
+            head = head or self._head(content.background)
+            if head is not None:
+                _zoom(widget.mrmlSliceNode(), head)
         self.jumpToTumor()
+
+    def _head(self, volume: Any) -> HeadBox | None:
+        """Where the head is; found once per run. Not in volumes under a transform, whose space is another."""
+        if volume is None or volume.GetParentTransformNode() is not None:
+            return None
+        if self._foundHead is None or self._foundHead[0] != self._nodes.run:
+            self._foundHead = self._nodes.run, findHead(volume)
+        return self._foundHead[1]
 
     def _stopTimer(self) -> None:
         if self._settleTimer is not None:
@@ -216,6 +237,14 @@ class ResultViews:
         center = [0.0, 0.0, 0.0]
         nodes.segmentation.GetSegmentCenterRAS(nodes.segmentID, center)
         return tuple(center)
+
+
+def _zoom(sliceNode: Any, head: HeadBox) -> None:
+    columns, rows = sliceNode.GetDimensions()[:2]
+    if columns > 0 and rows > 0:
+        width, height = head.fieldOfView(columns, rows)
+        sliceNode.SetFieldOfView(width, height, sliceNode.GetFieldOfView()[2])
+        sliceNode.JumpSliceByCentering(*head.center)
 
 
 def _overlayTitle(role: str) -> str:

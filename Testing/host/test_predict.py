@@ -213,3 +213,25 @@ def test_a_saved_scene_brings_the_runs_back(ready, case, tmp_path):
     assert run.segmentID == case.segmentID
     assert ready.parameters.inputVolume is run.inputVolume
     assert ready.ui.runComboBox.count == 1
+
+
+def test_a_transformed_volume_is_predicted_where_it_is_shown(ready, case):
+
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = np.eye(4)
+    matrix[:3, 3] = (20, -10, 15)
+    slicer.util.updateTransformMatrixFromArray(transform, matrix)
+    for node in (case.volume, case.segmentation):
+        node.SetAndObserveTransformNodeID(transform.GetID())
+    ready.settle()
+    assert ready.widget.panel._findingsList.fixButtons()["transform"].text == "Harden"
+    predicted = ready.run().nodes.node(NodeRoles.PREDICTED)
+    assert predicted.GetParentTransformNode() is None
+    np.testing.assert_allclose(geometry(predicted), matrix @ geometry(case.volume), atol=1e-4)
+    assert case.volume.GetParentTransformNode() is transform
+
+
+def test_results_do_not_depend_on_the_users_layout_or_other_nodes(ready, case):
+    first = voxels(ready.run().nodes.node(NodeRoles.PREDICTED))
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "something else")
+    np.testing.assert_array_equal(voxels(ready.run().nodes.node(NodeRoles.PREDICTED)), first)

@@ -68,8 +68,11 @@ def test_nodes_get_and_lose_their_subject_hierarchy_item():
     assert not hierarchy.GetItemName(item)
 
 
-def test_without_main_window_there_is_no_layout_manager():
+def test_without_main_window_there_is_no_layout_manager(layout, session):
+    assert slicer.app.layoutManager() is layout
+    session.useNoMainWindow()
     assert slicer.app.layoutManager() is None
+    session.useMainWindow()
 
 
 def test_unknown_application_attributes_raise():

@@ -1,11 +1,14 @@
 """What is seen after a prediction. Pixels are compared with each other, never with fixed values: drivers differ."""
 
 import numpy as np
+import phantoms
 import pytest
+import SimpleITK
 import slicer
 import vtk
 from GBMResponseLib import NodeRoles
 from GBMResponseLib.ClassMode import ClassMode
+from GBMResponseLib.HeadBox import findHead
 from GBMResponseLib.LayoutDescription import isOwnLayout, viewName
 from GBMResponseLib.SyntheticMark import SyntheticMark
 
@@ -173,3 +176,33 @@ def test_without_main_window_a_prediction_shows_nothing_and_works(ready, session
     session.useNoMainWindow()
     assert ready.run().nodes.node(NodeRoles.PREDICTED) is not None
     session.useMainWindow()
+
+
+@pytest.fixture(scope="module")
+def wholeHead(tmp_path_factory):
+    """File of a whole phantom head: half axes of 72, 92 and 78 mm around a point that is not the volume's middle."""
+    image = phantoms.head((100, 110, 60), (2.0, 2.0, 3.0), centre=(12, -9, 4))
+    path = tmp_path_factory.mktemp("head") / "head.nrrd"
+    SimpleITK.WriteImage(image, str(path))
+    return path
+
+
+def test_the_head_is_found(wholeHead):
+    box = findHead(slicer.util.loadVolume(str(wholeHead)))
+    np.testing.assert_allclose(box.center, (0, 0, 0), atol=6)
+    np.testing.assert_allclose(box.size, (144, 184, 156), rtol=0.12)
+
+
+def test_the_head_is_found_where_the_transform_puts_it(wholeHead):
+    volume = slicer.util.loadVolume(str(wholeHead))
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = np.eye(4)
+    matrix[:3, 3] = (30, -20, 10)
+    slicer.util.updateTransformMatrixFromArray(node, matrix)
+    volume.SetAndObserveTransformNodeID(node.GetID())
+    np.testing.assert_allclose(findHead(volume).center, (30, -20, 10), atol=6)
+
+
+def test_a_volume_without_a_head_has_no_box():
+    volume = slicer.util.addVolumeFromArray(np.zeros((20, 20, 20), np.int16))
+    assert findHead(volume) is None

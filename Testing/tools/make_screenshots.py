@@ -42,7 +42,7 @@ class Camera:
         import SampleData
         import slicer
 
-        volume, segmentation, _followUp = SampleData.SampleDataLogic().downloadSamples("GBMResponseBTP05")
+        volume, segmentation, self.followUp = SampleData.SampleDataLogic().downloadSamples("GBMResponseBTP05")
         segmentID = segmentation.GetSegmentation().GetNthSegmentID(0)
         self.case = SimpleNamespace(volume=volume, segmentation=segmentation, segmentID=segmentID)
         segmentation.GetDisplayNode().SetVisibility2DFill(False)
@@ -68,14 +68,14 @@ def main() -> int:
 
     driver, ui = camera.driver, camera.driver.ui
     camera.loadSample()
-    camera.chooseInputs(samples=4)
+    camera.chooseInputs(samples=4, followUpVolume=camera.followUp)
     camera.shoot("inputs")
     driver.predict()
     driver.session.until(lambda: driver.widget.panel._preview.count >= 3 or not driver.controller.isActive, 300)
     camera.shoot("running")
     driver.wait()
     camera.shoot("result")
-    camera.chooseInputs(samples=1, classMode=ClassMode.compareAll)
+    camera.chooseInputs(samples=1, followUpVolume=None, classMode=ClassMode.compareAll)
     driver.run()
     camera.shoot("classes")
     ui.tabWidget.currentIndex = 1

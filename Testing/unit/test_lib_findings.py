@@ -1,7 +1,9 @@
 """Facts about inputs become sentences, and forbid a prediction only where it cannot work."""
 
 import dataclasses
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from GBMResponseLib.ClassMode import ClassMode
@@ -9,6 +11,7 @@ from GBMResponseLib.Failure import Failure
 from GBMResponseLib.Finding import Severity
 from GBMResponseLib.InputFacts import InputFacts, TumorFacts, VolumeFacts
 from GBMResponseLib.InputFindings import InputFindings
+from GBMResponseLib.InputFixes import InputFixes
 from GBMResponseLib.ModelDescription import ModelDescription, SurvivalClass
 from GBMResponseLib.PredictionSettings import PredictionSettings
 from GBMResponseLib.SamplerPreset import SamplerPreset
@@ -94,6 +97,12 @@ def test_what_is_handled_informs(facts, code):
     assert codes(facts, severity=Severity.informs) == [code]
 
 
+def test_empty_scene_is_offered_the_sample_case():
+    facts = InputFacts(sceneHasVolumes=False)
+    fixes = {finding.code: finding.fix for finding in InputFindings().findings(facts, MODEL, SETTINGS)}
+    assert fixes["no-volume"] == "loadSampleCase"
+
+
 def test_missing_model_blocks_with_its_sentence():
     failure = Failure("bundle", "There is no model.", "Choose one.")
     (finding,) = InputFindings().findings(GOOD, failure, SETTINGS)
@@ -151,3 +160,22 @@ def test_tumor_is_guessed_by_name(names, expected):
 @pytest.mark.parametrize(("version", "works"), [((5, 10), False), ((4, 11), False), ((5, 12), True), ((6, 0), True)])
 def test_old_slicer_is_told_so(version, works):
     assert (slicerProblem(*version) == "") == works
+
+
+def test_every_fix_that_is_offered_exists():
+    source = Path(InputFindings.findings.__code__.co_filename).read_text(encoding="utf-8")
+    offered = set(re.findall(r'"((?:choose|use|set|harden|import|clear|load)[A-Z]\w+)"', source))
+    assert len(offered) == 10
+    assert all(callable(getattr(InputFixes, name)) for name in offered)
+
+
+def test_fix_of_the_steps_makes_them_possible():
+    parameters = SimpleNamespace(samplerPreset=SamplerPreset.paper, steps=150)
+    InputFixes(lambda: parameters, lambda: MODEL, lambda: "2-class").apply("useNearestSteps")
+    assert parameters.steps == 125
+
+
+def test_fix_of_a_missing_classifier_chooses_a_class():
+    parameters = SimpleNamespace(classMode=ClassMode.predicted, className="")
+    InputFixes(lambda: parameters, lambda: MODEL, lambda: "2-class").apply("chooseFirstClass")
+    assert (parameters.classMode, parameters.className) == (ClassMode.chosen, "short")
