@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+BIAS_TERMS = 9
+
 
 @dataclass(frozen=True)
 class AcquisitionStyle:
@@ -100,15 +102,20 @@ class FieldOfView:
 
 
 class Scanner:
-    """Gain, gamma, point spread, bias field and Rician noise of one visit."""
+    """Gain, gamma, point spread, bias field and Rician noise of one visit.
 
-    def __init__(self, generator: np.random.Generator, style: AcquisitionStyle, view: FieldOfView) -> None:
+    `coil` are `BIAS_TERMS` standard normal numbers, the same for both visits: most of the bias field comes back.
+    """
+
+    def __init__(
+        self, generator: np.random.Generator, style: AcquisitionStyle, view: FieldOfView, coil: np.ndarray
+    ) -> None:
         self._generator = generator
         self._gain = float(np.clip(generator.normal(1, 0.03), 0.92, 1.08))
         self._gamma = float(generator.uniform(0.93, 1.08))
         self._blur = style.blur_pixels * float(generator.uniform(0.85, 1.15))
         self._noise = style.noise * float(generator.uniform(0.8, 1.25))
-        self._bias = 0.05 * generator.standard_normal(9)
+        self._bias = 0.05 * (0.8 * coil + 0.6 * generator.standard_normal(BIAS_TERMS))
         half = view.size / 2
         row, column = np.meshgrid(*[(np.arange(view.size) - half) / half] * 2, indexing="ij")
         self._row, self._column = row.astype(np.float32), column.astype(np.float32)

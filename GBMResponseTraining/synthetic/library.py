@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -64,12 +65,17 @@ def choose_anatomies(names: Sequence[str], wanted: Mapping[str, float | None]) -
     """Weights of the anatomies to use, summing to 1.
 
     :param names: those there are.
-    :param wanted: those to use, None for the usual weight; empty takes all that have one.
+    :param wanted: those to use, None for the usual weight; empty takes all that have one. `labels_*` names all that
+        begin so; the weight is each one's.
     :raises AnatomyError: if a wanted one is not there, or none is left.
     """
-    unknown = sorted(set(wanted) - set(names))
-    if unknown:
-        raise AnatomyError(f"There is no anatomy '{unknown[0]}'; there are {', '.join(names)}.")
+    expanded: dict[str, float | None] = {}
+    for pattern, weight in wanted.items():
+        matches = fnmatch.filter(names, pattern)
+        if not matches:
+            raise AnatomyError(f"There is no anatomy '{pattern}'; there are {', '.join(names)}.")
+        expanded |= dict.fromkeys(matches, weight)
+    wanted = expanded
     if wanted:
         chosen = {name: (_usual(name) or OTHER_WEIGHT) if wanted[name] is None else wanted[name] for name in wanted}
     else:

