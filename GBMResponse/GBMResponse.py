@@ -162,7 +162,7 @@ class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _watch(self, nodes) -> None:
         """Judge the inputs again when they change: voxels, segments, names, transforms."""
-        nodes = [node for node in nodes if node is not None]
+        nodes = list(dict.fromkeys(node for node in nodes if node is not None))
         if nodes == self._watched:
             return
         for node in self._watched:

@@ -26,7 +26,13 @@ class HeadBox:
 
 
 def findHead(volume: Any) -> HeadBox | None:
-    """Return the box of a volume; None if nothing stands out. Looks at every fourth voxel along each axis."""
+    """Return the box of a volume; None if nothing stands out, or if the volume is under a warping transform.
+
+    Looks at every fourth voxel along each axis.
+    """
+    parent = volume.GetParentTransformNode()
+    if parent is not None and not parent.IsTransformToWorldLinear():
+        return None
     image = volume.GetImageData()
     voxels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
     sampled = voxels[::_STRIDE, ::_STRIDE, ::_STRIDE]
@@ -35,8 +41,12 @@ def findHead(volume: Any) -> HeadBox | None:
         return None
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
-    toWorld = np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(3)])
-    points = bright @ toWorld[:, :3].T + toWorld[:, 3]
+    if parent is not None:
+        toWorld = vtk.vtkMatrix4x4()
+        parent.GetMatrixTransformToWorld(toWorld)
+        vtk.vtkMatrix4x4.Multiply4x4(toWorld, matrix, matrix)
+    affine = np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(3)])
+    points = bright @ affine[:, :3].T + affine[:, 3]
     # Single bright specks in the air do not count.
     low, high = np.percentile(points, (0.5, 99.5), axis=0)
     return HeadBox(tuple((low + high) / 2.0), tuple(high - low))

@@ -36,7 +36,7 @@ class InputFindings:
         if volume is None:
             if facts.sceneHasVolumes:
                 return [_blocks("no-volume", _("Choose the T1-Gd volume before treatment."))]
-            sentence = _("Load the T1-Gd volume before treatment, or try the sample case.")
+            sentence = _("Choose the T1-Gd volume before treatment: load one, or try the sample case.")
             return [_blocks("no-volume", sentence, "loadSampleCase", _("Load sample"))]
         found = _unusable(volume, _("The pre-treatment volume"))
         if volume.synthetic:

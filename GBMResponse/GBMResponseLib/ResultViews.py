@@ -184,8 +184,8 @@ class ResultViews:
         self.jumpToTumor()
 
     def _head(self, volume: Any) -> HeadBox | None:
-        """Where the head is; found once per run. Not in volumes under a transform, whose space is another."""
-        if volume is None or volume.GetParentTransformNode() is not None:
+        """Where the head is; found once per run."""
+        if volume is None:
             return None
         if self._foundHead is None or self._foundHead[0] != self._nodes.run:
             self._foundHead = self._nodes.run, findHead(volume)

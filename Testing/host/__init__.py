@@ -9,6 +9,14 @@ import subprocess
 import sys
 
 PACKAGES = {"slicer_core": "slicer-core", "PySide6": "PySide6-Essentials"}
+PROBE = """
+from PySide6 import QtWidgets
+application = QtWidgets.QApplication([])
+import slicer, vtk
+window = vtk.vtkRenderWindow()
+window.SetOffScreenRendering(1)
+window.Render()
+"""
 
 
 def missing() -> str:
@@ -16,13 +24,12 @@ def missing() -> str:
     absent = [name for package, name in PACKAGES.items() if importlib.util.find_spec(package) is None]
     if absent:
         return f"needs {' and '.join(absent)}"
-    code = "from PySide6 import QtWidgets; QtWidgets.QApplication([]); import slicer"
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
-    # In a process of its own: Qt aborts the process when a system library of the platform plugin is missing.
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    # In a process of its own: Qt and VTK abort the process when a system library or a driver is missing.
+    result = subprocess.run([sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
         lines = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
-        return f"Qt or slicer-core cannot start: {lines[-1]}"
+        return f"cannot start Qt or draw: {lines[-1]}"
     return ""
 
 

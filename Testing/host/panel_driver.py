@@ -45,8 +45,10 @@ class PanelDriver:
         self.settle()
 
     def settle(self) -> None:
-        """Let pending refreshes happen."""
-        self.session.spin(0.25)
+        """Let pending refreshes happen, and views of a new layout get their size."""
+        self.session.spin(0.03)
+        self.session.until(lambda: self.widget.panel is None or self.widget.panel._refreshTimer is None, 10)
+        self.session.spin(0.07)
 
     def click(self, name: str) -> None:
         """Click a button that must be enabled."""

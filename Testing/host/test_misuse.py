@@ -56,7 +56,7 @@ def moveAway(case) -> None:
         (lambda case: slicer.mrmlScene.RemoveNode(case.segmentation), "Choose the segmentation"),
         (lambda case: case.segmentation.GetSegmentation().RemoveAllSegments(), "has no segment"),
         (emptySegment, "is empty"),
-        (lambda case: slicer.mrmlScene.RemoveNode(case.volume), "Choose the T1-Gd volume"),
+        (lambda case: slicer.mrmlScene.RemoveNode(case.volume), "the T1-Gd volume before treatment"),
         (lambda case: setVoxels(case, -1000), "no contrast"),
         (lambda case: setVoxels(case, np.nan), "not numbers"),
         (moveAway, "outside the volume"),

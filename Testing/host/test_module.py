@@ -188,3 +188,11 @@ def test_the_self_test_of_the_module_passes(driver):
 
     slicer.mrmlScene.Clear(False)
     GBMResponse.GBMResponseTest().runTest()
+
+
+def test_an_empty_scene_is_offered_the_sample_case(driver, layout):
+    driver.widget.panel.refresh()
+    driver.widget.panel._findingsList.fixButtons()["no-volume"].click()
+    driver.settle()
+    assert driver.parameters.inputVolume.GetName() == "BTP05 pre T1-Gd"
+    assert driver.ui.predictButton.enabled, driver.ui.predictButton.toolTip
