@@ -1,7 +1,9 @@
 """`slicer.app` and `slicer.mrmlScene`: Slicer's real logics and scene behind a QApplication with the names in use."""
 
+import atexit
 import os
 import platform
+import shutil
 import sys
 import tempfile
 import types
@@ -98,6 +100,7 @@ class qSlicerApplication(QtWidgets.QApplication):
     def __init__(self):
         super().__init__(["Slicer"])
         self._folder = tempfile.mkdtemp(prefix="slicer-host-")
+        atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
         self._versionNumbers = (5, 12)
         self._layoutManager = None
         self._ioManager, self._moduleManager = IOManager(), ModuleManager()
