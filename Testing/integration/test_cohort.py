@@ -208,6 +208,7 @@ def test_the_batch_script_ends_with_the_commands_exit_code(tmp_path):
 
 def test_the_batch_script_runs_the_way_slicer_executes_files(tmp_path, monkeypatch, capsys):
     # ctkAbstractPythonManager::executeFile: the text, read in the system's encoding, in the globals of __main__
+    monkeypatch.setitem(sys.modules, "slicer", None)  # the test host may have put its own there
     monkeypatch.setattr(sys, "argv", ["", "--cases", str(tmp_path / "nowhere.csv"), "--out", str(tmp_path)])
     with pytest.raises(SystemExit) as ended:
         exec(SCRIPT.read_text(encoding="ascii"), {"__name__": "__main__", "__file__": str(SCRIPT)})
