@@ -9,7 +9,7 @@ import numpy as np
 from GBMResponseCore.bundle import open_bundle
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import write_text
-from GBMResponseCore.geometry import InPlaneRule
+from GBMResponseCore.in_plane import InPlaneRule
 from GBMResponseCore.intensity import NormalisationSettings
 
 from .autoencoder_stage import train_autoencoder

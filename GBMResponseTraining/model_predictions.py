@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from GBMResponseCore.bundle import WEIGHTS, Bundle, open_bundle
-from GBMResponseCore.prediction import PredictionOptions, Predictor
 from GBMResponseCore.runtime import batch_size
 from GBMResponseCore.sampling import SamplingOptions, check_guidance
 from GBMResponseCore.slice_cache import SliceCache
+from GBMResponseCore.slice_model import PredictionOptions, SliceModel
 from GBMResponseCore.survival import NO_CLASS, ClassScheme, coarsen
 from tqdm import tqdm
 
@@ -62,7 +62,7 @@ class OpenedModel:
 
         :param batch: slices at once; None lets free memory decide.
         """
-        return LoadedModel(self.model, Predictor(self.bundle, device, precision), self.sampling, batch)
+        return LoadedModel(self.model, SliceModel(self.bundle, device, precision), self.sampling, batch)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class LoadedModel:
     """A model with its networks on the device, and how it samples."""
 
     model: EvaluatedModel
-    predictor: Predictor
+    predictor: SliceModel
     sampling: SamplingOptions
     batch: int | None = None
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from GBMResponseCore.geometry import InPlaneRule
+from GBMResponseCore.in_plane import InPlaneRule
 from GBMResponseCore.intensity import NormalisationSettings
 from GBMResponseCore.networks import build_autoencoder, build_classifier, build_denoiser
 from GBMResponseCore.survival import ClassScheme

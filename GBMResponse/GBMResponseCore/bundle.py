@@ -18,7 +18,7 @@ from torch import nn
 
 from .errors import BundleError, BundleIntegrityError, BundleSchemaError
 from .files import sha256_of_file
-from .geometry import InPlaneRule
+from .in_plane import InPlaneRule
 from .intensity import NormalisationSettings
 from .networks import Denoiser, LatentCodec, build_autoencoder, build_classifier, build_denoiser
 from .sampling import SamplingOptions

@@ -9,22 +9,25 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import SimpleITK as sitk
-
 from .errors import EmptyFileError, MissingFileError, OptionError, OutputFolderError, UnreadableFileError
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 _IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
-def read_image(path: Path | str, name: str = "image") -> sitk.Image:
+def read_image(path: Path | str, name: str = "image") -> "sitk.Image":
     """Read a NIfTI, NRRD or MetaImage volume.
 
     :param name: what the file is, for messages. They name the file without its folder, which may identify a patient.
     :raises MissingFileError, EmptyFileError, UnreadableFileError: by the file.
     """
+    import SimpleITK as sitk  # training runs on stores alone, also where SimpleITK is not installed
+
     path = check_file(path, name)
     if path.name.lower().endswith((".nii", ".nii.gz")) and not _nifti_is_complete(path):
         raise UnreadableFileError(f"The {name} file {path.name} is cut off or damaged.", "Export or copy it again.")
@@ -63,7 +66,7 @@ def ensure_output_folder(path: Path | str) -> Path:
     return folder
 
 
-def write_image(image: sitk.Image, path: Path | str) -> Path:
+def write_image(image: "sitk.Image", path: Path | str) -> Path:
     """Write a volume, compressed where the format can.
 
     :raises OptionError: if the suffix is not one of .nii.gz, .nii, .nrrd and .mha.
@@ -73,6 +76,8 @@ def write_image(image: sitk.Image, path: Path | str) -> Path:
     suffix = next((s for s in _IMAGE_SUFFIXES if path.name.lower().endswith(s)), None)
     if suffix is None:
         raise OptionError(f"Cannot write {path.name}.", f"Use one of {', '.join(_IMAGE_SUFFIXES)}.")
+    import SimpleITK as sitk
+
     return _write(path, suffix, lambda temporary: sitk.WriteImage(image, str(temporary), useCompression=True))
 
 

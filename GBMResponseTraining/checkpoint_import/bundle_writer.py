@@ -10,7 +10,7 @@ from GBMResponseCore import SYNTHETIC_NOTICE
 from GBMResponseCore.bundle import open_bundle
 from GBMResponseCore.errors import OptionError, OutputFolderError
 from GBMResponseCore.files import ensure_output_folder, sha256_of_file
-from GBMResponseCore.geometry import InPlaneRule
+from GBMResponseCore.in_plane import InPlaneRule
 from GBMResponseCore.intensity import NormalisationSettings
 
 from ..export import export_bundle

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from GBMResponseCore.errors import OptionError
-from GBMResponseCore.prediction import PREDICTED_CLASS
+from GBMResponseCore.request import PREDICTED_CLASS
 from GBMResponseCore.survival import NO_CLASS, ClassScheme, SurvivalClass
 
 

@@ -38,7 +38,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
-    from GBMResponseCore.geometry import InPlaneRule
+    from GBMResponseCore.in_plane import InPlaneRule
     from GBMResponseCore.intensity import NormalisationSettings
 
     from ..datasets.importer import import_pairs

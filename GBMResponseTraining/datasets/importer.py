@@ -19,7 +19,7 @@ from zipfile import BadZipFile
 from GBMResponseCore import __version__
 from GBMResponseCore.errors import GBMResponseError, OutputFolderError
 from GBMResponseCore.files import ensure_output_folder
-from GBMResponseCore.geometry import InPlaneRule
+from GBMResponseCore.in_plane import InPlaneRule
 from GBMResponseCore.intensity import NormalisationSettings
 from tqdm import tqdm
 

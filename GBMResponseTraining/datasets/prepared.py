@@ -8,7 +8,8 @@ import SimpleITK as sitk
 from GBMResponseCore.case import Case, Note, load_case, make_case
 from GBMResponseCore.errors import EmptyGTVError, GBMResponseError, OptionError
 from GBMResponseCore.files import read_image
-from GBMResponseCore.geometry import InPlaneRule, StackGrid, image_like, same_grid
+from GBMResponseCore.geometry import StackGrid, image_like, same_grid
+from GBMResponseCore.in_plane import InPlaneRule
 from GBMResponseCore.intensity import NormalisationSettings, fit_scale
 from GBMResponseCore.registration import register_rigidly, resample_onto
 

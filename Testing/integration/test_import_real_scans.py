@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from GBMResponseCore.geometry import InPlaneRule
+from GBMResponseCore.in_plane import InPlaneRule
 from GBMResponseCore.intensity import NormalisationSettings
 
 from GBMResponseTraining.datasets import skull_strip

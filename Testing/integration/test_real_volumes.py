@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore.case import load_case
-from GBMResponseCore.geometry import InPlaneRule, StackGrid
+from GBMResponseCore.geometry import StackGrid
+from GBMResponseCore.in_plane import InPlaneRule
 from GBMResponseCore.intensity import fit_scale
 from GBMResponseCore.registration import register_rigidly
 

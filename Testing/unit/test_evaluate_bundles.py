@@ -9,7 +9,7 @@ import pytest
 import torch
 from GBMResponseCore.bundle import open_bundle
 from GBMResponseCore.errors import BundleError, GuidanceError, OptionError
-from GBMResponseCore.prediction import Predictor
+from GBMResponseCore.slice_model import SliceModel
 from small_store import SLICES, SPLIT, write_small_store
 from tiny_bundle import write_tiny_bundle
 
@@ -178,7 +178,7 @@ def test_an_unknown_training_split_is_told(evaluated):
 
 def test_other_metrics_of_the_same_predictions_sample_nothing(evaluated, store, tiny_bundle, tmp_path, monkeypatch):
     shutil.copytree(evaluated[0] / "predictions", tmp_path / "predictions")
-    monkeypatch.setattr(Predictor, "generate", lambda *_, **__: pytest.fail("sampled again"))
+    monkeypatch.setattr(SliceModel, "generate", lambda *_, **__: pytest.fail("sampled again"))
     report = evaluate(models(tiny_bundle), store, tmp_path, EvaluationOptions(metrics="authors"))
     standard, authors = (content["table"]["4-class"]["metrics"]["mse"]["mean"] for content in (evaluated[1], report))
     assert authors > standard
@@ -338,7 +338,7 @@ def test_a_model_that_knows_days_is_told_those_of_the_patient(tmp_path):
 
 def test_an_interrupted_evaluation_continues_where_it_stopped(store, tiny_bundle, tmp_path, monkeypatch):
     expected = evaluate(only(tiny_bundle), store, tmp_path / "whole")
-    generate, sampled = Predictor.generate, []
+    generate, sampled = SliceModel.generate, []
 
     def stop_at_the_third_patient(self, sources, *arguments, **options):
         if len(sampled) == 2:
@@ -346,14 +346,14 @@ def test_an_interrupted_evaluation_continues_where_it_stopped(store, tiny_bundle
         sampled.append(len(sources))
         return generate(self, sources, *arguments, **options)
 
-    monkeypatch.setattr(Predictor, "generate", stop_at_the_third_patient)
+    monkeypatch.setattr(SliceModel, "generate", stop_at_the_third_patient)
     with pytest.raises(KeyboardInterrupt):
         evaluate(only(tiny_bundle), store, tmp_path / "out")
     assert not (tmp_path / "out" / "report.json").exists()
 
     continued = []
     monkeypatch.setattr(
-        Predictor,
+        SliceModel,
         "generate",
         lambda self, sources, *a, **k: continued.append(len(sources)) or generate(self, sources, *a, **k),
     )

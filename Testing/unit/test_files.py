@@ -74,7 +74,7 @@ def test_a_failing_image_writer_is_an_output_error(tmp_path, image, monkeypatch)
             file.write(b"half")
         raise RuntimeError("ITK: cannot write")
 
-    monkeypatch.setattr(files.sitk, "WriteImage", fail)
+    monkeypatch.setattr(sitk, "WriteImage", fail)
     with pytest.raises(OutputFolderError):
         files.write_image(image, tmp_path / "a.nrrd")
     assert not os.listdir(tmp_path)

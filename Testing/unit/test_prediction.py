@@ -7,7 +7,7 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 import torch
-from GBMResponseCore import prediction
+from GBMResponseCore import slice_model
 from GBMResponseCore.bundle import open_bundle
 from GBMResponseCore.case import make_case
 from GBMResponseCore.errors import CancelledError, GuidanceError, NoOverlapError, OptionError
@@ -150,7 +150,7 @@ def test_encodings_are_kept_for_the_next_class(predictor, monkeypatch):
 def test_no_change_of_the_latent_gives_the_reconstructed_input(tmp_path, monkeypatch):
     folder = write_tiny_bundle(tmp_path / "b", change_scale=[2.0] * 4)
     predictor = Predictor(open_bundle(folder), device="cpu", precision="float32")
-    monkeypatch.setattr(prediction, "sample_latents", lambda *a, **k: torch.zeros(len(k["positions_mm"]), 4, 16, 16))
+    monkeypatch.setattr(slice_model, "sample_latents", lambda *a, **k: torch.zeros(len(k["positions_mm"]), 4, 16, 16))
     sources = torch.randn(2, 8, 16, 16)
     images = predictor.generate(sources, np.zeros(2), 0, predictor.bundle.default_sampling, seed=1, sample=0)
     expected = predictor.networks.image_codec.decode(sources[:, :4])[:, 0].numpy()
@@ -160,7 +160,7 @@ def test_no_change_of_the_latent_gives_the_reconstructed_input(tmp_path, monkeyp
 def test_a_change_is_divided_by_its_scale(tmp_path, monkeypatch):
     folder = write_tiny_bundle(tmp_path / "b", change_scale=[1.0, 2.0, 4.0, 8.0])
     predictor = Predictor(open_bundle(folder), device="cpu", precision="float32")
-    monkeypatch.setattr(prediction, "sample_latents", lambda *a, **k: torch.ones(1, 4, 16, 16))
+    monkeypatch.setattr(slice_model, "sample_latents", lambda *a, **k: torch.ones(1, 4, 16, 16))
     decoded = []
     monkeypatch.setattr(predictor.networks.image_codec, "decode", lambda z: decoded.append(z) or z)
     predictor.generate(torch.zeros(1, 8, 16, 16), np.zeros(1), 0, SamplingOptions(), seed=1, sample=0)
