@@ -177,6 +177,12 @@ def test_training_moves_weights_and_their_average(tmp_path):
     assert not torch.equal(next(trained.denoiser.parameters()), next(trained.ema.parameters()))
 
 
+def test_the_average_keeps_no_history_of_gradients(tmp_path):
+    module, report = run(tmp_path)
+    assert not any(parameter.requires_grad for parameter in module.ema.parameters())
+    assert report["parameters"] == sum(parameter.numel() for parameter in module.denoiser.parameters())
+
+
 def batch_of(count):
     items = [latent_item(np.random.default_rng(index), index) for index in range(count)]
     return {name: torch.stack([item[name] for item in items]) for name in items[0]}
