@@ -11,7 +11,6 @@ import lightning
 import torch
 from GBMResponseCore.networks import build_autoencoder, codebook, decode_continuous, encode_continuous
 from GBMResponseCore.quantizer import nearest_code_indices
-from monai.losses import PatchAdversarialLoss
 from monai.networks.nets import PatchDiscriminator
 from torch import nn
 from torch.nn import functional
@@ -57,7 +56,6 @@ class AutoencoderModule(lightning.LightningModule):
                 num_layers_d=adversarial.layers,
                 norm=("GROUP", {"num_groups": 32}),
             )
-            self._hinge = PatchAdversarialLoss(criterion="hinge")
 
     @property
     def selectable_from(self) -> int:
@@ -81,7 +79,7 @@ class AutoencoderModule(lightning.LightningModule):
         judged = adversarial is not None and step >= adversarial.start_step
         if judged:
             self.discriminator.requires_grad_(False)
-            fooling = self._hinge(self.discriminator(reconstruction)[-1], target_is_real=True, for_discriminator=False)
+            fooling = self.fooling(reconstruction)
             weight = adversarial.weight * self._adaptive_weight(losses["reconstruction"], fooling)
             total = total + weight * fooling
             losses |= {"fooling": fooling, "adaptive_weight": weight}
@@ -107,6 +105,10 @@ class AutoencoderModule(lightning.LightningModule):
             "val_psnr": 10 * torch.log10(4.0 / mse.clamp_min(1e-12)),
         }
         self.log_dict(values, prog_bar=True, batch_size=len(images))
+
+    def fooling(self, reconstruction: torch.Tensor) -> torch.Tensor:
+        """Generator's part of the hinge loss: the discriminator's mean verdict, negated."""
+        return -self.discriminator(reconstruction)[-1].mean()
 
     def configure_optimizers(self) -> tuple[list[Any], list[Any]]:
         training, adversarial = self.settings.training, self.settings.adversarial
@@ -155,11 +157,7 @@ class AutoencoderModule(lightning.LightningModule):
         self.discriminator.requires_grad_(True)
         if first:
             optimizer.zero_grad()
-        verdicts = [self.discriminator(images)[-1] for images in (real, fake)]
-        loss = 0.5 * sum(
-            self._hinge(verdict, target_is_real=is_real, for_discriminator=True)
-            for verdict, is_real in zip(verdicts, (True, False), strict=True)
-        )
+        loss = hinge(*(self.discriminator(images)[-1] for images in (real, fake)))
         self.manual_backward(loss / self.settings.training.accumulate)
         if last:
             optimizer.step()
@@ -177,6 +175,11 @@ class AutoencoderModule(lightning.LightningModule):
         chosen = rows[order[: len(codes)].to(rows.device)]
         codes.copy_(chosen + 1e-3 * chosen.std(0) * torch.randn(chosen.shape, generator=generator).to(chosen))
         self.codebook_filled.fill_(True)
+
+
+def hinge(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+    """Loss of a discriminator from its unbounded verdicts on real and on made images (Lim and Ye 2017, 1705.02894)."""
+    return 0.5 * (functional.relu(1 - real).mean() + functional.relu(1 + fake).mean())
 
 
 @torch.no_grad()

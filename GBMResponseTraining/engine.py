@@ -257,9 +257,8 @@ def _train(
             },
             folder / FINISHED,
         )
+    # The group of processes stays: under torchrun a second one would find the addresses of the first.
     trainer.strategy.barrier()
-    if machine.processes > 1:
-        torch.distributed.destroy_process_group()
 
 
 def completed_steps(checkpoint: Path) -> int:

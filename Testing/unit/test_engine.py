@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from GBMResponseTraining.autoencoder import AutoencoderModule
+from GBMResponseTraining.autoencoder import AutoencoderModule, hinge
 from GBMResponseTraining.configuration import Adversarial, load_configuration
 from GBMResponseTraining.diffusion import DiffusionModule
 from GBMResponseTraining.engine import FINISHED, LAST, StreamSampler, completed_steps, fit
@@ -220,3 +220,20 @@ def test_the_discriminator_learns_from_its_start_step_on(tmp_path):
     before, untouched, after = (next(module.discriminator.parameters()) for module in (fresh, short, long))
     assert torch.equal(before, untouched)
     assert not torch.equal(before, after)
+
+
+def test_the_discriminator_has_nothing_to_learn_beyond_the_margin():
+    real, fake = torch.tensor([1.0, 5.0]), torch.tensor([-1.0, -3.0])
+    assert hinge(real, fake) == 0
+
+
+def test_the_hinge_loss_counts_verdicts_on_the_wrong_side_of_the_margin():
+    real, fake = torch.tensor([-2.0, 1.0]), torch.tensor([0.0, 0.0])
+    assert hinge(real, fake).item() == pytest.approx(0.5 * (1.5 + 1.0))
+
+
+def test_the_autoencoder_is_judged_by_the_verdict_itself(tmp_path):
+    module, _ = run(tmp_path, "autoencoder", held_out=EMPTY)
+    reconstruction = torch.full((1, 1, 32, 32), 0.3)
+    verdict = module.discriminator(reconstruction)[-1].mean()
+    assert module.fooling(reconstruction).item() == pytest.approx(-verdict.item())
