@@ -1,7 +1,6 @@
 """A run folder: which configuration, which slices, which files. Everything that all stages of a training share."""
 
 import json
-import time
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +11,11 @@ import torch
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import ensure_output_folder, write_json, write_text
 from GBMResponseCore.survival import ClassScheme
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from .configuration import Configuration, load_configuration
 from .engine import Machine
 from .model_configurations import class_schemes
+from .processes import is_first, wait_for
 from .slice_store import SliceStore, open_store, read_patients
 from .splits import SPLIT_FILE, split_store, write_split
 
@@ -92,11 +91,10 @@ class TrainingRun:
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """Content of a JSON file of the run, made by the first process if it is not there yet."""
         path = self.folder / name
-        if not path.is_file() and rank_zero_only.rank in (None, 0):
+        if not path.is_file() and is_first():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(make(), path)
-        while not path.is_file():  # another process is making it
-            time.sleep(0.2)
+        wait_for(path.is_file)
         return self.read(name)
 
     def _claim(self) -> None:
