@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from .configuration import Autoencoder
-from .engine import VALIDATION_LOSS, adamw, warmup_and_decay
+from .engine import VALIDATION_LOSS, DivergedError, adamw, warmup_and_decay
 
 BETA = 0.25
 LARGEST_ADAPTIVE_WEIGHT = 1e4
@@ -124,6 +124,8 @@ class AutoencoderModule(lightning.LightningModule):
         latents = encode_continuous(self.model, images)
         rows = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
         if quantized:
+            if not bool(rows.isfinite().all()):
+                raise DivergedError("The training of an autoencoder diverged: its latents are no numbers any more.")
             codes = codebook(self.model)
             nearest = codes[nearest_code_indices(rows, codes)]
             to_codes = functional.mse_loss(nearest, rows.detach())

@@ -15,7 +15,7 @@ from GBMResponseCore.intensity import NormalisationSettings
 from .autoencoder_stage import train_autoencoder
 from .bundle_card import bundle_card
 from .classifier_stage import train_classifier
-from .diffusion_stage import train_diffusion
+from .diffusion_stage import check_diffusion, train_diffusion
 from .export import export_bundle, write_description
 from .model_configurations import ModelConfiguration
 from .training_run import TrainingRun
@@ -34,6 +34,7 @@ def export_configuration(run: TrainingRun, configuration: ModelConfiguration, ha
     A file `notes.md` in the run folder becomes a section of the model card. Held-out figures enter the card, and
     `bundle.json`, when the run has been evaluated.
     """
+    check_diffusion(run, configuration)
     settings = run.configuration
     codecs = {part: train_autoencoder(run, part) for part in ("image", "gtv")}
     classifier = train_classifier(run) if configuration.schemes else None

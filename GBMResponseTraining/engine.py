@@ -18,7 +18,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from GBMResponseCore.errors import GBMResponseError, OutputFolderError
+from GBMResponseCore.errors import DeviceError, GBMResponseError, OutputFolderError
 from GBMResponseCore.files import write_json
 from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -66,11 +66,25 @@ class Machine:
     def processes(self) -> int:
         return self.devices * self.nodes
 
+    @property
+    def on_gpu(self) -> bool:
+        """True if networks train on NVIDIA or AMD GPUs."""
+        return self.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+
+    def check(self) -> None:
+        """:raises DeviceError: this computer lacks the accelerator, or so many of it."""
+        mps = torch.backends.mps.is_available()
+        if (self.accelerator == "mps" and not mps) or (self.accelerator == "gpu" and not (self.on_gpu or mps)):
+            raise DeviceError(f"There is no accelerator '{self.accelerator}' here.", "Use --accelerator auto or cpu.")
+        if self.on_gpu and self.devices > torch.cuda.device_count():
+            raise DeviceError(
+                f"{self.devices} GPUs are asked for, {torch.cuda.device_count()} are here.", "Lower --devices."
+            )
+
     def lightning_precision(self) -> str:
         if self.precision != "auto":
             return self.precision
-        on_gpu = self.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-        return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+        return "bf16-mixed" if self.on_gpu and torch.cuda.is_bf16_supported() else "32-true"
 
 
 class ItemStream(Dataset):

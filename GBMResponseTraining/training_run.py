@@ -12,12 +12,12 @@ from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import ensure_output_folder, write_json, write_text
 from GBMResponseCore.survival import ClassScheme
 
-from .configuration import Configuration, load_configuration
+from .configuration import Autoencoder, Configuration, ConfigurationError, load_configuration
 from .engine import Machine
 from .model_configurations import class_schemes
 from .processes import is_first, wait_for
 from .slice_store import SliceStore, open_store, read_patients
-from .splits import SPLIT_FILE, split_store, write_split
+from .splits import SPLIT_FILE, SplitError, split_store, write_split
 
 SNAPSHOT = "configuration.yaml"
 STORE_FILE = "store.json"
@@ -29,7 +29,8 @@ class TrainingRun:
     :param folder: created, or continued if it holds a run of the same configuration and store.
     :param store_folder: a slice store; its split is made if there is none, and copied.
     :raises OptionError: the folder holds another run.
-    :raises SplitError, LeakageError, MissingFileError: by the store.
+    :raises ConfigurationError: the configuration does not fit the size of the slices.
+    :raises SplitError, LeakageError, MissingFileError: by the store, or if it has no training patient.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class TrainingRun:
         self.machine = machine or Machine()
         self.patients = read_patients(store_folder)
         self.split = split_store(store_folder, self.patients)
+        self._check_sizes()
         self._claim()
 
     @classmethod
@@ -72,8 +74,7 @@ class TrainingRun:
     @property
     def device(self) -> torch.device:
         """Where networks run outside Lightning."""
-        on_gpu = self.machine.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-        return torch.device("cuda" if on_gpu else "cpu")
+        return torch.device("cuda" if self.machine.on_gpu else "cpu")
 
     def rows(self, split: str, usable: Callable[[dict[str, Any]], bool] | None = None) -> np.ndarray:
         """Slices (n,) of the patients of `train`, `validation` or `test`, optionally of some of them."""
@@ -96,6 +97,22 @@ class TrainingRun:
             write_json(make(), path)
         wait_for(path.is_file)
         return self.read(name)
+
+    def _check_sizes(self) -> None:
+        if "train" not in self.split.values():
+            raise SplitError("The split of the slice store has no training patient.")
+        settings, size = self.configuration, self.image_size
+        for part in ("image_autoencoder", "gtv_autoencoder"):
+            autoencoder: Autoencoder = getattr(settings, part)
+            side = autoencoder.crop or size
+            if side > size or side % autoencoder.downsampling or size % autoencoder.downsampling:
+                crops = f"crops of {side}" if autoencoder.crop else "no crops"
+                raise ConfigurationError(
+                    f"Slices of {size} x {size} pixels do not fit {part} with {crops}.",
+                    f"Sides must be multiples of {autoencoder.downsampling}, and {part}.crop at most {size}.",
+                )
+        if settings.classifier.pooling > size:
+            raise ConfigurationError(f"classifier.pooling is larger than the slices of {size} x {size} pixels.")
 
     def _claim(self) -> None:
         import yaml

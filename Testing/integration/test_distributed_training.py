@@ -85,3 +85,9 @@ def test_torchrun_trains_all_that_a_configuration_needs(store, tmp_path):
     folds = ["classifier/final", "classifier/fold_0", "classifier/fold_1"]
     assert sorted(stages) == [*folds, "diffusion/predicted-2-class", "gtv_autoencoder", "image_autoencoder"]
     assert {json.loads(path.read_text())["processes"] for path in tmp_path.rglob(FINISHED)} == {2}
+
+
+def test_an_experiment_ends_with_the_exit_code_of_the_stage_that_failed(store, tmp_path):
+    command = ["experiment", "--run", tmp_path / "run", "--store", store, "--preset", "smoke", "--accelerator", "cpu"]
+    command += ["--devices", 2, "--set", "image_autoencoder.training.learning_rate=1.0e+30"]
+    assert cli.main([str(word) for word in command]) == 52

@@ -210,10 +210,11 @@ def test_a_run_stops_early_without_improvement(tmp_path):
     assert json.loads((tmp_path / FINISHED).read_text())["planned_steps"] == 40
 
 
+@pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.parametrize("select", ["best", "last"])
-def test_weights_that_are_no_numbers_are_no_result(select, tmp_path):
+def test_weights_that_are_no_numbers_are_no_result(select, kind, tmp_path):
     with pytest.raises(DivergedError):
-        run(tmp_path, learning_rate=1e30, select=select)
+        run(tmp_path, kind, learning_rate=1e30, select=select)
     assert not (tmp_path / FINISHED).exists()
 
 

@@ -1,0 +1,80 @@
+"""What cannot work is said before anything is trained."""
+
+import pytest
+from small_store import SPLIT, write_small_store
+
+from GBMResponseTraining import cli
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return write_small_store(tmp_path_factory.mktemp("store") / "store")
+
+
+def start(store, run, *words, settings=(), accelerator="cpu"):
+    overrides = [word for setting in settings for word in ("--set", setting)]
+    options = ["--run", run, "--store", store, "--preset", "smoke", "--accelerator", accelerator, *overrides]
+    return cli.main([str(word) for word in (*words, *options)])
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "image_autoencoder.crop=128",
+        "gtv_autoencoder.crop=30",
+        "classifier.pooling=65",
+        "diffusion.fold=3",
+    ],
+)
+def test_settings_that_do_not_fit_the_slices_are_refused_before_training(setting, store, tmp_path, capsys):
+    assert start(store, tmp_path / "run", "train", "diffusion", "no-class", settings=[setting]) == 50
+    assert not (tmp_path / "run" / "image_autoencoder").exists()
+    assert "Error (configuration)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["train", "diffusion", "no-class"], ["export", "no-class"], ["experiment"]])
+def test_days_without_class_are_refused_before_training(command, store, tmp_path):
+    assert start(store, tmp_path / "run", *command, settings=["diffusion.days_since_rt=true"]) == 50
+    assert not (tmp_path / "run" / "image_autoencoder").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        (["--evaluation-split", "tset"], []),
+        (["--max-slices", "1"], ["diffusion.neighbour_slices=1"]),
+        (["--nodes", "2"], []),
+    ],
+)
+def test_an_experiment_that_could_not_end_does_not_begin(words, settings, store, tmp_path):
+    assert start(store, tmp_path / "run", "experiment", *words, settings=settings) == 34
+    assert not (tmp_path / "run" / "image_autoencoder").exists()
+
+
+def test_an_experiment_without_test_patients_does_not_begin(tmp_path):
+    split = {patient: name.replace("test", "train") for patient, name in SPLIT.items()}
+    assert start(write_small_store(tmp_path / "store", split), tmp_path / "run", "experiment") == 34
+    assert not (tmp_path / "run" / "image_autoencoder").exists()
+
+
+def test_an_experiment_is_not_started_by_torchrun(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    assert start(store, tmp_path / "run", "experiment") == 34
+
+
+def test_a_missing_accelerator_is_reported(store, tmp_path):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("this computer has one")
+    assert start(store, tmp_path / "run", "train", "image-autoencoder", accelerator="gpu") == 35
+
+
+def test_a_split_without_training_patients_is_refused(tmp_path):
+    store = write_small_store(tmp_path / "store", dict.fromkeys(SPLIT, "test"))
+    assert start(store, tmp_path / "run", "train", "image-autoencoder") == 45
+
+
+def test_a_classifier_needs_two_patients_of_known_class(tmp_path, capsys):
+    store = write_small_store(tmp_path / "store", P1={"survival_days": None})
+    assert start(store, tmp_path / "run", "train", "classifier") == 45
+    assert "1 training patients" in capsys.readouterr().err
