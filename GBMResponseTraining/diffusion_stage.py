@@ -56,7 +56,12 @@ def cached_latents(run: TrainingRun) -> tuple[LatentStore, dict[str, LatentCodec
 
 
 def check_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> None:
-    """:raises ConfigurationError: the diffusion model cannot be built; better known before than after hours."""
+    """Better known before than after hours of training.
+
+    :raises ConfigurationError: the diffusion model cannot be built.
+    :raises SplitError: its classes need the survival of training patients, and none is known.
+    """
+    run.schemes(configuration.schemes)
     settings = run.configuration
     unet_config(
         settings.diffusion, len(configuration.schemes), settings.image_autoencoder.latent_channels, run.latent_size

@@ -86,12 +86,16 @@ def _check_evaluation(training_run: Any, options: "EvaluationOptions") -> None:
 
 def _train_in_processes(arguments: argparse.Namespace, training_run: Any) -> int:
     """Train every network by a command of its own, which DDP starts again for every device; return an exit code."""
+    from ..model_configurations import model_configuration
+
     machine = training_run.machine
     options = [
         "--run", str(training_run.folder), "--accelerator", machine.accelerator, "--devices", str(machine.devices),
         "--nodes", str(machine.nodes), "--precision", machine.precision, "--workers", str(machine.workers),
     ]  # fmt: skip
-    stages = [["image-autoencoder"], ["gtv-autoencoder"], ["classifier"], ["latents"]]
+    stages = [["image-autoencoder"], ["gtv-autoencoder"], ["latents"]]
+    if any(model_configuration(name).schemes for name in arguments.configurations):
+        stages.append(["classifier"])
     stages += [["diffusion", name] for name in arguments.configurations]
     for stage in stages:
         done = subprocess.run([sys.executable, "-m", "GBMResponseTraining.cli", "train", *stage, *options], check=False)

@@ -11,6 +11,12 @@ def store(tmp_path_factory):
     return write_small_store(tmp_path_factory.mktemp("store") / "store")
 
 
+@pytest.fixture(scope="module")
+def unknown_survival(tmp_path_factory):
+    unknown = {patient: {"survival_days": None} for patient in SPLIT}
+    return write_small_store(tmp_path_factory.mktemp("unknown") / "store", **unknown)
+
+
 def start(store, run, *words, settings=(), accelerator="cpu"):
     overrides = [word for setting in settings for word in ("--set", setting)]
     options = ["--run", run, "--store", store, "--preset", "smoke", "--accelerator", accelerator, *overrides]
@@ -72,6 +78,16 @@ def test_a_missing_accelerator_is_reported(store, tmp_path):
 def test_a_split_without_training_patients_is_refused(tmp_path):
     store = write_small_store(tmp_path / "store", dict.fromkeys(SPLIT, "test"))
     assert start(store, tmp_path / "run", "train", "image-autoencoder") == 45
+
+
+def test_classes_without_any_known_survival_are_refused_before_training(unknown_survival, tmp_path):
+    assert start(unknown_survival, tmp_path / "run", "experiment") == 45
+    assert not (tmp_path / "run" / "image_autoencoder").exists()
+
+
+def test_without_any_known_survival_the_model_without_class_is_trained_and_evaluated(unknown_survival, tmp_path):
+    assert start(unknown_survival, tmp_path / "run", "experiment", "--configurations", "no-class") == 0
+    assert "no class" in (tmp_path / "run" / "evaluation" / "table1.md").read_text("utf-8")
 
 
 def test_a_classifier_needs_two_patients_of_known_class(tmp_path, capsys):
