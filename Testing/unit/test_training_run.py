@@ -1,6 +1,7 @@
 """What cannot work is said before anything is trained."""
 
 import pytest
+from small_file_limit import small_file_limit
 from small_store import SPLIT, write_small_store
 
 from GBMResponseTraining import cli
@@ -73,6 +74,13 @@ def test_a_missing_accelerator_is_reported(store, tmp_path):
     if torch.cuda.is_available() or torch.backends.mps.is_available():
         pytest.skip("this computer has one")
     assert start(store, tmp_path / "run", "train", "image-autoencoder", accelerator="gpu") == 35
+
+
+def test_a_disk_that_is_too_full_for_logs_is_reported(store, tmp_path, capsys):
+    with small_file_limit(2000):
+        assert start(store, tmp_path / "run", "train", "image-autoencoder") == 21
+    assert "Traceback" not in capsys.readouterr().err
+    assert start(store, tmp_path / "run", "train", "image-autoencoder") == 0
 
 
 def test_a_split_without_training_patients_is_refused(tmp_path):
