@@ -1,5 +1,6 @@
 """A run folder: which configuration, which slices, which files. Everything that all stages of a training share."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from functools import cached_property
@@ -17,7 +18,7 @@ from .engine import Machine
 from .model_configurations import class_schemes
 from .processes import is_first, wait_for
 from .slice_store import SliceStore, open_store, read_patients
-from .splits import SPLIT_FILE, SplitError, split_store, write_split
+from .splits import SPLIT_FILE, SplitError, read_split, split_store, write_split
 
 SNAPSHOT = "configuration.yaml"
 STORE_FILE = "store.json"
@@ -30,7 +31,7 @@ class TrainingRun:
     :param store_folder: a slice store; its split is made if there is none, and copied.
     :raises OptionError: the folder holds another run.
     :raises ConfigurationError: the configuration does not fit the size of the slices.
-    :raises SplitError, LeakageError, MissingFileError: by the store, or if it has no training patient.
+    :raises SplitError, LeakageError, MissingFileError: by the store, if it has no training patient, or if it has changed.
     """
 
     def __init__(
@@ -133,10 +134,24 @@ class TrainingRun:
                 raise OptionError(
                     f"The folder {self.folder} holds a run on another slice store.", "Choose another --run."
                 )
+            self._check_unchanged()
             return
-        write_json({"store": store}, self.folder / STORE_FILE)
+        write_json({"store": store, "patients_sha256": self._patients_sha256()}, self.folder / STORE_FILE)
         write_split(self.split, self.folder / SPLIT_FILE)
         write_text(yaml.safe_dump(values, sort_keys=False), snapshot)
+
+    def _patients_sha256(self) -> str:
+        return hashlib.sha256(json.dumps(self.patients, sort_keys=True).encode()).hexdigest()
+
+    def _check_unchanged(self) -> None:
+        """Networks of one run must have been trained on the same patients."""
+        began_with = self.read(STORE_FILE).get("patients_sha256")
+        split = dict(read_split(self.folder / SPLIT_FILE))
+        if split != self.split or began_with not in (None, self._patients_sha256()):
+            raise SplitError(
+                f"The slice store {self.store_folder.name} or its split has changed since the run {self.folder} began.",
+                "Restore the store and its patient_split.csv, or choose another --run.",
+            )
 
 
 def _differences(first: Any, second: Any, where: str = "") -> list[str]:

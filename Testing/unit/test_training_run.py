@@ -77,10 +77,25 @@ def test_a_missing_accelerator_is_reported(store, tmp_path):
 
 
 def test_a_disk_that_is_too_full_for_logs_is_reported(store, tmp_path, capsys):
-    with small_file_limit(2000):
+    with small_file_limit(20_000):
         assert start(store, tmp_path / "run", "train", "image-autoencoder") == 21
     assert "Traceback" not in capsys.readouterr().err
     assert start(store, tmp_path / "run", "train", "image-autoencoder") == 0
+
+
+def test_a_run_does_not_go_on_with_another_split(tmp_path, capsys):
+    store = write_small_store(tmp_path / "store")
+    assert start(store, tmp_path / "run", "train", "gtv-autoencoder") == 0
+    write_small_store(store, SPLIT | {"P4": "train", "P1": "test"})
+    assert start(store, tmp_path / "run", "train", "classifier") == 45
+    assert "has changed" in capsys.readouterr().err
+
+
+def test_a_run_does_not_go_on_with_other_patients(tmp_path):
+    store = write_small_store(tmp_path / "store")
+    assert start(store, tmp_path / "run", "train", "gtv-autoencoder") == 0
+    write_small_store(store, P1={"survival_days": 5.0})
+    assert start(store, tmp_path / "run", "train", "classifier") == 45
 
 
 def test_a_split_without_training_patients_is_refused(tmp_path):
