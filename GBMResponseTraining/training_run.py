@@ -31,7 +31,7 @@ class TrainingRun:
     :param store_folder: a slice store; its split is made if there is none, and copied.
     :raises OptionError: the folder holds another run.
     :raises ConfigurationError: the configuration does not fit the size of the slices.
-    :raises SplitError, LeakageError, MissingFileError: by the store, if it has no training patient, or if it has changed.
+    :raises SplitError, LeakageError, MissingFileError: by the store, if it has changed, or has no training patient.
     """
 
     def __init__(
