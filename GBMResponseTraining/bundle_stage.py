@@ -108,6 +108,7 @@ def describe_bundle(run: TrainingRun, configuration: ModelConfiguration, report:
         description["metrics"] = {"split": report.get("split"), "table": report.get("table")}
     notes = run.folder / NOTES
     text = notes.read_text(encoding="utf-8") if notes.is_file() else ""
+    text = f"{_left_out(run)}\n\n{text}"
     write_text(bundle_card(description, run.configuration.to_dict(), report, text), folder / CARD)
     write_description(folder, description)
 
@@ -119,6 +120,21 @@ def training_data(run: TrainingRun) -> str:
     text = f"{len(chosen)} patients ({len(run.rows('train'))} slices) of {', '.join(sets)}."
     stated = run.configuration.training_data
     return text if stated == "Not stated." else f"{text} {stated}"
+
+
+def _left_out(run: TrainingRun) -> str:
+    """What the configuration asks for and the training did without."""
+    lacking = [
+        part
+        for part in ("image_autoencoder", "gtv_autoencoder")
+        if getattr(run.configuration, part).perceptual_weight > 0
+        and run.read(f"{part}/losses.json")["perceptual"] == "none"
+    ]
+    if not lacking:
+        return ""
+    return (
+        f"Trained without the perceptual loss of the configuration, whose backbone was missing: {', '.join(lacking)}."
+    )
 
 
 def _preprocessing(run: TrainingRun) -> dict[str, Any]:

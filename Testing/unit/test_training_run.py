@@ -5,6 +5,7 @@ from small_file_limit import small_file_limit
 from small_store import SPLIT, write_small_store
 
 from GBMResponseTraining import cli
+from GBMResponseTraining.lpips import BACKBONE_VARIABLE
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,15 @@ def test_a_missing_accelerator_is_reported(store, tmp_path):
     if torch.cuda.is_available() or torch.backends.mps.is_available():
         pytest.skip("this computer has one")
     assert start(store, tmp_path / "run", "train", "image-autoencoder", accelerator="gpu") == 35
+
+
+def test_the_card_says_that_the_perceptual_loss_was_left_out(store, tmp_path, monkeypatch):
+    monkeypatch.delenv(BACKBONE_VARIABLE, raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    settings = ["image_autoencoder.perceptual_weight=0.1"]
+    assert start(store, tmp_path / "run", "export", "no-class", settings=settings) == 0
+    card = (tmp_path / "run" / "bundles" / "no-class" / "MODEL_CARD.md").read_text("utf-8")
+    assert "without the perceptual loss of the configuration, whose backbone was missing: image_autoencoder." in card
 
 
 def test_a_disk_that_is_too_full_for_logs_is_reported(store, tmp_path, capsys):
