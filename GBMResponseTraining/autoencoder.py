@@ -11,13 +11,12 @@ import lightning
 import torch
 from GBMResponseCore.networks import build_autoencoder, codebook, decode_continuous, encode_continuous
 from GBMResponseCore.quantizer import nearest_code_indices
-from monai.losses import PatchAdversarialLoss
 from monai.networks.nets import PatchDiscriminator
 from torch import nn
 from torch.nn import functional
 
 from .configuration import Autoencoder
-from .engine import VALIDATION_LOSS, adamw, warmup_and_decay
+from .engine import VALIDATION_LOSS, DivergedError, adamw, warmup_and_decay
 
 BETA = 0.25
 LARGEST_ADAPTIVE_WEIGHT = 1e4
@@ -57,7 +56,6 @@ class AutoencoderModule(lightning.LightningModule):
                 num_layers_d=adversarial.layers,
                 norm=("GROUP", {"num_groups": 32}),
             )
-            self._hinge = PatchAdversarialLoss(criterion="hinge")
 
     @property
     def selectable_from(self) -> int:
@@ -81,7 +79,7 @@ class AutoencoderModule(lightning.LightningModule):
         judged = adversarial is not None and step >= adversarial.start_step
         if judged:
             self.discriminator.requires_grad_(False)
-            fooling = self._hinge(self.discriminator(reconstruction)[-1], target_is_real=True, for_discriminator=False)
+            fooling = self.fooling(reconstruction)
             weight = adversarial.weight * self._adaptive_weight(losses["reconstruction"], fooling)
             total = total + weight * fooling
             losses |= {"fooling": fooling, "adaptive_weight": weight}
@@ -108,6 +106,10 @@ class AutoencoderModule(lightning.LightningModule):
         }
         self.log_dict(values, prog_bar=True, batch_size=len(images))
 
+    def fooling(self, reconstruction: torch.Tensor) -> torch.Tensor:
+        """Generator's part of the hinge loss: the discriminator's mean verdict, negated."""
+        return -self.discriminator(reconstruction)[-1].mean()
+
     def configure_optimizers(self) -> tuple[list[Any], list[Any]]:
         training, adversarial = self.settings.training, self.settings.adversarial
         optimizers = [adamw(self.model.parameters(), training)]
@@ -122,6 +124,8 @@ class AutoencoderModule(lightning.LightningModule):
         latents = encode_continuous(self.model, images)
         rows = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
         if quantized:
+            if not bool(rows.isfinite().all()):
+                raise DivergedError("The training of an autoencoder diverged: its latents are no numbers any more.")
             codes = codebook(self.model)
             nearest = codes[nearest_code_indices(rows, codes)]
             to_codes = functional.mse_loss(nearest, rows.detach())
@@ -155,11 +159,7 @@ class AutoencoderModule(lightning.LightningModule):
         self.discriminator.requires_grad_(True)
         if first:
             optimizer.zero_grad()
-        verdicts = [self.discriminator(images)[-1] for images in (real, fake)]
-        loss = 0.5 * sum(
-            self._hinge(verdict, target_is_real=is_real, for_discriminator=True)
-            for verdict, is_real in zip(verdicts, (True, False), strict=True)
-        )
+        loss = hinge(*(self.discriminator(images)[-1] for images in (real, fake)))
         self.manual_backward(loss / self.settings.training.accumulate)
         if last:
             optimizer.step()
@@ -177,6 +177,11 @@ class AutoencoderModule(lightning.LightningModule):
         chosen = rows[order[: len(codes)].to(rows.device)]
         codes.copy_(chosen + 1e-3 * chosen.std(0) * torch.randn(chosen.shape, generator=generator).to(chosen))
         self.codebook_filled.fill_(True)
+
+
+def hinge(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+    """Loss of a discriminator from its unbounded verdicts on real and on made images (Lim and Ye 2017, 1705.02894)."""
+    return 0.5 * (functional.relu(1 - real).mean() + functional.relu(1 + fake).mean())
 
 
 @torch.no_grad()

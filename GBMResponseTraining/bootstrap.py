@@ -15,7 +15,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % interval; both limits are NaN where the figure is not defined."""
+    """A 95 % interval; both limits are NaN where the figure is not defined, or rests on one patient."""
 
     low: float
     high: float
@@ -28,7 +28,7 @@ def bootstrap_interval(count: int, statistic: Callable[[np.ndarray], float], see
         are left out, for example those without a patient of one class.
     """
     rng = np.random.default_rng(seed)
-    values = np.array([statistic(rng.integers(count, size=count)) for _ in range(DRAWS if count else 0)])
+    values = np.array([statistic(rng.integers(count, size=count)) for _ in range(DRAWS if count > 1 else 0)])
     return _percentiles(values)
 
 
@@ -36,7 +36,7 @@ def mean_interval(values: np.ndarray, seed: int = 0) -> Interval:
     """Interval of the mean of one value per patient (n,); NaN values count as absent."""
     values = np.asarray(values, dtype=np.float64)
     values = values[~np.isnan(values)]
-    if not len(values):
+    if len(values) < 2:
         return Interval(float("nan"), float("nan"))
     picks = np.random.default_rng(seed).integers(len(values), size=(DRAWS, len(values)))
     return _percentiles(values[picks].mean(axis=1))

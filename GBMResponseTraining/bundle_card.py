@@ -16,6 +16,7 @@ from .evaluation_tables import (
     skill_table,
     slice_table,
     vq_vae_table,
+    with_interval,
 )
 from .metrics import HIGHER_IS_BETTER
 
@@ -144,10 +145,10 @@ def _against_copy(report: Mapping[str, Any], name: str) -> str:
 def _classifier(figures: Mapping[str, Any]) -> str:
     accuracy, auc = figures["accuracy"], figures["auc"]
     text = (
-        f"Survival classifier, {figures['scheme']}, {figures['patients']} patients: accuracy {accuracy['value']:.2f} "
-        f"[{accuracy['ci_low']:.2f}, {accuracy['ci_high']:.2f}] (always the most frequent class: "
+        f"Survival classifier, {figures['scheme']}, {figures['patients']} patients: accuracy "
+        f"{with_interval(accuracy, 'value', '{:.2f}')} (always the most frequent class: "
         f"{figures['majority_accuracy']:.2f})"
     )
     if auc["value"] is not None:
-        text += f", AUC {auc['value']:.2f} [{auc['ci_low']:.2f}, {auc['ci_high']:.2f}] (chance: 0.50)"
+        text += f", AUC {with_interval(auc, 'value', '{:.2f}')} (chance: 0.50)"
     return f"{text}. Brackets: 95 % patient-bootstrap interval."

@@ -15,7 +15,7 @@ from GBMResponseCore.intensity import NormalisationSettings
 from .autoencoder_stage import train_autoencoder
 from .bundle_card import bundle_card
 from .classifier_stage import train_classifier
-from .diffusion_stage import train_diffusion
+from .diffusion_stage import check_diffusion, train_diffusion
 from .export import export_bundle, write_description
 from .model_configurations import ModelConfiguration
 from .training_run import TrainingRun
@@ -34,6 +34,7 @@ def export_configuration(run: TrainingRun, configuration: ModelConfiguration, ha
     A file `notes.md` in the run folder becomes a section of the model card. Held-out figures enter the card, and
     `bundle.json`, when the run has been evaluated.
     """
+    check_diffusion(run, configuration)
     settings = run.configuration
     codecs = {part: train_autoencoder(run, part) for part in ("image", "gtv")}
     classifier = train_classifier(run) if configuration.schemes else None
@@ -107,6 +108,7 @@ def describe_bundle(run: TrainingRun, configuration: ModelConfiguration, report:
         description["metrics"] = {"split": report.get("split"), "table": report.get("table")}
     notes = run.folder / NOTES
     text = notes.read_text(encoding="utf-8") if notes.is_file() else ""
+    text = f"{_left_out(run)}\n\n{text}"
     write_text(bundle_card(description, run.configuration.to_dict(), report, text), folder / CARD)
     write_description(folder, description)
 
@@ -118,6 +120,21 @@ def training_data(run: TrainingRun) -> str:
     text = f"{len(chosen)} patients ({len(run.rows('train'))} slices) of {', '.join(sets)}."
     stated = run.configuration.training_data
     return text if stated == "Not stated." else f"{text} {stated}"
+
+
+def _left_out(run: TrainingRun) -> str:
+    """What the configuration asks for and the training did without."""
+    lacking = [
+        part
+        for part in ("image_autoencoder", "gtv_autoencoder")
+        if getattr(run.configuration, part).perceptual_weight > 0
+        and run.read(f"{part}/losses.json")["perceptual"] == "none"
+    ]
+    if not lacking:
+        return ""
+    return (
+        f"Trained without the perceptual loss of the configuration, whose backbone was missing: {', '.join(lacking)}."
+    )
 
 
 def _preprocessing(run: TrainingRun) -> dict[str, Any]:

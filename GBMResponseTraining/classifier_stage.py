@@ -20,6 +20,7 @@ from .datasets.reports import write_csv
 from .engine import fit
 from .items import classifier_items, classifier_validation
 from .model_configurations import true_class
+from .splits import SplitError
 from .training_run import TrainingRun
 
 PREDICTIONS, REPORT = "predictions.csv", "report.json"
@@ -41,13 +42,22 @@ class SurvivalClassifier:
 
 
 def train_classifier(run: TrainingRun) -> SurvivalClassifier:
-    """Train the folds and the final classifier, or take what is finished."""
+    """Train the folds and the final classifier, or take what is finished.
+
+    :raises SplitError: fewer than two training patients have a known class.
+    """
     settings = run.configuration.classifier
     scheme = run.schemes((settings.scheme,))[settings.scheme]
     training_rows = run.rows("train", lambda record: true_class(record, scheme) is not None)
+    known_patients = len(np.unique(np.asarray(run.store.patient)[training_rows]))
+    if known_patients < 2:
+        raise SplitError(
+            f"The survival class of {known_patients} training patients is known; out-of-fold predictions need two.",
+            "Import more patients whose survival is known, or train the configuration no-class alone.",
+        )
     fold_of = _folds(run, training_rows, settings.folds)
     out_of_fold: dict[int, np.ndarray] = {}
-    for fold in range(settings.folds):
+    for fold in range(min(settings.folds, known_patients)):
         held_out = fold_of[np.asarray(run.store.patient)[training_rows]] == fold
         network = _fit(run, scheme, training_rows[~held_out], f"classifier/fold_{fold}", select_on=np.array([], int))
         out_of_fold |= _logits(network, run, scheme, training_rows[held_out])

@@ -1,12 +1,13 @@
 """Command `gbmresponse-train`."""
 
 import argparse
+import errno
 import logging
 import sys
 from collections.abc import Sequence
 
 from GBMResponseCore import SYNTHETIC_NOTICE
-from GBMResponseCore.errors import GBMResponseError
+from GBMResponseCore.errors import GBMResponseError, OutputFolderError
 
 from .commands import (
     check_leakage,
@@ -20,6 +21,9 @@ from .commands import (
     split,
     train,
 )
+
+# Libraries write logs of their own: a full disk ends those, too, in a sentence.
+_NO_SPACE = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 COMMANDS = (
     import_cohort,
@@ -44,6 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GBMResponseError as error:
         print(f"Error ({error.code}): {error.message}\n{error.remedy}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        print(f"Error ({OutputFolderError.code}): {error.strerror}.\n{OutputFolderError.remedy}", file=sys.stderr)
+        return OutputFolderError.exit_code
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -71,7 +71,8 @@ class DiffusionModule(lightning.LightningModule):
         self.ema_updates += 1
         count = int(self.ema_updates)
         decay = min(self.settings.ema_decay, (1 + count) / (10 + count))
-        torch._foreach_lerp_(list(self.ema.parameters()), list(self.denoiser.parameters()), 1.0 - decay)
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.ema.parameters()), list(self.denoiser.parameters()), 1.0 - decay)
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = adamw(self.denoiser.parameters(), self.settings.training)

@@ -55,8 +55,22 @@ def cached_latents(run: TrainingRun) -> tuple[LatentStore, dict[str, LatentCodec
     return latents, codecs
 
 
+def check_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> None:
+    """Better known before than after hours of training.
+
+    :raises ConfigurationError: the diffusion model cannot be built.
+    :raises SplitError: its classes need the survival of training patients, and none is known.
+    """
+    run.schemes(configuration.schemes)
+    settings = run.configuration
+    unet_config(
+        settings.diffusion, len(configuration.schemes), settings.image_autoencoder.latent_channels, run.latent_size
+    )
+
+
 def train_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> DiffusionModel:
     """Train the diffusion model of one configuration, or take the finished one."""
+    check_diffusion(run, configuration)
     settings, seed = run.configuration.diffusion, run.configuration.seed
     latents, codecs = cached_latents(run)
     schemes = run.schemes(configuration.schemes)

@@ -18,9 +18,11 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from GBMResponseCore.errors import DeviceError, GBMResponseError, OutputFolderError
 from GBMResponseCore.files import write_json
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins import TorchCheckpointIO
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .configuration import Training
@@ -31,6 +33,15 @@ logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
 LAST, BEST, FINISHED = "last.ckpt", "best.ckpt", "finished.json"
 VALIDATION_LOSS = "val_loss"
+
+
+class DivergedError(GBMResponseError):
+    """A training ended without usable weights."""
+
+    code = "diverged"
+    exit_code = 52
+    remedy = "Start a new run with a lower learning rate, or with gradient_clip."
+
 
 Item = Callable[[np.random.Generator, int], Any]
 """Make item `index` of a training stream, drawing from its own random generator."""
@@ -55,11 +66,25 @@ class Machine:
     def processes(self) -> int:
         return self.devices * self.nodes
 
+    @property
+    def on_gpu(self) -> bool:
+        """True if networks train on NVIDIA or AMD GPUs."""
+        return self.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+
+    def check(self) -> None:
+        """:raises DeviceError: this computer lacks the accelerator, or so many of it."""
+        mps = torch.backends.mps.is_available()
+        if (self.accelerator == "mps" and not mps) or (self.accelerator == "gpu" and not (self.on_gpu or mps)):
+            raise DeviceError(f"There is no accelerator '{self.accelerator}' here.", "Use --accelerator auto or cpu.")
+        if self.on_gpu and self.devices > torch.cuda.device_count():
+            raise DeviceError(
+                f"{self.devices} GPUs are asked for, {torch.cuda.device_count()} are here.", "Lower --devices."
+            )
+
     def lightning_precision(self) -> str:
         if self.precision != "auto":
             return self.precision
-        on_gpu = self.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-        return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+        return "bf16-mixed" if self.on_gpu and torch.cuda.is_bf16_supported() else "32-true"
 
 
 class ItemStream(Dataset):
@@ -143,9 +168,56 @@ class _EarlyStoppingFrom(EarlyStopping):
         super().__init__(VALIDATION_LOSS, patience=patience, mode="min")
         self._first_step = first_step
 
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        # A run that was killed after its last validation has nothing left to do.
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if trainer.global_step >= self._first_step:
             super().on_validation_end(trainer, pl_module)
+
+
+class _LastCheckpoint(Checkpoint):
+    """Keep every so many steps; where a validation is due after it, or a continued run would not know its outcome."""
+
+    def __init__(self, path: Path, every: int, validate_every: int | None) -> None:
+        self._path = path
+        self._every = every
+        self._validate_every = validate_every
+        self._kept = 0
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._kept = trainer.global_step
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *arguments: Any, **options: Any) -> None:
+        if self._validate_every is None or trainer.global_step % self._validate_every:
+            self._keep(trainer)
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._keep(trainer)
+
+    def _keep(self, trainer: lightning.Trainer) -> None:
+        # Batches of an accumulated step come with the number of the step before, which is kept already.
+        if trainer.global_step != self._kept and trainer.global_step % self._every == 0:
+            self._kept = trainer.global_step
+            trainer.save_checkpoint(self._path)
+
+
+class _CheckpointFiles(TorchCheckpointIO):
+    """Checkpoints that are complete as soon as they have their name; Lightning goes through the system's /tmp."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """:raises OutputFolderError: it cannot be written; an older one of that name stays."""
+        path = Path(path)
+        partial = path.with_suffix(".partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(checkpoint, partial)
+            os.replace(partial, path)
+        except (OSError, RuntimeError) as error:
+            raise OutputFolderError(f"Cannot write the checkpoint {path.name} to the folder {path.parent}.") from error
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def fit(
@@ -166,6 +238,8 @@ def fit(
     :param folder: receives `last.ckpt`, `best.ckpt`, `finished.json`, and logs for TensorBoard and as CSV.
     :param epoch_items: training items per epoch.
     :returns: content of `finished.json`: steps, seconds, parameters, the step of the selected weights.
+    :raises DivergedError: the weights are not finite.
+    :raises OutputFolderError: a checkpoint cannot be written; the one before stays.
     """
     machine = machine or Machine()
     folder.mkdir(parents=True, exist_ok=True)
@@ -204,10 +278,10 @@ def _train(
     chosen: list[Callback] = [timer, _ProgressBar(refresh_rate=10), *callbacks]
     validates = len(validation) > 0
     if validates:
-        chosen.append(_checkpoint(folder, BEST, monitor=VALIDATION_LOSS, mode="min"))
+        chosen.append(_best_checkpoint(folder))
         if training.patience:
             chosen.append(_EarlyStoppingFrom(getattr(module, "selectable_from", 0), training.patience))
-    chosen.append(_checkpoint(folder, LAST, every_n_train_steps=training.checkpoint_every))
+    chosen.append(_LastCheckpoint(last, training.checkpoint_every, training.validate_every if validates else None))
     manual = not module.automatic_optimization
     trainer = lightning.Trainer(
         max_steps=steps,
@@ -230,15 +304,18 @@ def _train(
             TensorBoardLogger(folder, name="", version="tensorboard"),
         ],
         callbacks=chosen,
+        plugins=[_CheckpointFiles()],
         log_every_n_steps=10,
         enable_model_summary=False,
     )
     data = _Data(stream, validation, training, machine, steps, done)
     trainer.fit(module, datamodule=data, ckpt_path=str(last) if done else None, weights_only=True)
-    trainer.save_checkpoint(last)
     if trainer.interrupted:
         raise KeyboardInterrupt
+    trainer.save_checkpoint(last)
     selected = BEST if training.select == "best" and (folder / BEST).is_file() else LAST
+    if not _is_finite(folder / selected):
+        raise DivergedError(f"The training in {folder} diverged: the weights are no numbers any more.")
     if trainer.is_global_zero:
         write_json(
             {
@@ -257,9 +334,8 @@ def _train(
             },
             folder / FINISHED,
         )
+    # The group of processes stays: under torchrun a second one would find the addresses of the first.
     trainer.strategy.barrier()
-    if machine.processes > 1:
-        torch.distributed.destroy_process_group()
 
 
 def completed_steps(checkpoint: Path) -> int:
@@ -288,10 +364,16 @@ def adamw(parameters: Any, training: Training) -> torch.optim.AdamW:
     )
 
 
-def _checkpoint(folder: Path, name: str, **options: Any) -> ModelCheckpoint:
+def _best_checkpoint(folder: Path) -> ModelCheckpoint:
     return ModelCheckpoint(
-        dirpath=folder, filename=Path(name).stem, enable_version_counter=False, auto_insert_metric_name=False, **options
-    )
+        dirpath=folder, filename=Path(BEST).stem, monitor=VALIDATION_LOSS, mode="min", enable_version_counter=False,
+        auto_insert_metric_name=False,
+    )  # fmt: skip
+
+
+def _is_finite(checkpoint: Path) -> bool:
+    tensors = _load(checkpoint)["state_dict"].values()
+    return all(bool(tensor.isfinite().all()) for tensor in tensors if tensor.is_floating_point())
 
 
 def _load(checkpoint: Path) -> dict[str, Any]:

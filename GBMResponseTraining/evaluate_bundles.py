@@ -171,6 +171,14 @@ class _Evaluation:
                 "without class."
             )
 
+    def note_true_classes(self) -> None:
+        names = [model["name"] for model in self.models if model["scheme"] and model["class_source"] == "true"]
+        if names:
+            self.notes.append(
+                f"Told the class of the patients' true survival, which nobody knows when it would be predicted: "
+                f"{', '.join(names)}."
+            )
+
     def note_unknown_splits(self) -> None:
         names = [model["name"] for model in self.models if not model["training_split_checked"]]
         if names:
@@ -254,6 +262,7 @@ def evaluate(
     # One at a time: the networks of the paper's four models together would need several gigabytes.
     for model, split_known in zip(opened, known, strict=True):
         run.add_model(model.load(options.device, options.precision, options.batch_size), split_known)
+    run.note_true_classes()
     run.note_unknown_splits()
     if to_sweep is not None:
         run.sweep_guidance(to_sweep.load(options.device, options.precision, options.batch_size))

@@ -136,7 +136,7 @@ def skill_table(report: dict[str, Any]) -> str:
     """Skill [95 % interval] in every error."""
     names = _skill_names(report)
     rows = [
-        [model, *(_with_interval(row["skill"][name], "value", "{:.3f}") for name in names)]
+        [model, *(with_interval(row["skill"][name], "value", "{:.3f}") for name in names)]
         for model, row in report["table"].items()
     ]
     return _markdown(["model", *(TITLES[name] for name in names)], rows)
@@ -192,7 +192,7 @@ def write_paired_tests(report: dict[str, Any], out: Path) -> None:
             test["first"],
             test["second"],
             str(test["patients"]),
-            _with_interval(test, "difference", "{:.4g}"),
+            with_interval(test, "difference", "{:.4g}"),
             _format("{:.2f}", test["rank_biserial"]),
             _format("{:.3g}", test["p"]),
             _format("{:.3g}", test["p_holm"]),
@@ -254,7 +254,8 @@ def _format(form: str, value: float | None) -> str:
     return "–" if value is None else form.format(value)
 
 
-def _with_interval(values: dict[str, Any], name: str, form: str) -> str:
+def with_interval(values: dict[str, Any], name: str, form: str) -> str:
+    """Entry `name` with its interval, `0.50 [0.40, 0.60]`."""
     value, low, high = (_format(form, values[key]) for key in (name, "ci_low", "ci_high"))
     return f"{value} [{low}, {high}]"
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 from GBMResponseCore.bundle import SCHEMA_VERSION, WEIGHTS
+from GBMResponseCore.errors import OutputFolderError
 from GBMResponseCore.files import sha256_of_file, write_json
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
@@ -29,9 +31,38 @@ def export_bundle(
     :param description: fields of `bundle.json` except `schema_version` and `files`.
     :param texts: further files by name, such as MODEL_CARD.md.
     :param half: store weights as fp16, else as they are.
+    :raises OutputFolderError: it cannot be written; a bundle that was there stays.
     """
     temporary = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        _write_parts(temporary, networks, scheduler, texts, half)
+        write_description(temporary, description)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(temporary, folder)
+    except (OSError, SafetensorError) as error:
+        raise OutputFolderError(f"Cannot write the bundle {folder.name} to the folder {folder.parent}.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_description(folder: Path, description: dict[str, Any]) -> None:
+    """Write `bundle.json` with size and SHA-256 of every other file of the folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "bundle.json")
+    files = {
+        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of_file(path)}
+        for path in paths
+    }
+    write_json({"schema_version": SCHEMA_VERSION, **description, "files": files}, folder / "bundle.json")
+
+
+def _write_parts(
+    temporary: Path,
+    networks: dict[str, tuple[nn.Module, dict[str, Any]]],
+    scheduler: dict[str, Any],
+    texts: dict[str, str],
+    half: bool,
+) -> None:
     for part, (network, config) in networks.items():
         (temporary / part).mkdir(parents=True)
         write_json(config, temporary / part / "config.json")
@@ -47,19 +78,6 @@ def export_bundle(
     write_json(scheduler, temporary / "scheduler" / "scheduler_config.json")
     for name, text in texts.items():
         (temporary / name).write_text(text, encoding="utf-8")
-    write_description(temporary, description)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(temporary, folder)
-
-
-def write_description(folder: Path, description: dict[str, Any]) -> None:
-    """Write `bundle.json` with size and SHA-256 of every other file of the folder."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "bundle.json")
-    files = {
-        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of_file(path)}
-        for path in paths
-    }
-    write_json({"schema_version": SCHEMA_VERSION, **description, "files": files}, folder / "bundle.json")
 
 
 def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:

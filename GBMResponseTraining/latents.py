@@ -3,16 +3,19 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from GBMResponseCore.errors import OutputFolderError
 from GBMResponseCore.files import write_json
 from GBMResponseCore.networks import LatentCodec
 from tqdm import tqdm
 
+from .processes import is_first, wait_for
 from .slice_store import SliceStore, write_array
 
 _SCALE_SLICES = 256
@@ -45,7 +48,7 @@ def encode_store(
     batch: int = 16,
     device: torch.device | str = "cpu",
 ) -> LatentStore:
-    """Return the latents of a store, computing what is missing or was made with other weights.
+    """Return the latents of a store, which the first process makes if they are missing or of other weights.
 
     :param codecs: `image` and `gtv`.
     :raises OutputFolderError: if they cannot be written.
@@ -53,7 +56,11 @@ def encode_store(
     folder.mkdir(parents=True, exist_ok=True)
     made_with = folder / "made_with.json"
     wanted = {name: _fingerprint(codec) for name, codec in codecs.items()} | {"slices": len(store), "flip": flip}
-    if not made_with.is_file() or json.loads(made_with.read_text(encoding="utf-8")) != wanted:
+
+    def complete() -> bool:
+        return made_with.is_file() and json.loads(made_with.read_text(encoding="utf-8")) == wanted
+
+    if not complete() and is_first():
         made_with.unlink(missing_ok=True)
         for name in _PARTS:
             codec = codecs["gtv" if name == "gtv" else "image"].to(device)
@@ -61,8 +68,9 @@ def encode_store(
             codec.cpu()
         mask = gtv_at_latent_size(store.gtv, downsampling)
         versions = [mask, mask[..., ::-1]] if flip else [mask]
-        write_array(folder / "mask.npy", (len(versions), *mask.shape), versions, np.dtype(np.float16))
+        _write(folder / "mask.npy", (len(versions), *mask.shape), versions)
         write_json(wanted, made_with)
+    wait_for(complete)
     return LatentStore(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in (*_PARTS, "mask")})
 
 
@@ -100,10 +108,16 @@ def _encode(
 
     size = encoded(False, 0).shape[1:]
     chunks = (encoded(*which) for which in tqdm(starts, desc=f"Encoding {name}", unit="batch"))
+    _write(path, (len(versions), len(slices), *size), chunks)
+
+
+def _write(path: Path, shape: tuple[int, ...], chunks: Iterable[np.ndarray]) -> None:
     partial = path.with_suffix(".partial")
     try:
-        write_array(partial, (len(versions), len(slices), *size), chunks, np.dtype(np.float16))
+        write_array(partial, shape, chunks, np.dtype(np.float16))
         os.replace(partial, path)
+    except OSError as error:
+        raise OutputFolderError(f"Cannot write latents to the folder {path.parent} ({error.strerror}).") from error
     finally:
         partial.unlink(missing_ok=True)
 

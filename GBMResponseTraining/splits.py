@@ -55,14 +55,14 @@ def patient_key(text: str) -> str:
 
 
 def stratified_split(
-    survival_days: Mapping[str, float], seed: int = 0, same_patient: Iterable[Sequence[str]] = ()
+    survival_days: Mapping[str, float | None], seed: int = 0, same_patient: Iterable[Sequence[str]] = ()
 ) -> dict[str, str]:
     """Assign each id to a split; the same ids and seed give the same split, in whatever order they come.
 
     Persons are counted, not ids: a tenth (rounded, at least one) for validation, as many for test, the rest for
-    training. Each quartile of survival is represented in proportion, to within one person.
+    training. Each quartile of survival, and unknown survival, is represented in proportion, to within one person.
 
-    :param survival_days: id -> survival. Several visits of a person count once, with their mean.
+    :param survival_days: id -> survival; None: not known. Several visits of a person count once, with their mean.
     :param same_patient: groups of ids known to be one person.
     :return: id -> `train`, `validation` or `test`.
     :raises SplitError: for fewer than three persons.
@@ -71,8 +71,11 @@ def stratified_split(
     if len(persons) < len(SPLITS):
         raise SplitError(f"{len(persons)} patients cannot be split into three groups.", "Import more patients.")
     names = sorted(persons, key=natural_order)
-    survival = np.array([np.mean([survival_days[member] for member in persons[name]]) for name in names])
-    strata = np.searchsorted(np.quantile(survival, (0.25, 0.5, 0.75)), survival, side="left")
+    survival = np.array([_mean([survival_days[member] for member in persons[name]]) for name in names])
+    known = survival[~np.isnan(survival)]
+    # NaN comes behind the longest survival: a stratum of its own.
+    limits = [*np.quantile(known, (0.25, 0.5, 0.75)), np.inf] if len(known) else []
+    strata = np.searchsorted(limits, survival, side="left")
     shuffled = np.random.default_rng(seed).permutation(len(names))
     line = shuffled[np.argsort(strata[shuffled], kind="stable")]
     # Persons in a line, stratum after stratum: evenly spaced picks take the same share of each stratum.
@@ -108,7 +111,7 @@ def split_store(
     """Return the split of a slice store: the one in its folder, or a new one that is then saved there.
 
     :param patients: records of the store.
-    :raises SplitError: if the saved split is no such file or lacks a patient, or if a survival is not known.
+    :raises SplitError: if the saved split is no such file or lacks a patient, or for fewer than three persons.
     :raises LeakageError: if the saved split has a patient twice.
     :raises OutputFolderError: if the split cannot be saved.
     """
@@ -122,11 +125,6 @@ def split_store(
         if missing:
             raise SplitError(f"{path.name} does not list {len(missing)} patients of the store, such as {missing[0]}.")
         return {record["id"]: known[normalised_id(record["id"])] for record in patients}
-    unknown = [record["id"] for record in patients if record["survival_days"] is None]
-    if unknown:
-        raise SplitError(
-            f"The survival of {len(unknown)} patients is not known, such as {unknown[0]}.", "Import again."
-        )
     split = stratified_split({record["id"]: record["survival_days"] for record in patients}, seed, same_patient)
     write_split(split, path)
     return split
@@ -167,13 +165,16 @@ def survival_thresholds(patients: Sequence[Mapping[str, Any]], split: Mapping[st
     :raises SplitError: if no training patient has a known survival.
     """
     days = [
-        record["survival_days"]
-        for record in patients
-        if split[record["id"]] == "train" and not record.get("censored") and record["survival_days"] is not None
+        record["survival_days"] for record in patients if split[record["id"]] == "train" and has_known_survival(record)
     ]
     if not days:
         raise SplitError("No training patient has a known survival.", "Import patients whose survival is known.")
     return [float(np.quantile(days, index / classes)) for index in range(1, classes)]
+
+
+def has_known_survival(record: Mapping[str, Any]) -> bool:
+    """True for a patient who is known to have died, and when."""
+    return record["survival_days"] is not None and not record.get("censored")
 
 
 def _persons(ids: Iterable[str], same_patient: Iterable[Sequence[str]]) -> dict[str, list[str]]:
@@ -192,6 +193,12 @@ def _persons(ids: Iterable[str], same_patient: Iterable[Sequence[str]]) -> dict[
     for patient in ids:
         persons[root(patient_key(patient))].append(patient)
     return dict(persons)
+
+
+def _mean(days: Sequence[float | None]) -> float:
+    """Mean of what is known; NaN if nothing is."""
+    known = [value for value in days if value is not None]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def _evenly(line: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """A run folder: which configuration, which slices, which files. Everything that all stages of a training share."""
 
+import hashlib
 import json
-import time
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +12,13 @@ import torch
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import ensure_output_folder, write_json, write_text
 from GBMResponseCore.survival import ClassScheme
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-from .configuration import Configuration, load_configuration
+from .configuration import Autoencoder, Configuration, ConfigurationError, load_configuration
 from .engine import Machine
 from .model_configurations import class_schemes
+from .processes import is_first, wait_for
 from .slice_store import SliceStore, open_store, read_patients
-from .splits import SPLIT_FILE, split_store, write_split
+from .splits import SPLIT_FILE, SplitError, read_split, split_store, write_split
 
 SNAPSHOT = "configuration.yaml"
 STORE_FILE = "store.json"
@@ -30,7 +30,8 @@ class TrainingRun:
     :param folder: created, or continued if it holds a run of the same configuration and store.
     :param store_folder: a slice store; its split is made if there is none, and copied.
     :raises OptionError: the folder holds another run.
-    :raises SplitError, LeakageError, MissingFileError: by the store.
+    :raises ConfigurationError: the configuration does not fit the size of the slices.
+    :raises SplitError, LeakageError, MissingFileError: by the store, if it has changed, or has no training patient.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class TrainingRun:
         self.machine = machine or Machine()
         self.patients = read_patients(store_folder)
         self.split = split_store(store_folder, self.patients)
+        self._check_sizes()
         self._claim()
 
     @classmethod
@@ -73,8 +75,7 @@ class TrainingRun:
     @property
     def device(self) -> torch.device:
         """Where networks run outside Lightning."""
-        on_gpu = self.machine.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-        return torch.device("cuda" if on_gpu else "cpu")
+        return torch.device("cuda" if self.machine.on_gpu else "cpu")
 
     def rows(self, split: str, usable: Callable[[dict[str, Any]], bool] | None = None) -> np.ndarray:
         """Slices (n,) of the patients of `train`, `validation` or `test`, optionally of some of them."""
@@ -92,12 +93,27 @@ class TrainingRun:
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """Content of a JSON file of the run, made by the first process if it is not there yet."""
         path = self.folder / name
-        if not path.is_file() and rank_zero_only.rank in (None, 0):
+        if not path.is_file() and is_first():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(make(), path)
-        while not path.is_file():  # another process is making it
-            time.sleep(0.2)
+        wait_for(path.is_file)
         return self.read(name)
+
+    def _check_sizes(self) -> None:
+        if "train" not in self.split.values():
+            raise SplitError("The split of the slice store has no training patient.")
+        settings, size = self.configuration, self.image_size
+        for part in ("image_autoencoder", "gtv_autoencoder"):
+            autoencoder: Autoencoder = getattr(settings, part)
+            side = autoencoder.crop or size
+            if side > size or side % autoencoder.downsampling or size % autoencoder.downsampling:
+                crops = f"crops of {side}" if autoencoder.crop else "no crops"
+                raise ConfigurationError(
+                    f"Slices of {size} x {size} pixels do not fit {part} with {crops}.",
+                    f"Sides must be multiples of {autoencoder.downsampling}, and {part}.crop at most {size}.",
+                )
+        if settings.classifier.pooling > size:
+            raise ConfigurationError(f"classifier.pooling is larger than the slices of {size} x {size} pixels.")
 
     def _claim(self) -> None:
         import yaml
@@ -118,10 +134,24 @@ class TrainingRun:
                 raise OptionError(
                     f"The folder {self.folder} holds a run on another slice store.", "Choose another --run."
                 )
+            self._check_unchanged()
             return
-        write_json({"store": store}, self.folder / STORE_FILE)
+        write_json({"store": store, "patients_sha256": self._patients_sha256()}, self.folder / STORE_FILE)
         write_split(self.split, self.folder / SPLIT_FILE)
         write_text(yaml.safe_dump(values, sort_keys=False), snapshot)
+
+    def _patients_sha256(self) -> str:
+        return hashlib.sha256(json.dumps(self.patients, sort_keys=True).encode()).hexdigest()
+
+    def _check_unchanged(self) -> None:
+        """Networks of one run must have been trained on the same patients."""
+        began_with = self.read(STORE_FILE).get("patients_sha256")
+        split = dict(read_split(self.folder / SPLIT_FILE))
+        if split != self.split or began_with not in (None, self._patients_sha256()):
+            raise SplitError(
+                f"The slice store {self.store_folder.name} or its split has changed since the run {self.folder} began.",
+                "Restore the store and its patient_split.csv, or choose another --run.",
+            )
 
 
 def _differences(first: Any, second: Any, where: str = "") -> list[str]:

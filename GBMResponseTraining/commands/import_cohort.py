@@ -85,9 +85,7 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skull-strip", action="store_true", help="keep the brain alone, with the data set's mask or deepbet"
     )
-    parser.add_argument(
-        "--keep-unknown-survival", action="store_true", help="import patients of unknown survival, for autoencoders"
-    )
+    parser.add_argument("--keep-unknown-survival", action="store_true", help="import patients of unknown survival too")
     parser.add_argument("--size", type=int, default=256, help="pixels per side of the slices, a multiple of 32")
     parser.add_argument("--dry-run", action="store_true", help="say what would be imported, and write nothing")
 

@@ -32,6 +32,7 @@ def open_run(arguments: argparse.Namespace) -> Any:
     """Return the `TrainingRun` that the options name.
 
     :raises OptionError, ConfigurationError: the options contradict each other or the run folder.
+    :raises DeviceError: the machine is not so equipped.
     """
     from GBMResponseCore.errors import OptionError
 
@@ -56,6 +57,7 @@ def open_run(arguments: argparse.Namespace) -> Any:
         precision=arguments.precision or configuration.precision,
         workers=configuration.workers if arguments.workers is None else arguments.workers,
     )
+    machine.check()
     if arguments.store is None:
         run = TrainingRun.reopen(arguments.run_folder, machine)
         return TrainingRun(arguments.run_folder, configuration, run.store_folder, machine)

@@ -19,13 +19,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
     from ..leakage import groups_within, read_same_patient
     from ..slice_store import read_patients
-    from ..splits import SPLIT_FILE, SPLITS, split_store, survival_thresholds
+    from ..splits import SPLIT_FILE, SPLITS, has_known_survival, split_store, survival_thresholds
 
     patients = read_patients(arguments.store)
     same_patient = groups_within(read_same_patient(arguments.same_patient), patients) if arguments.same_patient else []
     split = split_store(arguments.store, patients, arguments.seed, same_patient)
     for name in SPLITS:
         print(f"{name}: {sum(value == name for value in split.values())}")
+    if not any(split[record["id"]] == "train" and has_known_survival(record) for record in patients):
+        print("No training patient has a known survival: only models without class can be trained.")
+        print(f"Split: {arguments.store / SPLIT_FILE}")
+        return 0
     for classes in (2, 4):
         days = ", ".join(f"{value:.1f}" for value in survival_thresholds(patients, split, classes))
         print(f"Survival thresholds of {classes} classes, from training patients, in days: {days}")

@@ -65,7 +65,7 @@ def import_pairs(
     :param normalisation: applied to pre and post separately, each with the scale of its own volume.
     :param skipped: patients already ruled out, for the report.
     :param require_survival: skip patients of unknown survival. A store with such patients has `survival_days` None
-        for them: it can train the autoencoders, but neither classifier nor diffusion model.
+        for them: they train the autoencoders, and the diffusion model as patients without class.
     :param skull_strip: keep the brain alone in both images.
     :raises OutputFolderError: if the output cannot be written; finished patients stay and are not redone.
     :raises MissingPackageError: if skulls cannot be stripped.

@@ -18,9 +18,14 @@ from GBMResponseTraining.engine import FINISHED, LAST
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def train_on_two(run_folder, stage, *options):
-    command = [sys.executable, "-m", "GBMResponseTraining.cli", "train", *stage, "--run", run_folder, *options]
-    command += ["--accelerator", "cpu", "--devices", "2"]
+PYTHON = [sys.executable, "-m", "GBMResponseTraining.cli"]
+# The command `torchrun`; the dashes keep it from taking --run for its own --run-path.
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+TORCHRUN += ["--standalone", "-m", "--", "GBMResponseTraining.cli"]
+
+
+def train_on_two(run_folder, stage, *options, start=PYTHON):
+    command = [*start, "train", *stage, "--run", run_folder, *options, "--accelerator", "cpu", "--devices", "2"]
     paths = os.pathsep.join([str(ROOT / "GBMResponse"), str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     subprocess.run([str(part) for part in command], check=True, env=environment, timeout=600, cwd=run_folder.parent)
@@ -71,3 +76,18 @@ def test_an_adversarial_autoencoder_trains_on_two_processes(store, tmp_path):
     train_on_two(tmp_path / "run", ["image-autoencoder"], "--store", store, "--preset", "smoke", "--set", adversarial)
     report = json.loads((tmp_path / "run" / "image_autoencoder" / FINISHED).read_text())
     assert (report["steps"], report["processes"]) == (4, 2)
+
+
+def test_torchrun_trains_all_that_a_configuration_needs(store, tmp_path):
+    options = ("--store", store, "--preset", "smoke")
+    train_on_two(tmp_path / "run", ["diffusion", "predicted-2-class"], *options, start=TORCHRUN)
+    stages = [path.parent.relative_to(tmp_path / "run").as_posix() for path in tmp_path.rglob(FINISHED)]
+    folds = ["classifier/final", "classifier/fold_0", "classifier/fold_1"]
+    assert sorted(stages) == [*folds, "diffusion/predicted-2-class", "gtv_autoencoder", "image_autoencoder"]
+    assert {json.loads(path.read_text())["processes"] for path in tmp_path.rglob(FINISHED)} == {2}
+
+
+def test_an_experiment_ends_with_the_exit_code_of_the_stage_that_failed(store, tmp_path):
+    command = ["experiment", "--run", tmp_path / "run", "--store", store, "--preset", "smoke", "--accelerator", "cpu"]
+    command += ["--devices", 2, "--set", "image_autoencoder.training.learning_rate=1.0e+30"]
+    assert cli.main([str(word) for word in command]) == 52

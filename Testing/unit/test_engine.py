@@ -1,17 +1,20 @@
 """Training stages: killed runs, accumulation and several devices make no difference."""
 
+import csv
 import dataclasses
 import json
 
 import numpy as np
 import pytest
 import torch
+from GBMResponseCore.errors import OutputFolderError
 from lightning.pytorch.callbacks import Callback
+from small_file_limit import small_file_limit
 
-from GBMResponseTraining.autoencoder import AutoencoderModule
+from GBMResponseTraining.autoencoder import AutoencoderModule, hinge
 from GBMResponseTraining.configuration import Adversarial, load_configuration
 from GBMResponseTraining.diffusion import DiffusionModule
-from GBMResponseTraining.engine import FINISHED, LAST, StreamSampler, completed_steps, fit
+from GBMResponseTraining.engine import FINISHED, LAST, DivergedError, StreamSampler, completed_steps, fit
 from GBMResponseTraining.items import Fixed
 from GBMResponseTraining.unet_config import noise_schedule, unet_config
 
@@ -105,6 +108,66 @@ def test_a_run_that_is_killed_at_any_step_continues_identically(whole, step, tmp
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+class KillBeforeValidation(Callback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_validation_start(self, trainer, *_):
+        if trainer.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+def validated_steps(folder):
+    """Steps whose validation is in the logs, the last log of each."""
+    return sorted({int(row["step"]) for path in folder.glob("from_step_*") for row in metrics(path) if row["val_loss"]})
+
+
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_run_that_is_killed_before_a_validation_makes_up_for_it(step, tmp_path):
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        run(tmp_path, callbacks=[KillBeforeValidation(step)])
+    run(tmp_path)
+    assert validated_steps(tmp_path) == [1, 3, 5]
+
+
+class KillTwice(Callback):
+    """After the first of two accumulated batches of the step after `step`."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_start(self, trainer, module, batch, batch_index):
+        if trainer.global_step == self.step and batch_index % 2:
+            raise KeyboardInterrupt
+
+
+def test_a_run_that_is_killed_repeatedly_within_accumulated_steps_continues_identically(tmp_path):
+    changes = {"batch_size": 2, "accumulate": 2, "checkpoint_every": 1}
+    expected, _ = run(tmp_path / "whole", **changes)
+    for step in (2, 2, 3):
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            run(tmp_path / "killed", callbacks=[KillTwice(step)], **changes)
+    assert_equal(expected, run(tmp_path / "killed", **changes)[0])
+
+
+def test_a_run_that_stopped_early_but_was_killed_before_the_report_stays_stopped(tmp_path):
+    changes = {"steps": 40, "learning_rate": 1e-30, "patience": 1}
+    _, report = run(tmp_path, **changes)
+    (tmp_path / FINISHED).unlink()
+    _, again = run(tmp_path, **changes)
+    assert (again["steps"], again["selected_step"]) == (report["steps"], report["selected_step"])
+
+
+def test_a_full_disk_is_reported_and_leaves_the_checkpoint_before(tmp_path):
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        run(tmp_path, "autoencoder", [KillAfter(3)])
+    before = (tmp_path / LAST).read_bytes()
+    with small_file_limit(20_000), pytest.raises(OutputFolderError, match="checkpoint"):
+        run(tmp_path, "autoencoder")
+    assert (tmp_path / LAST).read_bytes() == before
+    assert not list(tmp_path.glob("*.partial"))
+
+
 def test_a_finished_run_is_loaded_not_repeated(whole):
     kind, folder, expected, _ = whole
     again, _ = run(folder, kind, [KillAfter(1)])
@@ -132,17 +195,27 @@ def test_the_selected_weights_are_those_of_the_best_validation(tmp_path):
 
 
 def read_metrics(folder):
-    import csv
+    return metrics(folder / "from_step_000000")
 
-    with (folder / "from_step_000000" / "metrics.csv").open() as file:
-        return list(csv.DictReader(file))
+
+def metrics(log):
+    with (log / "metrics.csv").open() as file:
+        return [{"val_loss": "", **row} for row in csv.DictReader(file)]
 
 
 def test_a_run_stops_early_without_improvement(tmp_path):
-    _, report = run(tmp_path, steps=40, learning_rate=10.0, patience=1)
+    _, report = run(tmp_path, steps=40, learning_rate=1e-30, patience=1)
     assert report["stopped_early"]
-    assert report["steps"] < 40
+    assert report["steps"] == 4
     assert json.loads((tmp_path / FINISHED).read_text())["planned_steps"] == 40
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("select", ["best", "last"])
+def test_weights_that_are_no_numbers_are_no_result(select, kind, tmp_path):
+    with pytest.raises(DivergedError):
+        run(tmp_path, kind, learning_rate=1e30, select=select)
+    assert not (tmp_path / FINISHED).exists()
 
 
 def test_the_last_weights_are_selected_where_asked(tmp_path):
@@ -175,6 +248,12 @@ def test_training_moves_weights_and_their_average(tmp_path):
         before, after = (next(getattr(module, part).parameters()) for module in (fresh, trained))
         assert not torch.equal(before, after)
     assert not torch.equal(next(trained.denoiser.parameters()), next(trained.ema.parameters()))
+
+
+def test_the_average_keeps_no_history_of_gradients(tmp_path):
+    module, report = run(tmp_path)
+    assert not any(parameter.requires_grad for parameter in module.ema.parameters())
+    assert report["parameters"] == sum(parameter.numel() for parameter in module.denoiser.parameters())
 
 
 def batch_of(count):
@@ -214,3 +293,20 @@ def test_the_discriminator_learns_from_its_start_step_on(tmp_path):
     before, untouched, after = (next(module.discriminator.parameters()) for module in (fresh, short, long))
     assert torch.equal(before, untouched)
     assert not torch.equal(before, after)
+
+
+def test_the_discriminator_has_nothing_to_learn_beyond_the_margin():
+    real, fake = torch.tensor([1.0, 5.0]), torch.tensor([-1.0, -3.0])
+    assert hinge(real, fake) == 0
+
+
+def test_the_hinge_loss_counts_verdicts_on_the_wrong_side_of_the_margin():
+    real, fake = torch.tensor([-2.0, 1.0]), torch.tensor([0.0, 0.0])
+    assert hinge(real, fake).item() == pytest.approx(0.5 * (1.5 + 1.0))
+
+
+def test_the_autoencoder_is_judged_by_the_verdict_itself(tmp_path):
+    module, _ = run(tmp_path, "autoencoder", held_out=EMPTY)
+    reconstruction = torch.full((1, 1, 32, 32), 0.3)
+    verdict = module.discriminator(reconstruction)[-1].mean()
+    assert module.fooling(reconstruction).item() == pytest.approx(-verdict.item())

@@ -171,6 +171,11 @@ def test_without_guidance_the_classes_do_not_differ(evaluated):
     assert float(rows[1]["mean_absolute_difference_gtv"]) > 0.0
 
 
+def test_models_that_are_told_the_true_survival_are_named(evaluated):
+    notes = [note for note in evaluated[1]["notes"] if "true survival" in note]
+    assert [note.split(": ")[1] for note in notes] == ["4-class."]
+
+
 def test_an_unknown_training_split_is_told(evaluated):
     assert not evaluated[1]["models"][0]["training_split_checked"]
     assert any("nothing shows that the patients were held out" in note for note in evaluated[1]["notes"])

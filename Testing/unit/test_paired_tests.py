@@ -63,6 +63,11 @@ def test_draws_without_a_value_are_left_out():
     assert (interval.low, interval.high) == (1.0, 1.0)
 
 
+def test_one_patient_has_no_interval():
+    for interval in (mean_interval(np.array([3.0])), bootstrap_interval(1, lambda rows: 3.0)):
+        assert np.isnan([interval.low, interval.high]).all()
+
+
 def test_nobody_has_no_interval():
     assert np.isnan(mean_interval(np.array([])).low)
     assert np.isnan(bootstrap_interval(0, lambda rows: 0.0).high)

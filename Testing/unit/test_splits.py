@@ -152,10 +152,16 @@ def test_saved_split_that_is_none(tmp_path):
         split_store(tmp_path, records({"P1": 3.0}))
 
 
-def test_unknown_survival(tmp_path):
-    with pytest.raises(SplitError, match="P1"):
-        split_store(tmp_path, [{"id": "P1", "survival_days": None}])
-    assert list(tmp_path.iterdir()) == []
+def test_unknown_survival_is_a_stratum_of_its_own(tmp_path):
+    survival = cohort(40) | {f"U{number:03d}": None for number in range(40)}
+    split = split_store(tmp_path, records(survival))
+    for name, count in (("validation", 4), ("test", 4)):
+        assert sum(split[patient] == name for patient in split if patient.startswith("U")) == count
+
+
+def test_a_cohort_without_any_survival_can_be_split(tmp_path):
+    split = split_store(tmp_path, records({f"U{number}": None for number in range(10)}))
+    assert Counter(split.values()) == {"train": 8, "validation": 1, "test": 1}
 
 
 # Thresholds
