@@ -321,6 +321,8 @@ def load_configuration(source: str | Path, overrides: Sequence[str] = ()) -> Con
         raise ConfigurationError(f"{path.name} is not valid YAML: {error}.") from None
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path.name} is not a mapping of settings.")
+    # Places that a YAML alias joins get values of their own, so that an override changes the one that it names.
+    values = _plain(values)
     for override in overrides:
         _override(values, override)
     return parse_configuration(values)

@@ -96,3 +96,10 @@ def test_epochs_become_steps_of_all_devices():
 def test_neither_steps_nor_epochs_is_refused():
     with pytest.raises(ConfigurationError, match="epochs or steps"):
         Training(batch_size=1, learning_rate=1.0)
+
+
+@pytest.mark.parametrize("preset", ["paper", "smoke"])
+def test_an_override_changes_the_autoencoder_that_it_names(preset):
+    settings = load_configuration(preset, ["image_autoencoder.codes=77", "image_autoencoder.training.steps=9"])
+    assert settings.image_autoencoder.codes == 77
+    assert settings.gtv_autoencoder == load_configuration(preset).gtv_autoencoder
