@@ -188,7 +188,7 @@ def hinge(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
 def latent_statistics(model: torch.nn.Module, images: torch.Tensor) -> tuple[list[float], list[float]]:
     """Return (shift, scale) per latent channel that standardise the quantised latents of `images` (N, 1, H, W)."""
     codes = codebook(model)
-    latents = torch.cat([encode_continuous(model, chunk) for chunk in images.split(8)])
+    latents = torch.cat([encode_continuous(model, chunk.to(codes.device)) for chunk in images.split(8)])
     rows = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
     rows = codes[nearest_code_indices(rows, codes)]
     return rows.mean(0).tolist(), (1.0 / rows.std(0).clamp_min(1e-6)).tolist()

@@ -68,7 +68,8 @@ def _codec(run: TrainingRun, part: str, module: AutoencoderModule) -> LatentCode
         rows = rows[_spread(len(rows), _STATISTICS_SLICES)]
         arrays = (run.store.pre, run.store.post) if part == "image" else (run.store.gtv,)
         images = torch.from_numpy(np.concatenate([array[rows] for array in arrays]).astype(np.float32))
-        shift, scale = latent_statistics(module.model.eval(), images[:, None])
+        shift, scale = latent_statistics(module.model.eval().to(run.device), images[:, None])
+        module.model.cpu()
         return {"shift": shift, "scale": scale}
 
     return LatentCodec(module.model.eval(), **run.once(f"{part}_autoencoder/standardisation.json", statistics)).eval()

@@ -26,7 +26,8 @@ def patient_logits(
         rows = np.flatnonzero(np.asarray(store.patient) == patient)
         pair = torch.from_numpy(np.stack([store.pre[rows], store.gtv[rows]], axis=1).astype(np.float32))
         inputs = torch.nn.functional.avg_pool2d(pair[:, : classifier.conv1.in_channels], pooling)
-        logits[int(patient)] = torch.cat([classifier(chunk) for chunk in inputs.split(_BATCH)]).numpy()
+        parts = [classifier(chunk.to(classifier.conv1.weight.device)).cpu() for chunk in inputs.split(_BATCH)]
+        logits[int(patient)] = torch.cat(parts).numpy()
     return logits
 
 

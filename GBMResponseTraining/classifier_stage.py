@@ -118,7 +118,10 @@ def _folds(run: TrainingRun, rows: np.ndarray, folds: int) -> np.ndarray:
 def _logits(network: nn.Module, run: TrainingRun, scheme: ClassScheme, rows: np.ndarray) -> dict[int, np.ndarray]:
     """Slice logits (slices, classes) of every patient among the rows."""
     pooling = run.configuration.classifier.pooling
-    return patient_logits(network, run.store, np.unique(np.asarray(run.store.patient)[rows]), pooling)
+    patients = np.unique(np.asarray(run.store.patient)[rows])
+    logits = patient_logits(network.to(run.device), run.store, patients, pooling)
+    network.cpu()
+    return logits
 
 
 def _rows_of(run: TrainingRun, patients: Iterable[int]) -> np.ndarray:
