@@ -9,7 +9,7 @@
 set -euo pipefail
 out=${1:?Usage: synthetic_experiment.sh OUT [ANATOMIES]}
 anatomies=${2:-phantom}
-patients=${PATIENTS:-80}
+patients=${PATIENTS:-60}
 preset=${PRESET:-demo}
 
 run() { echo "== gbmresponse-train $*"; gbmresponse-train "$@"; }
