@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import qt
 import slicer
+from GBMResponseLib import NodeRoles
 from GBMResponseLib.LayoutDescription import READER_LAYOUT, READER_VIEW
 from GBMResponseLib.ReaderStudyImages import ReaderStudyImages
 from GBMResponseLib.ReaderStudyItem import REAL
@@ -138,9 +139,12 @@ def test_values_window_and_place_are_the_same_for_every_source(study):
 
 
 def test_a_real_image_is_judged_once_however_many_runs_there_are(ready, layout):
-    ready.run()
-    ready.parameters.seed = 2
-    ready.run()
+    voxels = slicer.util.arrayFromVolume(ready.parameters.inputVolume)
+    for seed in (1, 2):
+        ready.parameters.seed = seed
+        aligned = slicer.util.addVolumeFromArray(voxels, name=f"aligned for seed {seed}")
+        aligned.SetAttribute(NodeRoles.RUN, ready.run().nodes.run)
+        aligned.SetAttribute(NodeRoles.ROLE, NodeRoles.REGISTERED)
     sources = [volume.source for volume in ReaderStudyImages().volumesOfScene()]
     assert len(sources) == 3 and sources.count(REAL) == 1
     layout.setLayout(RED_ONLY)

@@ -308,7 +308,10 @@ def test_an_unexpected_error_is_reported_and_survived(tmp_path, request_of):
 
 
 def test_a_worker_that_hangs_ends_when_its_caller_is_gone():
-    code = "import time; from GBMResponseCore.worker import Inbox; Inbox(0, patience_s=0.2); time.sleep(60)"
-    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
-    process.stdin.close()
-    assert process.wait(timeout=30) == 1
+    code = (
+        "import time; from GBMResponseCore.worker import Inbox; Inbox(0, 0.2); print('up', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout.readline().strip() == b"up"
+    output, _errors = process.communicate(timeout=30)
+    assert (process.returncode, output) == (1, b"")
