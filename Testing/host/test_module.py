@@ -160,7 +160,7 @@ def test_the_report_is_opened(ready, monkeypatch):
     assert "synthetic" in path.read_text("utf-8").lower()
 
 
-def test_an_aligned_follow_up_stands_beside_the_prediction(ready, case_files, layout):
+def test_a_follow_up_stands_beside_the_prediction(ready, case_files, layout):
     followUp = slicer.util.loadVolume(str(case_files["follow_up"]), {"name": "later"})
     ready.ui.followUpSelector.setCurrentNode(followUp)
     ready.settle()
