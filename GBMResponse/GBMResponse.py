@@ -1,6 +1,7 @@
 """GBMResponse module of 3D Slicer: metadata, widget, logic and test; what they do is in GBMResponseLib."""
 
 import os
+import shutil
 from pathlib import Path
 
 import qt
@@ -48,14 +49,17 @@ def slicerProblem() -> str:
 
 
 def onStartupCompleted() -> None:
-    """Offer the sample case, and mark synthetic images in scenes that are loaded without opening the module."""
+    """Mark synthetic images in scenes that are loaded without opening the module, and offer the sample case."""
     if slicerProblem():
         return
+    from GBMResponseLib.LayoutDescription import registerLayouts
     from GBMResponseLib.SampleDataRegistration import registerSampleData
     from GBMResponseLib.SyntheticMark import SyntheticMark
 
-    registerSampleData(Path(__file__).resolve().parent / "Resources")
+    if slicer.app.layoutManager() is not None:
+        registerLayouts(slicer.app.layoutManager().layoutLogic().GetLayoutNode())
     SyntheticMark.install()
+    registerSampleData(Path(__file__).resolve().parent / "Resources")
 
 
 class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -70,6 +74,7 @@ class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = None
         self._parameterNodeGuiTag = None
         self._watched = []
+        self._watchTags = []
 
     def setup(self) -> None:
         """Called when the user opens the module for the first time. Starts nothing and reads no network."""
@@ -165,13 +170,13 @@ class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         nodes = list(dict.fromkeys(node for node in nodes if node is not None))
         if nodes == self._watched:
             return
-        for node in self._watched:
-            for event in _inputEvents(node):
-                self.removeObserver(node, event, self.panel.refreshLater)
+        for node, tag in self._watchTags:
+            node.RemoveObserver(tag)
+        # Not with addObserver, which keeps every node it was ever given, and so the voxels of closed scenes.
+        self._watchTags = [
+            (node, node.AddObserver(event, self.panel.refreshLater)) for node in nodes for event in _inputEvents(node)
+        ]
         self._watched = nodes
-        for node in nodes:
-            for event in _inputEvents(node):
-                self.addObserver(node, event, self.panel.refreshLater)
 
     def _showProblem(self, sentence: str) -> None:
         label = qt.QLabel(sentence)
@@ -269,7 +274,10 @@ class GBMResponseLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 def defaultWorkerCommand() -> list:
     """Return how the prediction process is started: Slicer's own Python, in a process of its own."""
     suffix = ".exe" if os.name == "nt" else ""
-    return [os.path.join(slicer.app.slicerHome, "bin", f"PythonSlicer{suffix}"), "-m", "GBMResponseCore.worker"]
+    program = os.path.join(slicer.app.slicerHome, "bin", f"PythonSlicer{suffix}")
+    if not os.path.isfile(program):  # a Slicer that runs from its build folder has it elsewhere, and names it in PATH
+        program = shutil.which("PythonSlicer") or program
+    return [program, "-m", "GBMResponseCore.worker"]
 
 
 def askBeforeInstalling(question: str) -> bool:

@@ -9,6 +9,7 @@ import os
 import queue
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_PATIENCE_S = 30.0
 _LOAD_FIELDS = {"bundle", "device", "precision"}
 
 
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     channel = EventChannel.take_standard_output()
     try:
-        Worker(Inbox(sys.stdin.fileno()), channel, arguments.idle_seconds).serve()
+        Worker(Inbox(sys.stdin.fileno(), _PATIENCE_S), channel, arguments.idle_seconds).serve()
     except BrokenPipeError:
         return 1
     return 0
@@ -48,10 +50,13 @@ class Inbox:
     """Requests in order, and the wish to cancel ahead of it.
 
     A thread reads standard input, as nothing else can while a prediction runs. It only fills the queue and sets flags.
+
+    :param patience_s: end the process hard if it is still there this long after its input has closed; None: never.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, patience_s: float | None = None) -> None:
         self._descriptor = descriptor
+        self._patience_s = patience_s
         self._requests: queue.SimpleQueue[dict[str, Any] | RequestError | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting: set[str] = set()
@@ -88,6 +93,10 @@ class Inbox:
         finally:
             self._closing = True
             self._requests.put(None)
+        if self._patience_s is not None:
+            # The caller is gone; it may have killed a launcher in between (PythonSlicer is one), and not this process.
+            time.sleep(self._patience_s)
+            os._exit(1)
 
     def _sort(self, line: bytes) -> None:
         try:

@@ -71,3 +71,4 @@ class Engine:
         """End the worker and remove temporary files."""
         self.controller.close()
         self.process.close()
+        self.folders.removeAll()  # a file that the worker has open could not be removed everywhere

@@ -1,5 +1,6 @@
 """The XML of the comparison layout: a grid of linked slice views with names of their own."""
 
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 VIEW_GROUP = 517
@@ -34,6 +35,27 @@ def layoutXml(count: int) -> str:
     rows = [range(start, min(start + columns, count)) for start in range(0, count, columns)]
     body = "".join(f"<item>{_row(row)}</item>" for row in rows)
     return f'<layout type="vertical" split="false">{body}</layout>'
+
+
+def ownLayouts() -> dict[int, str]:
+    """Return the descriptions of all layouts of the module by their numbers."""
+    layouts = {layoutIdentifier(count): layoutXml(count) for count in range(1, MOST_VIEWS + 1)}
+    return {**layouts, READER_LAYOUT: readerLayoutXml()}
+
+
+def registerLayouts(layoutNode: Any) -> None:
+    """Make the layouts known to a layout node.
+
+    A scene holds the number of its layout only: without this, one that was saved while runs were compared would open
+    without views in a Slicer in which the module has not been used yet.
+    """
+    wasModifying = layoutNode.StartModify()
+    for identifier, description in ownLayouts().items():
+        if not layoutNode.IsLayoutDescription(identifier):
+            layoutNode.AddLayoutDescription(identifier, description)
+    # If a scene with one of these numbers was loaded before, its description is taken up now.
+    layoutNode.SetViewArrangement(layoutNode.GetViewArrangement())
+    layoutNode.EndModify(wasModifying)
 
 
 def _row(numbers: range) -> str:

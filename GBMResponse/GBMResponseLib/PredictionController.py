@@ -121,18 +121,17 @@ class PredictionController:
 
     def abandon(self, reason: str) -> None:
         """End the run at once because its scene is going; nothing is imported any more."""
-        if not self.isActive:
-            return
-        self._client.abandon()
-        self._end(RunState.cancelled, Failure("abandoned", reason))
+        if self.isActive:
+            self._client.abandon()
+            self._end(RunState.cancelled, Failure("abandoned", reason))
+        self.run = None  # it would keep the voxels of the scene
 
     def close(self) -> None:
-        """End run and worker, and remove temporary files."""
+        """End the run and ask the worker to end. Temporary files are removed when it has."""
         self._stopTimer()
         if self.isActive:
             self.run.state = RunState.cancelled
         self._client.shutdown()
-        self._folders.removeAll()
 
     def _checkEnvironment(self) -> None:
         """After an installation, ask the worker whether everything loads."""
@@ -259,6 +258,7 @@ class PredictionController:
         if run.inputFolder is not None:
             self._folders.remove(run.inputFolder)
         run.state, run.failure = state, failure
+        run.image = None
         if failure is not None and failure.details:
             self.logged.emit(failure.details)
         logging.info("GBMResponse prediction %s: %s", run.identifier, state.value)

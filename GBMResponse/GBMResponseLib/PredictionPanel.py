@@ -264,6 +264,8 @@ class PredictionPanel:
 
     def _guard(self) -> None:
         self._guarding = True
+        if self._guardTimer is not None:
+            self._guardTimer.stop()
         self._guardTimer = startTimer(_GUARD_MS, self._endGuard)
 
     def _endGuard(self) -> None:

@@ -29,7 +29,7 @@ class RunState(enum.Enum):
 class PredictionRun:
     """State of a run; `PredictionController` changes it.
 
-    :param image: copy of the input volume that the result's geometry is taken from.
+    :param image: copy of the input volume that the result's geometry is taken from; None before and after that.
     :param keptSlices: finished slices that a cancelled run left for the next one.
     """
 

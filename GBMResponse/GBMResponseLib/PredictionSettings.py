@@ -1,12 +1,16 @@
 """What to predict and how, as plain values."""
 
+import enum
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .ClassMode import ClassMode
+from .ComputeDevice import ComputeDevice
+from .Failure import Failure
 from .ModelDescription import NO_CLASS, ModelDescription
 from .SamplerPreset import SamplerPreset
+from .Translation import tr as _
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,13 @@ class PredictionSettings:
     device: str = "auto"
     sliceBatch: int = 0
     registerFollowUp: bool = True
+
+    def __post_init__(self) -> None:
+        """:raises Failure: a choice is none of those there are. Scripts may name choices by their values."""
+        for name, kind in (("classMode", ClassMode), ("samplerPreset", SamplerPreset)):
+            object.__setattr__(self, name, _choice(name, kind, getattr(self, name)))
+        if isinstance(self.device, ComputeDevice):
+            object.__setattr__(self, "device", self.device.value)
 
     def classes(self, model: ModelDescription) -> list[str]:
         """Return the `classes` of a request to this model."""
@@ -72,3 +83,12 @@ class PredictionSettings:
             "measure": True,
             "montage": False,
         }
+
+
+def _choice(name: str, kind: type[enum.Enum], value: Any) -> enum.Enum:
+    try:
+        return kind(value)
+    except ValueError as error:
+        message = _("{value} is no choice for {name}.").format(value=repr(value), name=name)
+        known = ", ".join(entry.value for entry in kind)
+        raise Failure("option", message, _("Choose one of: {known}.").format(known=known)) from error

@@ -25,14 +25,19 @@ class ReaderStudyImages:
 
     def volumesOfScene(self) -> list[ReaderStudyVolume]:
         """Return the predictions of the scene and the real images they stand beside."""
-        volumes: dict[tuple[str, str, str], ReaderStudyVolume] = {}
+        volumes: dict[tuple[str, str], ReaderStudyVolume] = {}
         for run in findRuns(slicer.mrmlScene):
+            origin = run.inputVolume.GetID() if run.inputVolume is not None else run.run
             for volume in _volumesOfRun(run):
-                volumes.setdefault((volume.patient, volume.source, volume.reference), volume)
+                # Every run may have aligned the follow-up anew: the real image is judged once all the same.
+                which = origin if volume.source == REAL else volume.reference
+                volumes.setdefault((volume.source, which), volume)
         return list(volumes.values())
 
     def fill(self, item: ReaderStudyItem, target: Any) -> None:
-        """Put the slice of an item into a scalar volume node: one slice, own window, plain geometry.
+        """Put the slice of an item into a scalar volume node: one slice around the origin, 256 greys.
+
+        What Slicer shows of a volume (window, values, positions) is then the same for every source.
 
         :raises Failure: the image is gone, or has no such slice.
         """
@@ -48,15 +53,14 @@ class ReaderStudyImages:
         image = vtk.vtkImageData()
         image.SetDimensions(*pixels.shape[::-1])
         flat = np.ascontiguousarray(pixels, dtype=np.float32).reshape(-1)
-        image.GetPointData().SetScalars(numpy_to_vtk(flat, deep=True, array_type=vtk.VTK_FLOAT))
-        matrix = vtk.vtkMatrix4x4()
-        volume.GetIJKToRASMatrix(matrix)
-        target.SetIJKToRASMatrix(matrix)
-        target.SetAndObserveImageData(image)
         low, high = _window(flat)
+        greys = np.rint(np.clip((flat - low) / (high - low), 0.0, 1.0) * 255.0).astype(np.uint8)
+        image.GetPointData().SetScalars(numpy_to_vtk(greys, deep=True, array_type=vtk.VTK_UNSIGNED_CHAR))
+        target.SetIJKToRASMatrix(_centered(volume, image))
+        target.SetAndObserveImageData(image)
         display = target.GetDisplayNode()
         display.SetAutoWindowLevel(False)
-        display.SetWindowLevelMinMax(low, high)
+        display.SetWindowLevelMinMax(0.0, 255.0)
 
     def forget(self) -> None:
         """Let go of images that were read from disk."""
@@ -92,6 +96,17 @@ def _window(pixels: np.ndarray) -> tuple[float, float]:
     # The scalp is much brighter than the brain: it may saturate.
     high = low + 1.6 * (float(np.median(head)) - low) if head.size else low
     return low, max(high, low + 1e-3)
+
+
+def _centered(volume: Any, image: Any) -> Any:
+    """The volume's directions and spacing, with the middle of the image at the origin."""
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    middle = [(count - 1) / 2.0 for count in image.GetDimensions()]
+    for row in range(3):
+        offset = sum(matrix.GetElement(row, column) * middle[column] for column in range(3))
+        matrix.SetElement(row, 3, -offset)
+    return matrix
 
 
 def _volumesOfRun(run: ResultNodes) -> list[ReaderStudyVolume]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import slicer
 
-from .LayoutDescription import READER_LAYOUT, READER_VIEW, readerLayoutXml
+from .LayoutDescription import READER_LAYOUT, READER_VIEW, registerLayouts
 from .QtTimers import startTimer
 from .SyntheticMark import SyntheticMark
 from .Translation import tr as _
@@ -39,9 +39,7 @@ class ReaderStudyView:
             return
         if manager.layout != READER_LAYOUT:
             self._userLayout = manager.layout
-            layoutNode = manager.layoutLogic().GetLayoutNode()
-            if not layoutNode.IsLayoutDescription(READER_LAYOUT):
-                layoutNode.AddLayoutDescription(READER_LAYOUT, readerLayoutXml())
+            registerLayouts(manager.layoutLogic().GetLayoutNode())
             manager.setLayout(READER_LAYOUT)
             mark = SyntheticMark.install()
             mark.setBlinded(True)
@@ -54,6 +52,7 @@ class ReaderStudyView:
         sliceNode.SetOrientation("Axial")
         sliceNode.RotateToVolumePlane(self.volume)
         widget.sliceLogic().FitSliceToBackground()
+        self._stopTimer()
         self._settleTimer = startTimer(_SETTLE_MS, self._fit)
 
     def _fit(self) -> None:
@@ -64,15 +63,20 @@ class ReaderStudyView:
 
     def hide(self) -> None:
         """Bring the user's layout back and remove the node."""
-        if self._settleTimer is not None:
-            self._settleTimer.stop()
+        self._stopTimer()
         manager = slicer.app.layoutManager()
         if manager is not None:
-            mark = SyntheticMark.install()
-            mark.setBlinded(False)
+            mark = SyntheticMark.installed()
+            if mark is not None:  # not while the module is reloaded
+                mark.setBlinded(False)
             if manager.layout == READER_LAYOUT and self._userLayout is not None:
                 manager.setLayout(self._userLayout)
         self._userLayout = None
         if self._volume is not None:
             slicer.mrmlScene.RemoveNode(self._volume)
             self._volume = None
+
+    def _stopTimer(self) -> None:
+        if self._settleTimer is not None:
+            self._settleTimer.stop()
+            self._settleTimer = None

@@ -82,6 +82,7 @@ class ResultSection:
             index = identifiers.index(current.run) if current is not None and current.run in identifiers else 0
             combo.setCurrentIndex(index)
         self._describe()
+        self._adoptComparison()
 
     def showNew(self, nodes: ResultNodes, manifest: ResultManifest | None) -> None:
         """Choose a run that was just made, and show it."""
@@ -125,6 +126,16 @@ class ResultSection:
             self._views.fade = self._ui.fadeSlider.value
             self._views.show(self.currentRun)
             self._ui.compareButton.checked = self._views.isShown
+
+    def _adoptComparison(self) -> None:
+        """A scene that was saved while runs were compared comes with the views: from now on they follow the panel."""
+        if self._views.isShown and self._views.nodes is None and self._runs:
+            shown = self._views.shownRun()
+            identifiers = [run.run for run in self._runs]
+            if shown in identifiers:
+                self._ui.runComboBox.setCurrentIndex(identifiers.index(shown))
+                self._describe()
+            self._showCurrent()
 
     def _describe(self) -> None:
         run = self.currentRun

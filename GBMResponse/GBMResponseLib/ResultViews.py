@@ -7,7 +7,7 @@ import slicer
 
 from . import NodeRoles
 from .HeadBox import HeadBox, findHead
-from .LayoutDescription import MOST_VIEWS, VIEW_GROUP, isOwnLayout, layoutIdentifier, layoutXml, viewName
+from .LayoutDescription import MOST_VIEWS, VIEW_GROUP, isOwnLayout, layoutIdentifier, registerLayouts, viewName
 from .QtTimers import startTimer
 from .ResultNodes import ResultNodes
 from .Signal import Signal
@@ -66,6 +66,17 @@ class ResultViews:
         manager = slicer.app.layoutManager()
         return manager is not None and isOwnLayout(manager.layout)
 
+    def shownRun(self) -> str:
+        """Return the identifier of the run whose images the views show; empty if they show none."""
+        manager = slicer.app.layoutManager()
+        for number in range(MOST_VIEWS if self.isShown else 0):
+            widget = manager.sliceWidget(viewName(number))
+            shown = widget.mrmlSliceCompositeNode().GetForegroundVolumeID() if widget is not None else None
+            volume = slicer.mrmlScene.GetNodeByID(shown) if shown else None
+            if volume is not None and volume.GetAttribute(NodeRoles.RUN):
+                return volume.GetAttribute(NodeRoles.RUN)
+        return ""
+
     def show(self, nodes: ResultNodes) -> None:
         """Show a run and jump to its tumor."""
         manager = slicer.app.layoutManager()
@@ -78,14 +89,20 @@ class ResultViews:
         for number, content in enumerate(contents):
             self._fill(manager.sliceWidget(viewName(number)), content)
         self._fit()
+        self._stopTimer()
         # The widgets of a new layout get their size in the event loop.
         self._settleTimer = startTimer(_SETTLE_MS, self._fit)
 
     def hide(self) -> None:
-        """Bring the user's layout back, unless they chose another one meanwhile."""
+        """Bring the user's layout back, unless they chose another one meanwhile.
+
+        A scene that was saved while runs were compared brings the comparison, but not what was there before it: then
+        Slicer's conventional layout comes.
+        """
         manager = slicer.app.layoutManager()
-        if manager is not None and isOwnLayout(manager.layout) and self._userLayout is not None:
-            manager.setLayout(self._userLayout)
+        if manager is not None and isOwnLayout(manager.layout):
+            conventional = slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView
+            manager.setLayout(conventional if self._userLayout is None else self._userLayout)
         self._userLayout = None
         self._stopTimer()
         self.restoreFilling()
@@ -205,11 +222,8 @@ class ResultViews:
     def _setLayout(self, manager: Any, count: int) -> None:
         if not isOwnLayout(manager.layout):
             self._userLayout = manager.layout
-        identifier = layoutIdentifier(count)
-        layoutNode = manager.layoutLogic().GetLayoutNode()
-        if not layoutNode.IsLayoutDescription(identifier):
-            layoutNode.AddLayoutDescription(identifier, layoutXml(count))
-        manager.setLayout(identifier)
+        registerLayouts(manager.layoutLogic().GetLayoutNode())
+        manager.setLayout(layoutIdentifier(count))
 
     def _fill(self, widget: Any, content: ViewContent) -> None:
         sliceNode = widget.mrmlSliceNode()

@@ -2,11 +2,15 @@
 
 import os
 import shutil
+import time
 import uuid
 from pathlib import Path
 
 from .Failure import Failure
 from .Translation import tr as _
+
+_PREFIX = "GBMResponse-"
+_ABANDONED_S = 7 * 24 * 3600.0
 
 
 class RunFolders:
@@ -16,7 +20,7 @@ class RunFolders:
     """
 
     def __init__(self, temporaryFolder: Path) -> None:
-        self._root = Path(temporaryFolder) / f"GBMResponse-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._root = Path(temporaryFolder) / f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
     def inputs(self) -> Path:
         """Return a new folder for the inputs of one prediction.
@@ -40,7 +44,19 @@ class RunFolders:
         """Remove everything of this session."""
         shutil.rmtree(self._root, ignore_errors=True)
 
+    def _removeAbandoned(self) -> None:
+        """Remove what a session that crashed has left: folders of this kind that were not used for a week."""
+        for folder in self._root.parent.glob(f"{_PREFIX}*"):
+            try:
+                isAbandoned = time.time() - folder.stat().st_mtime > _ABANDONED_S
+            except OSError:
+                continue
+            if isAbandoned and folder != self._root:
+                self.remove(folder)
+
     def _make(self, folder: Path) -> Path:
+        if not self._root.exists():
+            self._removeAbandoned()
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:

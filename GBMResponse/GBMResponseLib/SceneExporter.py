@@ -37,8 +37,9 @@ class SceneExporter:
             yield files
 
     def image(self) -> Any:
-        """Return the copy of the volume that was written last; the result takes its geometry from it."""
-        return self._image
+        """Hand over the copy of the volume that was written last; the result takes its geometry from it."""
+        image, self._image = self._image, None
+        return image
 
     def fingerprint(self, files: dict[str, str | None]) -> str:
         """Return 16 letters that change with the content of exported files."""
@@ -58,9 +59,10 @@ def hardenedCopy(volume: Any) -> Any:
 
     :raises Failure: the volume has no voxels.
     """
-    if volume is None or volume.GetImageData() is None:
-        name = volume.GetName() if volume is not None else ""
-        message = _("The volume {name} has no voxels.").format(name=name)
+    if volume is None:
+        raise Failure("no-volume", _("There is no volume."), _("Choose the T1-Gd volume before treatment."))
+    if volume.GetImageData() is None:
+        message = _("The volume {name} has no voxels.").format(name=volume.GetName())
         raise Failure("no-volume", message, _("Choose another volume."))
     copy = slicer.vtkMRMLScalarVolumeNode()
     matrix = vtk.vtkMatrix4x4()

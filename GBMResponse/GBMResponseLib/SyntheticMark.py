@@ -6,6 +6,7 @@ import slicer
 import vtk
 
 from .NodeRoles import isSynthetic
+from .QtTimers import startTimer
 from .Translation import tr as _
 
 
@@ -22,7 +23,14 @@ class SyntheticMark:
         self._actors: dict[str, Any] = {}
         self._observed: list[tuple[Any, int]] = []
         self._blinded = False
+        self._refreshTimer: Any = None
         layoutManager.connect("layoutChanged(int)", self.refresh)
+        scene = slicer.mrmlScene
+        # The nodes that say what a view shows are replaced when a scene is closed, and come before their volumes when
+        # one is loaded.
+        self._sceneTags = [
+            scene.AddObserver(event, self._onSceneReplaced) for event in (scene.EndCloseEvent, scene.EndImportEvent)
+        ]
         self.refresh()
 
     @classmethod
@@ -30,6 +38,11 @@ class SyntheticMark:
         """Return the mark of this application; None without views."""
         if cls._installed is None and slicer.app.layoutManager() is not None:
             cls._installed = cls(slicer.app.layoutManager())
+        return cls._installed
+
+    @classmethod
+    def installed(cls) -> "SyntheticMark | None":
+        """Return the mark if there is one."""
         return cls._installed
 
     @classmethod
@@ -63,12 +76,23 @@ class SyntheticMark:
     def close(self) -> None:
         """Remove marks and observers."""
         self._stopObserving()
+        for tag in self._sceneTags:
+            slicer.mrmlScene.RemoveObserver(tag)
+        if self._refreshTimer is not None:
+            self._refreshTimer.stop()
         self._manager.disconnect("layoutChanged(int)", self.refresh)
         for name, actor in self._actors.items():
             widget = self._manager.sliceWidget(name)
             if widget is not None:
                 _renderer(widget).RemoveViewProp(actor)
         self._actors.clear()
+
+    def _onSceneReplaced(self, _caller: Any, _event: str) -> None:
+        """Now, so that nothing is drawn without its mark, and again when all others have followed the scene."""
+        self.refresh()
+        if self._refreshTimer is not None:
+            self._refreshTimer.stop()
+        self._refreshTimer = startTimer(0, self.refresh)
 
     def _callback(self, name: str) -> Any:
         return lambda caller, event: self._update(name)

@@ -108,13 +108,12 @@ class WorkerClient:
             self._transport.kill()
 
     def shutdown(self) -> None:
-        """End the worker now, without an outcome for the current request."""
+        """Ask the worker to end, without an outcome for the current request."""
         self._request = None
         self._stopTimer()
         if self._transport.isRunning():
             self._transport.send({"type": "shutdown"})
             self._transport.closeInput()
-            self._transport.kill()
 
     def _onMessage(self, message: dict[str, Any]) -> None:
         kind = message["type"]

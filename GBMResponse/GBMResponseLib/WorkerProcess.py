@@ -11,6 +11,8 @@ from .Signal import Signal
 from .Translation import tr as _
 from .WorkerProtocol import MessageDecoder, encodeMessage
 
+_GRACE_MS = 2000
+
 
 class WorkerProcess:
     """Starts and ends the worker and carries lines to and from it.
@@ -69,13 +71,18 @@ class WorkerProcess:
             self._process.waitForReadyRead(milliseconds)
 
     def close(self) -> None:
-        """Kill what still runs and wait until it is gone; a destroyed QProcess must not be running."""
+        """Wait until the process is gone, and kill it if it is not in time; a destroyed QProcess must not be running.
+
+        The input closes first: PythonSlicer is a launcher, and killing it alone would leave the worker it has started.
+        """
         self.messageReceived.disconnectAll()
         self.logReceived.disconnectAll()
         self.stopped.disconnectAll()
         if self.isRunning():
-            self._process.kill()
-            self._process.waitForFinished(3000)
+            self._process.closeWriteChannel()
+            if not self._process.waitForFinished(_GRACE_MS):
+                self._process.kill()
+                self._process.waitForFinished(3000)
 
     def _onOutput(self) -> None:
         for decoded in self._decoder.feed(_bytes(self._process.readAllStandardOutput())):

@@ -1,6 +1,7 @@
 """What people do wrong ends in a clear sentence and an unchanged scene."""
 
 import json
+import os
 import shutil
 import sys
 import types
@@ -182,6 +183,28 @@ def test_a_program_that_is_no_worker_is_named(ready, command, unchanged):
     ready.wait()
     assert "does not answer as it should" in ready.status
     unchanged()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process is asked about by a signal")
+def test_a_worker_behind_a_launcher_is_gone_with_the_panel(ready, monkeypatch, tmp_path):
+    pid = tmp_path / "pid"
+    child = f"subprocess.Popen([sys.executable, '-c', {'import sys; ' + WORKER!r}])"
+    launcher = (
+        f"import pathlib, subprocess, sys; child = {child}; pathlib.Path({str(pid)!r}).write_text(str(child.pid));"
+    )
+    process, folders = ready.widget.logic.engine.process, ready.widget.logic.engine.folders
+    process.kill()
+    ready.session.until(lambda: not process.isRunning(), 20)
+    monkeypatch.setattr(process, "_arguments", ["-c", f"{launcher} sys.exit(child.wait())"])  # as PythonSlicer does
+    ready.predict()
+    ready.untilSampling()
+    try:
+        ready.widget.logic.close()
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid.read_text()), 0)
+        assert not folders._root.exists()
+    finally:
+        ready.reopen()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files there")

@@ -1,13 +1,17 @@
 """The module as Slicer loads it: metadata, sample data, panel without GUI work at start, reload, saving, model card."""
 
+import gc
 import json
 import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import slicer
 from GBMResponseLib import NodeRoles
+from GBMResponseLib.Failure import Failure
+from GBMResponseLib.QtTimers import startTimer
 
 MODULE = Path(__file__).resolve().parents[2] / "GBMResponse"
 
@@ -156,7 +160,7 @@ def test_the_report_is_opened(ready, monkeypatch):
     assert "synthetic" in path.read_text("utf-8").lower()
 
 
-def test_an_aligned_follow_up_stands_beside_the_prediction(ready, case_files, layout):
+def test_a_follow_up_stands_beside_the_prediction(ready, case_files, layout):
     followUp = slicer.util.loadVolume(str(case_files["follow_up"]), {"name": "later"})
     ready.ui.followUpSelector.setCurrentNode(followUp)
     ready.settle()
@@ -196,3 +200,62 @@ def test_an_empty_scene_is_offered_the_sample_case(driver, layout):
     driver.settle()
     assert driver.parameters.inputVolume.GetName() == "BTP05 pre T1-Gd"
     assert driver.ui.predictButton.enabled, driver.ui.predictButton.toolTip
+
+
+def test_a_slicer_that_runs_from_its_build_folder_finds_its_python(session, monkeypatch):
+    import GBMResponse
+
+    home = Path(slicer.app.slicerHome)
+    assert Path(GBMResponse.defaultWorkerCommand()[0]).parent == home / "bin"
+    elsewhere = home.parent / f"{home.name}-python"
+    (home / "bin").rename(elsewhere)
+    monkeypatch.setenv("PATH", str(elsewhere), prepend=os.pathsep)
+    try:
+        assert Path(GBMResponse.defaultWorkerCommand()[0]).parent == elsewhere
+    finally:
+        elsewhere.rename(home / "bin")
+
+
+def test_a_timer_outlives_its_own_call(session):
+    happened, kept = [], {}
+
+    def call():
+        kept.clear()  # the last reference: PythonQt would delete a timer without a parent here, inside its signal
+        happened.append("called")
+
+    kept["timer"] = startTimer(0, call)
+    kept["timer"]._timer.connect("destroyed()", lambda: happened.append("destroyed"))
+    session.until(lambda: len(happened) == 2, 10)
+    assert happened == ["called", "destroyed"]
+
+
+def test_temporary_files_are_gone_when_the_panel_is(ready):
+    ready.predict()
+    ready.untilSampling()
+    root = ready.widget.logic.engine.folders._root
+    assert any(root.rglob("image.nrrd"))
+    try:
+        ready.widget.logic.close()
+        assert not root.exists()
+    finally:
+        ready.reopen()
+
+
+def test_without_a_volume_a_script_is_told_so(ready, case):
+    with pytest.raises(Failure, match="There is no volume"):
+        ready.widget.logic.predict(None, case.segmentation, case.segmentID, waitForCompletion=True)
+
+
+def test_a_closed_scene_leaves_no_volume_in_memory(ready, layout):
+    layout.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    voxels = np.zeros((40, 40, 40), np.float32)
+    volume = slicer.util.addVolumeFromArray(voxels, name="watched")
+    ready.ui.inputVolumeSelector.setCurrentNode(volume)
+    ready.settle()
+    freed = []
+    volume.GetImageData().AddObserver("DeleteEvent", lambda caller, event: freed.append(event))
+    del volume
+    slicer.mrmlScene.Clear(False)
+    ready.settle()
+    gc.collect()
+    assert freed

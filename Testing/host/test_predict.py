@@ -94,6 +94,16 @@ def test_a_run_is_a_group_of_marked_nodes(ready, case):
     assert before <= set(snapshot())
 
 
+def test_a_run_stands_beside_its_volume_under_patient_and_study(ready, case):
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    study = hierarchy.CreateStudyItem(hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "P1"), "S1")
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(case.volume), study)
+    nodes = ready.run().nodes
+    folders = {hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) for node in nodes.allNodes()}
+    assert [hierarchy.GetItemParent(folder) for folder in folders] == [study]
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(case.volume)) == study
+
+
 def test_the_users_nodes_are_not_modified(ready, case):
     display = case.segmentation.GetDisplayNode()
     before, filled = snapshot(), display.GetVisibility2DFill()

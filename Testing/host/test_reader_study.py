@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import qt
 import slicer
+from GBMResponseLib import NodeRoles
 from GBMResponseLib.LayoutDescription import READER_LAYOUT, READER_VIEW
+from GBMResponseLib.ReaderStudyImages import ReaderStudyImages
+from GBMResponseLib.ReaderStudyItem import REAL
 from GBMResponseLib.SyntheticMark import SyntheticMark
 from PySide6.QtTest import QTest
 
@@ -119,3 +122,39 @@ def test_closing_the_scene_ends_the_study(study, layout):
     slicer.mrmlScene.Clear(False)
     assert study.widget.readerPanel.session is None
     assert layout.layout != READER_LAYOUT
+
+
+def test_values_window_and_place_are_the_same_for_every_source(study):
+    study.click("readerStartButton")
+    volume = study.widget.readerPanel._view.volume
+    seen = set()
+    for _item in range(2):
+        image, display = volume.GetImageData(), volume.GetDisplayNode()
+        bounds = [0.0] * 6
+        volume.GetRASBounds(bounds)
+        middle = tuple(round(bounds[2 * axis] + bounds[2 * axis + 1], 3) + 0.0 for axis in range(3))
+        seen.add((image.GetScalarTypeAsString(), display.GetWindow(), display.GetLevel(), middle, volume.GetName()))
+        press(study, qt.Qt.Key_Right)
+    assert seen == {("unsigned char", 255.0, 127.5, (0.0, 0.0, 0.0), "Reader study image")}
+
+
+def test_a_real_image_is_judged_once_however_many_runs_there_are(ready, layout):
+    voxels = slicer.util.arrayFromVolume(ready.parameters.inputVolume)
+    for seed in (1, 2):
+        ready.parameters.seed = seed
+        aligned = slicer.util.addVolumeFromArray(voxels, name=f"aligned for seed {seed}")
+        aligned.SetAttribute(NodeRoles.RUN, ready.run().nodes.run)
+        aligned.SetAttribute(NodeRoles.ROLE, NodeRoles.REGISTERED)
+    sources = [volume.source for volume in ReaderStudyImages().volumesOfScene()]
+    assert len(sources) == 3 and sources.count(REAL) == 1
+    layout.setLayout(RED_ONLY)
+
+
+def test_reloading_during_a_study_leaves_one_mark(study):
+    study.click("readerStartButton")
+    try:
+        study.widget.onReload()
+        study.widget = slicer.modules.GBMResponseWidget
+        assert SyntheticMark.installed() is None  # that of the old library
+    finally:
+        study.reopen()

@@ -9,7 +9,7 @@ import vtk
 from GBMResponseLib import NodeRoles
 from GBMResponseLib.ClassMode import ClassMode
 from GBMResponseLib.HeadBox import findHead
-from GBMResponseLib.LayoutDescription import isOwnLayout, viewName
+from GBMResponseLib.LayoutDescription import isOwnLayout, layoutIdentifier, ownLayouts, registerLayouts, viewName
 from GBMResponseLib.SyntheticMark import SyntheticMark
 
 RED_ONLY = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
@@ -104,6 +104,60 @@ def test_the_mark_survives_saving(shown, layout, tmp_path):
     assert mark.isMarked("Red")
 
 
+def test_a_view_of_a_loaded_scene_is_marked_by_itself(ready, shown, layout, tmp_path):
+    layout.setLayout(RED_ONLY)
+    slicer.util.setSliceViewerLayers(background=shown.node(NodeRoles.PREDICTED))
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    slicer.mrmlScene.Clear(False)
+    ready.settle()
+    assert not SyntheticMark.install().isMarked("Red")
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    ready.settle()
+    assert layout.sliceWidget("Red").mrmlSliceCompositeNode().GetBackgroundVolumeID()
+    assert SyntheticMark.install().isMarked("Red")
+
+
+def test_views_are_followed_after_the_scene_was_closed(ready, shown, layout):
+    layout.setLayout(RED_ONLY)
+    slicer.mrmlScene.Clear(False)
+    ready.settle()
+    volume = slicer.util.addVolumeFromArray(np.ones((8, 8, 8), np.float32))
+    volume.SetAttribute(NodeRoles.SYNTHETIC, "1")
+    slicer.util.setSliceViewerLayers(background=volume)
+    assert SyntheticMark.install().isMarked("Red")
+
+
+def test_a_scene_saved_during_the_comparison_opens_with_it_and_can_leave_it(ready, shown, layout, tmp_path):
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    slicer.mrmlScene.Clear(False)
+    ready.settle()
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    ready.settle()
+    assert isOwnLayout(layout.layout)
+    assert SyntheticMark.install().isMarked(PREDICTED)
+    assert ready.ui.compareButton.checked
+    ready.ui.fadeSlider.value = 0.25
+    assert layout.sliceWidget(PREDICTED).mrmlSliceCompositeNode().GetForegroundOpacity() == 0.25
+    ready.ui.fadeSlider.value = 1
+    ready.click("compareButton")
+    assert not isOwnLayout(layout.layout)
+
+
+def test_all_layouts_are_known_before_the_module_is_used(driver, layout):
+    import GBMResponse
+
+    node = layout.layoutLogic().GetLayoutNode()
+    GBMResponse.onStartupCompleted()
+    assert all(node.IsLayoutDescription(identifier) for identifier in ownLayouts())
+
+
+def test_a_scene_that_was_loaded_before_gets_its_views():
+    node = slicer.vtkMRMLLayoutNode()
+    node.SetViewArrangement(layoutIdentifier(3))
+    registerLayouts(node)
+    assert node.GetCurrentLayoutDescription() == ownLayouts()[layoutIdentifier(3)]
+
+
 def test_all_views_show_the_middle_of_the_tumour(ready, shown, layout):
     center = np.array(shown.segmentation.GetSegmentCenterRAS(shown.segmentID))
     for number in range(3):
@@ -169,6 +223,18 @@ def test_every_class_has_its_view(ready, layout, views):
     hideOutline(nodes)
     first, second = (views(viewName(number))[MARK_ROWS:] for number in (1, 2))
     assert (first != second).any()
+    layout.setLayout(RED_ONLY)
+
+
+def test_four_classes_have_their_views_and_their_difference(ready, layout):
+    ready.parameters.classMode = ClassMode.compareAll
+    ready.parameters.classScheme = "4-class"
+    nodes = ready.run().nodes
+    ready.settle()
+    assert len(nodes.classes) == 4
+    names = [layout.sliceWidget(viewName(number)).mrmlSliceNode().GetLayoutLabel() for number in range(6)]
+    assert [name.split()[-1] for name in names[1:5]] == nodes.classes
+    assert names[5] == f"{nodes.classes[-1]} minus {nodes.classes[0]}"
     layout.setLayout(RED_ONLY)
 
 

@@ -1,6 +1,8 @@
 """The worker process: its protocol, cancelling and resuming, and what it survives."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -303,3 +305,13 @@ def test_an_unexpected_error_is_reported_and_survived(tmp_path, request_of):
         session.send(type="hello", protocol=1)
         assert session.next()["type"] == "ready"
     assert "Traceback" in session.log.read_text("utf-8")
+
+
+def test_a_worker_that_hangs_ends_when_its_caller_is_gone():
+    code = (
+        "import time; from GBMResponseCore.worker import Inbox; Inbox(0, 0.2); print('up', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout.readline().strip() == b"up"
+    output, _errors = process.communicate(timeout=30)
+    assert (process.returncode, output) == (1, b"")

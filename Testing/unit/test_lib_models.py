@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from GBMResponseLib.ClassMode import ClassMode
+from GBMResponseLib.ComputeDevice import ComputeDevice
 from GBMResponseLib.Failure import Failure
 from GBMResponseLib.ModelCatalog import ModelCatalog
 from GBMResponseLib.ModelDescription import ModelDescription
@@ -136,6 +137,24 @@ def test_catalog_leaves_damaged_models_out(copied):
 def test_classes_of_a_request(shipped, mode, scheme, expected):
     settings = PredictionSettings(SHIPPED, classMode=mode, classScheme=scheme, className="long")
     assert settings.classes(shipped) == expected
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("predicted", ["predicted"]), ("chosen", ["long"])])
+def test_scripts_may_name_choices_by_their_values(shipped, mode, expected):
+    settings = PredictionSettings(SHIPPED, classMode=mode, className="long", samplerPreset="paper", device="cuda:1")
+    assert settings.classes(shipped) == expected
+    assert settings.samplerPreset is SamplerPreset.paper
+    assert settings.device == "cuda:1"
+
+
+def test_a_device_of_the_panel_is_one_the_engine_knows(shipped):
+    settings = PredictionSettings(SHIPPED, device=ComputeDevice.cpu)
+    assert settings.request(shipped, {}, Path("out"), "id")["device"] == "cpu"
+
+
+def test_an_unknown_choice_is_named_with_the_known_ones():
+    with pytest.raises(Failure, match=r"'all' is no choice for classMode.*compareAll"):
+        PredictionSettings(SHIPPED, classMode="all")
 
 
 def test_request_is_one_the_engine_accepts(shipped):

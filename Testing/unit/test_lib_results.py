@@ -1,6 +1,7 @@
 """What the worker reports: progress in words, results checked, measurements in a table."""
 
 import json
+import os
 
 import pytest
 from GBMResponseLib.Failure import Failure
@@ -161,6 +162,17 @@ def test_nothing_is_left_behind(tmp_path):
     folders.results("key")
     folders.removeAll()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_crashed_session_has_left_is_removed_after_a_week(tmp_path):
+    crashed, other = RunFolders(tmp_path), RunFolders(tmp_path)
+    for folders in (crashed, other):
+        (folders.inputs() / "image.nrrd").write_text("x")
+    (tmp_path / "of another program").mkdir()
+    for path in (crashed._root, tmp_path / "of another program"):
+        os.utime(path, (0, 0))
+    mine = RunFolders(tmp_path).inputs()
+    assert set(tmp_path.iterdir()) == {other._root, mine.parent, tmp_path / "of another program"}
 
 
 def test_temporary_folder_that_cannot_be_written(tmp_path):
