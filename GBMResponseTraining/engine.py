@@ -272,6 +272,7 @@ def _train(
     warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")
     warnings.filterwarnings("ignore", ".*is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*LeafSpec.*is deprecated.*")
     per_step = training.accumulate * training.batch_size * machine.processes
     stream = ItemStream(make_item, steps * per_step, seed)
     timer = Timer()
