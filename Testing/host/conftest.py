@@ -92,12 +92,9 @@ def driver():
     from host.panel_driver import PanelDriver
 
     session.useMainWindow()
-    monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # on a loaded machine threads only wait for each other
     driver = PanelDriver(session)
     yield driver
     driver.close()
-    monkeypatch.undo()
     session.useNoMainWindow()
 
 
