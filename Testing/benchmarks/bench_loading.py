@@ -105,7 +105,7 @@ def main() -> None:
 
         def stream() -> Iterable[dict[str, torch.Tensor]]:
             items = Slices(store)
-            made = ItemStream(lambda rng: items[int(rng.integers(len(items)))], len(store), seed=0)
+            made = ItemStream(lambda rng, index: items[int(rng.integers(len(items)))], len(store), seed=0)
             return DataLoader(made, batch_size=arguments.batch)
 
         paths = {
