@@ -16,6 +16,9 @@ from .ResultNodes import ResultNodes
 from .RunCatalog import findRuns
 from .Translation import tr as _
 
+_PLACE = (0.0, 0.0, -10000.0)
+"""Middle of every slice, RAS mm: the same for all, and far from the scene, whose contours would be drawn over them."""
+
 
 class ReaderStudyImages:
     """Gives slices as small volumes that tell nothing about where they come from."""
@@ -35,7 +38,7 @@ class ReaderStudyImages:
         return list(volumes.values())
 
     def fill(self, item: ReaderStudyItem, target: Any) -> None:
-        """Put the slice of an item into a scalar volume node: one slice around the origin, 256 greys.
+        """Put the slice of an item into a scalar volume node: one slice at a place of its own, 256 greys.
 
         What Slicer shows of a volume (window, values, positions) is then the same for every source.
 
@@ -99,13 +102,13 @@ def _window(pixels: np.ndarray) -> tuple[float, float]:
 
 
 def _centered(volume: Any, image: Any) -> Any:
-    """The volume's directions and spacing, with the middle of the image at the origin."""
+    """The volume's directions and spacing, with the middle of the image at the place of all slices."""
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
     middle = [(count - 1) / 2.0 for count in image.GetDimensions()]
     for row in range(3):
         offset = sum(matrix.GetElement(row, column) * middle[column] for column in range(3))
-        matrix.SetElement(row, 3, -offset)
+        matrix.SetElement(row, 3, _PLACE[row] - offset)
     return matrix
 
 

@@ -132,10 +132,18 @@ def test_values_window_and_place_are_the_same_for_every_source(study):
         image, display = volume.GetImageData(), volume.GetDisplayNode()
         bounds = [0.0] * 6
         volume.GetRASBounds(bounds)
-        middle = tuple(round(bounds[2 * axis] + bounds[2 * axis + 1], 3) + 0.0 for axis in range(3))
+        middle = tuple(round((bounds[2 * axis] + bounds[2 * axis + 1]) / 2, 3) + 0.0 for axis in range(3))
         seen.add((image.GetScalarTypeAsString(), display.GetWindow(), display.GetLevel(), middle, volume.GetName()))
         press(study, qt.Qt.Key_Right)
-    assert seen == {("unsigned char", 255.0, 127.5, (0.0, 0.0, 0.0), "Reader study image")}
+    assert seen == {("unsigned char", 255.0, 127.5, (0.0, 0.0, -10000.0), "Reader study image")}
+
+
+def test_no_contour_of_the_scene_lies_on_a_slice(study):
+    study.click("readerStartButton")
+    image, contour = [0.0] * 6, [0.0] * 6
+    study.widget.readerPanel._view.volume.GetRASBounds(image)
+    slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode").GetRASBounds(contour)
+    assert image[5] < contour[4]
 
 
 def test_a_real_image_is_judged_once_however_many_runs_there_are(ready, layout):

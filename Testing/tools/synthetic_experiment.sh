@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The paper's whole experiment on simulated patients: cohort in CFB-GBM's layout -> slice store -> four trained
-# configurations -> Table 1, Figure 4 and bundles. About 15 minutes on two CPU cores; start it again to continue.
+# configurations -> Table 1, Figure 4 and bundles. About 10 minutes on two CPU cores; start it again to continue.
 #
 #   synthetic_experiment.sh OUT [ANATOMIES]
 #
