@@ -20,6 +20,11 @@ from .evaluation_tables import (
 )
 from .metrics import HIGHER_IS_BETTER
 
+_HEADING = "## Held-out figures"
+_NOT_EVALUATED = f"""\
+{_HEADING}
+
+This bundle has **not been evaluated**: nothing is known about how well it predicts."""
 _LIMITS = """\
 - It knows what its training data show, no more: other scanners, sequences, treatments or times after treatment are not
   covered. If patients were simulated, no figure measured on them says anything about real ones.
@@ -33,13 +38,17 @@ _LIMITS = """\
 
 
 def bundle_card(
-    description: Mapping[str, Any], configuration: Mapping[str, Any], report: Mapping[str, Any] | None, notes: str = ""
+    description: Mapping[str, Any],
+    configuration: Mapping[str, Any],
+    reports: Sequence[tuple[str, Mapping[str, Any]]],
+    notes: str = "",
 ) -> str:
     """Return the Markdown text of the card.
 
     :param description: content of `bundle.json`; size and hash of the files are not needed.
     :param configuration: resolved configuration of the training.
-    :param report: content of `report.json` of an evaluation with this bundle among its models; None: not evaluated.
+    :param reports: title and content of `report.json` of evaluations with this bundle among their models, each one
+        a section; none: not evaluated. A title may be empty.
     :param notes: how this run differed from a plain one, Markdown.
     """
     neighbours = description["neighbour_slices"]
@@ -59,8 +68,8 @@ def bundle_card(
         _conditions(description),
         f"Configuration:\n\n```yaml\n{yaml.safe_dump(dict(configuration), sort_keys=False).rstrip()}\n```",
         f"## Notes\n\n{notes.strip()}" if notes.strip() else "",
-        "## Held-out figures",
-        *_figures(description, report),
+        *(part for title, report in reports for part in _figures(description, title, report)),
+        "" if reports else _NOT_EVALUATED,
     ]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
@@ -99,17 +108,18 @@ def _conditions(description: Mapping[str, Any]) -> str:
     return " ".join(sentences)
 
 
-def _figures(description: Mapping[str, Any], report: Mapping[str, Any] | None) -> list[str]:
-    if report is None:
-        return ["This bundle has **not been evaluated**: nothing is known about how well it predicts."]
+def _figures(description: Mapping[str, Any], title: str, report: Mapping[str, Any]) -> list[str]:
+    """One section: what an evaluation found."""
+    heading = f"{_HEADING}: {title}" if title else _HEADING
     own = [
         model["name"]
         for model in report["models"]
         if (model["bundle"]["name"], model["bundle"]["version"]) == (description["name"], description["version"])
     ]
     if not own:
-        return ["The evaluation of its run has no row for this bundle: it has **not been evaluated**."]
+        return [heading, "The evaluation of its run has no row for this bundle: it has **not been evaluated**."]
     parts = [
+        heading,
         data_sentence(report),
         f"Rows of this bundle: {', '.join(own)}. {definition_sentence(report)}",
         *(_against_copy(report, name) for name in own),

@@ -260,12 +260,16 @@ def evaluate(
     if mean is not None:
         run.add_baseline(TRAINING_MEAN, np.broadcast_to(mean, slices.pre.shape))
     # One at a time: the networks of the paper's four models together would need several gigabytes.
+    loaded = None
     for model, split_known in zip(opened, known, strict=True):
-        run.add_model(model.load(options.device, options.precision, options.batch_size), split_known)
+        if loaded is not None and not loaded.shares_networks(model):
+            loaded = None
+        loaded = model.load(options.device, options.precision, options.batch_size, loaded)
+        run.add_model(loaded, split_known)
+        if model is to_sweep:
+            run.sweep_guidance(loaded)
     run.note_true_classes()
     run.note_unknown_splits()
-    if to_sweep is not None:
-        run.sweep_guidance(to_sweep.load(options.device, options.precision, options.batch_size))
 
     report = _report(run, store_folder)
     _write_slices(run, out)

@@ -231,6 +231,19 @@ def test_slices_without_gtv_have_no_local_values(tiny_bundle, tmp_path):
     assert "1 without GTV" in (tmp_path / "out" / "table1.md").read_text("utf-8")
 
 
+def test_rows_of_one_bundle_share_its_networks(tiny_bundle):
+    first = open_model(EvaluatedModel("a", tiny_bundle)).load()
+    second = open_model(EvaluatedModel("b", tiny_bundle, "4-class", "true")).load(before=first)
+    assert second.predictor is first.predictor
+    assert (second.model.name, second.scheme.name) == ("b", "4-class")
+
+
+def test_another_bundle_has_networks_of_its_own(tiny_bundle, tmp_path):
+    first = open_model(EvaluatedModel("a", tiny_bundle)).load()
+    other = write_tiny_bundle(tmp_path / "other", change_scale=[1.0] * 4)
+    assert open_model(EvaluatedModel("b", other)).load(before=first).predictor is not first.predictor
+
+
 # Classes and noise
 
 
