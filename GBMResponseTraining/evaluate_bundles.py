@@ -21,12 +21,12 @@ from .figures import Example, spread_by_local_ssim, write_figure4
 from .held_out import (
     EvaluationError,
     HeldOut,
-    check_training_split,
     patient_ids,
     read_held_out,
     stored_split,
     training_mean,
 )
+from .leakage import SplitCheck, check_training_split
 from .lpips import LPIPS, MISSING_BACKBONE, load_lpips_if_present
 from .metrics import NAMES, per_patient_means, standard_metrics, summarise
 from .metrics_authors import authors_metrics
@@ -44,6 +44,7 @@ from .model_predictions import (
 )
 from .paired_tests import paired_tests
 from .skill import skills
+from .slice_store import read_patients
 from .splits import SPLITS
 
 METRICS = {"standard": standard_metrics, "authors": authors_metrics}
@@ -141,7 +142,7 @@ class _Evaluation:
     def add_baseline(self, name: str, images: np.ndarray) -> None:
         self.rows.append(_Row(name, "baseline", self.measure(images)))
 
-    def add_model(self, loaded: LoadedModel, split_known: bool) -> None:
+    def add_model(self, loaded: LoadedModel, split_check: SplitCheck) -> None:
         name, slices = loaded.model.name, self.slices
         assigned = assign_classes(loaded, slices)
         samples, total = [], 0.0
@@ -159,7 +160,7 @@ class _Evaluation:
             mean_image = (total / self.options.samples).astype(np.float32)
             title = f"{name}, mean image of {self.options.samples} samples"
             self.rows.append(_Row(title, "mean image", self.measure(mean_image), classes))
-        self.models.append(_describe(loaded, assigned, split_known))
+        self.models.append(_describe(loaded, assigned, split_check))
         self._note_unknown_classes(name, assigned)
         self._classify(loaded)
         self._reconstruct(loaded)
@@ -185,6 +186,14 @@ class _Evaluation:
             self.notes.append(
                 f"The split that these models were trained with is not known, so nothing shows that the patients were "
                 f"held out: {', '.join(names)}."
+            )
+
+    def note_same_ids(self) -> None:
+        count = max(model["ids_of_other_people_trained_with"] for model in self.models)
+        if count:
+            self.notes.append(
+                f"{count} ids of this store also occur in the store that the models were trained with, for patients of "
+                "another data set and with other images: they were taken for different people."
             )
 
     def _classify(self, loaded: LoadedModel) -> None:
@@ -241,8 +250,8 @@ def evaluate(
     """
     options = options or EvaluationOptions()
     _check_names(models)
-    split = stored_split(store_folder)
-    known = [check_training_split(model.bundle, split) for model in models]
+    split, records = stored_split(store_folder), read_patients(store_folder)
+    checks = [check_training_split(model.bundle, split, records) for model in models]
     slices = read_held_out(store_folder, options.split, options.max_slices_per_patient)
     opened = [open_model(model, options.sampling) for model in models]
     for model in opened:
@@ -261,15 +270,16 @@ def evaluate(
         run.add_baseline(TRAINING_MEAN, np.broadcast_to(mean, slices.pre.shape))
     # One at a time: the networks of the paper's four models together would need several gigabytes.
     loaded = None
-    for model, split_known in zip(opened, known, strict=True):
+    for model, check in zip(opened, checks, strict=True):
         if loaded is not None and not loaded.shares_networks(model):
             loaded = None
         loaded = model.load(options.device, options.precision, options.batch_size, loaded)
-        run.add_model(loaded, split_known)
+        run.add_model(loaded, check)
         if model is to_sweep:
             run.sweep_guidance(loaded)
     run.note_true_classes()
     run.note_unknown_splits()
+    run.note_same_ids()
 
     report = _report(run, store_folder)
     _write_slices(run, out)
@@ -328,7 +338,7 @@ def _mean_of(samples: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([row[name] for row in samples])) for name in samples[0]}
 
 
-def _describe(loaded: LoadedModel, assigned: ClassAssignment, split_known: bool) -> dict[str, Any]:
+def _describe(loaded: LoadedModel, assigned: ClassAssignment, split_check: SplitCheck) -> dict[str, Any]:
     bundle = loaded.predictor.bundle
     return {
         "name": loaded.model.name,
@@ -336,7 +346,8 @@ def _describe(loaded: LoadedModel, assigned: ClassAssignment, split_known: bool)
         "scheme": loaded.model.scheme,
         "class_source": loaded.model.class_source,
         "sampling": asdict(loaded.sampling),
-        "training_split_checked": split_known,
+        "training_split_checked": split_check.known,
+        "ids_of_other_people_trained_with": len(split_check.same_ids),
         "patients_per_class": {name: assigned.names.count(name) for name in sorted(set(assigned.names))},
         "patients_of_unknown_class": len(assigned.unknown),
     }
