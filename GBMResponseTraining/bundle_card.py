@@ -15,6 +15,8 @@ from .evaluation_tables import (
     patient_table,
     skill_table,
     slice_table,
+    sweep_table,
+    sweep_text,
     vq_vae_table,
     with_interval,
 )
@@ -131,10 +133,17 @@ def _figures(description: Mapping[str, Any], title: str, report: Mapping[str, An
         skill_table(report),
         "Image VQ-VAE, reconstruction of real slices:",
         vq_vae_table(report),
+        *([sweep_text(report), sweep_table(report)] if _has_sweep(report, own) else []),
         *(_classifier(report["classifier"][name]) for name in own if name in report["classifier"]),
         note_list(report),
     ]
     return parts
+
+
+def _has_sweep(report: Mapping[str, Any], own: Sequence[str]) -> bool:
+    """Whether the report has a guidance sweep of one of these models, with the truth."""
+    sweep = report.get("guidance_sweep")
+    return bool(sweep) and sweep["model"] in own and "truth" in sweep
 
 
 def _against_copy(report: Mapping[str, Any], name: str) -> str:

@@ -219,10 +219,10 @@ class _Evaluation:
         self.rows.append(_Row(title, "upper bound", rows["post"]))
 
     def sweep_guidance(self, loaded: LoadedModel) -> None:
-        rows = guidance_sweep(
+        sweep = guidance_sweep(
             loaded, self.slices, self.options.guidance_sweep, seed=self.options.seed, finished=self.finished
         )
-        self.sweep = {"model": loaded.model.name, "rows": rows}
+        self.sweep = {"model": loaded.model.name, **sweep}
 
     def ordered_rows(self) -> list[_Row]:
         """Baselines, models, upper bounds."""
@@ -240,7 +240,7 @@ def evaluate(
 
     :param store_folder: slice store with its `patient_split.csv`.
     :param out: folder for `report.json`, `table1.*`, `per_slice.csv`, `per_patient.csv`, `paired_tests.*`, `vq_vae.md`,
-        `figure4.*` and, if asked for, `guidance_sweep.csv`.
+        `figure4.*` and, if asked for, `guidance_sweep.*`.
     :return: the content of `report.json`.
     :raises EvaluationError: there is no model or no slice, names are not unique, or a model does not fit the slices.
     :raises SplitError, LeakageError: the store has no split, or a patient was trained with.

@@ -89,7 +89,7 @@ def only(bundle):
 
 
 def test_all_files_are_there_and_no_temporary_one(evaluated):
-    assert {path.name for path in evaluated[0].iterdir()} == FILES | {"guidance_sweep.csv"}
+    assert {path.name for path in evaluated[0].iterdir()} == FILES | {"guidance_sweep.csv", "guidance_sweep.md"}
 
 
 def test_the_report_on_disk_is_the_one_returned(evaluated):
@@ -123,7 +123,7 @@ def test_table_1_has_the_columns_of_the_paper(evaluated):
     assert "3 patients, 9 slices" in text
 
 
-@pytest.mark.parametrize("name", ["table1.md", "vq_vae.md", "paired_tests.md", "report.json"])
+@pytest.mark.parametrize("name", ["table1.md", "vq_vae.md", "paired_tests.md", "guidance_sweep.md", "report.json"])
 def test_every_text_says_synthetic(evaluated, name):
     assert "synthetic" in (evaluated[0] / name).read_text("utf-8").lower()
 
@@ -169,6 +169,22 @@ def test_without_guidance_the_classes_do_not_differ(evaluated):
     assert [float(row["guidance_scale"]) for row in rows] == [0.0, 2.0]
     assert float(rows[0]["mean_absolute_difference_gtv"]) == 0.0
     assert float(rows[1]["mean_absolute_difference_gtv"]) > 0.0
+
+
+def test_the_sweep_stands_below_the_truth_and_the_copy(evaluated):
+    lines = (evaluated[0] / "guidance_sweep.md").read_text("utf-8").splitlines()
+    table = [line.split(" | ") for line in lines if line.startswith("| ")]
+    assert [row[0] for row in table] == [
+        "| guidance",
+        "| ---",
+        "| true follow-up",
+        "| copy of the pre image",
+        "| 0",
+        "| 2",
+    ]
+    truth = evaluated[1]["guidance_sweep"]["truth"]
+    assert (truth["patients_first"], truth["patients_last"]) == (1, 2)
+    assert table[2][3:5] == [f"{truth[f'enhancing_pixels_post_{which}']:.1f}" for which in ("first", "last")]
 
 
 def test_models_that_are_told_the_true_survival_are_named(evaluated):
