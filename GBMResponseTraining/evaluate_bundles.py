@@ -13,10 +13,16 @@ from GBMResponseCore.files import ensure_output_folder, write_json
 from GBMResponseCore.intensity import NormalisationSettings
 from GBMResponseCore.runtime import choose_device
 
-from .class_effect import guidance_sweep
+from .class_effect import enhancement_zones, guidance_sweep
 from .classification_metrics import classification_report
 from .datasets.reports import write_csv
-from .evaluation_tables import write_guidance_sweep, write_paired_tests, write_table1, write_vq_vae_table
+from .evaluation_tables import (
+    write_guidance_sweep,
+    write_paired_tests,
+    write_spread,
+    write_table1,
+    write_vq_vae_table,
+)
 from .figures import Example, spread_by_local_ssim, write_figure4
 from .held_out import (
     EvaluationError,
@@ -46,6 +52,7 @@ from .paired_tests import paired_tests
 from .skill import skills
 from .slice_store import read_patients
 from .splits import SPLITS
+from .spread import FEWEST_SAMPLES, enhancing_ml, spread_report, volume_report
 
 METRICS = {"standard": standard_metrics, "authors": authors_metrics}
 COPY = "copy of the pre image"
@@ -129,6 +136,8 @@ class _Evaluation:
         self.classifiers: dict[str, Any] = {}
         self.sweep: dict[str, Any] | None = None
         self.figure_images: np.ndarray | None = None
+        self.zones = enhancement_zones(slices) if options.samples >= FEWEST_SAMPLES else None
+        self.volumes: dict[str, np.ndarray] = {}
         self.notes: list[str] = []
         if options.split != "test":
             self.notes.append(f"These are {options.split} patients: the figures are no test.")
@@ -145,17 +154,21 @@ class _Evaluation:
     def add_model(self, loaded: LoadedModel, split_check: SplitCheck) -> None:
         name, slices = loaded.model.name, self.slices
         assigned = assign_classes(loaded, slices)
-        samples, total = [], 0.0
+        samples, volumes, total = [], [], 0.0
         for sample in range(self.options.samples):
             predicted = predict_slices(
                 loaded, slices, assigned.tokens, seed=self.options.seed, sample=sample, finished=self.finished
             )
             samples.append(self.measure(predicted))
+            if self.zones is not None:
+                volumes.append(enhancing_ml(predicted, slices, self.zones))
             total = total + predicted
             if sample == 0 and name == self.figure_model:
                 self.figure_images = predicted
         classes = [assigned.names[patient] for patient in slices.patient]
         self.rows.append(_Row(name, "model", [_mean_of(rows) for rows in zip(*samples, strict=True)], classes))
+        if volumes:
+            self.volumes[name] = np.stack(volumes)
         if self.options.samples > 1:
             mean_image = (total / self.options.samples).astype(np.float32)
             title = f"{name}, mean image of {self.options.samples} samples"
@@ -224,6 +237,28 @@ class _Evaluation:
         )
         self.sweep = {"model": loaded.model.name, **sweep}
 
+    def spread(self) -> dict[str, Any] | None:
+        """Calibration of the samples' spread; None with too few samples, or if no voxel's size is known."""
+        if self.zones is None:
+            return None
+        truth, copied = (
+            enhancing_ml(images, self.slices, self.zones) for images in (self.slices.post, self.slices.pre)
+        )
+        # A record of the split may have no slice in a selection.
+        truth[np.setdiff1d(np.arange(len(truth)), self.slices.patient)] = np.nan
+        known = int((~np.isnan(truth)).sum())
+        if known < len(np.unique(self.slices.patient)):
+            self.notes.append("Volumes of patients whose voxel size the store does not know are left out.")
+        if not known:
+            return None
+        return {
+            "samples": self.options.samples,
+            "patients": known,
+            "true_mean_ml": float(np.nanmean(truth)),
+            "copy": volume_report(truth, copied),
+            "models": {name: spread_report(truth, volumes) for name, volumes in self.volumes.items()},
+        }
+
     def ordered_rows(self) -> list[_Row]:
         """Baselines, models, upper bounds."""
         kinds = ("baseline", "model", "mean image", "upper bound")
@@ -240,7 +275,7 @@ def evaluate(
 
     :param store_folder: slice store with its `patient_split.csv`.
     :param out: folder for `report.json`, `table1.*`, `per_slice.csv`, `per_patient.csv`, `paired_tests.*`, `vq_vae.md`,
-        `figure4.*` and, if asked for, `guidance_sweep.*`.
+        `figure4.*` and, if asked for, `guidance_sweep.*`, and with 5 samples or more `spread.md`.
     :return: the content of `report.json`.
     :raises EvaluationError: there is no model or no slice, names are not unique, or a model does not fit the slices.
     :raises SplitError, LeakageError: the store has no split, or a patient was trained with.
@@ -289,6 +324,8 @@ def evaluate(
     write_paired_tests(report, out)
     if run.sweep:
         write_guidance_sweep(report, out)
+    if report["spread"]:
+        write_spread(report, out)
     write_json(report, out / REPORT)
     return report
 
@@ -362,6 +399,7 @@ def _report(run: _Evaluation, store_folder: Path) -> dict[str, Any]:
     figure_row = next(row for row in run.rows if row.name == run.figure_model)
     local = [row["ssim_local"] for row in figure_row.per_slice]
     ids = patient_ids(slices)
+    spread = run.spread()
     content = {
         "notice": SYNTHETIC_NOTICE,
         "software": __version__,
@@ -394,6 +432,7 @@ def _report(run: _Evaluation, store_folder: Path) -> dict[str, Any]:
         "vq_vae": run.vq_vae,
         "classifier": run.classifiers,
         "guidance_sweep": run.sweep,
+        "spread": spread,
         "figure4": {
             "model": run.figure_model,
             "slices": [
