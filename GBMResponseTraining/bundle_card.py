@@ -135,6 +135,7 @@ def _figures(description: Mapping[str, Any], title: str, report: Mapping[str, An
         skill_table(report),
         "Image VQ-VAE, reconstruction of real slices:",
         vq_vae_table(report),
+        _failures(report, own),
         *([spread_text(report), spread_table(report)] if report.get("spread") else []),
         *([sweep_text(report), sweep_table(report)] if _has_sweep(report, own) else []),
         *(_classifier(report["classifier"][name]) for name in own if name in report["classifier"]),
@@ -147,6 +148,18 @@ def _has_sweep(report: Mapping[str, Any], own: Sequence[str]) -> bool:
     """Whether the report has a guidance sweep of one of these models, with the truth."""
     sweep = report.get("guidance_sweep")
     return bool(sweep) and sweep["model"] in own and "truth" in sweep
+
+
+def _failures(report: Mapping[str, Any], own: Sequence[str]) -> str:
+    """The worst slices, without saying whose they are."""
+    failures = report.get("failures")
+    if not failures or failures["model"] not in own:
+        return ""
+    worst = ", ".join(f"{entry['ssim_local']:.2f} ({entry['ssim_local_copy']:.2f})" for entry in failures["slices"])
+    return (
+        f"Worst slices of {failures['model']} against the copy of the pre image, one per patient, by local SSIM with "
+        f"that of the copy in brackets: {worst}. `failures.png` of the evaluation shows them."
+    )
 
 
 def _against_copy(report: Mapping[str, Any], name: str) -> str:

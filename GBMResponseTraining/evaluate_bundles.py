@@ -23,7 +23,7 @@ from .evaluation_tables import (
     write_table1,
     write_vq_vae_table,
 )
-from .figures import Example, spread_by_local_ssim, write_figure4
+from .figures import Example, spread_by_local_ssim, worst_against_copy, write_examples, write_figure4
 from .held_out import (
     EvaluationError,
     HeldOut,
@@ -259,6 +259,10 @@ class _Evaluation:
             "models": {name: spread_report(truth, volumes) for name, volumes in self.volumes.items()},
         }
 
+    def local_ssim(self, name: str) -> list[float]:
+        """Local SSIM of every slice of a row."""
+        return next([values["ssim_local"] for values in row.per_slice] for row in self.rows if row.name == name)
+
     def ordered_rows(self) -> list[_Row]:
         """Baselines, models, upper bounds."""
         kinds = ("baseline", "model", "mean image", "upper bound")
@@ -275,7 +279,7 @@ def evaluate(
 
     :param store_folder: slice store with its `patient_split.csv`.
     :param out: folder for `report.json`, `table1.*`, `per_slice.csv`, `per_patient.csv`, `paired_tests.*`, `vq_vae.md`,
-        `figure4.*` and, if asked for, `guidance_sweep.*`, and with 5 samples or more `spread.md`.
+        `figure4.*`, `failures.png` and, if asked for, `guidance_sweep.*`, and with 5 samples or more `spread.md`.
     :return: the content of `report.json`.
     :raises EvaluationError: there is no model or no slice, names are not unique, or a model does not fit the slices.
     :raises SplitError, LeakageError: the store has no split, or a patient was trained with.
@@ -318,7 +322,7 @@ def evaluate(
 
     report = _report(run, store_folder)
     _write_slices(run, out)
-    _write_figure(run, report, out)
+    _write_figures(run, report, out)
     write_table1(report, out)
     write_vq_vae_table(report, out)
     write_paired_tests(report, out)
@@ -396,8 +400,7 @@ def _report(run: _Evaluation, store_folder: Path) -> dict[str, Any]:
     names = [row.name for row in run.rows if row.kind == "model"]
     pairs = [(first, second) for index, second in enumerate(names) for first in names[index + 1 :]]
     pairs += [(name, COPY) for name in names]
-    figure_row = next(row for row in run.rows if row.name == run.figure_model)
-    local = [row["ssim_local"] for row in figure_row.per_slice]
+    local, copied = (run.local_ssim(name) for name in (run.figure_model, COPY))
     ids = patient_ids(slices)
     spread = run.spread()
     content = {
@@ -438,6 +441,18 @@ def _report(run: _Evaluation, store_folder: Path) -> dict[str, Any]:
             "slices": [
                 {"patient": ids[index], "position_mm": float(slices.positions_mm[index]), "ssim_local": local[index]}
                 for index in spread_by_local_ssim(local, options.figure_slices)
+            ],
+        },
+        "failures": {
+            "model": run.figure_model,
+            "slices": [
+                {
+                    "patient": ids[index],
+                    "position_mm": float(slices.positions_mm[index]),
+                    "ssim_local": local[index],
+                    "ssim_local_copy": copied[index],
+                }
+                for index in worst_against_copy(local, copied, slices.patient, options.figure_slices)
             ],
         },
         "notes": run.notes,
@@ -493,17 +508,24 @@ def _cell(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _write_figure(run: _Evaluation, report: dict[str, Any], out: Path) -> None:
+def _write_figures(run: _Evaluation, report: dict[str, Any], out: Path) -> None:
+    """Write Figure 4 and the failures."""
     slices, name, predicted = run.slices, run.figure_model, run.figure_images
-    row = next(row for row in run.rows if row.name == name)
-    local = [values["ssim_local"] for values in row.per_slice]
+    classes = next(row.classes for row in run.rows if row.name == name)
+    local, copied = run.local_ssim(name), run.local_ssim(COPY)
     chosen = spread_by_local_ssim(local, run.options.figure_slices)
-    examples = [
-        Example(slices.pre[k], predicted[k], slices.post[k], slices.gtv[k], local[k], row.classes[k]) for k in chosen
-    ]
+
+    def example(k: int, label: str) -> Example:
+        return Example(slices.pre[k], predicted[k], slices.post[k], slices.gtv[k], local[k], label)
+
     data = report["data"]
+    about = f"{data['description']}, {report['split']} split, {data['patients']} patients"
     title = (
         f"Synthetic post MRI by {name}, ordered by descending local SSIM ({local[chosen[0]]:.2f} to "
-        f"{local[chosen[-1]]:.2f}); {data['description']}, {report['split']} split, {data['patients']} patients"
+        f"{local[chosen[-1]]:.2f}); {about}"
     )
+    examples = [example(k, classes[k]) for k in chosen]
     write_figure4(examples, title, out / "figure4.png", out / "figure4.pdf")
+    worst = worst_against_copy(local, copied, slices.patient, run.options.figure_slices)
+    title = f"Failures: synthetic post MRI by {name}, worst local SSIM against copying the pre image; {about}"
+    write_examples([example(k, f"copy {copied[k]:.2f}, {classes[k]}") for k in worst], title, out / "failures.png")

@@ -51,6 +51,18 @@ def test_the_figures_stand_beside_the_copy(description, report):
     assert "Rows of this bundle: two." in card
 
 
+def test_failures_are_told_without_their_patients(description, report):
+    card = bundle_card(description, CONFIGURATION, [("", report)])
+    assert "Worst slices of two against the copy of the pre image" in card
+    assert len(report["failures"]["slices"]) == 3
+    assert not any(entry["patient"] in card for entry in report["failures"]["slices"])
+
+
+def test_reports_of_earlier_versions_have_a_card(description, report):
+    earlier = {name: value for name, value in report.items() if name not in ("failures", "spread")}
+    assert "Worst slices" not in bundle_card(description, CONFIGURATION, [("", earlier)])
+
+
 def test_where_the_copy_wins_the_card_says_so(description, report):
     assert "Copying the pre-treatment image is at least as good as two in PSNR" in bundle_card(
         description, CONFIGURATION, [("", report)]

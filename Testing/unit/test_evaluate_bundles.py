@@ -37,8 +37,8 @@ from GBMResponseTraining.skill import skills
 from GBMResponseTraining.splits import SPLIT_FILE, LeakageError, write_split
 
 FILES = {
-    "figure4.pdf", "figure4.png", "paired_tests.csv", "paired_tests.md", "per_patient.csv", "per_slice.csv",
-    "predictions", "report.json", "table1.csv", "table1.md", "vq_vae.md",
+    "failures.png", "figure4.pdf", "figure4.png", "paired_tests.csv", "paired_tests.md", "per_patient.csv",
+    "per_slice.csv", "predictions", "report.json", "table1.csv", "table1.md", "vq_vae.md",
 }  # fmt: skip
 
 
@@ -149,6 +149,18 @@ def test_the_figure_shows_the_predicted_class_model_from_best_to_worst(evaluated
     assert figure["model"] == "pred 2-class"
     assert values == sorted(values, reverse=True)
     assert (values[0], values[-1]) == (max(every), min(every))
+
+
+def test_the_failures_are_the_worst_against_the_copy_of_each_patient(evaluated):
+    rows = read_csv(evaluated[0] / "per_slice.csv")
+    own, copied = ([row for row in rows if row["model"] == name] for name in ("pred 2-class", COPY))
+    gained = {}
+    for row, copy in zip(own, copied, strict=True):
+        gained.setdefault(row["patient"], []).append(float(row["ssim_local"]) - float(copy["ssim_local"]))
+    failures = evaluated[1]["failures"]
+    assert failures["model"] == "pred 2-class"
+    found = [entry["ssim_local"] - entry["ssim_local_copy"] for entry in failures["slices"]]
+    assert found == pytest.approx(sorted(min(values) for values in gained.values()))
 
 
 def test_models_with_one_autoencoder_share_one_reconstruction(evaluated):
