@@ -12,9 +12,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     split.add_argument(
         "--same-patient", type=Path, metavar="CSV", help="columns patient and same_as: ids of one person"
     )
-    split.add_argument(
-        "--external-test", action="store_true", help="all patients for testing: no model is trained with this store"
-    )
     split.set_defaults(run=run)
 
 
@@ -22,28 +19,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
     from ..leakage import groups_within, read_same_patient
     from ..slice_store import read_patients
-    from ..splits import (
-        SPLIT_FILE,
-        SPLITS,
-        SplitError,
-        has_known_survival,
-        split_store,
-        survival_thresholds,
-        write_split,
-    )
+    from ..splits import SPLIT_FILE, SPLITS, has_known_survival, split_store, survival_thresholds
 
     patients = read_patients(arguments.store)
-    if arguments.external_test and not (arguments.store / SPLIT_FILE).is_file():
-        write_split({record["id"]: "test" for record in patients}, arguments.store / SPLIT_FILE)
     same_patient = groups_within(read_same_patient(arguments.same_patient), patients) if arguments.same_patient else []
     split = split_store(arguments.store, patients, arguments.seed, same_patient)
     for name in SPLITS:
         print(f"{name}: {sum(value == name for value in split.values())}")
-    if arguments.external_test:
-        if set(split.values()) != {"test"}:
-            raise SplitError(f"The store has a {SPLIT_FILE} that keeps patients for training.")
-        print(f"Split: {arguments.store / SPLIT_FILE}")
-        return 0
     if not any(split[record["id"]] == "train" and has_known_survival(record) for record in patients):
         print("No training patient has a known survival: only models without class can be trained.")
         print(f"Split: {arguments.store / SPLIT_FILE}")

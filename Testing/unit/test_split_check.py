@@ -5,7 +5,6 @@ import json
 import pytest
 from small_store import SPLIT, write_small_store
 
-from GBMResponseTraining import cli
 from GBMResponseTraining.held_out import stored_split
 from GBMResponseTraining.leakage import check_training_split
 from GBMResponseTraining.slice_store import read_patients
@@ -110,15 +109,3 @@ def test_without_the_run_s_store_equal_ids_are_refused_with_a_way_out(run, tmp_p
     with pytest.raises(LeakageError) as caught:
         check_training_split(run, stored_split(store), read_patients(store))
     assert "bring the run's slice store back" in caught.value.remedy
-
-
-def test_an_external_cohort_is_all_test(tmp_path):
-    store = write_small_store(tmp_path)
-    (store / SPLIT_FILE).unlink()
-    assert cli.main(["split", str(store), "--external-test"]) == 0
-    assert set(stored_split(store).values()) == {"test"}
-
-
-def test_a_store_that_was_trained_with_is_no_external_test(store):
-    assert cli.main(["split", str(store), "--external-test"]) == 45
-    assert stored_split(store) == SPLIT
