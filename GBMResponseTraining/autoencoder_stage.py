@@ -30,7 +30,8 @@ def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
     store, train, validation = run.store, run.rows("train"), run.rows("validation")
     seed = run.configuration.seed
     if part == "image":
-        items, held_out = image_items(store, train, settings.crop, seed), image_validation(store, validation)
+        extra = (run.extra_images, run.configuration.extra_images_share)
+        items, held_out = image_items(store, train, settings.crop, seed, *extra), image_validation(store, validation)
         slices_per_epoch = 2 * len(train)
     else:
         items, held_out = gtv_items(store, train, settings.crop, seed), gtv_validation(store, validation)

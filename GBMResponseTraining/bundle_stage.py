@@ -164,6 +164,9 @@ def training_data(run: TrainingRun) -> str:
     chosen = [record for record in run.patients if run.split[record["id"]] == "train"]
     sets = sorted({str(record.get("dataset", "a cohort without a name")) for record in chosen})
     text = f"{len(chosen)} patients ({len(run.rows('train'))} slices) of {', '.join(sets)}."
+    for extra in run.extra_images:
+        ids = ", ".join(str(record["id"]) for record in extra.patients)
+        text += f" The image autoencoder also learned {2 * len(extra)} slices of {ids}."
     stated = run.configuration.training_data
     return text if stated == "Not stated." else f"{text} {stated}"
 

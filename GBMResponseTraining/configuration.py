@@ -262,7 +262,11 @@ class Diffusion:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A whole experiment: both autoencoders, the classifier, and the diffusion model of every configuration."""
+    """A whole experiment: both autoencoders, the classifier, and the diffusion model of every configuration.
+
+    :param extra_images_share: share of the image autoencoder's training slices that come from the run's extra stores,
+        where it has any.
+    """
 
     name: str
     description: str
@@ -276,6 +280,7 @@ class Configuration:
     seed: int = 2026
     precision: str = "auto"
     workers: int = 0
+    extra_images_share: float = 0.25
     sampling: Mapping[str, Any] = field(
         default_factory=lambda: {"sampler": "unipc", "steps": 10, "guidance_scale": 2.0, "eta": 0.0}
     )
@@ -283,6 +288,7 @@ class Configuration:
     def __post_init__(self) -> None:
         _one_of("precision", self.precision, PRECISIONS)
         _require(self.seed >= 0 and self.workers >= 0, "seed and workers must be 0 or more")
+        _require(0.0 <= self.extra_images_share <= 1.0, "extra_images_share must lie in [0, 1]")
         try:
             SamplingOptions(**self.sampling)
         except (TypeError, GBMResponseError) as error:

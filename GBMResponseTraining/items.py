@@ -51,15 +51,27 @@ class Fixed(Dataset):
         return self._make(self._rows[index])
 
 
-def image_items(store: SliceStore, rows: np.ndarray, crop: int | None, seed: int) -> Item:
+def image_items(
+    store: SliceStore,
+    rows: np.ndarray,
+    crop: int | None,
+    seed: int,
+    extra: Sequence[SliceStore] = (),
+    extra_share: float = 0.0,
+) -> Item:
     """Pre and post slices of `rows` with a random gain and left-right flip, as (1, side, side) tensors.
 
     :param crop: side of square crops; None takes whole slices.
+    :param extra: stores all of whose slices are shown too, in `extra_share` of the items.
     """
     epochs = Epochs(np.concatenate([rows, rows + len(store)]), seed)
+    others = [(other, row) for other in extra for row in range(2 * len(other))]
 
     def make(rng: np.random.Generator, index: int) -> torch.Tensor:
-        image = _image(store, epochs(index))
+        if others and rng.random() < extra_share:
+            image = _image(*others[rng.integers(len(others))])
+        else:
+            image = _image(store, epochs(index))
         if crop is not None:
             # Crops of air teach nothing: try a few places and keep the brightest.
             places = [tuple(rng.integers(0, side - crop + 1) for side in image.shape) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""Training, validation and test patients: an exact, stratified 80/10/10 split that all stages share.
+"""Training, validation and test patients: an exact, stratified split (usually 80/10/10) that all stages share.
 
 The unit is the patient, never the slice or the visit. The split is a file, `patient_split.csv` (columns `patient` and
 `split`), in the folder of the slice store; once there it is reused, so that it stays the same for every model.
@@ -21,8 +21,8 @@ from .datasets.reports import write_csv
 SPLITS = ("train", "validation", "test")
 SPLIT_FILE = "patient_split.csv"
 
-_HELD_OUT = 0.1
-"""Share of the patients for validation, and again for test."""
+USUAL_SHARES = (0.1, 0.1)
+"""Shares of the patients for validation and for test."""
 _COLUMNS = ("patient", "split")
 _VISIT = re.compile(r"[\W_]+(t|v|tp|time|timepoint|ses|session|visit|week|day|scan)[\W_]*\d+([\W_]\d+)?$")
 
@@ -55,21 +55,30 @@ def patient_key(text: str) -> str:
 
 
 def stratified_split(
-    survival_days: Mapping[str, float | None], seed: int = 0, same_patient: Iterable[Sequence[str]] = ()
+    survival_days: Mapping[str, float | None],
+    seed: int = 0,
+    same_patient: Iterable[Sequence[str]] = (),
+    held_out: tuple[float, float] = USUAL_SHARES,
 ) -> dict[str, str]:
     """Assign each id to a split; the same ids and seed give the same split, in whatever order they come.
 
-    Persons are counted, not ids: a tenth (rounded, at least one) for validation, as many for test, the rest for
-    training. Each quartile of survival, and unknown survival, is represented in proportion, to within one person.
+    Persons are counted, not ids: a share (rounded, at least one if it is not 0) for validation, another for test, the
+    rest for training. Each quartile of survival, and unknown survival, is represented in proportion, to within one
+    person.
 
     :param survival_days: id -> survival; None: not known. Several visits of a person count once, with their mean.
     :param same_patient: groups of ids known to be one person.
+    :param held_out: shares of validation and of test, 0 to 1, together at most 1.
     :return: id -> `train`, `validation` or `test`.
-    :raises SplitError: for fewer than three persons.
+    :raises SplitError: for fewer persons than splits, or impossible shares.
     """
+    shares = (1.0 - sum(held_out), *held_out)
+    if min(held_out) < 0 or shares[0] < -1e-9:
+        raise SplitError("The shares of the splits are impossible.", "Give three numbers from 0 up that sum to 100.")
     persons = _persons(survival_days, same_patient)
-    if len(persons) < len(SPLITS):
-        raise SplitError(f"{len(persons)} patients cannot be split into three groups.", "Import more patients.")
+    groups = sum(share > 1e-9 for share in shares)
+    if len(persons) < groups:
+        raise SplitError(f"{len(persons)} patients cannot be split into {groups} groups.", "Import more patients.")
     names = sorted(persons, key=natural_order)
     survival = np.array([_mean([survival_days[member] for member in persons[name]]) for name in names])
     known = survival[~np.isnan(survival)]
@@ -79,9 +88,9 @@ def stratified_split(
     shuffled = np.random.default_rng(seed).permutation(len(names))
     line = shuffled[np.argsort(strata[shuffled], kind="stable")]
     # Persons in a line, stratum after stratum: evenly spaced picks take the same share of each stratum.
-    count = max(1, round(_HELD_OUT * len(names)))
-    test, rest = _evenly(line, count)
-    validation, train = _evenly(rest, count)
+    for_validation, for_test = (max(1, round(share * len(names))) if share else 0 for share in held_out)
+    test, rest = _evenly(line, for_test)
+    validation, train = _evenly(rest, for_validation)
     split = {}
     for name, chosen in zip(SPLITS, (train, validation, test), strict=True):
         split.update({member: name for index in chosen for member in persons[names[index]]})
@@ -106,11 +115,16 @@ def check_leakage(entries: Iterable[tuple[str, str]], same_patient: Iterable[Seq
 
 
 def split_store(
-    folder: Path, patients: Sequence[Mapping[str, Any]], seed: int = 0, same_patient: Iterable[Sequence[str]] = ()
+    folder: Path,
+    patients: Sequence[Mapping[str, Any]],
+    seed: int = 0,
+    same_patient: Iterable[Sequence[str]] = (),
+    held_out: tuple[float, float] = USUAL_SHARES,
 ) -> dict[str, str]:
     """Return the split of a slice store: the one in its folder, or a new one that is then saved there.
 
     :param patients: records of the store.
+    :param held_out: see :func:`stratified_split`; of a new split.
     :raises SplitError: if the saved split is no such file or lacks a patient, or for fewer than three persons.
     :raises LeakageError: if the saved split has a patient twice.
     :raises OutputFolderError: if the split cannot be saved.
@@ -125,7 +139,8 @@ def split_store(
         if missing:
             raise SplitError(f"{path.name} does not list {len(missing)} patients of the store, such as {missing[0]}.")
         return {record["id"]: known[normalised_id(record["id"])] for record in patients}
-    split = stratified_split({record["id"]: record["survival_days"] for record in patients}, seed, same_patient)
+    survival = {record["id"]: record["survival_days"] for record in patients}
+    split = stratified_split(survival, seed, same_patient, held_out)
     write_split(split, path)
     return split
 

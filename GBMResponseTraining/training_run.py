@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,18 +29,26 @@ class TrainingRun:
 
     :param folder: created, or continued if it holds a run of the same configuration and store.
     :param store_folder: a slice store; its split is made if there is none, and copied.
+    :param extra_image_folders: slice stores all of whose pre and post slices the image autoencoder learns too, whatever
+        their split: real scans of few patients, say. Other networks never see them. A known run needs not name them.
     :raises OptionError: the folder holds another run.
     :raises ConfigurationError: the configuration does not fit the size of the slices.
     :raises SplitError, LeakageError, MissingFileError: by the store, if it has changed, or has no training patient.
     """
 
     def __init__(
-        self, folder: Path, configuration: Configuration, store_folder: Path, machine: Machine | None = None
+        self,
+        folder: Path,
+        configuration: Configuration,
+        store_folder: Path,
+        machine: Machine | None = None,
+        extra_image_folders: Sequence[Path] = (),
     ) -> None:
         self.folder = folder
         self.configuration = configuration
         self.store_folder = store_folder
         self.machine = machine or Machine()
+        self.extra_image_folders = list(extra_image_folders) or _known_extra_images(folder)
         self.patients = read_patients(store_folder)
         self.split = split_store(store_folder, self.patients)
         self._check_sizes()
@@ -62,6 +70,11 @@ class TrainingRun:
     @cached_property
     def store(self) -> SliceStore:
         return open_store(self.store_folder)
+
+    @cached_property
+    def extra_images(self) -> list[SliceStore]:
+        """Stores that the image autoencoder learns too."""
+        return [open_store(folder) for folder in self.extra_image_folders]
 
     @property
     def image_size(self) -> int:
@@ -112,6 +125,13 @@ class TrainingRun:
                     f"Slices of {size} x {size} pixels do not fit {part} with {crops}.",
                     f"Sides must be multiples of {autoencoder.downsampling}, and {part}.crop at most {size}.",
                 )
+        for other in self.extra_image_folders:
+            read_patients(other)
+            if open_store(other).pre.shape[1:] != self.store.pre.shape[1:]:
+                raise ConfigurationError(
+                    f"The slices of the extra store {other.name} differ in size from those of the run.",
+                    f"Import both with --size {size}.",
+                )
         if settings.classifier.pooling > size:
             raise ConfigurationError(f"classifier.pooling is larger than the slices of {size} x {size} pixels.")
 
@@ -134,9 +154,16 @@ class TrainingRun:
                 raise OptionError(
                     f"The folder {self.folder} holds a run on another slice store.", "Choose another --run."
                 )
+            if _known_extra_images(self.folder) != _resolved(self.extra_image_folders):
+                raise OptionError(
+                    f"The folder {self.folder} holds a run with other extra images.",
+                    "Choose another --run, or leave out --extra-images to continue that run.",
+                )
             self._check_unchanged()
             return
-        write_json({"store": store, "patients_sha256": self._patients_sha256()}, self.folder / STORE_FILE)
+        content = {"store": store, "patients_sha256": self._patients_sha256()}
+        extra = [str(path) for path in _resolved(self.extra_image_folders)]
+        write_json(content | {"extra_images": extra}, self.folder / STORE_FILE)
         write_split(self.split, self.folder / SPLIT_FILE)
         write_text(yaml.safe_dump(values, sort_keys=False), snapshot)
 
@@ -152,6 +179,18 @@ class TrainingRun:
                 f"The slice store {self.store_folder.name} or its split has changed since the run {self.folder} began.",
                 "Restore the store and its patient_split.csv, or choose another --run.",
             )
+
+
+def _known_extra_images(folder: Path) -> list[Path]:
+    """Extra stores of the run in a folder; none if there is no run."""
+    if not (folder / STORE_FILE).is_file():
+        return []
+    stated = json.loads((folder / STORE_FILE).read_text(encoding="utf-8"))
+    return [Path(path) for path in stated.get("extra_images", [])]
+
+
+def _resolved(folders: Sequence[Path]) -> list[Path]:
+    return [folder.resolve() for folder in folders]
 
 
 def _differences(first: Any, second: Any, where: str = "") -> list[str]:

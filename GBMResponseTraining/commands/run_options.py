@@ -10,6 +10,14 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     run = parser.add_argument_group("run")
     run.add_argument("--run", dest="run_folder", type=Path, required=True, help="run folder; start again to continue")
     run.add_argument("--store", type=Path, help="slice store; needed for a new run")
+    run.add_argument(
+        "--extra-images",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="STORE",
+        help="slice stores whose slices the image autoencoder learns too, all of them; for a new run",
+    )
     run.add_argument("--preset", help="paper, small or demo; for a new run (default: small)")
     run.add_argument("--config", type=Path, help="YAML file instead of a preset")
     run.add_argument(
@@ -60,5 +68,5 @@ def open_run(arguments: argparse.Namespace) -> Any:
     machine.check()
     if arguments.store is None:
         run = TrainingRun.reopen(arguments.run_folder, machine)
-        return TrainingRun(arguments.run_folder, configuration, run.store_folder, machine)
-    return TrainingRun(arguments.run_folder, configuration, arguments.store, machine)
+        return TrainingRun(arguments.run_folder, configuration, run.store_folder, machine, arguments.extra_images)
+    return TrainingRun(arguments.run_folder, configuration, arguments.store, machine, arguments.extra_images)

@@ -158,6 +158,14 @@ def test_an_epoch_of_images_shows_pre_and_post(store):
     assert make(rng(0), 0).shape == (1, 16, 16)
 
 
+def test_slices_of_extra_stores_are_shown_as_often_as_asked_for(store):
+    bright = np.full((2, 16, 16), 0.9, np.float16)
+    extra = SliceStore(bright, bright, np.zeros((2, 16, 16), np.uint8), np.zeros(2, np.int32), [])
+    make = image_items(store, ROWS[:3], None, seed=0, extra=[extra], extra_share=0.25)
+    shown = [float(make(rng(index), index).std()) < 1e-3 for index in range(200)]
+    assert 0.15 < np.mean(shown) < 0.35
+
+
 def test_image_crops_have_the_size_asked_for(store):
     assert image_items(store, ROWS[:3], 8, seed=0)(rng(), 0).shape == (1, 8, 8)
 

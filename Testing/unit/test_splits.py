@@ -74,6 +74,24 @@ def test_known_duplicates_stay_together(seed):
     assert split["P001"] == split["P015"] == split["P029"]
 
 
+@pytest.mark.parametrize(
+    "held_out, sizes", [((0.05, 0.0), (38, 2, 0)), ((0.0, 1.0), (0, 0, 40)), ((0.5, 0.5), (0, 20, 20))]
+)
+def test_shares_are_free(held_out, sizes):
+    found = Counter(stratified_split(cohort(40), held_out=held_out).values())
+    assert (found["train"], found["validation"], found["test"]) == sizes
+
+
+def test_two_patients_can_all_be_tested_on():
+    assert set(stratified_split(cohort(2), held_out=(0.0, 1.0)).values()) == {"test"}
+
+
+@pytest.mark.parametrize("held_out", [(-0.1, 0.1), (0.6, 0.6)])
+def test_impossible_shares_are_refused(held_out):
+    with pytest.raises(SplitError, match="impossible"):
+        stratified_split(cohort(40), held_out=held_out)
+
+
 def test_too_few_patients():
     with pytest.raises(SplitError, match="2 patients"):
         stratified_split(cohort(2))

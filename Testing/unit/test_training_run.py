@@ -1,11 +1,15 @@
 """What cannot work is said before anything is trained."""
 
+import numpy as np
 import pytest
 from small_file_limit import small_file_limit
 from small_store import SPLIT, write_small_store
 
 from GBMResponseTraining import cli
+from GBMResponseTraining.bundle_stage import training_data
 from GBMResponseTraining.lpips import BACKBONE_VARIABLE
+from GBMResponseTraining.slice_store import open_store, read_patients
+from GBMResponseTraining.training_run import TrainingRun
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +67,43 @@ def test_an_experiment_without_test_patients_does_not_begin(tmp_path):
     split = {patient: name.replace("test", "train") for patient, name in SPLIT.items()}
     assert start(write_small_store(tmp_path / "store", split), tmp_path / "run", "experiment") == 34
     assert not (tmp_path / "run" / "image_autoencoder").exists()
+
+
+@pytest.fixture
+def extra_run(store, tmp_path):
+    """A run that began with extra images, and that store of theirs."""
+    extra = write_small_store(tmp_path / "extra")
+    run = tmp_path / "run"
+    assert start(store, run, "train", "image-autoencoder", "--extra-images", extra) == 0
+    return run, extra
+
+
+def test_a_known_run_keeps_its_extra_images(store, extra_run):
+    run, extra = extra_run
+    assert TrainingRun.reopen(run).extra_image_folders == [extra.resolve()]
+
+
+def test_a_known_run_refuses_other_extra_images(store, extra_run, tmp_path, capsys):
+    run, _ = extra_run
+    other = write_small_store(tmp_path / "other")
+    assert start(store, run, "train", "gtv-autoencoder", "--extra-images", other) == 34
+    assert "other extra images" in capsys.readouterr().err
+
+
+def test_the_bundle_says_whose_images_were_extra(store, extra_run):
+    run, extra = extra_run
+    ids = [record["id"] for record in read_patients(extra)]
+    assert f"also learned {2 * len(open_store(extra))} slices of {', '.join(ids)}" in training_data(
+        TrainingRun.reopen(run)
+    )
+
+
+def test_extra_images_of_another_size_are_refused(store, tmp_path, capsys):
+    extra = write_small_store(tmp_path / "extra")
+    for name in ("pre", "post", "gtv"):
+        np.save(extra / f"{name}.npy", np.load(extra / f"{name}.npy")[:, ::2, ::2])
+    assert start(store, tmp_path / "run", "train", "image-autoencoder", "--extra-images", extra) == 50
+    assert "differ in size" in capsys.readouterr().err
 
 
 def test_an_experiment_is_not_started_by_torchrun(store, tmp_path, monkeypatch):
