@@ -173,7 +173,8 @@ class _Evaluation:
             mean_image = (total / self.options.samples).astype(np.float32)
             title = f"{name}, mean image of {self.options.samples} samples"
             self.rows.append(_Row(title, "mean image", self.measure(mean_image), classes))
-        self.models.append(_describe(loaded, assigned, split_check))
+        seen = sum(record["id"] in split_check.seen_by_autoencoder for record in slices.records)
+        self.models.append(_describe(loaded, assigned, split_check, seen))
         self._note_unknown_classes(name, assigned)
         self._classify(loaded)
         self._reconstruct(loaded)
@@ -207,6 +208,15 @@ class _Evaluation:
             self.notes.append(
                 f"{count} ids of this store also occur in the store that the models were trained with, for patients of "
                 "another data set and with other images: they were taken for different people."
+            )
+
+    def note_seen_patients(self) -> None:
+        names = [model["name"] for model in self.models if model["patients_seen_by_autoencoder"]]
+        if names:
+            count = max(model["patients_seen_by_autoencoder"] for model in self.models)
+            self.notes.append(
+                f"Slices of {count} of these patients were among the extra images that the image autoencoder learned; "
+                f"no other network saw them. For its reconstruction they are no test: {', '.join(names)}."
             )
 
     def _classify(self, loaded: LoadedModel) -> None:
@@ -319,6 +329,7 @@ def evaluate(
     run.note_true_classes()
     run.note_unknown_splits()
     run.note_same_ids()
+    run.note_seen_patients()
 
     report = _report(run, store_folder)
     _write_slices(run, out)
@@ -379,7 +390,7 @@ def _mean_of(samples: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([row[name] for row in samples])) for name in samples[0]}
 
 
-def _describe(loaded: LoadedModel, assigned: ClassAssignment, split_check: SplitCheck) -> dict[str, Any]:
+def _describe(loaded: LoadedModel, assigned: ClassAssignment, split_check: SplitCheck, seen: int) -> dict[str, Any]:
     bundle = loaded.predictor.bundle
     return {
         "name": loaded.model.name,
@@ -389,6 +400,7 @@ def _describe(loaded: LoadedModel, assigned: ClassAssignment, split_check: Split
         "sampling": asdict(loaded.sampling),
         "training_split_checked": split_check.known,
         "ids_of_other_people_trained_with": len(split_check.same_ids),
+        "patients_seen_by_autoencoder": seen,
         "patients_per_class": {name: assigned.names.count(name) for name in sorted(set(assigned.names))},
         "patients_of_unknown_class": len(assigned.unknown),
     }

@@ -48,10 +48,12 @@ class SplitCheck:
 
     :param known: whether there is such a split; without one nothing can be said.
     :param same_ids: ids that both have, in different data sets: taken for different people.
+    :param seen_by_autoencoder: ids of patients in the run's extra images, which the image autoencoder alone learned.
     """
 
     known: bool
     same_ids: tuple[str, ...] = ()
+    seen_by_autoencoder: tuple[str, ...] = ()
 
 
 def read_same_patient(table: Path) -> list[Group]:
@@ -139,8 +141,10 @@ def check_training_split(
     bundle = bundle.resolve()
     folders = [folder for folder in (bundle, bundle.parent.parent) if (folder / SPLIT_FILE).is_file()]
     same_ids: set[str] = set()
+    seen: set[str] = set()
     for folder in folders:
-        entries, trained = read_split(folder / SPLIT_FILE), _records_of_run(folder)
+        entries, (trained, extra) = read_split(folder / SPLIT_FILE), _records_of_run(folder)
+        seen.update(_shared(records, extra))
         if not trained:
             try:
                 check_leakage([*split.items(), *entries])
@@ -161,19 +165,43 @@ def check_training_split(
         check_leakage(pairs, _copies(named))
         both = own.keys() & others.keys()
         same_ids.update(patient for patient in both if patient_key(own[patient]) != patient_key(others[patient]))
-    return SplitCheck(bool(folders), tuple(sorted(same_ids)))
+    return SplitCheck(bool(folders), tuple(sorted(same_ids)), tuple(sorted(seen)))
 
 
-def _records_of_run(folder: Path) -> list[dict[str, Any]]:
-    """Records of the slice store of a run folder; none if it is not there."""
+def _records_of_run(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Records of the slice store of a run folder, and of its extra images; none of a store that is not there."""
     from .training_run import STORE_FILE
 
     if not (folder / STORE_FILE).is_file():
-        return []
+        return [], []
+    stated = json.loads((folder / STORE_FILE).read_text(encoding="utf-8"))
+    extra = [record for store in stated.get("extra_images", []) for record in _records_if_there(Path(store))]
+    return _records_if_there(Path(stated["store"])), extra
+
+
+def _records_if_there(store: Path) -> list[dict[str, Any]]:
     try:
-        return read_patients(Path(json.loads((folder / STORE_FILE).read_text(encoding="utf-8"))["store"]))
+        return read_patients(store)
     except MissingFileError:
         return []
+
+
+def _shared(records: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Ids of the records whose person or image is among the others."""
+    people = {patient_key(name) for name in _persons(others).values()}
+    images = {digest for record in others for digest in _digests(record)}
+    names = _persons(records)
+    return [
+        record["id"]
+        for record in records
+        if patient_key(names[normalised_id(record["id"])]) in people or not images.isdisjoint(_digests(record))
+    ]
+
+
+def _digests(record: Mapping[str, Any]) -> list[str]:
+    """SHA-256 of the images of a record, as far as it has them."""
+    digests = (record.get("sources", {}).get(image, {}).get("sha256") for image in _IMAGES)
+    return [digest for digest in digests if digest]
 
 
 def _persons(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -188,10 +216,8 @@ def _copies(named: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, .
     """Names whose records have an image in common."""
     by_image: dict[str, list[str]] = defaultdict(list)
     for name, record in named:
-        for image in _IMAGES:
-            digest = record.get("sources", {}).get(image, {}).get("sha256")
-            if digest:
-                by_image[digest].append(name)
+        for digest in _digests(record):
+            by_image[digest].append(name)
     return [group for group in map(tuple, map(dict.fromkeys, by_image.values())) if len(group) > 1]
 
 

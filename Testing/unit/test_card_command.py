@@ -6,7 +6,7 @@ import shutil
 import pytest
 from GBMResponseCore.bundle import open_bundle
 from GBMResponseCore.errors import MissingFileError, OptionError
-from small_store import write_small_store
+from small_store import SPLIT, write_small_store
 
 from GBMResponseTraining import cli
 from GBMResponseTraining.commands.card import read_reports
@@ -137,3 +137,26 @@ def test_a_file_that_is_no_report_is_told(text, tmp_path):
     (tmp_path / "report.json").write_text(text, encoding="utf-8")
     with pytest.raises(OptionError, match="no report"):
         read_reports([f"a={tmp_path}"])
+
+
+def test_a_held_out_store_with_the_run_s_ids_is_evaluated(copied, tmp_path):
+    records = {name: {"dataset": "another cohort"} for name in SPLIT}
+    store = write_small_store(tmp_path / "store", dict.fromkeys(SPLIT, "test"), **records)
+    words = ["evaluate", str(store), str(tmp_path / "out"), "--run", str(copied), "--max-slices", "1", "--steps", "1"]
+    assert cli.main(words) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    assert report["data"]["patients"] == 6
+    assert {model["training_split_checked"] for model in report["models"]} == {True}
+    assert any(note.startswith("6 ids of this store also occur") for note in report["notes"])
+
+
+def test_patients_whom_the_image_autoencoder_saw_are_told(copied, tmp_path):
+    records = {name: {"dataset": "real scans"} for name in SPLIT}
+    store = write_small_store(tmp_path / "store", dict.fromkeys(SPLIT, "test"), **records)
+    path = copied / "store.json"
+    content = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(content | {"extra_images": [str(store)]}), encoding="utf-8")
+    words = ["evaluate", str(store), str(tmp_path / "out"), "--run", str(copied), "--max-slices", "1", "--steps", "1"]
+    assert cli.main(words) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    assert any(note.startswith("Slices of 6 of these patients were among the extra images") for note in report["notes"])

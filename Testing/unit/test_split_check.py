@@ -109,3 +109,26 @@ def test_without_the_run_s_store_equal_ids_are_refused_with_a_way_out(run, tmp_p
     with pytest.raises(LeakageError) as caught:
         check_training_split(run, stored_split(store), read_patients(store))
     assert "bring the run's slice store back" in caught.value.remedy
+
+
+def seen(run, folder, extra, tested):
+    """Patients of a cohort whom the image autoencoder of a run saw in extra images."""
+    store = write_small_store(folder / "trained", TRAINED, **of("simulated"))
+    extra = write_small_store(folder / "extra", TRAINED, **extra)
+    content = {"store": str(store), "extra_images": [str(extra)]}
+    (run.parent.parent / STORE_FILE).write_text(json.dumps(content), encoding="utf-8")
+    write_split(TRAINED, run.parent.parent / SPLIT_FILE)
+    other = write_small_store(folder / "tested", dict.fromkeys(SPLIT, "test"), **tested)
+    return check_training_split(run, stored_split(other), read_patients(other)).seen_by_autoencoder
+
+
+def test_patients_of_the_extra_images_are_told(run, tmp_path):
+    assert seen(run, tmp_path, of("real"), of("real")) == tuple(SPLIT)
+
+
+def test_images_of_the_extra_images_are_found_under_other_ids(run, tmp_path):
+    assert seen(run, tmp_path, of("real", P2="0" * 64), of("again", P5="0" * 64)) == ("P5",)
+
+
+def test_patients_of_other_data_sets_are_not_seen(run, tmp_path):
+    assert seen(run, tmp_path, of("real"), of("other")) == ()
