@@ -133,12 +133,13 @@ def _figures(description: Mapping[str, Any], title: str, report: Mapping[str, An
         patient_table(report),
         "Skill against the copy of the pre-treatment image (1 perfect, 0 as good as copying), with its interval:",
         skill_table(report),
-        "Image VQ-VAE, reconstruction of real slices:",
+        "Image VQ-VAE, reconstruction of the true slices:",
         vq_vae_table(report),
         _failures(report, own),
         *([spread_text(report), spread_table(report)] if report.get("spread") else []),
         *([sweep_text(report), sweep_table(report)] if _has_sweep(report, own) else []),
-        *(_classifier(report["classifier"][name]) for name in own if name in report["classifier"]),
+        # Rows of one network have one classifier.
+        *dict.fromkeys(_classifier(report["classifier"][name]) for name in own if name in report["classifier"]),
         note_list(report),
     ]
     return parts

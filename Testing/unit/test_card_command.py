@@ -59,6 +59,11 @@ def test_the_evaluation_of_a_run_describes_the_bundle(run):
     assert open_bundle(folder(run)).description["metrics"].keys() == {"split", "table"}
 
 
+def test_the_classifier_of_the_network_is_told_once_per_scheme(run):
+    text = (folder(run) / "MODEL_CARD.md").read_text("utf-8")
+    assert text.count("Survival classifier, 2-class") == 1
+
+
 def test_the_bundle_keeps_its_name(run):
     assert open_bundle(folder(run)).name == "gbm-tiny-1"
     assert (folder(run) / "MODEL_CARD.md").read_text("utf-8").startswith("# gbm-tiny-1 ")

@@ -199,6 +199,16 @@ def test_the_sweep_stands_below_the_truth_and_the_copy(evaluated):
     assert table[2][3:5] == [f"{truth[f'enhancing_pixels_post_{which}']:.1f}" for which in ("first", "last")]
 
 
+def test_without_any_known_survival_the_sweep_has_no_truth(tiny_bundle, tmp_path):
+    unknown = {name: {"survival_days": None} for name in SPLIT}
+    store = write_small_store(tmp_path / "store", **unknown)
+    options = EvaluationOptions(max_slices_per_patient=1, guidance_sweep=(2.0,))
+    sweep = evaluate(only(tiny_bundle), store, tmp_path / "out", options)["guidance_sweep"]
+    assert sweep["truth"]["enhancing_pixels_post_first"] is None
+    assert sweep["rows"][0]["enhancing_pixels_own_last"] is None
+    assert "| true follow-up | – |" in (tmp_path / "out" / "guidance_sweep.md").read_text("utf-8")
+
+
 def test_models_that_are_told_the_true_survival_are_named(evaluated):
     notes = [note for note in evaluated[1]["notes"] if "true survival" in note]
     assert [note.split(": ")[1] for note in notes] == ["4-class."]
