@@ -15,11 +15,20 @@ from .evaluation_tables import (
     patient_table,
     skill_table,
     slice_table,
+    spread_table,
+    spread_text,
+    sweep_table,
+    sweep_text,
     vq_vae_table,
     with_interval,
 )
 from .metrics import HIGHER_IS_BETTER
 
+_HEADING = "## Held-out figures"
+_NOT_EVALUATED = f"""\
+{_HEADING}
+
+This bundle has **not been evaluated**: nothing is known about how well it predicts."""
 _LIMITS = """\
 - It knows what its training data show, no more: other scanners, sequences, treatments or times after treatment are not
   covered. If patients were simulated, no figure measured on them says anything about real ones.
@@ -33,13 +42,17 @@ _LIMITS = """\
 
 
 def bundle_card(
-    description: Mapping[str, Any], configuration: Mapping[str, Any], report: Mapping[str, Any] | None, notes: str = ""
+    description: Mapping[str, Any],
+    configuration: Mapping[str, Any],
+    reports: Sequence[tuple[str, Mapping[str, Any]]],
+    notes: str = "",
 ) -> str:
     """Return the Markdown text of the card.
 
     :param description: content of `bundle.json`; size and hash of the files are not needed.
     :param configuration: resolved configuration of the training.
-    :param report: content of `report.json` of an evaluation with this bundle among its models; None: not evaluated.
+    :param reports: title and content of `report.json` of evaluations with this bundle among their models, each one
+        a section; none: not evaluated. A title may be empty.
     :param notes: how this run differed from a plain one, Markdown.
     """
     neighbours = description["neighbour_slices"]
@@ -59,8 +72,8 @@ def bundle_card(
         _conditions(description),
         f"Configuration:\n\n```yaml\n{yaml.safe_dump(dict(configuration), sort_keys=False).rstrip()}\n```",
         f"## Notes\n\n{notes.strip()}" if notes.strip() else "",
-        "## Held-out figures",
-        *_figures(description, report),
+        *(part for title, report in reports for part in _figures(description, title, report)),
+        "" if reports else _NOT_EVALUATED,
     ]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
@@ -99,17 +112,18 @@ def _conditions(description: Mapping[str, Any]) -> str:
     return " ".join(sentences)
 
 
-def _figures(description: Mapping[str, Any], report: Mapping[str, Any] | None) -> list[str]:
-    if report is None:
-        return ["This bundle has **not been evaluated**: nothing is known about how well it predicts."]
+def _figures(description: Mapping[str, Any], title: str, report: Mapping[str, Any]) -> list[str]:
+    """One section: what an evaluation found."""
+    heading = f"{_HEADING}: {title}" if title else _HEADING
     own = [
         model["name"]
         for model in report["models"]
         if (model["bundle"]["name"], model["bundle"]["version"]) == (description["name"], description["version"])
     ]
     if not own:
-        return ["The evaluation of its run has no row for this bundle: it has **not been evaluated**."]
+        return [heading, "The evaluation of its run has no row for this bundle: it has **not been evaluated**."]
     parts = [
+        heading,
         data_sentence(report),
         f"Rows of this bundle: {', '.join(own)}. {definition_sentence(report)}",
         *(_against_copy(report, name) for name in own),
@@ -119,12 +133,34 @@ def _figures(description: Mapping[str, Any], report: Mapping[str, Any] | None) -
         patient_table(report),
         "Skill against the copy of the pre-treatment image (1 perfect, 0 as good as copying), with its interval:",
         skill_table(report),
-        "Image VQ-VAE, reconstruction of real slices:",
+        "Image VQ-VAE, reconstruction of the true slices:",
         vq_vae_table(report),
-        *(_classifier(report["classifier"][name]) for name in own if name in report["classifier"]),
+        _failures(report, own),
+        *([spread_text(report), spread_table(report)] if report.get("spread") else []),
+        *([sweep_text(report), sweep_table(report)] if _has_sweep(report, own) else []),
+        # Rows of one network have one classifier.
+        *dict.fromkeys(_classifier(report["classifier"][name]) for name in own if name in report["classifier"]),
         note_list(report),
     ]
     return parts
+
+
+def _has_sweep(report: Mapping[str, Any], own: Sequence[str]) -> bool:
+    """Whether the report has a guidance sweep of one of these models, with the truth."""
+    sweep = report.get("guidance_sweep")
+    return bool(sweep) and sweep["model"] in own and "truth" in sweep
+
+
+def _failures(report: Mapping[str, Any], own: Sequence[str]) -> str:
+    """The worst slices, without saying whose they are."""
+    failures = report.get("failures")
+    if not failures or failures["model"] not in own:
+        return ""
+    worst = ", ".join(f"{entry['ssim_local']:.2f} ({entry['ssim_local_copy']:.2f})" for entry in failures["slices"])
+    return (
+        f"Worst slices of {failures['model']} against the copy of the pre image, one per patient, by local SSIM with "
+        f"that of the copy in brackets: {worst}. `failures.png` of the evaluation shows them."
+    )
 
 
 def _against_copy(report: Mapping[str, Any], name: str) -> str:

@@ -2,11 +2,13 @@
 
 import json
 import logging
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from GBMResponseCore.bundle import open_bundle
+from GBMResponseCore.bundle import Bundle, open_bundle
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import write_text
 from GBMResponseCore.in_plane import InPlaneRule
@@ -18,6 +20,7 @@ from .classifier_stage import train_classifier
 from .diffusion_stage import check_diffusion, train_diffusion
 from .export import export_bundle, write_description
 from .model_configurations import ModelConfiguration
+from .model_predictions import networks_sha256
 from .training_run import TrainingRun
 from .unet_config import noise_schedule
 
@@ -28,11 +31,21 @@ CARD, NOTES = "MODEL_CARD.md", "notes.md"
 _INTENDED_USE = "Research only; not for clinical decisions. Every image it makes is synthetic."
 
 
-def export_configuration(run: TrainingRun, configuration: ModelConfiguration, half: bool = True) -> Path:
+def check_bundle_name(name: str | None) -> None:
+    """:raises OptionError: a bundle cannot be called that; None is the default name."""
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        raise OptionError(f"A bundle cannot be called {name!r}.", "Use letters, digits, dots, dashes and underscores.")
+
+
+def export_configuration(
+    run: TrainingRun, configuration: ModelConfiguration, half: bool = True, name: str | None = None
+) -> Path:
     """Train what is not trained yet and write `bundles/<configuration>`; return that folder.
 
     A file `notes.md` in the run folder becomes a section of the model card. Held-out figures enter the card, and
     `bundle.json`, when the run has been evaluated.
+
+    :param name: of the bundle; None: that of the training's configuration with that of the model configuration.
     """
     check_diffusion(run, configuration)
     settings = run.configuration
@@ -62,7 +75,7 @@ def export_configuration(run: TrainingRun, configuration: ModelConfiguration, ha
     if settings.diffusion.days_since_rt and days:
         conditioning["default_days_since_rt"] = float(np.median(days))
     description = {
-        "name": f"{settings.name}-{configuration.name}",
+        "name": name or f"{settings.name}-{configuration.name}",
         "version": settings.version,
         "license": settings.license,
         "description": settings.description,
@@ -88,29 +101,62 @@ def export_configuration(run: TrainingRun, configuration: ModelConfiguration, ha
     folder = run.folder / BUNDLES / configuration.name
     schedule = noise_schedule(settings.diffusion.prediction)
     export_bundle(folder, networks, schedule, description, {}, half)
-    describe_bundle(run, configuration, report=None)
+    describe_bundle(run, configuration, [])
     open_bundle(folder)
     log.info("Bundle: %s", folder)
     return folder
 
 
-def describe_bundle(run: TrainingRun, configuration: ModelConfiguration, report: dict[str, Any] | None) -> None:
+def describe_bundle(
+    run: TrainingRun, configuration: ModelConfiguration, reports: Sequence[tuple[str, Mapping[str, Any]]]
+) -> None:
     """Write the model card of an exported bundle, and held-out figures where there are any.
 
-    :param report: `report.json` of an evaluation of the run.
+    :param reports: title and content of `report.json` of evaluations with the bundle. `metrics` of `bundle.json` are
+        the split and the table of the first, and those of the others by title below `others`.
+    """
+    folder = exported_bundle(run, configuration)
+    description = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    del description["schema_version"], description["files"]
+    if reports:
+        first, *others = ({"split": report.get("split"), "table": report.get("table")} for _, report in reports)
+        description["metrics"] = first
+        if others:
+            titles = [title for title, _ in reports[1:]]
+            description["metrics"]["others"] = dict(zip(titles, others, strict=True))
+    notes = run.folder / NOTES
+    text = notes.read_text(encoding="utf-8") if notes.is_file() else ""
+    text = f"{_left_out(run)}\n\n{text}"
+    write_text(bundle_card(description, run.configuration.to_dict(), reports, text), folder / CARD)
+    write_description(folder, description)
+
+
+def exported_bundle(run: TrainingRun, configuration: ModelConfiguration) -> Path:
+    """Folder of a bundle of the run.
+
+    :raises OptionError: it was not exported.
     """
     folder = run.folder / BUNDLES / configuration.name
     if not (folder / "bundle.json").is_file():
         raise OptionError(f"The run has no bundle {configuration.name}.", "Run `gbmresponse-train export` first.")
-    description = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
-    del description["schema_version"], description["files"]
-    if report is not None:
-        description["metrics"] = {"split": report.get("split"), "table": report.get("table")}
-    notes = run.folder / NOTES
-    text = notes.read_text(encoding="utf-8") if notes.is_file() else ""
-    text = f"{_left_out(run)}\n\n{text}"
-    write_text(bundle_card(description, run.configuration.to_dict(), report, text), folder / CARD)
-    write_description(folder, description)
+    return folder
+
+
+def check_evaluated(bundle: Bundle, title: str, report: Mapping[str, Any]) -> None:
+    """Make sure that a report has figures of these very networks.
+
+    :raises OptionError: it has no row of the bundle, or the bundle has other networks by now.
+    """
+    own = [
+        model["bundle"]["networks_sha256"]
+        for model in report["models"]
+        if (model["bundle"]["name"], model["bundle"]["version"]) == (bundle.name, bundle.version)
+    ]
+    remedy = "Evaluate the bundle as it is now; finished predictions of the same networks are kept."
+    if not own:
+        raise OptionError(f"The report {title!r} has no row of the bundle {bundle.name} {bundle.version}.", remedy)
+    if set(own) != {networks_sha256(bundle)}:
+        raise OptionError(f"The report {title!r} is of other networks than those of {bundle.name}.", remedy)
 
 
 def training_data(run: TrainingRun) -> str:

@@ -10,6 +10,7 @@ from GBMResponseCore import SYNTHETIC_NOTICE
 from GBMResponseCore.errors import GBMResponseError, OutputFolderError
 
 from .commands import (
+    card,
     check_leakage,
     evaluate,
     experiment,
@@ -32,6 +33,7 @@ COMMANDS = (
     train,
     export,
     evaluate,
+    card,
     experiment,
     simulate,
     prepare_anatomies,

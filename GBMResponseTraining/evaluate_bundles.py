@@ -13,20 +13,26 @@ from GBMResponseCore.files import ensure_output_folder, write_json
 from GBMResponseCore.intensity import NormalisationSettings
 from GBMResponseCore.runtime import choose_device
 
-from .class_effect import guidance_sweep
+from .class_effect import enhancement_zones, guidance_sweep
 from .classification_metrics import classification_report
 from .datasets.reports import write_csv
-from .evaluation_tables import write_guidance_sweep, write_paired_tests, write_table1, write_vq_vae_table
-from .figures import Example, spread_by_local_ssim, write_figure4
+from .evaluation_tables import (
+    write_guidance_sweep,
+    write_paired_tests,
+    write_spread,
+    write_table1,
+    write_vq_vae_table,
+)
+from .figures import Example, spread_by_local_ssim, worst_against_copy, write_examples, write_figure4
 from .held_out import (
     EvaluationError,
     HeldOut,
-    check_training_split,
     patient_ids,
     read_held_out,
     stored_split,
     training_mean,
 )
+from .leakage import SplitCheck, check_training_split
 from .lpips import LPIPS, MISSING_BACKBONE, load_lpips_if_present
 from .metrics import NAMES, per_patient_means, standard_metrics, summarise
 from .metrics_authors import authors_metrics
@@ -44,7 +50,9 @@ from .model_predictions import (
 )
 from .paired_tests import paired_tests
 from .skill import skills
+from .slice_store import read_patients
 from .splits import SPLITS
+from .spread import FEWEST_SAMPLES, enhancing_ml, spread_report, volume_report
 
 METRICS = {"standard": standard_metrics, "authors": authors_metrics}
 COPY = "copy of the pre image"
@@ -128,6 +136,8 @@ class _Evaluation:
         self.classifiers: dict[str, Any] = {}
         self.sweep: dict[str, Any] | None = None
         self.figure_images: np.ndarray | None = None
+        self.zones = enhancement_zones(slices) if options.samples >= FEWEST_SAMPLES else None
+        self.volumes: dict[str, np.ndarray] = {}
         self.notes: list[str] = []
         if options.split != "test":
             self.notes.append(f"These are {options.split} patients: the figures are no test.")
@@ -141,25 +151,30 @@ class _Evaluation:
     def add_baseline(self, name: str, images: np.ndarray) -> None:
         self.rows.append(_Row(name, "baseline", self.measure(images)))
 
-    def add_model(self, loaded: LoadedModel, split_known: bool) -> None:
+    def add_model(self, loaded: LoadedModel, split_check: SplitCheck) -> None:
         name, slices = loaded.model.name, self.slices
         assigned = assign_classes(loaded, slices)
-        samples, total = [], 0.0
+        samples, volumes, total = [], [], 0.0
         for sample in range(self.options.samples):
             predicted = predict_slices(
                 loaded, slices, assigned.tokens, seed=self.options.seed, sample=sample, finished=self.finished
             )
             samples.append(self.measure(predicted))
+            if self.zones is not None:
+                volumes.append(enhancing_ml(predicted, slices, self.zones))
             total = total + predicted
             if sample == 0 and name == self.figure_model:
                 self.figure_images = predicted
         classes = [assigned.names[patient] for patient in slices.patient]
         self.rows.append(_Row(name, "model", [_mean_of(rows) for rows in zip(*samples, strict=True)], classes))
+        if volumes:
+            self.volumes[name] = np.stack(volumes)
         if self.options.samples > 1:
             mean_image = (total / self.options.samples).astype(np.float32)
             title = f"{name}, mean image of {self.options.samples} samples"
             self.rows.append(_Row(title, "mean image", self.measure(mean_image), classes))
-        self.models.append(_describe(loaded, assigned, split_known))
+        seen = sum(record["id"] in split_check.seen_by_autoencoder for record in slices.records)
+        self.models.append(_describe(loaded, assigned, split_check, seen))
         self._note_unknown_classes(name, assigned)
         self._classify(loaded)
         self._reconstruct(loaded)
@@ -187,6 +202,23 @@ class _Evaluation:
                 f"held out: {', '.join(names)}."
             )
 
+    def note_same_ids(self) -> None:
+        count = max(model["ids_of_other_people_trained_with"] for model in self.models)
+        if count:
+            self.notes.append(
+                f"{count} ids of this store also occur in the store that the models were trained with, for patients of "
+                "another data set and with other images: they were taken for different people."
+            )
+
+    def note_seen_patients(self) -> None:
+        names = [model["name"] for model in self.models if model["patients_seen_by_autoencoder"]]
+        if names:
+            count = max(model["patients_seen_by_autoencoder"] for model in self.models)
+            self.notes.append(
+                f"Slices of {count} of these patients were among the extra images that the image autoencoder learned; "
+                f"no other network saw them. For its reconstruction they are no test: {', '.join(names)}."
+            )
+
     def _classify(self, loaded: LoadedModel) -> None:
         found = class_probabilities(loaded, self.slices)
         if found is not None:
@@ -210,10 +242,36 @@ class _Evaluation:
         self.rows.append(_Row(title, "upper bound", rows["post"]))
 
     def sweep_guidance(self, loaded: LoadedModel) -> None:
-        rows = guidance_sweep(
+        sweep = guidance_sweep(
             loaded, self.slices, self.options.guidance_sweep, seed=self.options.seed, finished=self.finished
         )
-        self.sweep = {"model": loaded.model.name, "rows": rows}
+        self.sweep = {"model": loaded.model.name, **sweep}
+
+    def spread(self) -> dict[str, Any] | None:
+        """Calibration of the samples' spread; None with too few samples, or if no voxel's size is known."""
+        if self.zones is None:
+            return None
+        truth, copied = (
+            enhancing_ml(images, self.slices, self.zones) for images in (self.slices.post, self.slices.pre)
+        )
+        # A record of the split may have no slice in a selection.
+        truth[np.setdiff1d(np.arange(len(truth)), self.slices.patient)] = np.nan
+        known = int((~np.isnan(truth)).sum())
+        if known < len(np.unique(self.slices.patient)):
+            self.notes.append("Volumes of patients whose voxel size the store does not know are left out.")
+        if not known:
+            return None
+        return {
+            "samples": self.options.samples,
+            "patients": known,
+            "true_mean_ml": float(np.nanmean(truth)),
+            "copy": volume_report(truth, copied),
+            "models": {name: spread_report(truth, volumes) for name, volumes in self.volumes.items()},
+        }
+
+    def local_ssim(self, name: str) -> list[float]:
+        """Local SSIM of every slice of a row."""
+        return next([values["ssim_local"] for values in row.per_slice] for row in self.rows if row.name == name)
 
     def ordered_rows(self) -> list[_Row]:
         """Baselines, models, upper bounds."""
@@ -231,7 +289,7 @@ def evaluate(
 
     :param store_folder: slice store with its `patient_split.csv`.
     :param out: folder for `report.json`, `table1.*`, `per_slice.csv`, `per_patient.csv`, `paired_tests.*`, `vq_vae.md`,
-        `figure4.*` and, if asked for, `guidance_sweep.csv`.
+        `figure4.*`, `failures.png` and, if asked for, `guidance_sweep.*`, and with 5 samples or more `spread.md`.
     :return: the content of `report.json`.
     :raises EvaluationError: there is no model or no slice, names are not unique, or a model does not fit the slices.
     :raises SplitError, LeakageError: the store has no split, or a patient was trained with.
@@ -241,8 +299,8 @@ def evaluate(
     """
     options = options or EvaluationOptions()
     _check_names(models)
-    split = stored_split(store_folder)
-    known = [check_training_split(model.bundle, split) for model in models]
+    split, records = stored_split(store_folder), read_patients(store_folder)
+    checks = [check_training_split(model.bundle, split, records) for model in models]
     slices = read_held_out(store_folder, options.split, options.max_slices_per_patient)
     opened = [open_model(model, options.sampling) for model in models]
     for model in opened:
@@ -260,21 +318,29 @@ def evaluate(
     if mean is not None:
         run.add_baseline(TRAINING_MEAN, np.broadcast_to(mean, slices.pre.shape))
     # One at a time: the networks of the paper's four models together would need several gigabytes.
-    for model, split_known in zip(opened, known, strict=True):
-        run.add_model(model.load(options.device, options.precision, options.batch_size), split_known)
+    loaded = None
+    for model, check in zip(opened, checks, strict=True):
+        if loaded is not None and not loaded.shares_networks(model):
+            loaded = None
+        loaded = model.load(options.device, options.precision, options.batch_size, loaded)
+        run.add_model(loaded, check)
+        if model is to_sweep:
+            run.sweep_guidance(loaded)
     run.note_true_classes()
     run.note_unknown_splits()
-    if to_sweep is not None:
-        run.sweep_guidance(to_sweep.load(options.device, options.precision, options.batch_size))
+    run.note_same_ids()
+    run.note_seen_patients()
 
     report = _report(run, store_folder)
     _write_slices(run, out)
-    _write_figure(run, report, out)
+    _write_figures(run, report, out)
     write_table1(report, out)
     write_vq_vae_table(report, out)
     write_paired_tests(report, out)
     if run.sweep:
         write_guidance_sweep(report, out)
+    if report["spread"]:
+        write_spread(report, out)
     write_json(report, out / REPORT)
     return report
 
@@ -324,7 +390,7 @@ def _mean_of(samples: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([row[name] for row in samples])) for name in samples[0]}
 
 
-def _describe(loaded: LoadedModel, assigned: ClassAssignment, split_known: bool) -> dict[str, Any]:
+def _describe(loaded: LoadedModel, assigned: ClassAssignment, split_check: SplitCheck, seen: int) -> dict[str, Any]:
     bundle = loaded.predictor.bundle
     return {
         "name": loaded.model.name,
@@ -332,7 +398,9 @@ def _describe(loaded: LoadedModel, assigned: ClassAssignment, split_known: bool)
         "scheme": loaded.model.scheme,
         "class_source": loaded.model.class_source,
         "sampling": asdict(loaded.sampling),
-        "training_split_checked": split_known,
+        "training_split_checked": split_check.known,
+        "ids_of_other_people_trained_with": len(split_check.same_ids),
+        "patients_seen_by_autoencoder": seen,
         "patients_per_class": {name: assigned.names.count(name) for name in sorted(set(assigned.names))},
         "patients_of_unknown_class": len(assigned.unknown),
     }
@@ -344,9 +412,9 @@ def _report(run: _Evaluation, store_folder: Path) -> dict[str, Any]:
     names = [row.name for row in run.rows if row.kind == "model"]
     pairs = [(first, second) for index, second in enumerate(names) for first in names[index + 1 :]]
     pairs += [(name, COPY) for name in names]
-    figure_row = next(row for row in run.rows if row.name == run.figure_model)
-    local = [row["ssim_local"] for row in figure_row.per_slice]
+    local, copied = (run.local_ssim(name) for name in (run.figure_model, COPY))
     ids = patient_ids(slices)
+    spread = run.spread()
     content = {
         "notice": SYNTHETIC_NOTICE,
         "software": __version__,
@@ -379,11 +447,24 @@ def _report(run: _Evaluation, store_folder: Path) -> dict[str, Any]:
         "vq_vae": run.vq_vae,
         "classifier": run.classifiers,
         "guidance_sweep": run.sweep,
+        "spread": spread,
         "figure4": {
             "model": run.figure_model,
             "slices": [
                 {"patient": ids[index], "position_mm": float(slices.positions_mm[index]), "ssim_local": local[index]}
                 for index in spread_by_local_ssim(local, options.figure_slices)
+            ],
+        },
+        "failures": {
+            "model": run.figure_model,
+            "slices": [
+                {
+                    "patient": ids[index],
+                    "position_mm": float(slices.positions_mm[index]),
+                    "ssim_local": local[index],
+                    "ssim_local_copy": copied[index],
+                }
+                for index in worst_against_copy(local, copied, slices.patient, options.figure_slices)
             ],
         },
         "notes": run.notes,
@@ -439,17 +520,24 @@ def _cell(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _write_figure(run: _Evaluation, report: dict[str, Any], out: Path) -> None:
+def _write_figures(run: _Evaluation, report: dict[str, Any], out: Path) -> None:
+    """Write Figure 4 and the failures."""
     slices, name, predicted = run.slices, run.figure_model, run.figure_images
-    row = next(row for row in run.rows if row.name == name)
-    local = [values["ssim_local"] for values in row.per_slice]
+    classes = next(row.classes for row in run.rows if row.name == name)
+    local, copied = run.local_ssim(name), run.local_ssim(COPY)
     chosen = spread_by_local_ssim(local, run.options.figure_slices)
-    examples = [
-        Example(slices.pre[k], predicted[k], slices.post[k], slices.gtv[k], local[k], row.classes[k]) for k in chosen
-    ]
+
+    def example(k: int, label: str) -> Example:
+        return Example(slices.pre[k], predicted[k], slices.post[k], slices.gtv[k], local[k], label)
+
     data = report["data"]
+    about = f"{data['description']}, {report['split']} split, {data['patients']} patients"
     title = (
         f"Synthetic post MRI by {name}, ordered by descending local SSIM ({local[chosen[0]]:.2f} to "
-        f"{local[chosen[-1]]:.2f}); {data['description']}, {report['split']} split, {data['patients']} patients"
+        f"{local[chosen[-1]]:.2f}); {about}"
     )
+    examples = [example(k, classes[k]) for k in chosen]
     write_figure4(examples, title, out / "figure4.png", out / "figure4.pdf")
+    worst = worst_against_copy(local, copied, slices.patient, run.options.figure_slices)
+    title = f"Failures: synthetic post MRI by {name}, worst local SSIM against copying the pre image; {about}"
+    write_examples([example(k, f"copy {copied[k]:.2f}, {classes[k]}") for k in worst], title, out / "failures.png")

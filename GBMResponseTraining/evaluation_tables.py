@@ -10,6 +10,7 @@ from GBMResponseCore.files import write_text
 from . import skill
 from .datasets.reports import write_csv
 from .metrics import HIGHER_IS_BETTER, NAMES
+from .spread import LEVELS, OFFSET_ML
 
 TITLES = {
     "psnr": "PSNR",
@@ -213,12 +214,103 @@ def write_paired_tests(report: dict[str, Any], out: Path) -> None:
 
 
 def write_guidance_sweep(report: dict[str, Any], out: Path) -> None:
-    """Write `guidance_sweep.csv`.
+    """Write `guidance_sweep.csv` and `guidance_sweep.md`.
 
-    :raises OutputFolderError: if the file cannot be written.
+    :raises OutputFolderError: if a file cannot be written.
     """
     rows = report["guidance_sweep"]["rows"]
     write_csv(out / "guidance_sweep.csv", list(rows[0]), [list(row.values()) for row in rows])
+    parts = ["# Guidance sweep", f"**{SYNTHETIC_NOTICE}**", data_sentence(report), sweep_text(report)]
+    write_text(_join([*parts, sweep_table(report), note_list(report)]), out / "guidance_sweep.md")
+
+
+def sweep_text(report: dict[str, Any]) -> str:
+    """What the guidance sweep compares."""
+    sweep = report["guidance_sweep"]
+    first, last = (sweep["truth"][f"class_{which}"] for which in ("first", "last"))
+    patients = " and ".join(str(sweep["truth"][f"patients_{which}"]) for which in ("first", "last"))
+    return (
+        f"Guidance of {sweep['model']}, one sample per slice. Difference: mean absolute difference of the same slices "
+        f"predicted as {first} and as {last} under identical noise, inside and outside the GTV. Enhancing: pixels per "
+        f"slice brighter than the tissue near the GTV, of the patients who truly are {first} and {last} ({patients} "
+        "patients), each group predicted as what it is; the true follow-ups and the copy of the pre image have the "
+        "values to compare with. Metrics: means over patients under the class that the row of the model has."
+    )
+
+
+def sweep_table(report: dict[str, Any]) -> str:
+    """Class separation and errors by guidance scale, below the truth and the copy of the pre image."""
+    sweep = report["guidance_sweep"]
+    truth = sweep["truth"]
+    first, last = truth["class_first"], truth["class_last"]
+    metrics = [name for name in ("psnr", "ssim", "ssim_local", "mse_local") if name in sweep["copy"]]
+    titles = [
+        "guidance", "difference in GTV", "elsewhere", f"enhancing, {first}", f"enhancing, {last}",
+        f"{first} - {last}", *map(_arrow, metrics), "skill MSE", "skill MSE local",
+    ]  # fmt: skip
+
+    def enhancing(values: dict[str, Any], which: str) -> list[str]:
+        pair = [values[f"enhancing_pixels_{which}_{end}"] for end in ("first", "last")]
+        gap = None if None in pair else pair[0] - pair[1]
+        return [*(_format("{:.1f}", value) for value in pair), _format("{:+.1f}", gap)]
+
+    nothing = ["–"]
+    rows = [
+        ["true follow-up", *nothing * 2, *enhancing(truth, "post"), *nothing * (len(metrics) + 2)],
+        [
+            "copy of the pre image", *nothing * 2, *enhancing(truth, "pre"),
+            *(_number(sweep["copy"][name], name) for name in metrics), "0.000", "0.000",
+        ],
+    ]  # fmt: skip
+    for row in sweep["rows"]:
+        cells = [f"{row['guidance_scale']:g}"]
+        cells += [_format("{:.4f}", row[f"mean_absolute_difference_{where}"]) for where in ("gtv", "elsewhere")]
+        cells += enhancing(row, "own") + [_number(row[name], name) for name in metrics]
+        rows.append([*cells, *(_format("{:.3f}", row[f"skill_{name}"]) for name in ("mse", "mse_local"))])
+    return _markdown(titles, rows)
+
+
+def write_spread(report: dict[str, Any], out: Path) -> None:
+    """Write `spread.md`.
+
+    :raises OutputFolderError: if the file cannot be written.
+    """
+    parts = ["# Spread of the samples", f"**{SYNTHETIC_NOTICE}**", data_sentence(report), spread_text(report)]
+    write_text(_join([*parts, spread_table(report), note_list(report)]), out / "spread.md")
+
+
+def spread_text(report: dict[str, Any]) -> str:
+    """How the spread of the samples is judged."""
+    spread = report["spread"]
+    return (
+        f"Enhancing volume of {spread['patients']} patients in {spread['samples']} samples, against that of the "
+        f"follow-up by the same rule (mean {spread['true_mean_ml']:.2f} ml). Coverage: share of patients whose true "
+        f"volume lies in Student's prediction interval of the samples, on log(volume + {OFFSET_ML:g} ml); it should be "
+        "the percentage above. Rank of the truth among the samples: 33 % in each third if the spread is right, little "
+        "in the middle if it is too small, most in the upper third if volumes are too small. In brackets 95 % "
+        "patient-bootstrap intervals. Slices are sampled one by one, which makes the spread of their sum smaller than "
+        "that of a patient's possible volumes."
+    )
+
+
+def spread_table(report: dict[str, Any]) -> str:
+    """Coverage, ranks, SD and error of the volumes of every model, above those of the copy."""
+    spread = report["spread"]
+    titles = [
+        "model", *(f"{level} % interval" for level in LEVELS), "truth in lower / middle / upper third",
+        "SD of samples, ml", "mean, ml", "mean absolute error, ml",
+    ]  # fmt: skip
+    rows = []
+    for name, values in spread["models"].items():
+        cells = [with_interval(values["coverage"][str(level)], "value", "{:.0%}") for level in LEVELS]
+        cells.append(" / ".join(f"{share:.0%}" for share in values["rank_thirds"]))
+        figures = ("mean_sd_ml", "mean_ml", "mean_absolute_error_ml")
+        rows.append([name, *cells, *(with_interval(values[figure], "value", "{:.2f}") for figure in figures)])
+    copied = [
+        with_interval(spread["copy"][figure], "value", "{:.2f}") for figure in ("mean_ml", "mean_absolute_error_ml")
+    ]
+    rows.append(["copy of the pre image", *["–"] * (len(LEVELS) + 2), *copied])
+    return _markdown(titles, rows)
 
 
 def _metrics(report: dict[str, Any]) -> list[str]:

@@ -1,10 +1,11 @@
-"""The layout of the paper's Figure 4: examples of a test set from the best to the worst local SSIM.
+"""The layout of the paper's Figure 4: examples of a test set from the best to the worst local SSIM, or failures.
 
-One row per slice, in descending order. Columns: pre-treatment image with GTV in red, predicted and true follow-up, and
+One row per slice. Columns: pre-treatment image with GTV in red, predicted and true follow-up, and
 the same three around the tumour.
 """
 
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ COLUMNS = ("pre MRI, GTV in red", "predicted post MRI\n(synthetic)", "true post 
 _INCHES = 1.9
 _WHITE = 0.5
 """Normalised intensity shown white: scalp fat and vessels may saturate."""
+_TITLE_CHARACTERS = 160
 _MARGIN_PIXELS = 16
 _SMALLEST_CROP = 48
 
@@ -49,21 +51,51 @@ def spread_by_local_ssim(ssim_local: Sequence[float], count: int) -> list[int]:
     return order[picks].tolist()
 
 
+def worst_against_copy(
+    ssim_local: Sequence[float], copied: Sequence[float], patients: Sequence[int], count: int
+) -> list[int]:
+    """Slices whose prediction loses most local SSIM against the copy of the pre image, the worst first.
+
+    :param ssim_local, copied: one value per slice; slices with NaN are never chosen.
+    :param patients: the slice's patient, of whom the worst slice alone is chosen.
+    :return: indices; fewer than `count` if there are not so many patients.
+    """
+    gained = np.asarray(ssim_local, dtype=np.float64) - np.asarray(copied, dtype=np.float64)
+    chosen: dict[int, int] = {}
+    for index in np.argsort(gained, kind="stable"):
+        if not np.isnan(gained[index]):
+            chosen.setdefault(int(patients[index]), int(index))
+    return list(chosen.values())[:count]
+
+
 def write_figure4(examples: Sequence[Example], title: str, png: Path, pdf: Path) -> None:
     """Write the examples, in the order given, as PNG and PDF. Needs matplotlib.
 
     :raises OutputFolderError: if a file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
     figure = _draw(examples, title)
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    write_bytes(buffer.getvalue(), png)
+    _write_png(figure, png)
     buffer = io.BytesIO()
     FigureCanvasPdf(figure).print_pdf(buffer, metadata={"Title": title, "CreationDate": None})
     write_bytes(buffer.getvalue(), pdf)
+
+
+def write_examples(examples: Sequence[Example], title: str, png: Path) -> None:
+    """Write examples as :func:`write_figure4` draws them, as PNG alone.
+
+    :raises OutputFolderError: if the file cannot be written.
+    """
+    _write_png(_draw(examples, title), png)
+
+
+def _write_png(figure: Any, png: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    write_bytes(buffer.getvalue(), png)
 
 
 def _draw(examples: Sequence[Example], title: str) -> Any:
@@ -88,7 +120,7 @@ def _draw(examples: Sequence[Example], title: str) -> Any:
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
-    figure.suptitle(title, fontsize=9, y=1 - 0.05 / height, va="top")
+    figure.suptitle(textwrap.fill(title, _TITLE_CHARACTERS), fontsize=9, y=1 - 0.05 / height, va="top")
     figure.text(0.5, 0.08 / height, SYNTHETIC_NOTICE, ha="center", va="bottom", fontsize=7, color="firebrick")
     return figure
 

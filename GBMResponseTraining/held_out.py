@@ -1,6 +1,6 @@
-"""The slices a model is evaluated on, and the checks that the model did not train on their patients."""
+"""The slices a model is evaluated on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from GBMResponseCore.errors import GBMResponseError
 
 from .slice_store import open_store, read_patients, stack_indices
-from .splits import SPLIT_FILE, SplitError, check_leakage, read_split, split_store
+from .splits import SPLIT_FILE, SplitError, split_store
 
 _CHUNK = 64
 
@@ -101,23 +101,6 @@ def stored_split(folder: Path) -> dict[str, str]:
             "Use the store, with its split, that the models were trained with.",
         )
     return split_store(folder, patients)
-
-
-def check_training_split(bundle: Path, split: Mapping[str, str]) -> bool:
-    """Make sure that the run which made a bundle had split the patients as the store does.
-
-    The run's split is `RUN/patient_split.csv` for the bundle `RUN/bundles/NAME`, or lies beside `bundle.json`. Patients
-    whom only one of both knows do not matter: an external test set shares none.
-
-    :return: whether there is such a file; without one nothing can be said.
-    :raises LeakageError: a person is in two splits, under whatever spelling or visit of the id.
-    """
-    bundle = bundle.resolve()
-    files = [folder / SPLIT_FILE for folder in (bundle, bundle.parent.parent)]
-    known = [path for path in files if path.is_file()]
-    for path in known:
-        check_leakage([*split.items(), *read_split(path)])
-    return bool(known)
 
 
 def training_mean(folder: Path) -> np.ndarray | None:

@@ -6,19 +6,26 @@ UCSF-PDGM. Which ones is not in the images, so the user lists them in a CSV file
 data sets have it: `MU-Glioma-Post:PatientID_0003`. Copies of an image are found without a list, by their SHA-256.
 """
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from GBMResponseCore.errors import MissingFileError
+
 from .datasets.pair import normalised_id
 from .datasets.tables import read_csv
 from .slice_store import read_patients
-from .splits import SPLIT_FILE, SplitError, check_leakage, patient_key, read_split
+from .splits import SPLIT_FILE, LeakageError, SplitError, check_leakage, patient_key, read_split
 
 _COLUMNS = ("patient", "same_as")
 _IMAGES = ("image", "follow-up")
+_IDS_ALONE = (
+    "If they are one person, figures measured with them are void. If not, bring the run's slice store back to where "
+    "its store.json says, so that data sets and images can be compared, or give the patients of one store other ids."
+)
 
 Group = tuple[str, str]
 
@@ -33,6 +40,20 @@ class LeakageReport:
 
     patients: dict[str, int]
     shared: list[list[str]]
+
+
+@dataclass(frozen=True)
+class SplitCheck:
+    """What the split of a bundle's training says about the patients of a store.
+
+    :param known: whether there is such a split; without one nothing can be said.
+    :param same_ids: ids that both have, in different data sets: taken for different people.
+    :param seen_by_autoencoder: ids of patients in the run's extra images, which the image autoencoder alone learned.
+    """
+
+    known: bool
+    same_ids: tuple[str, ...] = ()
+    seen_by_autoencoder: tuple[str, ...] = ()
 
 
 def read_same_patient(table: Path) -> list[Group]:
@@ -77,7 +98,7 @@ def check_stores(
     """
     entries: list[tuple[str, str]] = []
     names: dict[str, set[str]] = defaultdict(set)
-    by_image: dict[str, list[str]] = defaultdict(list)
+    named: list[tuple[str, Mapping[str, Any]]] = []
     for folder, external in [(folder, False) for folder in folders] + [(folder, True) for folder in external_tests]:
         records = read_patients(folder)
         split = dict.fromkeys((normalised_id(record["id"]) for record in records), "test")
@@ -93,18 +114,111 @@ def check_stores(
             entries.append((name, split[normalised_id(patient)]))
             names[patient_key(patient)].add(name)
             names[f"{normalised_id(dataset)}:{patient_key(patient)}"].add(name)
-            for image in _IMAGES:
-                digest = record.get("sources", {}).get(image, {}).get("sha256")
-                if digest:
-                    by_image[digest].append(name)
+            named.append((name, record))
     groups = [(_resolve(first, names), _resolve(second, names)) for first, second in same_patient]
-    groups += [group for group in map(tuple, map(dict.fromkeys, by_image.values())) if len(group) > 1]
+    groups += _copies(named)
     check_leakage(entries, groups)
     counts = {split: sum(value == split for _, value in entries) for split in ("train", "validation", "test")}
     known = {name for name, _ in entries}
     shared = [list(group) for group in groups if sum(name in known for name in group) > 1]
     repeated = [name for name, count in Counter(name for name, _ in entries).items() if count > 1]
     return LeakageReport(counts, shared + [[name] for name in repeated])
+
+
+def check_training_split(
+    bundle: Path, split: Mapping[str, str], records: Sequence[Mapping[str, Any]] = ()
+) -> SplitCheck:
+    """Make sure that the run which made a bundle had split the patients as a store does.
+
+    The run's split is `RUN/patient_split.csv` for the bundle `RUN/bundles/NAME`, or lies beside `bundle.json`. Patients
+    whom only one of both knows do not matter: an external test set shares none. One id is one person, unless the slice
+    store of the run is at hand and both stores name different data sets, or only one names any. Copies of an image are
+    one person in any case.
+
+    :param split, records: of the store.
+    :raises LeakageError: a person is in two splits, under whatever spelling or visit of the id.
+    """
+    bundle = bundle.resolve()
+    folders = [folder for folder in (bundle, bundle.parent.parent) if (folder / SPLIT_FILE).is_file()]
+    same_ids: set[str] = set()
+    seen: set[str] = set()
+    for folder in folders:
+        entries, (trained, extra) = read_split(folder / SPLIT_FILE), _records_of_run(folder)
+        seen.update(_shared(records, extra))
+        if not trained:
+            try:
+                check_leakage([*split.items(), *entries])
+            except LeakageError as error:
+                raise LeakageError(error.message, _IDS_ALONE) from error
+            continue
+        own, others = _persons(records), _persons(trained)
+        pairs = [
+            (names.get(normalised_id(patient), patient), value)
+            for names, part in ((own, split.items()), (others, entries))
+            for patient, value in part
+        ]
+        named = [
+            (names[normalised_id(record["id"])], record)
+            for names, part in ((own, records), (others, trained))
+            for record in part
+        ]
+        check_leakage(pairs, _copies(named))
+        both = own.keys() & others.keys()
+        same_ids.update(patient for patient in both if patient_key(own[patient]) != patient_key(others[patient]))
+    return SplitCheck(bool(folders), tuple(sorted(same_ids)), tuple(sorted(seen)))
+
+
+def _records_of_run(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Records of the slice store of a run folder, and of its extra images; none of a store that is not there."""
+    from .training_run import STORE_FILE
+
+    if not (folder / STORE_FILE).is_file():
+        return [], []
+    stated = json.loads((folder / STORE_FILE).read_text(encoding="utf-8"))
+    extra = [record for store in stated.get("extra_images", []) for record in _records_if_there(Path(store))]
+    return _records_if_there(Path(stated["store"])), extra
+
+
+def _records_if_there(store: Path) -> list[dict[str, Any]]:
+    try:
+        return read_patients(store)
+    except MissingFileError:
+        return []
+
+
+def _shared(records: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Ids of the records whose person or image is among the others."""
+    people = {patient_key(name) for name in _persons(others).values()}
+    images = {digest for record in others for digest in _digests(record)}
+    names = _persons(records)
+    return [
+        record["id"]
+        for record in records
+        if patient_key(names[normalised_id(record["id"])]) in people or not images.isdisjoint(_digests(record))
+    ]
+
+
+def _digests(record: Mapping[str, Any]) -> list[str]:
+    """SHA-256 of the images of a record, as far as it has them."""
+    digests = (record.get("sources", {}).get(image, {}).get("sha256") for image in _IMAGES)
+    return [digest for digest in digests if digest]
+
+
+def _persons(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Normalised id -> name of the person: with the data set if the record names one."""
+    return {
+        normalised_id(record["id"]): _name(record["id"], record["dataset"]) if record.get("dataset") else record["id"]
+        for record in records
+    }
+
+
+def _copies(named: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, ...]]:
+    """Names whose records have an image in common."""
+    by_image: dict[str, list[str]] = defaultdict(list)
+    for name, record in named:
+        for digest in _digests(record):
+            by_image[digest].append(name)
+    return [group for group in map(tuple, map(dict.fromkeys, by_image.values())) if len(group) > 1]
 
 
 def _name(patient: str, dataset: str) -> str:

@@ -57,11 +57,20 @@ class OpenedModel:
     bundle: Bundle
     sampling: SamplingOptions
 
-    def load(self, device: str = "auto", precision: str = "float32", batch: int | None = None) -> "LoadedModel":
+    def load(
+        self,
+        device: str = "auto",
+        precision: str = "float32",
+        batch: int | None = None,
+        before: "LoadedModel | None" = None,
+    ) -> "LoadedModel":
         """Load the networks.
 
         :param batch: slices at once; None lets free memory decide.
+        :param before: model loaded on the same device, whose networks are used again if its bundle is the same.
         """
+        if before is not None and before.shares_networks(self):
+            return LoadedModel(self.model, before.predictor, self.sampling, batch)
         return LoadedModel(self.model, SliceModel(self.bundle, device, precision), self.sampling, batch)
 
 
@@ -73,6 +82,10 @@ class LoadedModel:
     predictor: SliceModel
     sampling: SamplingOptions
     batch: int | None = None
+
+    def shares_networks(self, other: OpenedModel) -> bool:
+        """Whether another model is of the same bundle."""
+        return self.predictor.bundle.sha256 == other.bundle.sha256
 
     @property
     def scheme(self) -> ClassScheme | None:

@@ -140,15 +140,24 @@ class ModelDescription:
         texts = [f"{name}: " + ", ".join(entry.label for entry in classes) for name, classes in self.schemes.items()]
         return "; ".join(texts) or _("none")
 
+    def _evaluations(self) -> dict[str, Any]:
+        """Evaluations by title: `metrics` is one, perhaps with others below it, or has several by title."""
+        if "table" not in self.metrics:
+            return self.metrics
+        return {str(self.metrics.get("split", "")): self.metrics, **self.metrics.get("others", {})}
+
     def _metricsLines(self) -> list[str]:
         lines = []
-        for data, entry in self.metrics.items():
+        for data, entry in self._evaluations().items():
             table = entry.get("table", {}) if isinstance(entry, dict) else {}
-            for system, figures in table.items():
+            for system, row in table.items():
+                if row.get("kind", "model") not in ("model", "baseline"):
+                    continue
+                figures = row.get("metrics", row)
                 values = [
                     f"{metric.upper()} {figures[metric]['mean']:.3g}"
                     for metric in ("psnr", "ssim")
-                    if isinstance(figures.get(metric), dict) and "mean" in figures[metric]
+                    if isinstance(figures.get(metric), dict) and isinstance(figures[metric].get("mean"), int | float)
                 ]
                 if values:
                     lines.append(f"{data}, {system}: {', '.join(values)}")

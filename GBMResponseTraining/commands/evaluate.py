@@ -9,13 +9,8 @@ if TYPE_CHECKING:
     from ..evaluate_bundles import EvaluationOptions
     from ..model_predictions import EvaluatedModel
 
-CONFIGURATIONS = {
-    "no-class": ("no class", None, "none"),
-    "predicted-2-class": ("predicted 2-class", "2-class", "predicted"),
-    "2-class": ("2-class", "2-class", "true"),
-    "4-class": ("4-class", "4-class", "true"),
-}
-"""Folder below RUN/bundles -> name, class scheme and class source: the rows of the paper's Table 1."""
+ONE_NETWORK = "(one network)"
+"""Ends the rows of the bundle with both schemes where bundles of the single configurations have rows, too."""
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -120,15 +115,15 @@ def _store_of(run_folder: Path) -> Path:
 def _describe_bundles(run_folder: Path, report: dict[str, Any]) -> None:
     """Bring the figures into the model cards of a run that our training made."""
     from ..bundle_stage import BUNDLES, describe_bundle
-    from ..model_configurations import TABLE_1
+    from ..model_configurations import BOTH_SCHEMES, TABLE_1
     from ..training_run import SNAPSHOT, TrainingRun
 
     if not (run_folder / SNAPSHOT).is_file():
         return
     training_run = TrainingRun.reopen(run_folder)
-    for configuration in TABLE_1:
+    for configuration in (*TABLE_1, BOTH_SCHEMES):
         if (run_folder / BUNDLES / configuration.name / "bundle.json").is_file():
-            describe_bundle(training_run, configuration, report)
+            describe_bundle(training_run, configuration, [("", report)])
 
 
 def parse_model(text: str) -> "EvaluatedModel":
@@ -164,20 +159,31 @@ def parse_model(text: str) -> "EvaluatedModel":
 def models_of_run(folder: Path) -> list["EvaluatedModel"]:
     """The four configurations of the paper, as far as their bundles are in `RUN/bundles`.
 
+    The bundle with both class schemes makes all four rows by itself: its null class is the model without class.
+
     :raises BundleError: there is none.
     """
     from GBMResponseCore.errors import BundleError
 
-    from ..model_configurations import TABLE_1
+    from ..model_configurations import BOTH_SCHEMES, TABLE_1
     from ..model_predictions import EvaluatedModel
 
+    bundles = folder / "bundles"
     models = [
-        EvaluatedModel(entry.title, folder / "bundles" / entry.name, entry.evaluated_scheme, entry.class_source)
+        EvaluatedModel(entry.title, bundles / entry.name, entry.evaluated_scheme, entry.class_source)
         for entry in TABLE_1
-        if (folder / "bundles" / entry.name / "bundle.json").is_file()
+        if (bundles / entry.name / "bundle.json").is_file()
     ]
+    if (bundles / BOTH_SCHEMES.name / "bundle.json").is_file():
+        ending = f" {ONE_NETWORK}" if models else ""
+        models += [
+            EvaluatedModel(
+                f"{entry.title}{ending}", bundles / BOTH_SCHEMES.name, entry.evaluated_scheme, entry.class_source
+            )
+            for entry in TABLE_1
+        ]
     if not models:
-        names = ", ".join(entry.name for entry in TABLE_1)
+        names = ", ".join(entry.name for entry in (*TABLE_1, BOTH_SCHEMES))
         raise BundleError(
             f"The run {folder.name} has no bundle in bundles/: none of {names}.",
             "Export them with `gbmresponse-train export`.",

@@ -5,6 +5,7 @@ registered to the T1-Gd of t0 and skull-stripped by the publishers.
 """
 
 import csv
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from .pair import DAYS_PER_WEEK, PairSource, Skipped, parse_number, require_colu
 
 SIMULATION_FILE = "simulation.json"
 """`gbmresponse-train simulate` leaves it beside its tables: those patients are not CFB-GBM's."""
-SIMULATED = "simulated patients (synthetic, in the layout of CFB-GBM)"
+SIMULATED = "simulated patients (synthetic, in the layout of CFB-GBM, seed {seed})"
+"""Data set of a simulated cohort: those of two seeds have equal ids for different patients."""
 
 _DOWNLOAD = "Download the CFB-GBM tables (*.tsv) next to the images."
 _SURVIVAL, _DELAY = "survival (weeks)", "time_diff_t0 (weeks)"
@@ -93,12 +95,21 @@ def read_cfb_gbm(
             "There is no image named like CFB-GBM's, for example 15_t0_t1gd.nii.gz.",
             "Give the folder that holds the downloaded images and tables.",
         )
-    dataset = SIMULATED if any(source.rglob(SIMULATION_FILE)) else "CFB-GBM"
+    simulation = next(source.rglob(SIMULATION_FILE), None)
+    dataset = SIMULATED.format(seed=_seed(simulation)) if simulation else "CFB-GBM"
     pairs = []
     for candidate in candidates:
         result = _pair(candidate, images, tables, dataset)
         (pairs if isinstance(result, PairSource) else skipped).append(result)
     return pairs, skipped
+
+
+def _seed(simulation: Path) -> str:
+    """Seed of a simulated cohort, as text."""
+    try:
+        return str(json.loads(simulation.read_text(encoding="utf-8"))["simulation"]["seed"])
+    except (ValueError, KeyError, TypeError):
+        return "unknown"
 
 
 def read_tables(source: Path) -> Tables:

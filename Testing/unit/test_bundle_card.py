@@ -28,13 +28,13 @@ def report(tiny_bundle, tmp_path_factory):
 
 
 def test_a_bundle_without_evaluation_says_so(description):
-    card = bundle_card(description, CONFIGURATION, None)
+    card = bundle_card(description, CONFIGURATION, [])
     assert "not been evaluated" in card
     assert "| model |" not in card
 
 
 def test_the_card_states_data_configuration_classes_and_limits(description):
-    card = bundle_card(description, CONFIGURATION, None)
+    card = bundle_card(description, CONFIGURATION, [])
     assert "# tiny 0" in card
     assert "**synthetic**" in card
     assert "Data: None." in card
@@ -44,16 +44,28 @@ def test_the_card_states_data_configuration_classes_and_limits(description):
 
 
 def test_the_figures_stand_beside_the_copy(description, report):
-    card = bundle_card(description, CONFIGURATION, report)
+    card = bundle_card(description, CONFIGURATION, [("", report)])
     assert "not been evaluated" not in card
     assert f"| {COPY} |" in card
     assert "phantoms, slice store" in card
     assert "Rows of this bundle: two." in card
 
 
+def test_failures_are_told_without_their_patients(description, report):
+    card = bundle_card(description, CONFIGURATION, [("", report)])
+    assert "Worst slices of two against the copy of the pre image" in card
+    assert len(report["failures"]["slices"]) == 3
+    assert not any(entry["patient"] in card for entry in report["failures"]["slices"])
+
+
+def test_reports_of_earlier_versions_have_a_card(description, report):
+    earlier = {name: value for name, value in report.items() if name not in ("failures", "spread")}
+    assert "Worst slices" not in bundle_card(description, CONFIGURATION, [("", earlier)])
+
+
 def test_where_the_copy_wins_the_card_says_so(description, report):
     assert "Copying the pre-treatment image is at least as good as two in PSNR" in bundle_card(
-        description, CONFIGURATION, report
+        description, CONFIGURATION, [("", report)]
     )
 
 
@@ -62,34 +74,36 @@ def test_a_model_that_beats_the_copy_gets_its_due(description, report):
     for name, values in better["table"]["two"]["metrics"].items():
         values["patient_mean"] = 99.0 if name.startswith(("psnr", "ssim")) else 0.0
     assert "two is better than copying the pre-treatment image in every column" in bundle_card(
-        description, CONFIGURATION, better
+        description, CONFIGURATION, [("", better)]
     )
 
 
 def test_the_classifier_stands_beside_the_majority(description, report):
-    card = bundle_card(description, CONFIGURATION, report)
+    card = bundle_card(description, CONFIGURATION, [("", report)])
     assert "Survival classifier, 2-class, 3 patients: accuracy" in card
     assert "always the most frequent class: 0.67" in card
 
 
 def test_figures_of_other_bundles_are_not_its_own(description, report):
-    card = bundle_card({**description, "name": "other"}, CONFIGURATION, report)
+    card = bundle_card({**description, "name": "other"}, CONFIGURATION, [("", report)])
     assert "not been evaluated" in card
     assert "| two |" not in card
 
 
 def test_notes_are_a_section(description):
-    assert "## Notes\n\nStopped early." in bundle_card(description, CONFIGURATION, None, "Stopped early.\n")
-    assert "## Notes" not in bundle_card(description, CONFIGURATION, None)
+    assert "## Notes\n\nStopped early." in bundle_card(description, CONFIGURATION, [], "Stopped early.\n")
+    assert "## Notes" not in bundle_card(description, CONFIGURATION, [])
 
 
 def test_a_bundle_without_class_and_with_neighbours(tmp_path):
     conditioning = {"label_dropout": 0.0, "null_token": 0, "schemes": {}}
     description = open_bundle(write_tiny_bundle(tmp_path / "bundle")).description
-    card = bundle_card({**description, "conditioning": conditioning, "neighbour_slices": 2}, CONFIGURATION, None)
+    card = bundle_card({**description, "conditioning": conditioning, "neighbour_slices": 2}, CONFIGURATION, [])
     assert "The model knows no survival class." in card
     assert "2 neighbours on either side" in card
 
 
 def test_the_card_is_the_same_twice(description, report):
-    assert bundle_card(description, CONFIGURATION, report) == bundle_card(description, CONFIGURATION, report)
+    assert bundle_card(description, CONFIGURATION, [("", report)]) == bundle_card(
+        description, CONFIGURATION, [("", report)]
+    )

@@ -144,6 +144,15 @@ def test_a_pair(tree):
     }
 
 
+@pytest.mark.parametrize(
+    "content, seed", [('{"simulation": {"seed": 7}}', "7"), ("{}", "unknown"), ("[1]", "unknown"), ("x", "unknown")]
+)
+def test_a_simulated_cohort_is_a_data_set_of_its_seed(tree, content, seed):
+    (tree / "simulation.json").write_text(content, encoding="utf-8")
+    (pair, *_), _ = read_cfb_gbm(tree)
+    assert pair.extra["dataset"] == f"simulated patients (synthetic, in the layout of CFB-GBM, seed {seed})"
+
+
 def test_days_since_radiotherapy(tree):
     (pair,), _ = read_cfb_gbm(tree)
     assert pair.radiotherapy_days == 21

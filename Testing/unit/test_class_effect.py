@@ -8,9 +8,15 @@ from GBMResponseCore.errors import GuidanceError
 from small_store import write_small_store
 from tiny_bundle import write_tiny_bundle
 
-from GBMResponseTraining.class_effect import class_effect, enhancing_pixels, guidance_sweep
+from GBMResponseTraining.class_effect import (
+    class_effect,
+    enhancement_zones,
+    enhancing_pixels,
+    guidance_sweep,
+    true_difference,
+)
 from GBMResponseTraining.held_out import EvaluationError, read_held_out
-from GBMResponseTraining.model_predictions import EvaluatedModel, open_model
+from GBMResponseTraining.model_predictions import EvaluatedModel, assign_classes, open_model, predict_slices
 
 SIZE = 128
 Y, X = np.mgrid[:SIZE, :SIZE] - SIZE / 2
@@ -71,12 +77,51 @@ def held_out(tmp_path_factory):
 
 def test_the_sweep_measures_the_prediction_for_each_patient_s_own_class(held_out, tiny_bundle, tmp_path):
     loaded = open_model(EvaluatedModel("m", tiny_bundle, "4-class", "true")).load()
-    first = guidance_sweep(loaded, held_out, (0.0, 3.0), finished=tmp_path)
+    first = guidance_sweep(loaded, held_out, (0.0, 3.0), finished=tmp_path)["rows"]
     assert [row["guidance_scale"] for row in first] == [0.0, 3.0]
     assert first[0]["mean_absolute_difference_gtv"] == 0.0 < first[1]["mean_absolute_difference_gtv"]
     assert first[0]["mse"] != first[1]["mse"]
-    (again,) = guidance_sweep(loaded, held_out, (3.0,))
+    (again,) = guidance_sweep(loaded, held_out, (3.0,))["rows"]
     assert again == pytest.approx(first[1])
+
+
+def group(images, rows):
+    """Mean enhancing pixels of some slices, measured on them alone."""
+    chosen = SimpleNamespace(pre=images[1].pre[rows], gtv=images[1].gtv[rows], patient=images[1].patient[rows])
+    return pytest.approx(enhancing_pixels(images[0][rows], chosen).mean())
+
+
+@pytest.fixture(scope="module")
+def two_class(tiny_bundle):
+    return open_model(EvaluatedModel("m", tiny_bundle, "2-class", "predicted")).load()
+
+
+def test_the_true_difference_is_that_of_the_patients_of_each_class(held_out, two_class):
+    truth = true_difference(held_out, two_class.scheme, enhancement_zones(held_out))
+    short, long = held_out.patient == 0, held_out.patient > 0
+    assert (truth["class_first"], truth["patients_first"]) == ("short", 1)
+    assert (truth["class_last"], truth["patients_last"]) == ("long", 2)
+    for image in ("pre", "post"):
+        stack = getattr(held_out, image)
+        assert truth[f"enhancing_pixels_{image}_first"] == group((stack, held_out), short)
+        assert truth[f"enhancing_pixels_{image}_last"] == group((stack, held_out), long)
+    assert truth["enhancing_pixels_post_last"] > truth["enhancing_pixels_pre_last"] > 0
+
+
+def test_the_predicted_difference_is_of_the_same_patients_in_their_true_class(held_out, two_class, tmp_path):
+    (row,) = guidance_sweep(two_class, held_out, (2.0,), finished=tmp_path)["rows"]
+    true = open_model(EvaluatedModel("m", two_class.predictor.bundle.folder, "2-class", "true")).load()
+    tokens = assign_classes(true, held_out).tokens
+    predicted = predict_slices(two_class, held_out, tokens, seed=1, guidance_scale=2.0, finished=tmp_path)
+    assert row["enhancing_pixels_own_first"] == group((predicted, held_out), held_out.patient == 0)
+    assert row["enhancing_pixels_own_last"] == group((predicted, held_out), held_out.patient > 0)
+
+
+def test_a_class_without_patient_has_no_true_difference(two_class, tmp_path):
+    slices = read_held_out(write_small_store(tmp_path, P4={"survival_days": 900.0}), "test", 1)
+    truth = true_difference(slices, two_class.scheme, enhancement_zones(slices))
+    assert truth["patients_first"] == 0
+    assert np.isnan(truth["enhancing_pixels_post_first"])
 
 
 def test_a_model_without_class_cannot_be_swept(held_out, tiny_bundle):

@@ -37,8 +37,8 @@ from GBMResponseTraining.skill import skills
 from GBMResponseTraining.splits import SPLIT_FILE, LeakageError, write_split
 
 FILES = {
-    "figure4.pdf", "figure4.png", "paired_tests.csv", "paired_tests.md", "per_patient.csv", "per_slice.csv",
-    "predictions", "report.json", "table1.csv", "table1.md", "vq_vae.md",
+    "failures.png", "figure4.pdf", "figure4.png", "paired_tests.csv", "paired_tests.md", "per_patient.csv",
+    "per_slice.csv", "predictions", "report.json", "table1.csv", "table1.md", "vq_vae.md",
 }  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def only(bundle):
 
 
 def test_all_files_are_there_and_no_temporary_one(evaluated):
-    assert {path.name for path in evaluated[0].iterdir()} == FILES | {"guidance_sweep.csv"}
+    assert {path.name for path in evaluated[0].iterdir()} == FILES | {"guidance_sweep.csv", "guidance_sweep.md"}
 
 
 def test_the_report_on_disk_is_the_one_returned(evaluated):
@@ -123,7 +123,7 @@ def test_table_1_has_the_columns_of_the_paper(evaluated):
     assert "3 patients, 9 slices" in text
 
 
-@pytest.mark.parametrize("name", ["table1.md", "vq_vae.md", "paired_tests.md", "report.json"])
+@pytest.mark.parametrize("name", ["table1.md", "vq_vae.md", "paired_tests.md", "guidance_sweep.md", "report.json"])
 def test_every_text_says_synthetic(evaluated, name):
     assert "synthetic" in (evaluated[0] / name).read_text("utf-8").lower()
 
@@ -151,6 +151,18 @@ def test_the_figure_shows_the_predicted_class_model_from_best_to_worst(evaluated
     assert (values[0], values[-1]) == (max(every), min(every))
 
 
+def test_the_failures_are_the_worst_against_the_copy_of_each_patient(evaluated):
+    rows = read_csv(evaluated[0] / "per_slice.csv")
+    own, copied = ([row for row in rows if row["model"] == name] for name in ("pred 2-class", COPY))
+    gained = {}
+    for row, copy in zip(own, copied, strict=True):
+        gained.setdefault(row["patient"], []).append(float(row["ssim_local"]) - float(copy["ssim_local"]))
+    failures = evaluated[1]["failures"]
+    assert failures["model"] == "pred 2-class"
+    found = [entry["ssim_local"] - entry["ssim_local_copy"] for entry in failures["slices"]]
+    assert found == pytest.approx(sorted(min(values) for values in gained.values()))
+
+
 def test_models_with_one_autoencoder_share_one_reconstruction(evaluated):
     assert list(evaluated[1]["vq_vae"]) == ["no class"]
     assert set(evaluated[1]["vq_vae"]["no class"]) == {"pre", "post"}
@@ -169,6 +181,32 @@ def test_without_guidance_the_classes_do_not_differ(evaluated):
     assert [float(row["guidance_scale"]) for row in rows] == [0.0, 2.0]
     assert float(rows[0]["mean_absolute_difference_gtv"]) == 0.0
     assert float(rows[1]["mean_absolute_difference_gtv"]) > 0.0
+
+
+def test_the_sweep_stands_below_the_truth_and_the_copy(evaluated):
+    lines = (evaluated[0] / "guidance_sweep.md").read_text("utf-8").splitlines()
+    table = [line.split(" | ") for line in lines if line.startswith("| ")]
+    assert [row[0] for row in table] == [
+        "| guidance",
+        "| ---",
+        "| true follow-up",
+        "| copy of the pre image",
+        "| 0",
+        "| 2",
+    ]
+    truth = evaluated[1]["guidance_sweep"]["truth"]
+    assert (truth["patients_first"], truth["patients_last"]) == (1, 2)
+    assert table[2][3:5] == [f"{truth[f'enhancing_pixels_post_{which}']:.1f}" for which in ("first", "last")]
+
+
+def test_without_any_known_survival_the_sweep_has_no_truth(tiny_bundle, tmp_path):
+    unknown = {name: {"survival_days": None} for name in SPLIT}
+    store = write_small_store(tmp_path / "store", **unknown)
+    options = EvaluationOptions(max_slices_per_patient=1, guidance_sweep=(2.0,))
+    sweep = evaluate(only(tiny_bundle), store, tmp_path / "out", options)["guidance_sweep"]
+    assert sweep["truth"]["enhancing_pixels_post_first"] is None
+    assert sweep["rows"][0]["enhancing_pixels_own_last"] is None
+    assert "| true follow-up | – |" in (tmp_path / "out" / "guidance_sweep.md").read_text("utf-8")
 
 
 def test_models_that_are_told_the_true_survival_are_named(evaluated):
@@ -229,6 +267,19 @@ def test_slices_without_gtv_have_no_local_values(tiny_bundle, tmp_path):
     assert report["table"]["model"]["metrics"]["mse_local"]["mean"] is not None
     assert report["data"]["slices_without_gtv"] == 1
     assert "1 without GTV" in (tmp_path / "out" / "table1.md").read_text("utf-8")
+
+
+def test_rows_of_one_bundle_share_its_networks(tiny_bundle):
+    first = open_model(EvaluatedModel("a", tiny_bundle)).load()
+    second = open_model(EvaluatedModel("b", tiny_bundle, "4-class", "true")).load(before=first)
+    assert second.predictor is first.predictor
+    assert (second.model.name, second.scheme.name) == ("b", "4-class")
+
+
+def test_another_bundle_has_networks_of_its_own(tiny_bundle, tmp_path):
+    first = open_model(EvaluatedModel("a", tiny_bundle)).load()
+    other = write_tiny_bundle(tmp_path / "other", change_scale=[1.0] * 4)
+    assert open_model(EvaluatedModel("b", other)).load(before=first).predictor is not first.predictor
 
 
 # Classes and noise

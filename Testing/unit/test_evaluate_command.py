@@ -63,6 +63,16 @@ def test_a_run_has_the_configurations_that_were_exported(run):
     ]
 
 
+def test_one_network_beside_the_four_has_rows_of_its_own(run, tiny_bundle):
+    both = shutil.copytree(tiny_bundle, run / "bundles" / "2-and-4-class")
+    assert models_of_run(run)[2:] == [
+        EvaluatedModel("no class (one network)", both),
+        EvaluatedModel("predicted 2-class (one network)", both, "2-class", "predicted"),
+        EvaluatedModel("2-class (one network)", both, "2-class", "true"),
+        EvaluatedModel("4-class (one network)", both, "4-class", "true"),
+    ]
+
+
 def test_a_run_without_bundle_is_refused(tmp_path):
     with pytest.raises(BundleError, match="has no bundle"):
         models_of_run(tmp_path)

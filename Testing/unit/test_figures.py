@@ -8,7 +8,14 @@ import pytest
 from GBMResponseCore.errors import OutputFolderError
 from matplotlib import image as pictures
 
-from GBMResponseTraining.figures import Example, _tumour_window, spread_by_local_ssim, write_figure4
+from GBMResponseTraining.figures import (
+    Example,
+    _tumour_window,
+    spread_by_local_ssim,
+    worst_against_copy,
+    write_examples,
+    write_figure4,
+)
 
 GTV = np.zeros((64, 64), bool)
 GTV[30:34, 40:50] = True
@@ -41,6 +48,18 @@ def test_one_row_shows_the_best():
 
 def test_no_slice_is_shown_twice():
     assert sorted(spread_by_local_ssim([0.2, 0.2, 0.1], 3)) == [0, 1, 2]
+
+
+def test_failures_lose_most_against_the_copy():
+    assert worst_against_copy([0.5, 0.2, 0.9], [0.6, 0.25, 0.2], [0, 1, 2], 2) == [0, 1]
+
+
+def test_one_patient_fails_once():
+    assert worst_against_copy([0.1, 0.2, 0.9, 0.3], [0.9] * 4, [0, 0, 1, 2], 5) == [0, 3, 2]
+
+
+def test_slices_without_gtv_are_no_failures():
+    assert worst_against_copy([math.nan, 0.2], [0.5, 0.5], [0, 0], 5) == [1]
 
 
 def test_the_crop_holds_the_tumour_with_a_margin():
@@ -89,6 +108,12 @@ def test_both_files_are_what_they_are_called(tmp_path):
     assert png.read_bytes().startswith(b"\x89PNG")
     assert pdf.read_bytes().startswith(b"%PDF")
     assert {path.name for path in tmp_path.iterdir()} == {"figure4.png", "figure4.pdf"}
+
+
+def test_failures_are_drawn_as_figure_4(tmp_path):
+    png, _ = files(tmp_path)
+    write_examples(examples(), "Synthetic", tmp_path / "failures.png")
+    assert (tmp_path / "failures.png").read_bytes() == png.read_bytes()
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):

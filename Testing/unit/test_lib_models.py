@@ -56,6 +56,23 @@ def test_card_shows_the_baseline_beside_the_model(shipped):
     assert shipped.trainingData.split(";")[0] in shipped.card()
 
 
+def test_card_shows_the_figures_of_every_evaluation(copied):
+    def table(psnr):
+        return {
+            "copy of the pre image": {"kind": "baseline", "metrics": {"psnr": {"mean": psnr}, "ssim": {"mean": 0.5}}},
+            "VQ-VAE": {"kind": "upper bound", "metrics": {"psnr": {"mean": 99.0}}},
+            "perfect": {"kind": "model", "metrics": {"psnr": {"mean": None}, "ssim": {"mean": 1.0}}},
+        }
+
+    metrics = {"split": "test", "table": table(21.0), "others": {"Real": {"split": "test", "table": table(23.0)}}}
+    edit(copied, lambda content: content.update(metrics=metrics))
+    card = ModelDescription.read(copied).card()
+    assert "test, copy of the pre image: PSNR 21, SSIM 0.5" in card
+    assert "Real, copy of the pre image: PSNR 23, SSIM 0.5" in card
+    assert "VQ-VAE" not in card
+    assert "test, perfect: SSIM 1" in card
+
+
 def test_card_escapes_what_the_bundle_says(copied):
     edit(copied, lambda content: content.update(description="<script>x</script>"))
     assert "<script>" not in ModelDescription.read(copied).card()

@@ -1,0 +1,167 @@
+"""One network for all rows of Table 1, its name, and its model card from several evaluations."""
+
+import json
+import shutil
+
+import pytest
+from GBMResponseCore.bundle import open_bundle
+from GBMResponseCore.errors import MissingFileError, OptionError
+from small_store import SPLIT, write_small_store
+
+from GBMResponseTraining import cli
+from GBMResponseTraining.commands.card import read_reports
+
+ROWS = ["no class", "predicted 2-class", "2-class", "4-class"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run with one exported network for both schemes, evaluated."""
+    folder = tmp_path_factory.mktemp("card")
+    store = write_small_store(folder / "store")
+    new = ["--run", str(folder / "run"), "--store", str(store), "--preset", "smoke", "--accelerator", "cpu"]
+    assert cli.main(["export", "2-and-4-class", "--name", "gbm-tiny-1", *new]) == 0
+    evaluate = ["evaluate", str(store), "--run", str(folder / "run"), "--max-slices", "1", "--steps", "1"]
+    assert cli.main([*evaluate, "--data", "phantoms"]) == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def copied(run, tmp_path):
+    """A copy of the run, to be changed."""
+    return shutil.copytree(run, tmp_path / "run")
+
+
+def report_of(run):
+    return json.loads((run / "evaluation" / "report.json").read_text("utf-8"))
+
+
+def card(run, *reports):
+    words = [word for report in reports for word in ("--report", report)]
+    return cli.main(["card", "2-and-4-class", "--run", str(run), *words])
+
+
+def folder(run):
+    return run / "bundles" / "2-and-4-class"
+
+
+def test_one_network_makes_all_rows_of_table_1(run):
+    report = report_of(run)
+    assert [model["name"] for model in report["models"]] == ROWS
+    assert len({model["bundle"]["networks_sha256"] for model in report["models"]}) == 1
+    assert [model["scheme"] for model in report["models"]] == [None, "2-class", "2-class", "4-class"]
+
+
+def test_the_evaluation_of_a_run_describes_the_bundle(run):
+    text = (folder(run) / "MODEL_CARD.md").read_text("utf-8")
+    assert f"Rows of this bundle: {', '.join(ROWS)}." in text
+    assert text.count("## Held-out figures\n") == 1
+    assert open_bundle(folder(run)).description["metrics"].keys() == {"split", "table"}
+
+
+def test_the_classifier_of_the_network_is_told_once_per_scheme(run):
+    text = (folder(run) / "MODEL_CARD.md").read_text("utf-8")
+    assert text.count("Survival classifier, 2-class") == 1
+
+
+def test_the_bundle_keeps_its_name(run):
+    assert open_bundle(folder(run)).name == "gbm-tiny-1"
+    assert (folder(run) / "MODEL_CARD.md").read_text("utf-8").startswith("# gbm-tiny-1 ")
+
+
+def test_a_name_that_no_bundle_can_have_is_refused_before_training(tmp_path, capsys):
+    store = write_small_store(tmp_path / "store")
+    new = ["--run", str(tmp_path / "run"), "--store", str(store), "--preset", "smoke"]
+    assert cli.main(["export", "no-class", "--name", "a b", *new]) == 34
+    assert not (tmp_path / "run").exists()
+    assert "'a b'" in capsys.readouterr().err
+
+
+def test_every_report_is_a_section_of_the_card(copied, tmp_path):
+    other = report_of(copied)
+    other["data"]["description"] = "another cohort"
+    (tmp_path / "other.json").write_text(json.dumps(other), encoding="utf-8")
+    assert card(copied, f"Phantoms={copied / 'evaluation'}", f"Others={tmp_path / 'other.json'}") == 0
+    text = (folder(copied) / "MODEL_CARD.md").read_text("utf-8")
+    first, second = text.index("## Held-out figures: Phantoms\n"), text.index("## Held-out figures: Others\n")
+    assert first < text.index("Data: phantoms, slice store") < second < text.index("Data: another cohort, slice store")
+
+
+def test_the_bundle_holds_the_tables_of_all_reports(copied, tmp_path):
+    shutil.copytree(copied / "evaluation", tmp_path / "again")
+    assert card(copied, f"Phantoms={copied / 'evaluation'}", f"Others={tmp_path / 'again'}") == 0
+    metrics = open_bundle(folder(copied)).description["metrics"]
+    expected = {"split": "test", "table": report_of(copied)["table"]}
+    assert metrics == {**expected, "others": {"Others": expected}}
+
+
+def test_a_report_of_other_networks_is_refused(copied, capsys):
+    report = report_of(copied)
+    for model in report["models"]:
+        model["bundle"]["networks_sha256"] = "0" * 64
+    (copied / "evaluation" / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    before = (folder(copied) / "MODEL_CARD.md").read_bytes()
+    assert card(copied, f"Phantoms={copied / 'evaluation'}") == 34
+    assert "of other networks" in capsys.readouterr().err
+    assert (folder(copied) / "MODEL_CARD.md").read_bytes() == before
+
+
+def test_a_report_of_another_bundle_is_refused(copied, capsys):
+    report = report_of(copied)
+    for model in report["models"]:
+        model["bundle"]["name"] = "other"
+    (copied / "evaluation" / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    assert card(copied, f"Phantoms={copied / 'evaluation'}") == 34
+    assert "has no row of the bundle gbm-tiny-1" in capsys.readouterr().err
+
+
+def test_a_bundle_that_was_not_exported_is_told(run, capsys):
+    words = ["card", "no-class", "--run", str(run), "--report", f"Phantoms={run / 'evaluation'}"]
+    assert cli.main(words) == 34
+    assert "has no bundle no-class" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("texts", [["a"], ["=a"], ["a="]])
+def test_other_forms_of_a_report_are_refused(texts):
+    with pytest.raises(OptionError, match="Cannot read"):
+        read_reports(texts)
+
+
+def test_titles_must_differ(run):
+    with pytest.raises(OptionError, match="one title"):
+        read_reports([f"a={run / 'evaluation'}"] * 2)
+
+
+def test_a_missing_report_is_told(tmp_path):
+    with pytest.raises(MissingFileError):
+        read_reports([f"a={tmp_path}"])
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[]", '{"split": "test"}'])
+def test_a_file_that_is_no_report_is_told(text, tmp_path):
+    (tmp_path / "report.json").write_text(text, encoding="utf-8")
+    with pytest.raises(OptionError, match="no report"):
+        read_reports([f"a={tmp_path}"])
+
+
+def test_a_held_out_store_with_the_run_s_ids_is_evaluated(copied, tmp_path):
+    records = {name: {"dataset": "another cohort"} for name in SPLIT}
+    store = write_small_store(tmp_path / "store", dict.fromkeys(SPLIT, "test"), **records)
+    words = ["evaluate", str(store), str(tmp_path / "out"), "--run", str(copied), "--max-slices", "1", "--steps", "1"]
+    assert cli.main(words) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    assert report["data"]["patients"] == 6
+    assert {model["training_split_checked"] for model in report["models"]} == {True}
+    assert any(note.startswith("6 ids of this store also occur") for note in report["notes"])
+
+
+def test_patients_whom_the_image_autoencoder_saw_are_told(copied, tmp_path):
+    records = {name: {"dataset": "real scans"} for name in SPLIT}
+    store = write_small_store(tmp_path / "store", dict.fromkeys(SPLIT, "test"), **records)
+    path = copied / "store.json"
+    content = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(content | {"extra_images": [str(store)]}), encoding="utf-8")
+    words = ["evaluate", str(store), str(tmp_path / "out"), "--run", str(copied), "--max-slices", "1", "--steps", "1"]
+    assert cli.main(words) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    assert any(note.startswith("Slices of 6 of these patients were among the extra images") for note in report["notes"])
