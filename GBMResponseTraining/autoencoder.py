@@ -25,7 +25,7 @@ NOT_YET_QUANTISED = 1e3
 
 
 class AutoencoderModule(lightning.LightningModule):
-    """L1 + codebook + commitment loss, and where asked for LPIPS and a PatchGAN hinge loss from a step on.
+    """L1 + codebook + commitment loss, where asked for also squared error, LPIPS and, from a step on, a PatchGAN's.
 
     Batches are images (B, 1, H, W). The adversarial loss is scaled so that its gradient at the last layer has
     `weight` times the length of the reconstruction's (Esser et al. 2021, arXiv 2012.09841, equation 7).
@@ -140,9 +140,13 @@ class AutoencoderModule(lightning.LightningModule):
         reconstruction = decode_continuous(self.model, latents)
         l1 = functional.l1_loss(reconstruction, images)
         losses = {"l1": l1, "codebook": codebook_loss, "reconstruction": l1}
+        if self.settings.squared_weight:
+            squared = functional.mse_loss(reconstruction, images)
+            losses["reconstruction"] = l1 + self.settings.squared_weight * squared
         if self._perceptual:
             distance = self._perceptual[0].to(images.device)(reconstruction, images).mean()
-            losses |= {"perceptual": distance, "reconstruction": l1 + self.settings.perceptual_weight * distance}
+            losses["perceptual"] = distance
+            losses["reconstruction"] = losses["reconstruction"] + self.settings.perceptual_weight * distance
         return reconstruction, losses
 
     def _adaptive_weight(self, reconstruction_loss: torch.Tensor, fooling: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,9 @@
 """Stage: train an autoencoder and find the scale of its latents."""
 
+import json
 import logging
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,8 +11,8 @@ from GBMResponseCore.networks import LatentCodec, codebook, decode_continuous, e
 from GBMResponseCore.quantizer import quantize
 
 from .autoencoder import AutoencoderModule, latent_statistics
-from .configuration import Autoencoder
-from .engine import fit
+from .configuration import Autoencoder, ConfigurationError
+from .engine import FINISHED, fit
 from .image_grid import ImageGrid
 from .items import gtv_items, gtv_validation, image_items, image_validation
 from .lpips import MISSING_BACKBONE, load_lpips_if_present
@@ -40,6 +42,8 @@ def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
     perceptual = _perceptual(settings)
     torch.manual_seed(seed)
     module = AutoencoderModule(settings, steps, perceptual)
+    if settings.start is not None:
+        _start_from(module, Path(settings.start))
     shown = torch.stack([held_out[index] for index in _spread(len(held_out), _GRID_SLICES)]) if len(held_out) else None
     grids = [ImageGrid(partial(_reconstructions, shown), run.folder / name / "images")] if shown is not None else []
     report = fit(
@@ -56,6 +60,28 @@ def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
     perceptual_name = "LPIPS (AlexNet)" if perceptual is not None else "none"
     run.once(f"{name}/losses.json", lambda: {"perceptual": perceptual_name, "steps": report["steps"]})
     return _codec(run, part, module)
+
+
+def _start_from(module: AutoencoderModule, folder: Path) -> None:
+    """Take the network's weights of a finished stage.
+
+    :raises ConfigurationError: it is not finished, or has another network.
+    """
+    if not (folder / FINISHED).is_file():
+        raise ConfigurationError(
+            f"There is no finished autoencoder in {folder} to start from.",
+            "Name a stage such as RUN/image_autoencoder.",
+        )
+    report = json.loads((folder / FINISHED).read_text(encoding="utf-8"))
+    state = torch.load(folder / report["selected"], map_location="cpu", weights_only=True)["state_dict"]
+    prefix = "model."
+    weights = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    try:
+        module.model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"The autoencoder in {folder} has another network than this run.", "Give both the same channels and codes."
+        ) from error
 
 
 def _codec(run: TrainingRun, part: str, module: AutoencoderModule) -> LatentCodec:

@@ -13,6 +13,7 @@ from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import write_text
 from GBMResponseCore.in_plane import InPlaneRule
 from GBMResponseCore.intensity import NormalisationSettings
+from GBMResponseCore.sampling import SamplingOptions, check_guidance
 
 from .autoencoder_stage import train_autoencoder
 from .bundle_card import bundle_card
@@ -38,7 +39,11 @@ def check_bundle_name(name: str | None) -> None:
 
 
 def export_configuration(
-    run: TrainingRun, configuration: ModelConfiguration, half: bool = True, name: str | None = None
+    run: TrainingRun,
+    configuration: ModelConfiguration,
+    half: bool = True,
+    name: str | None = None,
+    guidance_scale: float | None = None,
 ) -> Path:
     """Train what is not trained yet and write `bundles/<configuration>`; return that folder.
 
@@ -46,7 +51,11 @@ def export_configuration(
     `bundle.json`, when the run has been evaluated.
 
     :param name: of the bundle; None: that of the training's configuration with that of the model configuration.
+    :param guidance_scale: that the bundle is used with by default; None: as configured.
+    :raises OptionError: the guidance scale is no number.
+    :raises GuidanceError: guidance is asked of a model that cannot be guided.
     """
+    sampling = _sampling(run, configuration, guidance_scale)
     check_diffusion(run, configuration)
     settings = run.configuration
     codecs = {part: train_autoencoder(run, part) for part in ("image", "gtv")}
@@ -84,7 +93,7 @@ def export_configuration(
         "latents": latents,
         "sources": ["pre", "gtv"],
         "conditioning": conditioning,
-        "sampling": _sampling(run, guided=bool(model.schemes) and settings.diffusion.label_dropout > 0),
+        "sampling": sampling,
         "neighbour_slices": settings.diffusion.neighbour_slices,
         "training_data": training_data(run),
         "ranges": _ranges(run),
@@ -195,9 +204,14 @@ def _preprocessing(run: TrainingRun) -> dict[str, Any]:
     }
 
 
-def _sampling(run: TrainingRun, guided: bool) -> dict[str, Any]:
+def _sampling(run: TrainingRun, configuration: ModelConfiguration, guidance_scale: float | None) -> dict[str, Any]:
+    """How the bundle is used by default."""
     sampling = dict(run.configuration.sampling)
-    return sampling if guided else sampling | {"guidance_scale": 1.0}
+    dropout = run.configuration.diffusion.label_dropout if configuration.schemes else 0.0
+    if guidance_scale is not None:
+        sampling["guidance_scale"] = guidance_scale
+        check_guidance(SamplingOptions(**sampling), dropout, uses_class=bool(configuration.schemes))
+    return sampling if dropout > 0 else sampling | {"guidance_scale": 1.0}
 
 
 def _ranges(run: TrainingRun) -> dict[str, Any]:

@@ -108,6 +108,9 @@ class Autoencoder:
     :param crop: side of the square training crops; None trains on whole slices.
     :param quantize_from: share of the training after which the codebook is filled and used; 0 from the start.
     :param legacy_beta: weight the codebook term by 0.25 and the commitment term by 1, as the released code does.
+    :param squared_weight: of the mean square error beside the L1 loss: it sharpens strong edges first.
+    :param start: folder of a finished autoencoder stage, such as `OTHER_RUN/image_autoencoder`, whose weights the
+        training starts from; for a last phase on whole slices after one on crops.
     :param perceptual_weight: of LPIPS; takes effect when its backbone is present, and the run says which it was.
     :param standardise: `per-channel` brings every latent channel to mean 0 and variance 1; `none` leaves them.
     """
@@ -122,6 +125,8 @@ class Autoencoder:
     crop: int | None = None
     quantize_from: float = 0.0
     legacy_beta: bool = False
+    squared_weight: float = 0.0
+    start: str | None = None
     perceptual_weight: float = 0.0
     adversarial: Adversarial | None = None
     standardise: str = "per-channel"
@@ -130,6 +135,9 @@ class Autoencoder:
         _one_of("architecture", self.architecture, ARCHITECTURES)
         _one_of("standardise", self.standardise, STANDARDISATIONS)
         _require(0.0 <= self.quantize_from < 1.0, "quantize_from must lie in [0, 1)")
+        _require(
+            self.start is None or self.quantize_from == 0.0, "with start, quantize_from must be 0: the codes are there"
+        )
         _require(len(self.channels) >= 2, "an autoencoder needs at least two levels")
         _require(self.codes >= 2 and self.latent_channels >= 1, "codes and latent_channels are too small")
         _require(all(width % self.groups == 0 for width in self.channels), "channels must be multiples of groups")

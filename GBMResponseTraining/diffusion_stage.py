@@ -51,6 +51,7 @@ def cached_latents(run: TrainingRun) -> tuple[LatentStore, dict[str, LatentCodec
         settings.image_autoencoder.downsampling,
         settings.diffusion.flip,
         device=run.device,
+        bfloat16=run.machine.lightning_precision() == "bf16-mixed",
     )
     return latents, codecs
 

@@ -47,10 +47,12 @@ def encode_store(
     flip: bool,
     batch: int = 16,
     device: torch.device | str = "cpu",
+    bfloat16: bool = False,
 ) -> LatentStore:
     """Return the latents of a store, which the first process makes if they are missing or of other weights.
 
     :param codecs: `image` and `gtv`.
+    :param bfloat16: encode with bfloat16 autocast, about twice as fast where the processor knows it.
     :raises OutputFolderError: if they cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +66,7 @@ def encode_store(
         made_with.unlink(missing_ok=True)
         for name in _PARTS:
             codec = codecs["gtv" if name == "gtv" else "image"].to(device)
-            _encode(getattr(store, name), folder / f"{name}.npy", codec, flip, batch, name, device)
+            _encode(getattr(store, name), folder / f"{name}.npy", codec, flip, batch, name, device, bfloat16)
             codec.cpu()
         mask = gtv_at_latent_size(store.gtv, downsampling)
         versions = [mask, mask[..., ::-1]] if flip else [mask]
@@ -97,6 +99,7 @@ def _encode(
     batch: int,
     name: str,
     device: torch.device | str,
+    bfloat16: bool,
 ) -> None:
     versions = (False, True) if flip else (False,)
     starts = [(flipped, start) for flipped in versions for start in range(0, len(slices), batch)]
@@ -104,7 +107,10 @@ def _encode(
     def encoded(flipped: bool, start: int) -> np.ndarray:
         chunk = slices[start : start + batch].astype(np.float32)
         chunk = np.ascontiguousarray(chunk[..., ::-1]) if flipped else chunk
-        return codec.encode(torch.from_numpy(chunk)[:, None].to(device)).cpu().numpy().astype(np.float16)
+        images = torch.from_numpy(chunk)[:, None].to(device)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
+            latents = codec.encode(images)
+        return latents.float().cpu().numpy().astype(np.float16)
 
     size = encoded(False, 0).shape[1:]
     chunks = (encoded(*which) for which in tqdm(starts, desc=f"Encoding {name}", unit="batch"))

@@ -69,6 +69,19 @@ def test_the_bundle_keeps_its_name(run):
     assert (folder(run) / "MODEL_CARD.md").read_text("utf-8").startswith("# gbm-tiny-1 ")
 
 
+def test_the_default_guidance_is_that_of_the_last_export(copied):
+    assert cli.main(["export", "2-and-4-class", "--guidance", "3.5", "--run", str(copied), "--accelerator", "cpu"]) == 0
+    assert open_bundle(folder(copied)).default_sampling.guidance_scale == 3.5
+
+
+def test_guidance_of_a_model_without_class_is_refused_before_training(tmp_path, capsys):
+    store = write_small_store(tmp_path / "store")
+    new = ["--run", str(tmp_path / "run"), "--store", str(store), "--preset", "smoke"]
+    assert cli.main(["export", "no-class", "--guidance", "2", *new]) != 0
+    assert not (tmp_path / "run" / "image_autoencoder").exists()
+    assert "guidance" in capsys.readouterr().err.lower()
+
+
 def test_a_name_that_no_bundle_can_have_is_refused_before_training(tmp_path, capsys):
     store = write_small_store(tmp_path / "store")
     new = ["--run", str(tmp_path / "run"), "--store", str(store), "--preset", "smoke"]
