@@ -35,5 +35,16 @@ for name in seen unseen; do
     run split "$out/$name" --shares 0 0 100
 done
 
+# The autoencoder learns crops first, then whole slices, air included.
+run train image-autoencoder --run "$out/crops" --store "$out/store" --extra-images "$out/whole-heads" --preset shipped
 run export "$both" --run "$out/run" --store "$out/store" --extra-images "$out/whole-heads" --preset shipped \
+    --set extra_images_share=0.5 --set image_autoencoder.crop=null --set image_autoencoder.quantize_from=0 \
+    --set image_autoencoder.squared_weight=2.0 --set image_autoencoder.start="$out/crops/image_autoencoder" \
+    --set image_autoencoder.training.batch_size=2 --set image_autoencoder.training.steps=1000 \
+    --set image_autoencoder.training.learning_rate=5e-4 --set image_autoencoder.training.validate_every=1000 \
     --name gbm-response-demo-1
+
+# The default guidance is chosen on validation patients: read guidance_sweep.md, then set GUIDANCE.
+run evaluate "$out/store" "$out/guidance" --split validation --model "2-class=$bundle:2-class:true" \
+    --guidance-sweep 0 1 2 4 7 10 --max-slices 1 --precision bfloat16
+run export "$both" --run "$out/run" --name gbm-response-demo-1 --guidance "${GUIDANCE:?Choose the guidance scale}"
