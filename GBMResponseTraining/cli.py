@@ -17,6 +17,7 @@ from .commands import (
     import_checkpoint,
     import_cohort,
     prepare_anatomies,
+    realism,
     simulate,
     split,
     train,
@@ -35,6 +36,7 @@ COMMANDS = (
     experiment,
     simulate,
     prepare_anatomies,
+    realism,
     import_checkpoint,
 )
 
