@@ -93,7 +93,7 @@ def area_under_curve(scores: np.ndarray, positive: np.ndarray) -> float:
     negatives = len(positive) - positives
     if not positives or not negatives:
         return float("nan")
-    return (rankdata(scores)[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives)
+    return float((rankdata(scores)[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def _reliability(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:

@@ -14,8 +14,8 @@ from .realism_patches import PatchSet
 
 SIMULATED, REAL = "simulated (synthetic)", "real"
 
-_BLACK, _WHITE = -1.0, 0.6
-"""Normalised intensities: scalp fat and vessels may saturate."""
+_BLACK, _WHITE = -1.0, 1.0
+"""Normalised intensities; 1 is the percentile that the import scales by, so that hardly anything saturates."""
 
 
 def write_comparison(
