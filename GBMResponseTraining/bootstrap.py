@@ -21,14 +21,25 @@ class Interval:
     high: float
 
 
-def bootstrap_interval(count: int, statistic: Callable[[np.ndarray], float], seed: int = 0) -> Interval:
+def bootstrap_interval(
+    count: int, statistic: Callable[[np.ndarray], float], seed: int = 0, strata: np.ndarray | None = None
+) -> Interval:
     """Interval of a statistic of `count` patients.
 
     :param statistic: gets indices (count,) of the patients drawn, with repetition, and returns a number; draws with NaN
         are left out, for example those without a patient of one class.
+    :param strata: group of every patient (count,); each group keeps its size in every draw, and must have two patients.
+        None: all are one group.
     """
     rng = np.random.default_rng(seed)
-    values = np.array([statistic(rng.integers(count, size=count)) for _ in range(DRAWS if count > 1 else 0)])
+    strata = np.zeros(count, dtype=int) if strata is None else strata
+    groups = [np.flatnonzero(strata == group) for group in np.unique(strata)]
+    enough = bool(groups) and min(map(len, groups)) > 1
+
+    def draw() -> np.ndarray:
+        return np.concatenate([group[rng.integers(len(group), size=len(group))] for group in groups])
+
+    values = np.array([statistic(draw()) for _ in range(DRAWS if enough else 0)])
     return _percentiles(values)
 
 

@@ -12,6 +12,7 @@ One row is one patient. With class probabilities p_k and true class y (one-hot y
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def classification_report(probabilities: np.ndarray, labels: np.ndarray, seed: i
     return {
         "patients": count,
         "patients_per_class": per_class.tolist(),
-        **{name: _with_interval(figure, count, seed) for name, figure in figures.items()},
+        **{name: value_with_interval(figure, count, seed) for name, figure in figures.items()},
         "majority_accuracy": float(per_class.max() / count),
         "expected_calibration_error": sum(
             entry["patients"] / count * abs(entry["accuracy"] - entry["confidence"]) for entry in bins
@@ -65,8 +66,14 @@ def classification_report(probabilities: np.ndarray, labels: np.ndarray, seed: i
     }
 
 
-def _with_interval(figure: Any, count: int, seed: int) -> dict[str, float | None]:
-    interval = bootstrap_interval(count, figure, seed)
+def value_with_interval(
+    figure: Callable[[np.ndarray], float], count: int, seed: int, strata: np.ndarray | None = None
+) -> dict[str, float | None]:
+    """`value`, `ci_low` and `ci_high` of a figure of `count` patients as JSON values: None where not defined.
+
+    :param figure, strata: as in :func:`bootstrap_interval`.
+    """
+    interval = bootstrap_interval(count, figure, seed, strata)
     values = {"value": figure(np.arange(count)), "ci_low": interval.low, "ci_high": interval.high}
     return {name: None if math.isnan(value) else value for name, value in values.items()}
 
@@ -74,15 +81,19 @@ def _with_interval(figure: Any, count: int, seed: int) -> dict[str, float | None
 def _auc(probabilities: np.ndarray, labels: np.ndarray) -> float:
     classes = probabilities.shape[1]
     own = [1] if classes == 2 else range(classes)
-    return float(np.mean([_one_against_rest(probabilities[:, k], labels == k) for k in own]))
+    return float(np.mean([area_under_curve(probabilities[:, k], labels == k) for k in own]))
 
 
-def _one_against_rest(scores: np.ndarray, positive: np.ndarray) -> float:
+def area_under_curve(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Chance that a positive gets a higher score than another, ties counted half; NaN if there is only one kind.
+
+    :param scores, positive: (n,), the latter bool.
+    """
     positives = int(positive.sum())
     negatives = len(positive) - positives
     if not positives or not negatives:
         return float("nan")
-    return (rankdata(scores)[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives)
+    return float((rankdata(scores)[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def _reliability(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:

@@ -18,6 +18,7 @@ from .commands import (
     import_checkpoint,
     import_cohort,
     prepare_anatomies,
+    realism,
     simulate,
     split,
     train,
@@ -37,6 +38,7 @@ COMMANDS = (
     experiment,
     simulate,
     prepare_anatomies,
+    realism,
     import_checkpoint,
 )
 

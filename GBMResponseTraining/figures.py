@@ -125,16 +125,27 @@ def _draw(examples: Sequence[Example], title: str) -> Any:
     return figure
 
 
-def _tumour_window(gtv: np.ndarray) -> tuple[slice, slice]:
-    """A square around the GTV with a margin, moved inside the slice; the middle of the slice if there is no GTV."""
-    rows, columns = (np.flatnonzero(gtv.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        rows, columns = (np.array([size // 2]) for size in gtv.shape)
-    extent = max(np.ptp(rows), np.ptp(columns)) + 1 + 2 * _MARGIN_PIXELS
-    side = min(max(int(extent), _SMALLEST_CROP), *gtv.shape)
+def window_around(gtv: np.ndarray, side: int) -> tuple[slice, slice]:
+    """The window of `side` x `side` pixels around the middle of the GTV's box, moved inside the slice.
+
+    :param gtv: (H, W), at least `side` pixels in either direction; the middle of the slice is taken if it is empty.
+    """
     windows = []
-    for inside, size in zip((rows, columns), gtv.shape, strict=True):
+    for inside, size in zip(_occupied(gtv), gtv.shape, strict=True):
         start = (int(inside[0]) + int(inside[-1]) + 1 - side) // 2
         start = min(max(start, 0), size - side)
         windows.append(slice(start, start + side))
     return windows[0], windows[1]
+
+
+def _tumour_window(gtv: np.ndarray) -> tuple[slice, slice]:
+    """A square around the GTV with a margin, moved inside the slice; the middle of the slice if there is no GTV."""
+    extent = max(map(np.ptp, _occupied(gtv))) + 1 + 2 * _MARGIN_PIXELS
+    return window_around(gtv, min(max(int(extent), _SMALLEST_CROP), *gtv.shape))
+
+
+def _occupied(gtv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns in which the GTV has pixels; those in the middle if it is empty."""
+    if not gtv.any():
+        return tuple(np.array([size // 2]) for size in gtv.shape)
+    return np.flatnonzero(gtv.any(axis=1)), np.flatnonzero(gtv.any(axis=0))

@@ -17,3 +17,11 @@ class SimulationFolderError(GBMResponseError):
     code = "simulation-folder"
     exit_code = 71
     remedy = "Choose another folder, or repeat the command with the settings in simulation.json."
+
+
+class RealismError(GBMResponseError):
+    """Simulated and real slices cannot be compared."""
+
+    code = "realism"
+    exit_code = 72
+    remedy = "Give two slice stores of one slice size, each of at least two patients with a GTV; see docs/simulate.md."
