@@ -18,7 +18,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="STORE",
         help="slice stores whose slices the image autoencoder learns too, all of them; for a new run",
     )
-    run.add_argument("--preset", help="paper, small or demo; for a new run (default: small)")
+    run.add_argument("--preset", help="paper, small, demo or shipped; for a new run (default: small)")
     run.add_argument("--config", type=Path, help="YAML file instead of a preset")
     run.add_argument(
         "--set",

@@ -94,19 +94,20 @@ def test_a_full_disk_is_reported_and_leaves_nothing_that_looks_finished(store, c
 @pytest.mark.skipif(sys.platform == "win32", reason="a process keeps its parent's number on Windows")
 def test_a_waiting_process_ends_when_the_first_has_ended(tmp_path):
     script = (
-        "import os, sys, time\n"
+        "import os, sys\n"
         "from pathlib import Path\n"
         "from GBMResponseTraining.processes import LostProcessError, wait_for\n"
+        "reading, writing = os.pipe()\n"
         "if os.fork():\n"
-        "    time.sleep(0.5)\n"
+        "    os.read(reading, 1)\n"
         "    os._exit(0)\n"
         "try:\n"
-        "    wait_for(lambda: False)\n"
+        "    wait_for(lambda: os.write(writing, b'looked') == 0)\n"
         "except LostProcessError:\n"
         "    Path(sys.argv[1]).touch()\n"
     )
-    subprocess.run([sys.executable, "-c", script, tmp_path / "noticed"], check=True, timeout=60)
-    deadline = time.monotonic() + 20
+    subprocess.run([sys.executable, "-c", script, tmp_path / "noticed"], check=True, timeout=300)
+    deadline = time.monotonic() + 60
     while not (tmp_path / "noticed").is_file():
         assert time.monotonic() < deadline
         time.sleep(0.1)
