@@ -46,8 +46,8 @@ def test_engine_and_panel_read_the_same(shipped):
 
 def test_class_label_says_months(shipped):
     assert [entry.label for entry in shipped.schemes["2-class"]] == [
-        "short (up to 15 months)",
-        "long (over 15 months)",
+        "short (up to 13 months)",
+        "long (over 13 months)",
     ]
 
 
