@@ -2,12 +2,13 @@
 
     real_slices_table.py SRC OUT
 
-SRC holds 01 to 06, each with `pre_t1gd.nii.gz`, `post_t1gd.nii.gz` and `pre_tumour.nii.gz`. OUT gets three tables:
+SRC holds 01 to 06, each with `pre_t1gd.nii.gz`, `post_t1gd.nii.gz` and `pre_tumour.nii.gz`. OUT gets four tables:
 
 whole_heads.csv  cases 01-04 with the whole head as "GTV", so that every slice is imported: the extra images from which
                  the image autoencoder of the shipped bundle learns scanner data. Never a store for evaluation.
 seen.csv         cases 01-04 with their tumour.
 unseen.csv       cases 05 and 06 with their tumour: no network is trained or tuned on them.
+all.csv          all six with their tumour, for `gbmresponse-train realism`.
 
 Survival and interval are left out.
 """
@@ -36,17 +37,20 @@ def head_mask(path: Path) -> sitk.Image:
 
 
 def main(source: Path, out: Path) -> None:
-    """Write the masks and the three tables."""
+    """Write the masks and the tables."""
     out.mkdir(parents=True, exist_ok=True)
     for case in SEEN:
         sitk.WriteImage(head_mask(source / case / "pre_t1gd.nii.gz"), str(out / f"{case}_head.nii.gz"))
-    for name, cases, whole in (("whole_heads", SEEN, True), ("seen", SEEN, False), ("unseen", UNSEEN, False)):
+    tables = {"whole_heads": SEEN, "seen": SEEN, "unseen": UNSEEN, "all": SEEN + UNSEEN}
+    for name, cases in tables.items():
         with (out / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             for case in cases:
                 folder = (source / case).resolve()
-                mask = (out / f"{case}_head.nii.gz").resolve() if whole else folder / "pre_tumour.nii.gz"
+                mask = (
+                    (out / f"{case}_head.nii.gz").resolve() if name == "whole_heads" else folder / "pre_tumour.nii.gz"
+                )
                 images = (folder / "pre_t1gd.nii.gz", folder / "post_t1gd.nii.gz")
                 writer.writerow([f"BTP-{case}", *images, mask, ""])
 

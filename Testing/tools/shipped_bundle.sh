@@ -44,7 +44,22 @@ run export "$both" --run "$out/run" --store "$out/store" --extra-images "$out/wh
     --set image_autoencoder.training.learning_rate=5e-4 --set image_autoencoder.training.validate_every=1000 \
     --name gbm-response-demo-1
 
-# The default guidance is chosen on validation patients: read guidance_sweep.md, then set GUIDANCE.
+# The default guidance is chosen on validation patients: read guidance_sweep.md. It was 1.
 run evaluate "$out/store" "$out/guidance" --split validation --model "2-class=$bundle:2-class:true" \
     --guidance-sweep 0 1 2 4 7 10 --max-slices 1 --precision bfloat16
-run export "$both" --run "$out/run" --name gbm-response-demo-1 --guidance "${GUIDANCE:?Choose the guidance scale}"
+run export "$both" --run "$out/run" --name gbm-response-demo-1 --guidance 1
+
+run evaluate "$out/test-store" "$out/test" --run "$out/run" --guidance-sweep 1 --samples 5 --max-slices 1 \
+    --precision bfloat16
+for name in unseen seen; do
+    run evaluate "$out/$name" "$out/evaluation-$name" --model "no class=$bundle:none" --samples 5 --precision bfloat16
+done
+run import folder "$out/real/all.csv" "$out/all-real" --register always --keep-unknown-survival
+run realism "$out/store" "$out/all-real" "$out/realism"
+
+# RUN/notes.md becomes a section of the card: write down what was special about this run.
+run card "$both" --run "$out/run" \
+    --report "simulated patients on the held-out head=$out/test" \
+    --report "real pairs 05 and 06, never seen=$out/evaluation-unseen" \
+    --report "real pairs 01 to 04, seen by the image autoencoder alone=$out/evaluation-seen" \
+    --report "validation patients, to choose the guidance scale=$out/guidance"
