@@ -1,6 +1,5 @@
 """Stage: train an autoencoder and find the scale of its latents."""
 
-import json
 import logging
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from GBMResponseCore.quantizer import quantize
 
 from .autoencoder import AutoencoderModule, latent_statistics
 from .configuration import Autoencoder, ConfigurationError
-from .engine import FINISHED, fit
+from .engine import fit, has_begun, selected_weights
 from .image_grid import ImageGrid
 from .items import gtv_items, gtv_validation, image_items, image_validation
 from .lpips import MISSING_BACKBONE, load_lpips_if_present
@@ -42,7 +41,7 @@ def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
     perceptual = _perceptual(settings)
     torch.manual_seed(seed)
     module = AutoencoderModule(settings, steps, perceptual)
-    if settings.start is not None:
+    if settings.start is not None and not has_begun(run.folder / name):
         _start_from(module, Path(settings.start))
     shown = torch.stack([held_out[index] for index in _spread(len(held_out), _GRID_SLICES)]) if len(held_out) else None
     grids = [ImageGrid(partial(_reconstructions, shown), run.folder / name / "images")] if shown is not None else []
@@ -65,17 +64,12 @@ def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
 def _start_from(module: AutoencoderModule, folder: Path) -> None:
     """Take the network's weights of a finished stage.
 
-    :raises ConfigurationError: it is not finished, or has another network.
+    :raises ConfigurationError: it has another network.
     """
-    if not (folder / FINISHED).is_file():
-        raise ConfigurationError(
-            f"There is no finished autoencoder in {folder} to start from.",
-            "Name a stage such as RUN/image_autoencoder.",
-        )
-    report = json.loads((folder / FINISHED).read_text(encoding="utf-8"))
-    state = torch.load(folder / report["selected"], map_location="cpu", weights_only=True)["state_dict"]
     prefix = "model."
-    weights = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    weights = {
+        key.removeprefix(prefix): value for key, value in selected_weights(folder).items() if key.startswith(prefix)
+    }
     try:
         module.model.load_state_dict(weights)
     except RuntimeError as error:

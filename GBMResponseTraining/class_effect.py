@@ -8,6 +8,7 @@ import numpy as np
 from GBMResponseCore.survival import ClassScheme
 from scipy import ndimage
 
+from .bootstrap import mean_interval
 from .held_out import EvaluationError, HeldOut
 from .metrics import per_patient_means, standard_metrics
 from .model_configurations import true_class
@@ -90,17 +91,21 @@ def class_effect(
 def true_difference(slices: HeldOut, scheme: ClassScheme, zones: Sequence[Zone]) -> dict[str, Any]:
     """Enhancement of the patients who truly are of the first and of the last class: what a prediction should reach.
 
-    :return: mean enhancing pixels per slice in their pre- and post-treatment images (NaN without such patients), names
-        of the classes and numbers of patients.
+    :return: mean enhancing pixels per slice in their pre- and post-treatment images (NaN without such patients), the
+        change from pre to post as mean over patients with its interval, names of the classes and numbers of patients.
     """
     result: dict[str, Any] = {}
+    pre, post = (enhancing_pixels(images, slices, zones) for images in (slices.pre, slices.post))
     for which, inside in _groups(slices, scheme).items():
         entry = scheme.classes[0 if which == "first" else -1]
         result[f"class_{which}"] = entry.name
         result[f"patients_{which}"] = len(np.unique(slices.patient[inside]))
-        for image in ("pre", "post"):
-            counts = enhancing_pixels(getattr(slices, image), slices, zones)
+        for image, counts in (("pre", pre), ("post", post)):
             result[f"enhancing_pixels_{image}_{which}"] = _mean_inside(counts, inside)
+        change = np.array([(post - pre)[slices.patient == p].mean() for p in np.unique(slices.patient[inside])])
+        interval = mean_interval(change)
+        mean = float(change.mean()) if len(change) else float("nan")
+        result[f"enhancing_change_{which}"] = {"value": mean, "ci_low": interval.low, "ci_high": interval.high}
     return result
 
 

@@ -247,10 +247,25 @@ def fit(
     finished = folder / FINISHED
     if not finished.is_file():
         _train(module, make_item, validation, folder, training, steps, seed, machine, callbacks)
-    report = json.loads(finished.read_text(encoding="utf-8"))
-    module.load_state_dict(_load(folder / report["selected"])["state_dict"])
+    module.load_state_dict(selected_weights(folder))
     module.cpu().eval()
-    return report
+    return json.loads(finished.read_text(encoding="utf-8"))
+
+
+def has_begun(folder: Path) -> bool:
+    """True if `folder` holds a checkpoint from which its stage continues."""
+    return (folder / LAST).is_file()
+
+
+def is_finished(folder: Path) -> bool:
+    """True if the stage in `folder` has ended."""
+    return (folder / FINISHED).is_file()
+
+
+def selected_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """State of the module that the finished stage in `folder` left."""
+    report = json.loads((folder / FINISHED).read_text(encoding="utf-8"))
+    return _load(folder / report["selected"])["state_dict"]
 
 
 def _train(

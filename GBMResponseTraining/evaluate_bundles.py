@@ -15,7 +15,7 @@ from GBMResponseCore.runtime import choose_device
 
 from .class_effect import enhancement_zones, guidance_sweep
 from .classification_metrics import classification_report
-from .datasets.reports import write_csv
+from .evaluation_slices import Row, write_figures, write_slices
 from .evaluation_tables import (
     write_guidance_sweep,
     write_paired_tests,
@@ -23,7 +23,7 @@ from .evaluation_tables import (
     write_table1,
     write_vq_vae_table,
 )
-from .figures import Example, spread_by_local_ssim, worst_against_copy, write_examples, write_figure4
+from .figures import spread_by_local_ssim, worst_against_copy
 from .held_out import (
     EvaluationError,
     HeldOut,
@@ -34,7 +34,7 @@ from .held_out import (
 )
 from .leakage import SplitCheck, check_training_split
 from .lpips import LPIPS, MISSING_BACKBONE, load_lpips_if_present
-from .metrics import NAMES, per_patient_means, standard_metrics, summarise
+from .metrics import per_patient_means, standard_metrics, summarise
 from .metrics_authors import authors_metrics
 from .model_predictions import (
     ClassAssignment,
@@ -103,16 +103,6 @@ class EvaluationOptions:
                 raise OptionError(f"{name} is {getattr(self, name)}.", "Use 1 or more.")
 
 
-@dataclass
-class _Row:
-    """One row of Table 1: metrics per slice; `kind` is `model` or `baseline`."""
-
-    name: str
-    kind: str
-    per_slice: list[dict[str, float]]
-    classes: list[str] | None = None
-
-
 class _Evaluation:
     """One run: what all rows share, and the rows so far."""
 
@@ -129,7 +119,7 @@ class _Evaluation:
         self.options = options
         self.figure_model = figure_model
         self.finished = finished
-        self.rows: list[_Row] = []
+        self.rows: list[Row] = []
         self.autoencoders: dict[str, str] = {}
         self.vq_vae: dict[str, Any] = {}
         self.models: list[dict[str, Any]] = []
@@ -149,7 +139,7 @@ class _Evaluation:
         return METRICS[self.options.metrics](images, truth, self.slices.gtv, self.lpips)
 
     def add_baseline(self, name: str, images: np.ndarray) -> None:
-        self.rows.append(_Row(name, "baseline", self.measure(images)))
+        self.rows.append(Row(name, "baseline", self.measure(images)))
 
     def add_model(self, loaded: LoadedModel, split_check: SplitCheck) -> None:
         name, slices = loaded.model.name, self.slices
@@ -166,13 +156,13 @@ class _Evaluation:
             if sample == 0 and name == self.figure_model:
                 self.figure_images = predicted
         classes = [assigned.names[patient] for patient in slices.patient]
-        self.rows.append(_Row(name, "model", [_mean_of(rows) for rows in zip(*samples, strict=True)], classes))
+        self.rows.append(Row(name, "model", [_mean_of(rows) for rows in zip(*samples, strict=True)], classes))
         if volumes:
             self.volumes[name] = np.stack(volumes)
         if self.options.samples > 1:
             mean_image = (total / self.options.samples).astype(np.float32)
             title = f"{name}, mean image of {self.options.samples} samples"
-            self.rows.append(_Row(title, "mean image", self.measure(mean_image), classes))
+            self.rows.append(Row(title, "mean image", self.measure(mean_image), classes))
         seen = sum(record["id"] in split_check.seen_by_autoencoder for record in slices.records)
         self.models.append(_describe(loaded, assigned, split_check, seen))
         self._note_unknown_classes(name, assigned)
@@ -239,7 +229,7 @@ class _Evaluation:
         }
         self.vq_vae[name] = {image: summarise(values, slices.patient) for image, values in rows.items()}
         title = UPPER_BOUND if len(self.autoencoders) == 1 else f"{UPPER_BOUND}, {name}"
-        self.rows.append(_Row(title, "upper bound", rows["post"]))
+        self.rows.append(Row(title, "upper bound", rows["post"]))
 
     def sweep_guidance(self, loaded: LoadedModel) -> None:
         sweep = guidance_sweep(
@@ -273,7 +263,7 @@ class _Evaluation:
         """Local SSIM of every slice of a row."""
         return next([values["ssim_local"] for values in row.per_slice] for row in self.rows if row.name == name)
 
-    def ordered_rows(self) -> list[_Row]:
+    def ordered_rows(self) -> list[Row]:
         """Baselines, models, upper bounds."""
         kinds = ("baseline", "model", "mean image", "upper bound")
         return sorted(self.rows, key=lambda row: kinds.index(row.kind))
@@ -332,8 +322,12 @@ def evaluate(
     run.note_seen_patients()
 
     report = _report(run, store_folder)
-    _write_slices(run, out)
-    _write_figures(run, report, out)
+    rows = run.ordered_rows()
+    write_slices(rows, slices, out)
+    data = report["data"]
+    about = f"{data['description']}, {report['split']} split, {data['patients']} patients"
+    figure_row, copy_row = (next(row for row in rows if row.name == name) for name in (figure_model, COPY))
+    write_figures(run.figure_images, figure_row, copy_row, slices, options.figure_slices, about, out)
     write_table1(report, out)
     write_vq_vae_table(report, out)
     write_paired_tests(report, out)
@@ -490,54 +484,3 @@ def json_values(content: Any) -> Any:
     if isinstance(content, float):
         return float(content) if math.isfinite(content) else None
     return content
-
-
-def _write_slices(run: _Evaluation, out: Path) -> None:
-    """Write `per_slice.csv` and `per_patient.csv`."""
-    slices = run.slices
-    metrics = [name for name in NAMES if name in run.rows[0].per_slice[0]]
-    ids = patient_ids(slices)
-    index = np.concatenate([np.arange((slices.patient == p).sum()) for p in np.unique(slices.patient)])
-    lines, patient_lines = [], []
-    for row in run.ordered_rows():
-        for k, values in enumerate(row.per_slice):
-            name = row.classes[k] if row.classes else None
-            place = [ids[k], int(index[k]), float(slices.positions_mm[k]), name]
-            lines.append([row.name, *place, *(_cell(values[metric]) for metric in metrics)])
-        means = per_patient_means(row.per_slice, slices.patient)
-        for k, patient in enumerate(np.unique(slices.patient)):
-            rows = slices.rows_of(patient)
-            name = row.classes[rows[0]] if row.classes else None
-            record = slices.records[patient]
-            place = [record["id"], record["survival_days"], name, len(rows)]
-            patient_lines.append([row.name, *place, *(_cell(means[metric][k]) for metric in metrics)])
-    write_csv(out / "per_slice.csv", ["model", "patient", "slice", "position_mm", "class", *metrics], lines)
-    columns = ["model", "patient", "survival_days", "class", "slices", *metrics]
-    write_csv(out / "per_patient.csv", columns, patient_lines)
-
-
-def _cell(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
-
-
-def _write_figures(run: _Evaluation, report: dict[str, Any], out: Path) -> None:
-    """Write Figure 4 and the failures."""
-    slices, name, predicted = run.slices, run.figure_model, run.figure_images
-    classes = next(row.classes for row in run.rows if row.name == name)
-    local, copied = run.local_ssim(name), run.local_ssim(COPY)
-    chosen = spread_by_local_ssim(local, run.options.figure_slices)
-
-    def example(k: int, label: str) -> Example:
-        return Example(slices.pre[k], predicted[k], slices.post[k], slices.gtv[k], local[k], label)
-
-    data = report["data"]
-    about = f"{data['description']}, {report['split']} split, {data['patients']} patients"
-    title = (
-        f"Synthetic post MRI by {name}, ordered by descending local SSIM ({local[chosen[0]]:.2f} to "
-        f"{local[chosen[-1]]:.2f}); {about}"
-    )
-    examples = [example(k, classes[k]) for k in chosen]
-    write_figure4(examples, title, out / "figure4.png", out / "figure4.pdf")
-    worst = worst_against_copy(local, copied, slices.patient, run.options.figure_slices)
-    title = f"Failures: synthetic post MRI by {name}, worst local SSIM against copying the pre image; {about}"
-    write_examples([example(k, f"copy {copied[k]:.2f}, {classes[k]}") for k in worst], title, out / "failures.png")

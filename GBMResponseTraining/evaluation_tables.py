@@ -229,12 +229,18 @@ def sweep_text(report: dict[str, Any]) -> str:
     sweep = report["guidance_sweep"]
     first, last = (sweep["truth"][f"class_{which}"] for which in ("first", "last"))
     patients = " and ".join(str(sweep["truth"][f"patients_{which}"]) for which in ("first", "last"))
+    changes = [sweep["truth"][f"enhancing_change_{which}"] for which in ("first", "last")]
+    true = ""
+    if all(change["value"] is not None for change in changes):
+        told = " and ".join(with_interval(change, "value", "{:+.1f}") for change in changes)
+        true = f" Truly it changes from pre to post by {told} pixels for {first} and {last} (mean over patients)."
     return (
         f"Guidance of {sweep['model']}, one sample per slice. Difference: mean absolute difference of the same slices "
         f"predicted as {first} and as {last} under identical noise, inside and outside the GTV. Enhancing: pixels per "
-        f"slice brighter than the tissue near the GTV, of the patients who truly are {first} and {last} ({patients} "
-        "patients), each group predicted as what it is; the true follow-ups and the copy of the pre image have the "
-        "values to compare with. Metrics: means over patients under the class that the row of the model has."
+        f"slice brighter than the tissue near the GTV. `all as {first}`, `all as {last}`: of all patients under either "
+        f"class and identical noise. `{first}`, `{last}`: of the patients who truly are so ({patients}), each group "
+        "predicted as what it is; the true follow-ups and the copy of the pre image have the values to compare with."
+        f"{true} Metrics: means over patients under the class that the row of the model has."
     )
 
 
@@ -245,7 +251,8 @@ def sweep_table(report: dict[str, Any]) -> str:
     first, last = truth["class_first"], truth["class_last"]
     metrics = [name for name in ("psnr", "ssim", "ssim_local", "mse_local") if name in sweep["copy"]]
     titles = [
-        "guidance", "difference in GTV", "elsewhere", f"enhancing, {first}", f"enhancing, {last}",
+        "guidance", "difference in GTV", "elsewhere", f"enhancing, all as {first}", f"all as {last}",
+        f"enhancing, {first}", f"enhancing, {last}",
         f"{first} - {last}", *map(_arrow, metrics), "skill MSE", "skill MSE local",
     ]  # fmt: skip
 
@@ -256,15 +263,16 @@ def sweep_table(report: dict[str, Any]) -> str:
 
     nothing = ["–"]
     rows = [
-        ["true follow-up", *nothing * 2, *enhancing(truth, "post"), *nothing * (len(metrics) + 2)],
+        ["true follow-up", *nothing * 4, *enhancing(truth, "post"), *nothing * (len(metrics) + 2)],
         [
-            "copy of the pre image", *nothing * 2, *enhancing(truth, "pre"),
+            "copy of the pre image", *nothing * 4, *enhancing(truth, "pre"),
             *(_number(sweep["copy"][name], name) for name in metrics), "0.000", "0.000",
         ],
     ]  # fmt: skip
     for row in sweep["rows"]:
         cells = [f"{row['guidance_scale']:g}"]
         cells += [_format("{:.4f}", row[f"mean_absolute_difference_{where}"]) for where in ("gtv", "elsewhere")]
+        cells += [_format("{:.1f}", row[f"enhancing_pixels_{name}"]) for name in ("short", "long")]
         cells += enhancing(row, "own") + [_number(row[name], name) for name in metrics]
         rows.append([*cells, *(_format("{:.3f}", row[f"skill_{name}"]) for name in ("mse", "mse_local"))])
     return _markdown(titles, rows)

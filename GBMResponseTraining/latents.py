@@ -52,7 +52,7 @@ def encode_store(
     """Return the latents of a store, which the first process makes if they are missing or of other weights.
 
     :param codecs: `image` and `gtv`.
-    :param bfloat16: encode with bfloat16 autocast, about twice as fast where the processor knows it.
+    :param bfloat16: encode with bfloat16 autocast, as the networks are trained.
     :raises OutputFolderError: if they cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)

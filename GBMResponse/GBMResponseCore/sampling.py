@@ -9,6 +9,7 @@ batch size, slice order and the chosen class do not change it.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,8 @@ class SamplingOptions:
             raise OptionError(
                 f"Unknown guidance form {self.guidance_form!r}.", f"Choose one of: {', '.join(GUIDANCE_FORMS)}."
             )
+        if not math.isfinite(self.guidance_scale):
+            raise OptionError(f"The guidance scale is {self.guidance_scale}.", "Give a number.")
         if not 1 <= self.steps <= TRAINING_STEPS:
             raise OptionError(f"The number of steps is {self.steps}.", "Choose between 1 and 1000 steps.")
         if self.sampler in ("ddim", "ddpm") and TRAINING_STEPS % self.steps:

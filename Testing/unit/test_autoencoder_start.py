@@ -1,6 +1,7 @@
 """A last phase of an autoencoder's training that starts from the weights of a finished stage."""
 
 import dataclasses
+import shutil
 
 import pytest
 import torch
@@ -48,6 +49,20 @@ def test_a_phase_begins_with_the_weights_it_starts_from(store, first, tmp_path):
 def test_an_unfinished_stage_is_refused(store, tmp_path, capsys):
     assert train(store, tmp_path / "run", *WHOLE, f"image_autoencoder.start={tmp_path}") == 50
     assert "no finished autoencoder" in capsys.readouterr().err
+
+
+def test_an_unfinished_stage_is_refused_before_another_network_is_trained(store, tmp_path):
+    settings = ("gtv_autoencoder.quantize_from=0", f"gtv_autoencoder.start={tmp_path}")
+    assert train(store, tmp_path / "run", *settings) == 50
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_phase_needs_its_start_no_more(store, first, tmp_path):
+    start = shutil.copytree(first, tmp_path / "start")
+    settings = (*WHOLE, f"image_autoencoder.start={start}")
+    assert train(store, tmp_path / "run", *settings) == 0
+    shutil.rmtree(start)
+    assert train(store, tmp_path / "run", *settings) == 0
 
 
 def test_another_network_is_refused(store, first, tmp_path, capsys):

@@ -108,6 +108,14 @@ def test_the_true_difference_is_that_of_the_patients_of_each_class(held_out, two
     assert truth["enhancing_pixels_post_last"] > truth["enhancing_pixels_pre_last"] > 0
 
 
+def test_the_true_change_is_the_mean_over_the_patients_of_a_class(held_out, two_class):
+    truth = true_difference(held_out, two_class.scheme, enhancement_zones(held_out))
+    change = enhancing_pixels(held_out.post, held_out) - enhancing_pixels(held_out.pre, held_out)
+    means = [change[held_out.patient == patient].mean() for patient in (1, 2)]
+    assert truth["enhancing_change_last"]["value"] == pytest.approx(np.mean(means))
+    assert truth["enhancing_change_last"]["ci_low"] <= np.mean(means) <= truth["enhancing_change_last"]["ci_high"]
+
+
 def test_the_predicted_difference_is_of_the_same_patients_in_their_true_class(held_out, two_class, tmp_path):
     (row,) = guidance_sweep(two_class, held_out, (2.0,), finished=tmp_path)["rows"]
     true = open_model(EvaluatedModel("m", two_class.predictor.bundle.folder, "2-class", "true")).load()

@@ -196,7 +196,14 @@ def test_the_sweep_stands_below_the_truth_and_the_copy(evaluated):
     ]
     truth = evaluated[1]["guidance_sweep"]["truth"]
     assert (truth["patients_first"], truth["patients_last"]) == (1, 2)
-    assert table[2][3:5] == [f"{truth[f'enhancing_pixels_post_{which}']:.1f}" for which in ("first", "last")]
+    assert table[2][5:7] == [f"{truth[f'enhancing_pixels_post_{which}']:.1f}" for which in ("first", "last")]
+
+
+def test_the_sweep_shows_all_patients_under_either_class(evaluated):
+    row = evaluated[1]["guidance_sweep"]["rows"][1]
+    lines = (evaluated[0] / "guidance_sweep.md").read_text("utf-8").splitlines()
+    cells = next(line for line in lines if line.startswith("| 2 |")).split(" | ")
+    assert cells[3:5] == [f"{row[f'enhancing_pixels_{name}']:.1f}" for name in ("short", "long")]
 
 
 def test_without_any_known_survival_the_sweep_has_no_truth(tiny_bundle, tmp_path):

@@ -205,6 +205,7 @@ def test_the_result_does_not_depend_on_the_batch(options):
         {"eta": 2.0},
         {"eta": 0.5},
         {"guidance_form": "paper"},
+        {"guidance_scale": float("nan")},
     ],
 )
 def test_wrong_options_are_refused(wrong):
