@@ -10,8 +10,8 @@ from GBMResponseCore.networks import LatentCodec, codebook, decode_continuous, e
 from GBMResponseCore.quantizer import quantize
 
 from .autoencoder import AutoencoderModule, latent_statistics
-from .configuration import Autoencoder, ConfigurationError
-from .engine import fit, has_begun, selected_weights
+from .configuration import Autoencoder
+from .engine import fit, has_begun, start_from
 from .image_grid import ImageGrid
 from .items import gtv_items, gtv_validation, image_items, image_validation
 from .lpips import MISSING_BACKBONE, load_lpips_if_present
@@ -42,7 +42,7 @@ def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
     torch.manual_seed(seed)
     module = AutoencoderModule(settings, steps, perceptual)
     if settings.start is not None and not has_begun(run.folder / name):
-        _start_from(module, Path(settings.start))
+        start_from(module.model, Path(settings.start), "model.")
     shown = torch.stack([held_out[index] for index in _spread(len(held_out), _GRID_SLICES)]) if len(held_out) else None
     grids = [ImageGrid(partial(_reconstructions, shown), run.folder / name / "images")] if shown is not None else []
     report = fit(
@@ -59,23 +59,6 @@ def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
     perceptual_name = "LPIPS (AlexNet)" if perceptual is not None else "none"
     run.once(f"{name}/losses.json", lambda: {"perceptual": perceptual_name, "steps": report["steps"]})
     return _codec(run, part, module)
-
-
-def _start_from(module: AutoencoderModule, folder: Path) -> None:
-    """Take the network's weights of a finished stage.
-
-    :raises ConfigurationError: it has another network.
-    """
-    prefix = "model."
-    weights = {
-        key.removeprefix(prefix): value for key, value in selected_weights(folder).items() if key.startswith(prefix)
-    }
-    try:
-        module.model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ConfigurationError(
-            f"The autoencoder in {folder} has another network than this run.", "Give both the same channels and codes."
-        ) from error
 
 
 def _codec(run: TrainingRun, part: str, module: AutoencoderModule) -> LatentCodec:

@@ -230,6 +230,8 @@ class Diffusion:
     :param neighbour_slices: slices on either side whose pre latents are conditions too (2.5-D).
     :param days_since_rt: condition on the days from the start of radiotherapy to the follow-up.
     :param flip: show left-right flipped slices too, as often.
+    :param start: folder of a finished stage, such as `OTHER_RUN/diffusion/2-class`, whose averaged weights the training
+        starts from; of a run with the same autoencoders.
     :param preview_slices, preview_steps: of the image grid at every validation.
     """
 
@@ -252,6 +254,7 @@ class Diffusion:
     days_since_rt: bool = False
     ema_decay: float = 0.9999
     flip: bool = True
+    start: str | None = None
     preview_slices: int = 4
     preview_steps: int = 10
 

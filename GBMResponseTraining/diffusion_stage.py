@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from GBMResponseCore.survival import ClassScheme, coarsen
 from .autoencoder_stage import train_autoencoder
 from .classifier_stage import train_classifier
 from .diffusion import DiffusionModule
-from .engine import fit
+from .engine import check_start, fit, has_begun, start_from
 from .image_grid import ImageGrid
 from .latent_items import Conditions, latent_items, latent_validation, source_latents, store_neighbours
 from .latents import LatentStore, change_scale, encode_store
@@ -59,7 +60,7 @@ def cached_latents(run: TrainingRun) -> tuple[LatentStore, dict[str, LatentCodec
 def check_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> None:
     """Better known before than after hours of training.
 
-    :raises ConfigurationError: the diffusion model cannot be built.
+    :raises ConfigurationError: the diffusion model cannot be built, or what it should start from is not there.
     :raises SplitError: its classes need the survival of training patients, and none is known.
     """
     run.schemes(configuration.schemes)
@@ -67,6 +68,7 @@ def check_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> None
     unet_config(
         settings.diffusion, len(configuration.schemes), settings.image_autoencoder.latent_channels, run.latent_size
     )
+    check_start(settings.diffusion.start, run.folder / _folder(configuration), _folder(configuration))
 
 
 def train_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> DiffusionModel:
@@ -77,7 +79,7 @@ def train_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> Diff
     schemes = run.schemes(configuration.schemes)
     conditions = _conditions(run, configuration, schemes)
     train, validation = run.rows("train"), run.rows("validation")
-    folder = f"diffusion/{configuration.name}"
+    folder = _folder(configuration)
     scale = None
     if settings.predict_change:
         scale = run.once("latents/change_scale.json", lambda: change_scale(latents, train).tolist())
@@ -87,6 +89,9 @@ def train_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> Diff
     steps = settings.training.optimiser_steps(len(train), run.machine.processes)
     torch.manual_seed(seed)
     module = DiffusionModule(settings, unet, schedule, steps)
+    if settings.start is not None and not has_begun(run.folder / folder):
+        for network in (module.denoiser, module.ema):
+            start_from(network, Path(settings.start), "ema.")
     factor = None if scale is None else np.array(scale)
     held_out = latent_validation(latents, conditions, validation, scale=factor, seed=seed)
     grids = []
@@ -106,6 +111,10 @@ def train_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> Diff
         callbacks=grids,
     )
     return DiffusionModel(module.ema.eval(), unet, schemes, conditions.null_token, scale)
+
+
+def _folder(configuration: ModelConfiguration) -> str:
+    return f"diffusion/{configuration.name}"
 
 
 def _conditions(run: TrainingRun, configuration: ModelConfiguration, schemes: dict[str, ClassScheme]) -> Conditions:

@@ -25,7 +25,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins import TorchCheckpointIO
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from .configuration import Training
+from .configuration import ConfigurationError, Training
 
 log = logging.getLogger(__name__)
 # Lightning announces the machine and itself before every stage.
@@ -266,6 +266,30 @@ def selected_weights(folder: Path) -> dict[str, torch.Tensor]:
     """State of the module that the finished stage in `folder` left."""
     report = json.loads((folder / FINISHED).read_text(encoding="utf-8"))
     return _load(folder / report["selected"])["state_dict"]
+
+
+def check_start(start: str | None, folder: Path, part: str) -> None:
+    """:raises ConfigurationError: `folder` has not begun, and the stage that `part` should start from is not there."""
+    if start is not None and not has_begun(folder) and not is_finished(Path(start)):
+        raise ConfigurationError(
+            f"There is no finished stage in {start} for {part} to start from.",
+            f"Name a folder such as OTHER_RUN/{part}.",
+        )
+
+
+def start_from(network: torch.nn.Module, start: Path, prefix: str) -> None:
+    """Give `network` the weights that a finished stage has under `prefix`.
+
+    :raises ConfigurationError: it has another network.
+    """
+    state = selected_weights(start)
+    weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"The stage in {start} has another network than this run.", "Give both the same architecture and classes."
+        ) from error
 
 
 def _train(

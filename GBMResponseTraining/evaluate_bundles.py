@@ -58,6 +58,7 @@ METRICS = {"standard": standard_metrics, "authors": authors_metrics}
 COPY = "copy of the pre image"
 TRAINING_MEAN = "mean of the training follow-ups"
 UPPER_BOUND = "VQ-VAE of the truth (upper bound)"
+WITHOUT_CODEBOOK = ", without the codebook"
 REPORT = "report.json"
 
 _FINISHED = "predictions"
@@ -223,9 +224,11 @@ class _Evaluation:
             return
         name, slices = loaded.model.name, self.slices
         self.autoencoders[loaded.autoencoder] = name
+        stacks = {"pre": slices.pre, "post": slices.post}
         rows = {
-            image: self.measure(reconstruct(loaded, stack), stack)
-            for image, stack in (("pre", slices.pre), ("post", slices.post))
+            image + note: self.measure(reconstruct(loaded, stack, quantised=not note), stack)
+            for note in ("", WITHOUT_CODEBOOK)
+            for image, stack in stacks.items()
         }
         self.vq_vae[name] = {image: summarise(values, slices.patient) for image, values in rows.items()}
         title = UPPER_BOUND if len(self.autoencoders) == 1 else f"{UPPER_BOUND}, {name}"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from GBMResponseCore.bundle import WEIGHTS, Bundle, open_bundle
+from GBMResponseCore.networks import decode_continuous, encode_continuous
 from GBMResponseCore.runtime import batch_size
 from GBMResponseCore.sampling import SamplingOptions, check_guidance
 from GBMResponseCore.slice_cache import SliceCache
@@ -288,14 +289,19 @@ def patient_seed(seed: int, patient: str) -> int:
 
 
 @torch.inference_mode()
-def reconstruct(loaded: LoadedModel, images: np.ndarray) -> np.ndarray:
-    """Slices (n, H, W) encoded, quantised and decoded by the model's image VQ-VAE."""
+def reconstruct(loaded: LoadedModel, images: np.ndarray, *, quantised: bool = True) -> np.ndarray:
+    """Slices (n, H, W) encoded, quantised or not, and decoded by the model's image VQ-VAE."""
     codec = loaded.predictor.networks.image_codec
     batch = _batch(loaded, images[0].size)
     decoded = []
     for start in range(0, len(images), batch):
         chunk = torch.from_numpy(np.ascontiguousarray(images[start : start + batch], dtype=np.float32))[:, None]
-        decoded.append(codec.decode(codec.encode(chunk.to(loaded.predictor.device)))[:, 0].float().cpu().numpy())
+        chunk = chunk.to(loaded.predictor.device)
+        if quantised:
+            image = codec.decode(codec.encode(chunk))
+        else:
+            image = decode_continuous(codec.model, encode_continuous(codec.model, chunk))
+        decoded.append(image[:, 0].float().cpu().numpy())
     return np.concatenate(decoded)
 
 

@@ -14,7 +14,7 @@ from GBMResponseCore.files import ensure_output_folder, write_json, write_text
 from GBMResponseCore.survival import ClassScheme
 
 from .configuration import Autoencoder, Configuration, ConfigurationError, load_configuration
-from .engine import Machine, has_begun, is_finished
+from .engine import Machine, check_start
 from .model_configurations import class_schemes
 from .processes import is_first, wait_for
 from .slice_store import SliceStore, open_store, read_patients
@@ -139,12 +139,7 @@ class TrainingRun:
     def _check_starts(self) -> None:
         """Weights that an autoencoder starts from must be there, until it has begun."""
         for part in ("image_autoencoder", "gtv_autoencoder"):
-            start = getattr(self.configuration, part).start
-            if start is not None and not has_begun(self.folder / part) and not is_finished(Path(start)):
-                raise ConfigurationError(
-                    f"There is no finished autoencoder in {start} for {part} to start from.",
-                    "Name a stage such as RUN/image_autoencoder.",
-                )
+            check_start(getattr(self.configuration, part).start, self.folder / part, part)
 
     def _claim(self) -> None:
         import yaml

@@ -1,9 +1,9 @@
 """Simulated glioblastoma patients: pre- and post-treatment T1-Gd slices, GTV and survival.
 
 Reading order: `patient` (the whole story), then `fields`, `anatomy`, `library`, `biology`, `growth`, `treatment`,
-`mass_effect`, `lesion`, `appearance`, `acquisition`, `painting`, `rendering`, `clinical`, `cfb_gbm_layout`.
-All constants are plausible by eye; the survival link is invented. Figures measured on these patients say nothing
-about real ones.
+`survival`, `mass_effect`, `lesion`, `appearance`, `acquisition`, `painting`, `rendering`, `clinical`,
+`cfb_gbm_layout`. Constants are plausible by eye or calibrated to CFB-GBM's marginal statistics. Figures measured on
+these patients say nothing about real ones.
 """
 
 from .anatomy import Anatomy, SubjectShape, load_anatomy

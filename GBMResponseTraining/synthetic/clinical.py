@@ -8,7 +8,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from .patient import HiddenPatient
-    from .treatment import Course
 
 PERFORMANCE_STATUS_SHARES = (0.17, 0.50, 0.27, 0.06)
 ELDERLY_YEARS = 70
@@ -33,8 +32,9 @@ def draw_clinical(generator: np.random.Generator, hidden: HiddenPatient) -> dict
     }
 
 
-def draw_observation(generator: np.random.Generator, course: Course, censored_share: float) -> dict:
+def draw_observation(generator: np.random.Generator, hidden: HiddenPatient, censored_share: float) -> dict:
     """What is seen of the survival: all of it, or at random only a part of what follows the second image."""
     censored = bool(generator.random() < censored_share)
-    seen = course.interval_days + generator.random() * (course.survival_days - course.interval_days)
-    return {"censored": censored, "observed_days": round(float(seen if censored else course.survival_days), 1)}
+    interval, survival = hidden.course.interval_days, hidden.survival_days
+    seen = interval + generator.random() * (survival - interval)
+    return {"censored": censored, "observed_days": round(float(seen if censored else survival), 1)}

@@ -1,12 +1,13 @@
 """One simulated patient: hidden course, then the two T1-Gd images, the GTV and the record of what was drawn.
 
-Everything here is synthetic. Numbers are plausible by eye and the link to survival is invented.
+Everything here is synthetic. Numbers are plausible by eye; `survival` says how they end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from .lesion import abnormal_extent, lesion_at_visit
 from .library import AnatomyLibrary
 from .mass_effect import MassEffect
 from .rendering import HeadRenderer
+from .survival import draw_survival_days
 from .treatment import Course, simulate_course
 
 SMALLEST_GTV_AREA_MM2 = 25.0
@@ -86,16 +88,38 @@ class HiddenPatient:
     mass_effect_pre: MassEffect
     mass_effect_post: MassEffect
 
+    @cached_property
+    def volumes_ml(self) -> dict[str, float]:
+        """Volumes of tumour and GTV in the imaged (displaced) brain, as the record has them."""
+        course, volume_ml = self.course, self.host.grid.volume_ml
+        pre = displaced(self.host, (course.density_pre, course.gtv_depth), self.mass_effect_pre)
+        post = displaced(self.host, (course.density_post, course.gtv_post_depth), self.mass_effect_post)
+        return {
+            "pre_tumour_ml": round(volume_ml(pre[0] > VISIBLE_DENSITY), 3),
+            "post_tumour_ml": round(volume_ml(post[0] > VISIBLE_DENSITY), 3),
+            "gtv_t0_ml": round(volume_ml(pre[1] > 0), 3),
+            "gtv_t1_ml": round(volume_ml(post[1] > 0), 3),
+        }
+
+    @cached_property
+    def survival_days(self) -> float:
+        """From the pre-treatment image; see :func:`survival.draw_survival_days`."""
+        return draw_survival_days(
+            random_stream(self.seed, 12),
+            self.biology,
+            extent=self.course.surgery.extent,
+            pre_tumour_ml=self.volumes_ml["pre_tumour_ml"],
+            post_tumour_ml=self.volumes_ml["post_tumour_ml"],
+            interval_days=self.course.interval_days,
+        )
+
     def tumour_centre(self) -> np.ndarray:
         """World point in the middle of the tumour at diagnosis."""
         return self.host.points[self.course.density_diagnosis > VISIBLE_DENSITY].mean(axis=0)
 
     def record(self) -> dict:
-        """Hidden values, ready for JSON. Volumes are those of the imaged (displaced) brain."""
+        """Hidden values, ready for JSON."""
         biology, course = self.biology, self.course
-        volume_ml = self.host.grid.volume_ml
-        pre = displaced(self.host, (course.density_pre, course.gtv_depth), self.mass_effect_pre)
-        post = displaced(self.host, (course.density_post, course.gtv_post_depth), self.mass_effect_post)
         return {
             "synthetic": True,
             "seed": int(self.seed),
@@ -109,12 +133,9 @@ class HiddenPatient:
             "sensitivity": round(biology.sensitivity, 4),
             "pseudoprogression": round(course.pseudoprogression, 3),
             "satellite": course.satellite,
-            "pre_tumour_ml": round(volume_ml(pre[0] > VISIBLE_DENSITY), 3),
-            "post_tumour_ml": round(volume_ml(post[0] > VISIBLE_DENSITY), 3),
-            "gtv_t0_ml": round(volume_ml(pre[1] > 0), 3),
-            "gtv_t1_ml": round(volume_ml(post[1] > 0), 3),
+            **self.volumes_ml,
             "interval_days": round(course.interval_days, 1),
-            "survival_days": round(course.survival_days, 1),
+            "survival_days": round(self.survival_days, 1),
         }
 
 
@@ -208,7 +229,7 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
         record={
             **hidden.record(),
             **draw_clinical(random_stream(seed, 9), hidden),
-            **draw_observation(random_stream(seed, 10), course, settings.censored_share),
+            **draw_observation(random_stream(seed, 10), hidden, settings.censored_share),
             **style.record(),
         },
     )

@@ -1,7 +1,4 @@
-"""What is done to the tumour: surgery, the drawn GTV, chemoradiation, relapse, and how long the patient lives.
-
-All constants are plausible by eye; the link from hidden tumour state to survival is invented.
-"""
+"""What is done to the tumour: surgery, the drawn GTV, chemoradiation and relapse. Constants are plausible by eye."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from scipy import ndimage
 from .biology import Biology, Host
 from .fields import signed_distance, smooth_noise, smooth_step
 from .growth import VISIBLE_DENSITY, GrowthModel
-from .reference import GTV_T0_ML, INTERVAL_WEEKS
+from .reference import DAYS_PER_WEEK, GTV_T0_ML, INTERVAL_WEEKS
 
 EXTENTS_OF_RESECTION = ("biopsy", "partial", "total")
 EXTENT_PROBABILITIES = (0.2, 0.4, 0.4)
@@ -32,9 +29,6 @@ LOWEST_ENTRY_MM = -25.0
 PLATES = 6
 
 RADIATION_DAYS = 25.0
-SURVIVAL_NOISE_SD = 0.55
-DAYS_PER_WEEK = 7
-LONGEST_SURVIVAL_DAYS = 1700.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +65,6 @@ class Course:
     pseudoprogression: float
     satellite: bool
     interval_days: float
-    survival_days: float
     pre_tumour_ml: float
     post_tumour_ml: float
 
@@ -208,35 +201,10 @@ def contract_cavity(cavity: np.ndarray, spacing_mm: float, volume_ml: float) -> 
     return smooth_step(depth - contraction, -1.8, 1.8).astype(np.float32)
 
 
-def draw_survival_days(
-    generator: np.random.Generator, biology: Biology, extent: str, post_ml: float, interval_days: float
-) -> float:
-    """Survival from the pre-treatment image: log-normal noise on an invented linear predictor.
-
-    A follow-up image exists, so the patient outlived the interval: shorter lives are drawn again.
-    """
-    extent_effect = {"biopsy": -0.12, "partial": -0.02, "total": 0.08}[extent]
-    expected = (
-        np.log(52.0 * DAYS_PER_WEEK)
-        - 0.17 * biology.growth
-        + 0.14 * biology.sensitivity
-        + 0.26 * (biology.mgmt_methylated - 0.45)
-        - 0.022 * (biology.age_years - 67)
-        - 0.15 * (np.log1p(post_ml) - 3.4)
-        + extent_effect
-    )
-    earliest = interval_days + DAYS_PER_WEEK
-    for _ in range(50):
-        days = float(np.exp(expected + SURVIVAL_NOISE_SD * generator.standard_normal()))
-        if earliest <= days <= LONGEST_SURVIVAL_DAYS:
-            return days
-    return float(earliest + generator.uniform(0, 60))
-
-
 def simulate_course(
     generator: np.random.Generator, host: Host, biology: Biology, model: GrowthModel, seed_density: np.ndarray
 ) -> Course:
-    """Diagnosis, surgery, planning image, treatment, follow-up image and survival of one patient."""
+    """Diagnosis, surgery, planning image, treatment and follow-up image of one patient."""
     spacing = host.grid.spacing_mm
     wanted_ml = float(np.clip(GTV_T0_ML.at(generator.random()), SMALLEST_GTV_ML, LARGEST_GTV_ML))
     interval_days = DAYS_PER_WEEK * float(INTERVAL_WEEKS.at(generator.random()))
@@ -274,7 +242,6 @@ def simulate_course(
         pseudoprogression=pseudoprogression,
         satellite=satellite,
         interval_days=interval_days,
-        survival_days=draw_survival_days(generator, biology, surgery.extent, post_gtv_ml, interval_days),
         pre_tumour_ml=model.volume_ml(pre),
         post_tumour_ml=model.volume_ml(post),
     )

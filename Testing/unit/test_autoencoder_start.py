@@ -48,7 +48,7 @@ def test_a_phase_begins_with_the_weights_it_starts_from(store, first, tmp_path):
 
 def test_an_unfinished_stage_is_refused(store, tmp_path, capsys):
     assert train(store, tmp_path / "run", *WHOLE, f"image_autoencoder.start={tmp_path}") == 50
-    assert "no finished autoencoder" in capsys.readouterr().err
+    assert "no finished stage" in capsys.readouterr().err
 
 
 def test_an_unfinished_stage_is_refused_before_another_network_is_trained(store, tmp_path):

@@ -165,7 +165,13 @@ def test_the_failures_are_the_worst_against_the_copy_of_each_patient(evaluated):
 
 def test_models_with_one_autoencoder_share_one_reconstruction(evaluated):
     assert list(evaluated[1]["vq_vae"]) == ["no class"]
-    assert set(evaluated[1]["vq_vae"]["no class"]) == {"pre", "post"}
+    slices = ["pre", "post", "pre, without the codebook", "post, without the codebook"]
+    assert list(evaluated[1]["vq_vae"]["no class"]) == slices
+
+
+def test_the_codebook_changes_the_reconstruction(evaluated):
+    images = evaluated[1]["vq_vae"]["no class"]
+    assert images["post"]["psnr"]["mean"] != images["post, without the codebook"]["psnr"]["mean"]
 
 
 def test_the_classifier_is_judged_in_the_classes_of_the_model(evaluated):

@@ -20,11 +20,12 @@ from GBMResponseTraining.synthetic.biology import draw_biology
 from GBMResponseTraining.synthetic.errors import AnatomyError
 from GBMResponseTraining.synthetic.fields import Grid, signed_distance, smooth_noise
 from GBMResponseTraining.synthetic.growth import GrowthModel
+from GBMResponseTraining.synthetic.patient import random_stream
 from GBMResponseTraining.synthetic.reference import GTV_T0_ML, INTERVAL_WEEKS, LOG_RATIO_SD, VOLUME_RATIO
+from GBMResponseTraining.synthetic.survival import draw_survival_days
 from GBMResponseTraining.synthetic.treatment import (
     VOLUME_CAP_ML,
     contract_cavity,
-    draw_survival_days,
     draw_volume_ratio,
 )
 
@@ -158,19 +159,43 @@ def test_hidden_course(library):
         assert (course.cavity_pre > 0.5).any() == operated
 
 
-def survival(post_ml: float, growth: float = 0.0) -> np.ndarray:
+def survival(pre_ml: float, post_ml: float, growth: float = 0.0) -> np.ndarray:
     """Survival of 400 patients who are alike but for chance."""
     biology = replace(draw_biology(np.random.default_rng(0)), growth=growth)
     generator = np.random.default_rng(1)
-    return np.array([draw_survival_days(generator, biology, "partial", post_ml, 100.0) for _ in range(400)])
+    days = [
+        draw_survival_days(
+            generator, biology, extent="partial", pre_tumour_ml=pre_ml, post_tumour_ml=post_ml, interval_days=100.0
+        )
+        for _ in range(400)
+    ]
+    return np.array(days)
 
 
-def test_larger_volume_at_follow_up_means_a_shorter_life():
-    assert np.median(survival(100.0)) < 0.8 * np.median(survival(3.0))
+def test_growth_between_the_images_means_a_shorter_life():
+    assert np.median(survival(10.0, 50.0)) < 0.8 * np.median(survival(10.0, 3.0))
+
+
+def test_growth_matters_more_than_size():
+    assert np.median(survival(10.0, 50.0)) < 0.8 * np.median(survival(50.0, 50.0))
 
 
 def test_everyone_outlives_the_follow_up():
-    assert survival(100.0, growth=2.5).min() > 100
+    assert survival(1.0, 100.0, growth=2.5).min() > 100
+
+
+def test_survival_follows_from_the_record_and_draws_of_its_own(library):
+    hidden = simulate_hidden_patient(3, library, SETTINGS)
+    record = hidden.record()
+    again = draw_survival_days(
+        random_stream(3, 12),
+        hidden.biology,
+        extent=record["extent_of_resection"],
+        pre_tumour_ml=record["pre_tumour_ml"],
+        post_tumour_ml=record["post_tumour_ml"],
+        interval_days=hidden.course.interval_days,
+    )
+    assert record["survival_days"] == pytest.approx(again, abs=0.051)
 
 
 def test_volume_ratio_spreads_as_in_the_reference():
