@@ -87,3 +87,16 @@ def test_the_class_changes_the_tumour_more_than_the_rest(case, by_class):
     rest = rows[:, None, None] & ~inside
     assert difference[inside].mean() > 0.01 * voxels(case.image)[inside].mean()
     assert difference[inside].mean() > 2 * difference[rest].mean()
+
+
+def test_told_short_the_tumour_enhances_more_than_told_long(predictor, case):
+    """As in the simulation; under the same noise, over a few seeds."""
+    inside = voxels(case.gtv) > 0
+    brightness = {
+        name: [
+            voxels(predictor.predict(case, PredictionOptions(survival_class=name, seed=seed)).samples[0])[inside].mean()
+            for seed in range(3)
+        ]
+        for name in ("short", "long")
+    }
+    assert np.mean(brightness["short"]) > np.mean(brightness["long"])
