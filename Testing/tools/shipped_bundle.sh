@@ -63,12 +63,12 @@ run train diffusion "$both" --run "$out/second" "${whole[@]}" "${detail[@]}" --s
 same_autoencoders "$out/first" "$out/run"
 run export "$both" --run "$out/run" "${whole[@]}" --set diffusion.start="$out/second/$model"
 
-# The default guidance is chosen on validation patients: read guidance_sweep.md. It was 1.
+# The default guidance is chosen on validation patients: read guidance_sweep.md. It was 2.
 run evaluate "$out/store" "$out/guidance" --split validation --model "2-class=$bundle:2-class:true" \
     --guidance-sweep 0 1 2 4 7 10 --max-slices 1 --precision bfloat16
-run export "$both" --run "$out/run" --name gbm-response-demo-1 --guidance 1
+run export "$both" --run "$out/run" --name gbm-response-demo-1 --guidance 2
 
-run evaluate "$out/test-store" "$out/test" --run "$out/run" --guidance-sweep 1 --samples 5 --max-slices 1 \
+run evaluate "$out/test-store" "$out/test" --run "$out/run" --guidance-sweep 2 --samples 5 --max-slices 1 \
     --precision bfloat16
 for name in unseen seen; do
     run evaluate "$out/$name" "$out/evaluation-$name" --model "no class=$bundle:none" --samples 5 --precision bfloat16
