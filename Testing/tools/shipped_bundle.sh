@@ -70,6 +70,8 @@ run export "$both" --run "$out/run" --name gbm-response-demo-1 --guidance 2
 
 run evaluate "$out/test-store" "$out/test" --run "$out/run" --guidance-sweep 2 --samples 5 --max-slices 1 \
     --precision bfloat16
+run evaluate "$out/test-store" "$out/test-20" --model "no class=$bundle:none" --samples 20 --max-slices 1 \
+    --precision bfloat16
 for name in unseen seen; do
     run evaluate "$out/$name" "$out/evaluation-$name" --model "no class=$bundle:none" --samples 5 --precision bfloat16
 done
@@ -79,6 +81,7 @@ run realism "$out/store" "$out/all-real" "$out/realism"
 # RUN/notes.md becomes a section of the card: write down what was special about this run.
 run card "$both" --run "$out/run" \
     --report "simulated patients on the held-out head=$out/test" \
+    --report "the same patients, mean of 20 samples=$out/test-20" \
     --report "real pairs 05 and 06, never seen=$out/evaluation-unseen" \
     --report "real pairs 01 to 04, seen by the image autoencoder alone=$out/evaluation-seen" \
     --report "validation patients, to choose the guidance scale=$out/guidance"
