@@ -6,8 +6,8 @@ import shutil
 import pytest
 import torch
 from small_store import write_small_store
+from smoke_run import smoke_run
 
-from GBMResponseTraining import cli
 from GBMResponseTraining.autoencoder import AutoencoderModule
 from GBMResponseTraining.configuration import ConfigurationError, load_configuration
 
@@ -29,9 +29,7 @@ def first(store, tmp_path_factory):
 
 
 def train(store, run, *settings):
-    options = ["--run", run, "--store", store, "--preset", "smoke", "--accelerator", "cpu"]
-    overrides = [word for setting in settings for word in ("--set", setting)]
-    return cli.main([str(word) for word in ("train", "image-autoencoder", *options, *overrides)])
+    return smoke_run(store, run, "train", "image-autoencoder", settings=settings)
 
 
 def weights(stage):

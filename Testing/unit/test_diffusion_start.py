@@ -3,8 +3,7 @@
 import pytest
 import torch
 from small_store import write_small_store
-
-from GBMResponseTraining import cli
+from smoke_run import smoke_run
 
 STILL = "diffusion.training.learning_rate=1e-9"
 
@@ -23,9 +22,7 @@ def first(store, tmp_path_factory):
 
 
 def train(store, run, *settings, name="2-class"):
-    options = ["--run", run, "--store", store, "--preset", "smoke", "--accelerator", "cpu"]
-    overrides = [word for setting in settings for word in ("--set", setting)]
-    return cli.main([str(word) for word in ("train", "diffusion", name, *options, *overrides)])
+    return smoke_run(store, run, "train", "diffusion", name, settings=settings)
 
 
 def weights(stage, which):

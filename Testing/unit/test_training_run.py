@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from small_file_limit import small_file_limit
 from small_store import SPLIT, write_small_store
+from smoke_run import smoke_run as start
 
-from GBMResponseTraining import cli
 from GBMResponseTraining.bundle_stage import training_data
 from GBMResponseTraining.lpips import BACKBONE_VARIABLE
 from GBMResponseTraining.slice_store import open_store, read_patients
@@ -21,12 +21,6 @@ def store(tmp_path_factory):
 def unknown_survival(tmp_path_factory):
     unknown = {patient: {"survival_days": None} for patient in SPLIT}
     return write_small_store(tmp_path_factory.mktemp("unknown") / "store", **unknown)
-
-
-def start(store, run, *words, settings=(), accelerator="cpu"):
-    overrides = [word for setting in settings for word in ("--set", setting)]
-    options = ["--run", run, "--store", store, "--preset", "smoke", "--accelerator", accelerator, *overrides]
-    return cli.main([str(word) for word in (*words, *options)])
 
 
 @pytest.mark.parametrize(
