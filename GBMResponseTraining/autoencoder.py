@@ -9,8 +9,8 @@ from typing import Any
 
 import lightning
 import torch
-from GBMResponseCore.networks import build_autoencoder, codebook, decode_continuous, encode_continuous
-from GBMResponseCore.quantizer import nearest_code_indices
+from GBMResponseCore.model.networks import build_autoencoder, codebook, decode_continuous, encode_continuous
+from GBMResponseCore.model.quantizer import nearest_code_indices
 from monai.networks.nets import PatchDiscriminator
 from torch import nn
 from torch.nn import functional

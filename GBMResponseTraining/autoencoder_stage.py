@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from GBMResponseCore.networks import LatentCodec, codebook, decode_continuous, encode_continuous
-from GBMResponseCore.quantizer import quantize
+from GBMResponseCore.model.networks import LatentCodec, codebook, decode_continuous, encode_continuous
+from GBMResponseCore.model.quantizer import quantize
 
 from .autoencoder import AutoencoderModule, latent_statistics
 from .configuration import Autoencoder

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from GBMResponseCore.bundle import Bundle, open_bundle
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import write_text
-from GBMResponseCore.in_plane import InPlaneRule
-from GBMResponseCore.intensity import NormalisationSettings
-from GBMResponseCore.sampling import SamplingOptions, check_guidance
+from GBMResponseCore.inputs.in_plane import InPlaneRule
+from GBMResponseCore.inputs.intensity import NormalisationSettings
+from GBMResponseCore.model.bundle import Bundle, open_bundle
+from GBMResponseCore.model.sampling import SamplingOptions, check_guidance
 
 from .autoencoder_stage import train_autoencoder
 from .bundle_card import bundle_card

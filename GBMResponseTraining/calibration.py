@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
-from GBMResponseCore.survival import patient_probabilities
+from GBMResponseCore.model.classes import patient_probabilities
 from torch import nn
 
 from .slice_store import SliceStore

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from GBMResponseCore.survival import ClassScheme
+from GBMResponseCore.model.classes import ClassScheme
 from scipy import ndimage
 
 from .bootstrap import mean_interval

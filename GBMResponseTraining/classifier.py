@@ -2,7 +2,7 @@
 
 import lightning
 import torch
-from GBMResponseCore.networks import build_classifier
+from GBMResponseCore.model.networks import build_classifier
 from torch.nn import functional
 
 from .configuration import Classifier

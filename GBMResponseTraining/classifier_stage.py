@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from GBMResponseCore.survival import ClassScheme, patient_probabilities
+from GBMResponseCore.model.classes import ClassScheme, patient_probabilities
 from torch import nn
 
 from .calibration import fit_temperature, patient_logits

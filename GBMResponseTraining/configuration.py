@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from GBMResponseCore.errors import GBMResponseError
 from GBMResponseCore.files import check_file
-from GBMResponseCore.sampling import SamplingOptions
+from GBMResponseCore.model.sampling import SamplingOptions
 
 T = TypeVar("T")
 
@@ -220,7 +220,7 @@ class Diffusion:
     :param attention_levels: levels (0 is the highest resolution) with attention.
     :param head_channels: channels per attention head.
     :param class_width: length of the class token in the cross-attention.
-    :param fold: side of the pixel blocks that are moved into channels, see `GBMResponseCore.networks.Denoiser`.
+    :param fold: side of the pixel blocks that are moved into channels, see `GBMResponseCore.model.networks.Denoiser`.
     :param class_in_cross_attention, class_in_time_embedding: where the class enters; the paper has the first alone.
     :param label_dropout: share of items trained without class; 0 as in the released code, and no guidance then.
     :param prediction: `v_prediction` or `epsilon` (the paper's).

@@ -11,7 +11,7 @@ import lightning
 import torch
 from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
-from GBMResponseCore.networks import build_denoiser
+from GBMResponseCore.model.networks import build_denoiser
 
 from .configuration import Diffusion
 from .engine import VALIDATION_LOSS, adamw, warmup_and_decay

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from GBMResponseCore.networks import Denoiser, LatentCodec
-from GBMResponseCore.sampling import SamplingOptions, sample_latents
-from GBMResponseCore.survival import ClassScheme, coarsen
+from GBMResponseCore.model.classes import ClassScheme, coarsen
+from GBMResponseCore.model.networks import Denoiser, LatentCodec
+from GBMResponseCore.model.sampling import SamplingOptions, sample_latents
 
 from .autoencoder_stage import train_autoencoder
 from .classifier_stage import train_classifier

@@ -10,28 +10,15 @@ import numpy as np
 from GBMResponseCore import SYNTHETIC_NOTICE, __version__
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import ensure_output_folder, write_json
-from GBMResponseCore.intensity import NormalisationSettings
-from GBMResponseCore.runtime import choose_device
+from GBMResponseCore.inputs.intensity import NormalisationSettings
+from GBMResponseCore.model.runtime import choose_device
 
 from .class_effect import enhancement_zones, guidance_sweep
 from .classification_metrics import classification_report
 from .evaluation_slices import Row, write_figures, write_slices
-from .evaluation_tables import (
-    write_guidance_sweep,
-    write_paired_tests,
-    write_spread,
-    write_table1,
-    write_vq_vae_table,
-)
+from .evaluation_tables import write_guidance_sweep, write_paired_tests, write_spread, write_table1, write_vq_vae_table
 from .figures import spread_by_local_ssim, worst_against_copy
-from .held_out import (
-    EvaluationError,
-    HeldOut,
-    patient_ids,
-    read_held_out,
-    stored_split,
-    training_mean,
-)
+from .held_out import EvaluationError, HeldOut, patient_ids, read_held_out, stored_split, training_mean
 from .leakage import SplitCheck, check_training_split
 from .lpips import LPIPS, MISSING_BACKBONE, load_lpips_if_present
 from .metrics import per_patient_means, standard_metrics, summarise

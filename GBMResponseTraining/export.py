@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from GBMResponseCore.bundle import SCHEMA_VERSION, WEIGHTS
 from GBMResponseCore.errors import OutputFolderError
 from GBMResponseCore.files import sha256_of_file, write_json
+from GBMResponseCore.model.bundle import SCHEMA_VERSION, WEIGHTS
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn

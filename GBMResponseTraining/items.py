@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from GBMResponseCore.survival import ClassScheme
+from GBMResponseCore.model.classes import ClassScheme
 from torch.utils.data import Dataset
 
 from .configuration import Classifier

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from GBMResponseCore.neighbours import neighbour_rows
+from GBMResponseCore.model.neighbors import neighbour_rows
 
 from .engine import Item
 from .items import Epochs, Fixed

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from GBMResponseCore.errors import OutputFolderError
 from GBMResponseCore.files import write_json
-from GBMResponseCore.networks import LatentCodec
+from GBMResponseCore.model.networks import LatentCodec
 from tqdm import tqdm
 
 from .processes import is_first, wait_for

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from GBMResponseCore.errors import OptionError
-from GBMResponseCore.survival import ClassScheme
+from GBMResponseCore.model.classes import ClassScheme
 
 from .splits import survival_thresholds
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from GBMResponseCore.bundle import WEIGHTS, Bundle, open_bundle
-from GBMResponseCore.networks import decode_continuous, encode_continuous
-from GBMResponseCore.runtime import batch_size
-from GBMResponseCore.sampling import SamplingOptions, check_guidance
-from GBMResponseCore.slice_cache import SliceCache
-from GBMResponseCore.slice_model import PredictionOptions, SliceModel
-from GBMResponseCore.survival import NO_CLASS, ClassScheme, coarsen
+from GBMResponseCore.model.bundle import WEIGHTS, Bundle, open_bundle
+from GBMResponseCore.model.classes import NO_CLASS, ClassScheme, coarsen
+from GBMResponseCore.model.networks import decode_continuous, encode_continuous
+from GBMResponseCore.model.runtime import batch_size
+from GBMResponseCore.model.sampling import SamplingOptions, check_guidance
+from GBMResponseCore.model.slice_cache import SliceCache
+from GBMResponseCore.model.slice_model import PredictionOptions, SliceModel
 from tqdm import tqdm
 
 from .held_out import EvaluationError, HeldOut

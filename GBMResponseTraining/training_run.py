@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import ensure_output_folder, write_json, write_text
-from GBMResponseCore.survival import ClassScheme
+from GBMResponseCore.model.classes import ClassScheme
 
 from .configuration import Autoencoder, Configuration, ConfigurationError, load_configuration
 from .engine import Machine, check_start

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from GBMResponseCore.networks import DAY_FEATURES
+from GBMResponseCore.model.networks import DAY_FEATURES
 
 from .configuration import ConfigurationError, Diffusion
 

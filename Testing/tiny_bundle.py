@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from GBMResponseCore.in_plane import InPlaneRule
-from GBMResponseCore.intensity import NormalisationSettings
-from GBMResponseCore.networks import build_autoencoder, build_classifier, build_denoiser
-from GBMResponseCore.survival import ClassScheme
+from GBMResponseCore.inputs.in_plane import InPlaneRule
+from GBMResponseCore.inputs.intensity import NormalisationSettings
+from GBMResponseCore.model.classes import ClassScheme
+from GBMResponseCore.model.networks import build_autoencoder, build_classifier, build_denoiser
 
 from GBMResponseTraining.configuration import load_configuration
 from GBMResponseTraining.export import export_bundle

@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from GBMResponseCore import worker
+from GBMResponseCore.worker import serve as worker
 
 CORE_PARENT = Path(worker.__file__).resolve().parents[1]
 TIMEOUT_S = 60

@@ -15,7 +15,7 @@ from .cli_options import add_machine_options, add_model_options, add_output_opti
 from .errors import CancelledError, GBMResponseError
 from .progress import RunListener, RunProgress
 from .request import PREDICTED_CLASS, PredictionRequest
-from .runner import Runner
+from .run import Runner
 
 _PREDICTING = ("prepare", "encode", "classify", "sample", "assemble")
 """Stages that count as predicting, in the times that are printed."""

@@ -21,7 +21,7 @@ from .errors import CancelledError, GBMResponseError, SomeCasesFailedError
 from .files import ensure_output_folder, sha256_of_file, write_json, write_text
 from .progress import RunListener
 from .request import PredictionRequest
-from .runner import PROVENANCE, Runner, RunResult
+from .run import PROVENANCE, Runner, RunResult
 
 log = logging.getLogger(__name__)
 

@@ -11,15 +11,15 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from .case import Case, Note
 from .errors import NoOverlapError
-from .geometry import StackGrid, image_like
-from .intensity import IntensityScale, fit_scale
+from .inputs.case import Case, Note
+from .inputs.grid import StackGrid, image_like
+from .inputs.intensity import IntensityScale, fit_scale
+from .model.runtime import batch_size
+from .model.sampling import SamplingOptions, check_guidance
+from .model.slice_cache import SliceCache
+from .model.slice_model import ClassChoice, PredictionOptions, SliceModel
 from .progress import PredictionListener, SamplingState
-from .runtime import batch_size
-from .sampling import SamplingOptions, check_guidance
-from .slice_cache import SliceCache
-from .slice_model import ClassChoice, PredictionOptions, SliceModel
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from GBMResponseCore import SYNTHETIC_NOTICE
-from GBMResponseCore.bundle import open_bundle
 from GBMResponseCore.errors import OptionError, OutputFolderError
 from GBMResponseCore.files import ensure_output_folder, sha256_of_file
-from GBMResponseCore.in_plane import InPlaneRule
-from GBMResponseCore.intensity import NormalisationSettings
+from GBMResponseCore.inputs.in_plane import InPlaneRule
+from GBMResponseCore.inputs.intensity import NormalisationSettings
+from GBMResponseCore.model.bundle import open_bundle
 
 from ..export import export_bundle
 from .classes import ClassStatement

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from GBMResponseCore.errors import UnreadableFileError
-from GBMResponseCore.networks import build_denoiser
+from GBMResponseCore.model.networks import build_denoiser
 from torch import nn
 
 from .project_config import ProjectConfig

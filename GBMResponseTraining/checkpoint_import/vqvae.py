@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from GBMResponseCore.errors import OptionError, UnreadableFileError
-from GBMResponseCore.networks import build_autoencoder
+from GBMResponseCore.model.networks import build_autoencoder
 from torch import nn
 
 from .state_dict import StateDict, load_strictly, read_state_dict, with_prefix

@@ -25,7 +25,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
-    from GBMResponseCore.bundle import open_bundle
+    from GBMResponseCore.model.bundle import open_bundle
 
     from ..bundle_stage import CARD, check_evaluated, describe_bundle, exported_bundle
     from ..model_configurations import model_configuration

@@ -132,9 +132,9 @@ def parse_model(text: str) -> "EvaluatedModel":
     :raises OptionError: it has another form.
     :raises BundleError: no scheme is named and the bundle cannot be opened to find one.
     """
-    from GBMResponseCore.bundle import open_bundle
     from GBMResponseCore.errors import OptionError
-    from GBMResponseCore.survival import NO_CLASS
+    from GBMResponseCore.model.bundle import open_bundle
+    from GBMResponseCore.model.classes import NO_CLASS
 
     from ..model_predictions import CLASS_SOURCES, EvaluatedModel
 

@@ -38,8 +38,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
-    from GBMResponseCore.in_plane import InPlaneRule
-    from GBMResponseCore.intensity import NormalisationSettings
+    from GBMResponseCore.inputs.in_plane import InPlaneRule
+    from GBMResponseCore.inputs.intensity import NormalisationSettings
 
     from ..datasets.importer import import_pairs
     from ..datasets.pair import PairSource

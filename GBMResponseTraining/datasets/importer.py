@@ -19,8 +19,8 @@ from zipfile import BadZipFile
 from GBMResponseCore import __version__
 from GBMResponseCore.errors import GBMResponseError, OutputFolderError
 from GBMResponseCore.files import ensure_output_folder
-from GBMResponseCore.in_plane import InPlaneRule
-from GBMResponseCore.intensity import NormalisationSettings
+from GBMResponseCore.inputs.in_plane import InPlaneRule
+from GBMResponseCore.inputs.intensity import NormalisationSettings
 from tqdm import tqdm
 
 from ..slice_store import collect_parts, open_store, read_record, write_part

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-from GBMResponseCore.case import Case, Note, load_case, make_case
 from GBMResponseCore.errors import EmptyGTVError, GBMResponseError, OptionError
 from GBMResponseCore.files import read_image
-from GBMResponseCore.geometry import StackGrid, image_like, same_grid
-from GBMResponseCore.in_plane import InPlaneRule
-from GBMResponseCore.intensity import NormalisationSettings, fit_scale
-from GBMResponseCore.registration import register_rigidly, resample_onto
+from GBMResponseCore.inputs.case import Case, Note, load_case, make_case
+from GBMResponseCore.inputs.grid import StackGrid, image_like, same_grid
+from GBMResponseCore.inputs.in_plane import InPlaneRule
+from GBMResponseCore.inputs.intensity import NormalisationSettings, fit_scale
+from GBMResponseCore.inputs.registration import register_rigidly, resample_onto
 
 from .errors import FollowUpCoverageError, RegistrationQualityError, SameImageError
 from .pair import PairSource
@@ -87,7 +87,7 @@ def prepare_pair(
 
     :param skull_strip: keep the brain alone in both images, with the pair's brain mask or that of
         :func:`.skull_strip.find_brain`. Registration and its check come first, on the images as they are.
-    :raises GBMResponseError: an error of :func:`GBMResponseCore.case.load_case`, or one of the importers' own.
+    :raises GBMResponseError: an error of :func:`GBMResponseCore.inputs.case.load_case`, or one of the importers' own.
     """
     case, labels = _load(pair)
     grid = StackGrid.for_image(case.image, rule)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 from GBMResponseCore.errors import NoOverlapError
-from GBMResponseCore.geometry import image_like
+from GBMResponseCore.inputs.grid import image_like
 
 from .dicom_series import pydicom_module
 from .errors import StructureSetError

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-from GBMResponseCore.geometry import image_like, resample_mask
+from GBMResponseCore.inputs.grid import image_like, resample_mask
 
 from .errors import BrainMaskError, MissingPackageError
 

@@ -20,15 +20,7 @@ from GBMResponseCore.files import ensure_output_folder, write_json, write_text
 
 from ..classification_metrics import area_under_curve, value_with_interval
 from .errors import RealismError
-from .realism_classifiers import (
-    FEATURES,
-    Scorer,
-    build_network,
-    fit_logistic,
-    fit_network,
-    patch_features,
-    smoothed,
-)
+from .realism_classifiers import FEATURES, Scorer, build_network, fit_logistic, fit_network, patch_features, smoothed
 from .realism_montage import write_comparison
 from .realism_patches import PatchSet, read_patches
 from .realism_report import realism_markdown

@@ -6,7 +6,7 @@ python Testing/benchmarks/bench_quantizer.py
 import time
 
 import torch
-from GBMResponseCore.quantizer import nearest_code_indices
+from GBMResponseCore.model.quantizer import nearest_code_indices
 
 SLICES, POSITIONS, CODES, REPEATS = 8, 4096, 8192, 3
 

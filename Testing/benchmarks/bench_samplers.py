@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 import torch
-from GBMResponseCore.bundle import default_bundle, open_bundle
-from GBMResponseCore.case import load_case
-from GBMResponseCore.geometry import StackGrid
-from GBMResponseCore.intensity import fit_scale
+from GBMResponseCore.inputs.case import load_case
+from GBMResponseCore.inputs.grid import StackGrid
+from GBMResponseCore.inputs.intensity import fit_scale
+from GBMResponseCore.model.bundle import default_bundle, open_bundle
+from GBMResponseCore.model.sampling import SamplingOptions, sample_latents
 from GBMResponseCore.prediction import PredictionOptions, Predictor
-from GBMResponseCore.sampling import SamplingOptions, sample_latents
 
 SAMPLE = Path(__file__).resolve().parents[2] / "GBMResponse" / "Resources" / "SampleData"
 CANDIDATES = (("ddim", 10), ("ddim", 20), ("ddim", 50), ("ddim", 200), ("dpmpp", 10), ("dpmpp", 15), ("unipc", 5),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from GBMResponseCore.networks import LatentCodec, build_autoencoder
+from GBMResponseCore.model.networks import LatentCodec, build_autoencoder
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -7,11 +7,11 @@ import numpy as np
 import SimpleITK
 import slicer
 import vtk
-from GBMResponseCore.bundle import open_bundle
-from GBMResponseCore.case import load_case
 from GBMResponseCore.cli import main
+from GBMResponseCore.inputs.case import load_case
+from GBMResponseCore.model.bundle import open_bundle
+from GBMResponseCore.model.sampling import SamplingOptions
 from GBMResponseCore.prediction import PredictionOptions, Predictor
-from GBMResponseCore.sampling import SamplingOptions
 from GBMResponseLib import NodeRoles
 from GBMResponseLib.ClassMode import ClassMode
 from GBMResponseLib.RunCatalog import findRuns

@@ -11,7 +11,8 @@ import numpy as np
 import phantoms
 import pytest
 import SimpleITK as sitk
-from GBMResponseCore import cli, runner
+from GBMResponseCore import cli
+from GBMResponseCore import run as runner
 
 SIZE, SPACING = (60, 64, 6), (0.95, 0.95, 8.0)
 SCRIPT = Path(cli.__file__).resolve().parents[1] / "Scripts" / "GBMResponseBatch.py"

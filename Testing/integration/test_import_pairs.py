@@ -10,9 +10,9 @@ import pytest
 import SimpleITK as sitk
 from fake_cfb_gbm import Patient, write_tables
 from GBMResponseCore.errors import OptionError, OutputFolderError
-from GBMResponseCore.geometry import StackGrid
-from GBMResponseCore.in_plane import InPlaneRule
-from GBMResponseCore.intensity import NormalisationSettings, fit_scale
+from GBMResponseCore.inputs.grid import StackGrid
+from GBMResponseCore.inputs.in_plane import InPlaneRule
+from GBMResponseCore.inputs.intensity import NormalisationSettings, fit_scale
 
 from GBMResponseTraining import slice_store
 from GBMResponseTraining.cli import main

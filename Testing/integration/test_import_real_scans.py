@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from GBMResponseCore.in_plane import InPlaneRule
-from GBMResponseCore.intensity import NormalisationSettings
+from GBMResponseCore.inputs.in_plane import InPlaneRule
+from GBMResponseCore.inputs.intensity import NormalisationSettings
 
 from GBMResponseTraining.datasets import skull_strip
 from GBMResponseTraining.datasets.folder import read_folder

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from GBMResponseCore.case import load_case
-from GBMResponseCore.geometry import StackGrid
-from GBMResponseCore.in_plane import InPlaneRule
-from GBMResponseCore.intensity import fit_scale
-from GBMResponseCore.registration import register_rigidly
+from GBMResponseCore.inputs.case import load_case
+from GBMResponseCore.inputs.grid import StackGrid
+from GBMResponseCore.inputs.in_plane import InPlaneRule
+from GBMResponseCore.inputs.intensity import fit_scale
+from GBMResponseCore.inputs.registration import register_rigidly
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("GBMRESPONSE_SHARED", REPOSITORY.parent / "shared")) / "data"

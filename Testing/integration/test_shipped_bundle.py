@@ -6,9 +6,9 @@ import re
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from GBMResponseCore.bundle import BUNDLED_MODELS, bundled_models, default_bundle, open_bundle
-from GBMResponseCore.case import load_case
-from GBMResponseCore.geometry import StackGrid
+from GBMResponseCore.inputs.case import load_case
+from GBMResponseCore.inputs.grid import StackGrid
+from GBMResponseCore.model.bundle import BUNDLED_MODELS, bundled_models, default_bundle, open_bundle
 from GBMResponseCore.prediction import PredictionOptions, Predictor
 
 SAMPLE = BUNDLED_MODELS.parent / "SampleData"

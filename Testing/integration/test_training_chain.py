@@ -6,8 +6,8 @@ import json
 import pytest
 import yaml
 from GBMResponseCore import cli as predict_cli
-from GBMResponseCore.bundle import open_bundle
 from GBMResponseCore.files import read_image
+from GBMResponseCore.model.bundle import open_bundle
 
 from GBMResponseTraining import cli
 from GBMResponseTraining.engine import FINISHED

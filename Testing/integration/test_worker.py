@@ -10,8 +10,8 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore import cli
-from GBMResponseCore.bundle import open_bundle
-from GBMResponseCore.case import load_case
+from GBMResponseCore.inputs.case import load_case
+from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.prediction import PredictionOptions, Predictor
 from worker_session import WorkerSession
 

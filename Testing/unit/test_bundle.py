@@ -4,8 +4,8 @@ import json
 import shutil
 
 import pytest
-from GBMResponseCore.bundle import WEIGHTS, open_bundle
 from GBMResponseCore.errors import BundleError, BundleIntegrityError, BundleSchemaError
+from GBMResponseCore.model.bundle import WEIGHTS, open_bundle
 from tiny_bundle import write_tiny_bundle
 
 

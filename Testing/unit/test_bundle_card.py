@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from GBMResponseCore.bundle import open_bundle
+from GBMResponseCore.model.bundle import open_bundle
 from small_store import write_small_store
 from tiny_bundle import write_tiny_bundle
 

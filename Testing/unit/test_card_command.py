@@ -4,8 +4,8 @@ import json
 import shutil
 
 import pytest
-from GBMResponseCore.bundle import open_bundle
 from GBMResponseCore.errors import MissingFileError, OptionError
+from GBMResponseCore.model.bundle import open_bundle
 from small_store import SPLIT, write_small_store
 
 from GBMResponseTraining import cli

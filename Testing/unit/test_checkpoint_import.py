@@ -13,8 +13,6 @@ import pytest
 import torch
 import yaml
 from diffusers import UNet2DConditionModel, UNet2DModel
-from GBMResponseCore.bundle import open_bundle
-from GBMResponseCore.case import make_case
 from GBMResponseCore.errors import (
     GBMResponseError,
     GuidanceError,
@@ -23,8 +21,10 @@ from GBMResponseCore.errors import (
     OutputFolderError,
     UnreadableFileError,
 )
-from GBMResponseCore.networks import LatentCodec, build_denoiser
-from GBMResponseCore.plain_vqvae import PlainVQVAE
+from GBMResponseCore.inputs.case import make_case
+from GBMResponseCore.model.bundle import open_bundle
+from GBMResponseCore.model.networks import LatentCodec, build_denoiser
+from GBMResponseCore.model.plain_vqvae import PlainVQVAE
 from GBMResponseCore.prediction import PredictionOptions, Predictor
 from torch.nn import functional
 

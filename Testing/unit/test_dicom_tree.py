@@ -7,13 +7,7 @@ from GBMResponseCore.files import read_image
 
 from GBMResponseTraining.datasets import dicom_tree
 from GBMResponseTraining.datasets.dicom_series import Series
-from GBMResponseTraining.datasets.dicom_tree import (
-    DEFAULT_SERIES,
-    DicomRule,
-    choose_series,
-    find_pairs,
-    read_dicom,
-)
+from GBMResponseTraining.datasets.dicom_tree import DEFAULT_SERIES, DicomRule, choose_series, find_pairs, read_dicom
 from GBMResponseTraining.datasets.errors import DatasetError, DicomSeriesError, TableValueError
 from GBMResponseTraining.datasets.visits import Window
 

@@ -7,9 +7,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from GBMResponseCore.bundle import open_bundle
 from GBMResponseCore.errors import BundleError, GuidanceError, OptionError
-from GBMResponseCore.slice_model import SliceModel
+from GBMResponseCore.model.bundle import open_bundle
+from GBMResponseCore.model.slice_model import SliceModel
 from small_store import SLICES, SPLIT, write_small_store
 from tiny_bundle import write_tiny_bundle
 

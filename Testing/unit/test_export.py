@@ -1,8 +1,8 @@
 """Bundles appear complete or not at all."""
 
 import pytest
-from GBMResponseCore.bundle import open_bundle
 from GBMResponseCore.errors import OutputFolderError
+from GBMResponseCore.model.bundle import open_bundle
 from small_file_limit import small_file_limit
 from tiny_bundle import write_tiny_bundle
 

@@ -7,13 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore import files
-from GBMResponseCore.errors import (
-    EmptyFileError,
-    MissingFileError,
-    OptionError,
-    OutputFolderError,
-    UnreadableFileError,
-)
+from GBMResponseCore.errors import EmptyFileError, MissingFileError, OptionError, OutputFolderError, UnreadableFileError
 
 
 @pytest.fixture

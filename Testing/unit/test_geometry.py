@@ -5,8 +5,8 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore.errors import BundleSchemaError
-from GBMResponseCore.geometry import StackGrid, resample_mask, same_grid
-from GBMResponseCore.in_plane import InPlaneRule
+from GBMResponseCore.inputs.grid import StackGrid, resample_mask, same_grid
+from GBMResponseCore.inputs.in_plane import InPlaneRule
 from phantoms import IDENTITY, rotation
 
 SAGITTAL = np.array([[0, 0, 1], [1, 0, 0], [0, -1, 0]], float)  # columns: image axes toward P, I, L

@@ -5,12 +5,7 @@ import pytest
 from GBMResponseCore.errors import MissingFileError
 from small_store import SLICES, SPLIT, write_small_store
 
-from GBMResponseTraining.held_out import (
-    EvaluationError,
-    patient_ids,
-    read_held_out,
-    training_mean,
-)
+from GBMResponseTraining.held_out import EvaluationError, patient_ids, read_held_out, training_mean
 from GBMResponseTraining.slice_store import open_store, stack_indices
 from GBMResponseTraining.splits import SPLIT_FILE, SplitError
 

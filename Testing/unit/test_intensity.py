@@ -3,7 +3,7 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore.errors import BundleSchemaError, ConstantImageError
-from GBMResponseCore.intensity import IntensityScale, NormalisationSettings, fit_scale
+from GBMResponseCore.inputs.intensity import IntensityScale, NormalisationSettings, fit_scale
 
 MAX = NormalisationSettings(kind="max")
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from GBMResponseCore.survival import ClassScheme
+from GBMResponseCore.model.classes import ClassScheme
 
 from GBMResponseTraining.configuration import load_configuration
 from GBMResponseTraining.items import Epochs, classifier_items, gtv_items, image_items, image_validation

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from GBMResponseCore.errors import OutputFolderError
-from GBMResponseCore.networks import LatentCodec, build_autoencoder
+from GBMResponseCore.model.networks import LatentCodec, build_autoencoder
 from small_file_limit import small_file_limit
 from small_store import write_small_store
 

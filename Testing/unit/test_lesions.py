@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from GBMResponseCore.lesions import LesionRule, find_lesions, perpendicular_diameters
+from GBMResponseCore.measure.lesions import LesionRule, find_lesions, perpendicular_diameters
 
 SPACING = (2.0, 1.0, 1.0)
 

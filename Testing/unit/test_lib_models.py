@@ -35,7 +35,7 @@ def edit(folder: Path, change) -> None:
 
 
 def test_engine_and_panel_read_the_same(shipped):
-    from GBMResponseCore.bundle import open_bundle
+    from GBMResponseCore.model.bundle import open_bundle
 
     bundle = open_bundle(SHIPPED)
     assert (shipped.name, shipped.version, shipped.labelDropout) == (bundle.name, bundle.version, bundle.label_dropout)
@@ -185,7 +185,7 @@ def test_request_is_one_the_engine_accepts(shipped):
 
 @pytest.mark.parametrize("preset", list(SamplerPreset))
 def test_preset_is_one_the_engine_accepts(preset):
-    from GBMResponseCore.sampling import SamplingOptions
+    from GBMResponseCore.model.sampling import SamplingOptions
 
     assert SamplingOptions(**preset.sampling(preset.steps, 2.0)).steps == preset.steps
 

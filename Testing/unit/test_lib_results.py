@@ -135,10 +135,10 @@ def test_nothing_measured_nothing_shown():
 
 def test_table_reads_what_the_engine_measures(tmp_path):
     import phantoms
-    from GBMResponseCore.case import make_case
-    from GBMResponseCore.measurements import measure
+    from GBMResponseCore.inputs.case import make_case
+    from GBMResponseCore.measure.measurements import measure
     from GBMResponseCore.prediction import PredictionOptions
-    from GBMResponseCore.runner import Runner
+    from GBMResponseCore.run import Runner
     from tiny_bundle import write_tiny_bundle
 
     size, spacing = (128, 128, 24), (1.6, 1.6, 4.0)

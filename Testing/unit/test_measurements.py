@@ -9,12 +9,12 @@ import numpy as np
 import phantoms
 import pytest
 import SimpleITK as sitk
-from GBMResponseCore.bundle import open_bundle
-from GBMResponseCore.case import make_case
-from GBMResponseCore.enhancement import EnhancementSegmenter
-from GBMResponseCore.follow_up import AlignedFollowUp
-from GBMResponseCore.geometry import image_like
-from GBMResponseCore.measurements import CAVEATS, TITLE, measure, write_measurements
+from GBMResponseCore.inputs.case import make_case
+from GBMResponseCore.inputs.follow_up import AlignedFollowUp
+from GBMResponseCore.inputs.grid import image_like
+from GBMResponseCore.measure.enhancement import EnhancementSegmenter
+from GBMResponseCore.measure.measurements import CAVEATS, TITLE, measure, write_measurements
+from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.prediction import PredictionOptions, Predictor
 
 SIZE, SPACING = (120, 128, 14), (1.6, 1.6, 5.0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from GBMResponseCore.neighbours import neighbour_rows, with_neighbours
+from GBMResponseCore.model.neighbors import neighbour_rows, with_neighbours
 
 
 def test_neighbours_are_the_slices_below_and_above():

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import torch
 from GBMResponseCore.errors import BundleSchemaError
-from GBMResponseCore.networks import Denoiser, LatentCodec, build_autoencoder, build_classifier, build_denoiser
-from GBMResponseCore.plain_vqvae import PlainVQVAE
+from GBMResponseCore.model.networks import Denoiser, LatentCodec, build_autoencoder, build_classifier, build_denoiser
+from GBMResponseCore.model.plain_vqvae import PlainVQVAE
 
 from GBMResponseTraining.configuration import ConfigurationError, load_configuration
 from GBMResponseTraining.unet_config import unet_config

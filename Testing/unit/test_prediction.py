@@ -7,12 +7,12 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 import torch
-from GBMResponseCore import slice_model
-from GBMResponseCore.bundle import open_bundle
-from GBMResponseCore.case import make_case
 from GBMResponseCore.errors import CancelledError, GuidanceError, NoOverlapError, OptionError
+from GBMResponseCore.inputs.case import make_case
+from GBMResponseCore.model import slice_model
+from GBMResponseCore.model.bundle import open_bundle
+from GBMResponseCore.model.sampling import SamplingOptions
 from GBMResponseCore.prediction import PredictionListener, PredictionOptions, Predictor
-from GBMResponseCore.sampling import SamplingOptions
 from tiny_bundle import write_tiny_bundle
 
 # The tiny bundle works on 64 x 64 slices, so the phantom has coarse pixels inside the tiny rule's 240 mm.

@@ -1,7 +1,7 @@
 """Nearest-code search against the full distance matrix."""
 
 import torch
-from GBMResponseCore.quantizer import nearest_code_indices, quantize
+from GBMResponseCore.model.quantizer import nearest_code_indices, quantize
 
 
 def test_indices_equal_those_of_the_distance_matrix():

@@ -2,7 +2,7 @@ import numpy as np
 import phantoms
 import pytest
 import SimpleITK as sitk
-from GBMResponseCore.registration import register_rigidly, resample_onto
+from GBMResponseCore.inputs.registration import register_rigidly, resample_onto
 
 GRID = ((80, 90, 20), (2.2, 2.2, 6.5))
 
@@ -59,7 +59,7 @@ def test_the_same_inputs_give_the_same_transform(result, fixed, moving):
 
 def test_a_worse_result_is_dropped(fixed, monkeypatch):
     far = sitk.Euler3DTransform((0, 0, 0), 0, 0, 0, (40, 0, 0))
-    monkeypatch.setattr("GBMResponseCore.registration._optimise", lambda *_: far)
+    monkeypatch.setattr("GBMResponseCore.inputs.registration._optimise", lambda *_: far)
     result = register_rigidly(fixed, fixed)
     assert not result.improved
     assert result.metric_after < result.metric_before == pytest.approx(1)

@@ -9,14 +9,14 @@ import numpy as np
 import phantoms
 import pytest
 import SimpleITK as sitk
-from GBMResponseCore.bundle import open_bundle
-from GBMResponseCore.case import load_case
-from GBMResponseCore.follow_up import align_follow_up
-from GBMResponseCore.measurements import CAVEATS, measure
-from GBMResponseCore.picture import difference_colours, png, stamped, with_contour
+from GBMResponseCore.inputs.case import load_case
+from GBMResponseCore.inputs.follow_up import align_follow_up
+from GBMResponseCore.measure.measurements import CAVEATS, measure
+from GBMResponseCore.model.bundle import open_bundle
+from GBMResponseCore.outputs.picture import difference_colours, png, stamped, with_contour
+from GBMResponseCore.outputs.provenance import provenance
+from GBMResponseCore.outputs.report import write_report
 from GBMResponseCore.prediction import PredictionOptions, Predictor
-from GBMResponseCore.provenance import provenance
-from GBMResponseCore.report import write_report
 
 SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore.errors import GridMismatchError
-from GBMResponseCore.lesions import find_lesions
-from GBMResponseCore.response import (
+from GBMResponseCore.measure.lesions import find_lesions
+from GBMResponseCore.measure.response import (
     CR,
     MR,
     NOT_ASSESSABLE,

@@ -5,12 +5,13 @@ import time
 import phantoms
 import pytest
 import SimpleITK as sitk
-from GBMResponseCore import follow_up, runner
+from GBMResponseCore import run as runner
 from GBMResponseCore.errors import BundleIntegrityError, OutOfMemoryError, RequestError
+from GBMResponseCore.inputs import follow_up
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.progress import RunListener
 from GBMResponseCore.request import PredictionRequest
-from GBMResponseCore.runner import Runner
+from GBMResponseCore.run import Runner
 from tiny_bundle import write_tiny_bundle
 
 SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)

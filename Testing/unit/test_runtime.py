@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from GBMResponseCore import runtime
 from GBMResponseCore.errors import DeviceError, OptionError
+from GBMResponseCore.model import runtime
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from GBMResponseCore.errors import GuidanceError, OptionError
-from GBMResponseCore.sampling import (
+from GBMResponseCore.model.sampling import (
     SamplingOptions,
     build_scheduler,
     check_guidance,

@@ -14,7 +14,7 @@ import pytest
 import SimpleITK as sitk
 from GBMResponseCore.errors import OptionError, OutputFolderError
 from GBMResponseCore.files import read_image
-from GBMResponseCore.geometry import same_grid
+from GBMResponseCore.inputs.grid import same_grid
 
 from GBMResponseTraining import cli
 from GBMResponseTraining.datasets.cfb_gbm import read_cfb_gbm, read_tables

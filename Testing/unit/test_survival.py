@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from GBMResponseCore.errors import OptionError
-from GBMResponseCore.survival import ClassScheme, coarsen, patient_probabilities
+from GBMResponseCore.model.classes import ClassScheme, coarsen, patient_probabilities
 
 TWO = ClassScheme.from_thresholds("2-class", ("short", "long"), (400.0,), 0)
 FOUR = ClassScheme.from_thresholds("4-class", ("q1", "q2", "q3", "q4"), (250.0, 400.0, 540.0), 2)

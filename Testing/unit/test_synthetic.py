@@ -23,11 +23,7 @@ from GBMResponseTraining.synthetic.growth import GrowthModel
 from GBMResponseTraining.synthetic.patient import random_stream
 from GBMResponseTraining.synthetic.reference import GTV_T0_ML, INTERVAL_WEEKS, LOG_RATIO_SD, VOLUME_RATIO
 from GBMResponseTraining.synthetic.survival import draw_survival_days
-from GBMResponseTraining.synthetic.treatment import (
-    VOLUME_CAP_ML,
-    contract_cavity,
-    draw_volume_ratio,
-)
+from GBMResponseTraining.synthetic.treatment import VOLUME_CAP_ML, contract_cavity, draw_volume_ratio
 
 SETTINGS = SimulationSettings(anatomies=("phantom",), anatomy_weights=(1.0,), slices=4, box_mm=96.0)
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from ..errors import GuidanceError, OptionError
+from ..request import PREDICTED_CLASS
 from .bundle import Bundle
-from .errors import GuidanceError, OptionError
-from .neighbours import neighbour_rows, with_neighbours
-from .request import PREDICTED_CLASS
+from .classes import NO_CLASS, coarsen, patient_probabilities
+from .neighbors import neighbour_rows, with_neighbours
 from .runtime import choose_device, choose_precision
 from .sampling import SamplingOptions, sample_latents
-from .survival import NO_CLASS, coarsen, patient_probabilities
 
 MOST_DAYS = 3650
 _CACHED_CASES = 4

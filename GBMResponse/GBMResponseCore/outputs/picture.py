@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from .files import write_bytes
+from ..files import write_bytes
 
 _LETTERS = {
     "S": "111 100 111 001 111",

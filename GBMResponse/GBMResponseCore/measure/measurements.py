@@ -14,24 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import SimpleITK as sitk
 
-from . import SYNTHETIC_NOTICE
-from .case import Case
+from .. import SYNTHETIC_NOTICE
+from ..files import write_json, write_text
+from ..inputs.case import Case
+from ..inputs.follow_up import AlignedFollowUp
+from ..inputs.grid import image_like
 from .enhancement import EnhancementRule, EnhancementSegmenter
-from .files import write_json, write_text
-from .follow_up import AlignedFollowUp
-from .geometry import image_like
 from .lesions import LesionMap, find_lesions
-from .response import (
-    CATEGORIES,
-    SizeChange,
-    SizeRule,
-    compare_lesions,
-    possible_categories,
-    probabilities,
-)
+from .response import CATEGORIES, SizeChange, SizeRule, compare_lesions, possible_categories, probabilities
 
 if TYPE_CHECKING:
-    from .prediction import Prediction
+    from ..prediction import Prediction
 
 TITLE = "RANO-style size category (pre-treatment reference)"
 CAVEATS = (

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from .errors import BundleSchemaError, OptionError
+from ..errors import BundleSchemaError, OptionError
 
 
 @dataclass(frozen=True)

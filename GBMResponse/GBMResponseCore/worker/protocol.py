@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .errors import GBMResponseError, RequestError
+from ..errors import GBMResponseError, RequestError
 
 PROTOCOL = 1
 REQUESTS = ("hello", "check", "load", "predict", "cancel", "shutdown")

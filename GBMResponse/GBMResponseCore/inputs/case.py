@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from .errors import (
+from ..errors import (
     ColorImageError,
     ConstantImageError,
     EmptyGTVError,
@@ -18,8 +18,8 @@ from .errors import (
     NotMRError,
     SmallImageError,
 )
-from .files import check_file, read_image, sha256_of_file
-from .geometry import image_like, resample_mask, same_grid, voxel_centres, voxel_indices
+from ..files import check_file, read_image, sha256_of_file
+from .grid import image_like, resample_mask, same_grid, voxel_centres, voxel_indices
 
 _IMAGE, _GTV, _FOLLOW_UP = "image", "GTV", "follow-up"
 

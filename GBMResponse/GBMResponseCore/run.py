@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import SYNTHETIC_NOTICE
-from .case import Case, load_case
 from .environment import imports_explained
 from .errors import OptionError, OutOfMemoryError
 from .files import ensure_output_folder, sha256_of_file, write_image, write_json
-from .follow_up import AlignedFollowUp, align_follow_up
-from .measurements import Measurements, measure, write_measurements
-from .picture import white_level, write_preview
+from .inputs.case import Case, load_case
+from .inputs.follow_up import AlignedFollowUp, align_follow_up
+from .measure.measurements import Measurements, measure, write_measurements
+from .model.classes import NO_CLASS
+from .outputs.picture import white_level, write_preview
 from .progress import PredictionListener, RunListener, RunProgress, SamplingState
 from .request import PREDICTED_CLASS, PredictionRequest
-from .survival import NO_CLASS
 
 if TYPE_CHECKING:
-    from .bundle import Bundle
+    from .model.bundle import Bundle
     from .prediction import ClassChoice, Prediction, PredictionOptions, Predictor
 
 PROVENANCE = "provenance.json"
@@ -87,7 +87,7 @@ class Runner:
             return self._predictor(bundle, device, precision)
 
     def _predictor(self, bundle: Path | None, device: str, precision: str) -> "Predictor":
-        from .bundle import default_bundle, open_bundle
+        from .model.bundle import default_bundle, open_bundle
         from .prediction import Predictor
 
         folder = bundle or default_bundle()
@@ -188,9 +188,9 @@ class _Done:
 
 def _write(request: PredictionRequest, listener: RunListener, done: _Done, seconds: dict[str, float]) -> RunResult:
     """Write everything; the provenance comes last and marks a complete result."""
-    from .outputs import write_volumes
-    from .provenance import provenance
-    from .report import write_report
+    from .outputs.provenance import provenance
+    from .outputs.report import write_report
+    from .outputs.volumes import write_volumes
 
     started = time.perf_counter()
     listener.stage("write", None)
@@ -309,7 +309,7 @@ def _check_classes(bundle: "Bundle", request: PredictionRequest) -> None:
 
 def _montage(done: _Done, prediction: "Prediction", folder: Path, listener: RunListener) -> dict[str, Path]:
     try:
-        from .montage import write_montage
+        from .outputs.montage import write_montage
 
         return {"montage": write_montage(done.case, prediction, folder / "montage.png", done.follow_up)}
     except ModuleNotFoundError as error:

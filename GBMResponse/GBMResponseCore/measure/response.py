@@ -12,8 +12,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from .errors import GridMismatchError
-from .geometry import same_grid
+from ..errors import GridMismatchError
+from ..inputs.grid import same_grid
 from .lesions import LesionMap, LesionRule, find_lesions
 
 CR, PR, MR, SD, PD, NOT_ASSESSABLE = "CR", "PR", "MR", "SD", "PD", "not assessable"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from . import SYNTHETIC_NOTICE
-from .files import write_image
-from .prediction import Prediction
+from .. import SYNTHETIC_NOTICE
+from ..files import write_image
+from ..prediction import Prediction
 
 
 def write_volumes(

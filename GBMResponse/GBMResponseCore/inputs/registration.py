@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from .geometry import image_like, resample_mask
+from .grid import image_like, resample_mask
 
 _SEED = 42
 _COARSE_MM = 4.0

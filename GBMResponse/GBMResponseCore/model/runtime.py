@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from .errors import DeviceError, OptionError
+from ..errors import DeviceError, OptionError
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 BFLOAT16_TOLERANCE = 0.03

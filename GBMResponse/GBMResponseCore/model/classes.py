@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import OptionError
+from ..errors import OptionError
 
 NO_CLASS = "none"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import BundleSchemaError, ConstantImageError
+from ..errors import BundleSchemaError, ConstantImageError
 
 KINDS = ("percentile", "max")
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from .errors import GuidanceError, OptionError
+from ..errors import GuidanceError, OptionError
 from .networks import Denoiser
 
 SAMPLERS = ("unipc", "dpmpp", "ddim", "ddpm")

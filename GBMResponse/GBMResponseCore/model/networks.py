@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .errors import BundleSchemaError
+from ..errors import BundleSchemaError
 from .quantizer import quantize
 
 DAY_FEATURES = 6

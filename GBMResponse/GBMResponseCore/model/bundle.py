@@ -16,17 +16,17 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from .errors import BundleError, BundleIntegrityError, BundleSchemaError
-from .files import sha256_of_file
-from .in_plane import InPlaneRule
-from .intensity import NormalisationSettings
+from ..errors import BundleError, BundleIntegrityError, BundleSchemaError
+from ..files import sha256_of_file
+from ..inputs.in_plane import InPlaneRule
+from ..inputs.intensity import NormalisationSettings
+from .classes import ClassScheme
 from .networks import Denoiser, LatentCodec, build_autoencoder, build_classifier, build_denoiser
 from .sampling import SamplingOptions
-from .survival import ClassScheme
 
 SCHEMA_VERSION = 1
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "Resources" / "Models"
+BUNDLED_MODELS = Path(__file__).resolve().parents[2] / "Resources" / "Models"
 
 
 @dataclass(frozen=True)

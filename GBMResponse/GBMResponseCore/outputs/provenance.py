@@ -4,11 +4,11 @@ import platform
 from datetime import UTC, datetime
 from typing import Any
 
-from . import SYNTHETIC_NOTICE, __version__
-from .bundle import Bundle
-from .case import Case
-from .environment import installed_version
-from .prediction import Prediction, PredictionOptions
+from .. import SYNTHETIC_NOTICE, __version__
+from ..environment import installed_version
+from ..inputs.case import Case
+from ..model.bundle import Bundle
+from ..prediction import Prediction, PredictionOptions
 
 _LIBRARIES = ("torch", "diffusers", "monai", "SimpleITK", "numpy")
 

@@ -15,16 +15,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__
-from .environment import describe_environment
-from .errors import CancelledError, GBMResponseError, ProtocolError, RequestError
-from .progress import RunListener, RunProgress
-from .request import PredictionRequest
-from .worker_protocol import PROTOCOL, EventChannel, parse_request
+from .. import __version__
+from ..environment import describe_environment
+from ..errors import CancelledError, GBMResponseError, ProtocolError, RequestError
+from ..progress import RunListener, RunProgress
+from ..request import PredictionRequest
+from .protocol import PROTOCOL, EventChannel, parse_request
 
 if TYPE_CHECKING:
-    from .prediction import ClassChoice
-    from .runner import Runner, RunResult
+    from ..prediction import ClassChoice
+    from ..run import Runner, RunResult
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class Worker:
     @property
     def _runner(self) -> "Runner":
         if self._warm_runner is None:
-            from .runner import Runner  # imports SimpleITK and more, and `hello` must be answered at once
+            from ..run import Runner  # imports SimpleITK and more, and `hello` must be answered at once
 
             self._warm_runner = Runner()
         return self._warm_runner
@@ -193,7 +193,7 @@ class Worker:
             listener.stop_if_cancelled()
             ending, answer = "result", _result_fields(self._runner.run(request, listener))
         except CancelledError:
-            from .runner import kept_slices
+            from ..run import kept_slices
 
             ending, answer = "cancelled", {"kept_slices": kept_slices(request.out)}
         finally:
@@ -281,7 +281,3 @@ def _result_fields(result: "RunResult") -> dict[str, Any]:
         "measurements": result.files.get("measurements"),
         "report": result.files.get("report"),
     }
-
-
-if __name__ == "__main__":
-    sys.exit(main())

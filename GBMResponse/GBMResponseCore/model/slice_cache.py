@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .files import ensure_output_folder, write_bytes
+from ..files import ensure_output_folder, write_bytes
 
 
 class SliceCache:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from . import SYNTHETIC_NOTICE
-from .case import Case
-from .files import write_bytes
-from .follow_up import AlignedFollowUp
+from .. import SYNTHETIC_NOTICE
+from ..files import write_bytes
+from ..inputs.case import Case
+from ..inputs.follow_up import AlignedFollowUp
+from ..prediction import Prediction
 from .picture import head_window, white_level
-from .prediction import Prediction
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from . import SYNTHETIC_NOTICE
-from .case import Case
-from .files import write_text
-from .follow_up import AlignedFollowUp
-from .measurements import CAVEATS, TITLE, Measurements
+from .. import SYNTHETIC_NOTICE
+from ..files import write_text
+from ..inputs.case import Case
+from ..inputs.follow_up import AlignedFollowUp
+from ..measure.measurements import CAVEATS, TITLE, Measurements
+from ..prediction import Prediction
 from .picture import difference_colours, grey_levels, head_window, png, stamped, white_level, with_contour
-from .prediction import Prediction
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #1b1b1b }

@@ -1,0 +1,1 @@
+"""What the volumes are worth in numbers: enhancement, lesions, size categories."""

@@ -1,0 +1,1 @@
+"""The model bundle, its networks, and how they are asked."""

@@ -1,0 +1,1 @@
+"""The warm process behind the panel: `python -m GBMResponseCore.worker`."""
