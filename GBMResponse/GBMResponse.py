@@ -43,7 +43,7 @@ class GBMResponse(ScriptedLoadableModule):
 
 def slicerProblem() -> str:
     """Return why this Slicer cannot run the module; empty if it can."""
-    from GBMResponseLib.SlicerRequirement import slicerProblem
+    from GBMResponseLib.common.SlicerRequirement import slicerProblem
 
     return slicerProblem(slicer.app.majorVersion, slicer.app.minorVersion)
 
@@ -52,9 +52,9 @@ def onStartupCompleted() -> None:
     """Mark synthetic images in scenes that are loaded without opening the module, and offer the sample case."""
     if slicerProblem():
         return
-    from GBMResponseLib.LayoutDescription import registerLayouts
-    from GBMResponseLib.SampleDataRegistration import registerSampleData
-    from GBMResponseLib.SyntheticMark import SyntheticMark
+    from GBMResponseLib.inputs.SampleDataRegistration import registerSampleData
+    from GBMResponseLib.views.LayoutDescription import registerLayouts
+    from GBMResponseLib.views.SyntheticMark import SyntheticMark
 
     if slicer.app.layoutManager() is not None:
         registerLayouts(slicer.app.layoutManager().layoutLogic().GetLayoutNode())
@@ -89,7 +89,7 @@ class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
 
         self.logic = GBMResponseLogic()
-        from GBMResponseLib.PanelFactory import makePanels
+        from GBMResponseLib.panel.PanelFactory import makePanels
 
         self.panel, self.readerPanel = makePanels(self.ui, self.logic)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
@@ -119,7 +119,7 @@ class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onReload(self) -> None:
         """Reload the library too; it is not a module of its own."""
-        from GBMResponseLib.Reload import forgetLibrary
+        from GBMResponseLib.panel.Reload import forgetLibrary
 
         forgetLibrary()
         ScriptedLoadableModuleWidget.onReload(self)
@@ -213,7 +213,7 @@ class GBMResponseLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     def getParameterNode(self):
         """Return the parameters of the module, saved with the scene."""
-        from GBMResponseLib.ParameterNode import ParameterNode
+        from GBMResponseLib.settings.ParameterNode import ParameterNode
 
         return ParameterNode(super().getParameterNode())
 
@@ -221,7 +221,7 @@ class GBMResponseLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def engine(self):
         """The parts that predict, made at the first use; the process itself starts with the first prediction."""
         if self._engine is None:
-            from GBMResponseLib.Engine import Engine
+            from GBMResponseLib.run.Engine import Engine
 
             self._engine = Engine(self.moduleFolder, self.workerCommand, self.confirm)
             self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._onSceneStartClose)
@@ -243,8 +243,8 @@ class GBMResponseLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         :returns: `PredictionRun`; its `nodes` hold the new nodes when it is done.
         :raises Failure: it cannot begin, or (waiting) it failed or was cancelled. The scene is unchanged then.
         """
-        from GBMResponseLib.Failure import Failure
-        from GBMResponseLib.PredictionInputs import PredictionInputs
+        from GBMResponseLib.common.Failure import Failure
+        from GBMResponseLib.inputs.PredictionInputs import PredictionInputs
 
         problem = slicerProblem()
         if problem:

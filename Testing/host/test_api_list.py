@@ -10,7 +10,7 @@ import qt
 import slicer
 
 MODULE = Path(__file__).resolve().parents[2] / "GBMResponse"
-FILES = [MODULE / "GBMResponse.py", *sorted((MODULE / "GBMResponseLib").glob("*.py"))]
+FILES = [MODULE / "GBMResponse.py", *sorted((MODULE / "GBMResponseLib").rglob("*.py"))]
 LISTED = set(re.findall(r"\w+", Path(__file__).with_name("README.md").read_text(encoding="utf-8")))
 
 

@@ -5,9 +5,9 @@ import pytest
 import SimpleITK
 import slicer
 import vtk
-from GBMResponseLib.Failure import Failure
-from GBMResponseLib.PredictionInputs import PredictionInputs
-from GBMResponseLib.SceneExporter import SceneExporter
+from GBMResponseLib.common.Failure import Failure
+from GBMResponseLib.inputs.PredictionInputs import PredictionInputs
+from GBMResponseLib.inputs.SceneExporter import SceneExporter
 
 
 def export(case, folder, followUp=None):

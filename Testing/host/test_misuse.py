@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import qt
 import slicer
-from GBMResponseLib import NodeRoles
-from GBMResponseLib.Failure import Failure
-from GBMResponseLib.RunCatalog import findRuns
+from GBMResponseLib.common import NodeRoles
+from GBMResponseLib.common.Failure import Failure
+from GBMResponseLib.results.RunCatalog import findRuns
 
 from host.panel_driver import hierarchyItems, snapshot
 
 SLOW = {"steps": 60, "sliceBatch": 1}
-WORKER = "from GBMResponseCore.worker import main; sys.exit(main())"
+WORKER = "from GBMResponseCore.worker.serve import main; sys.exit(main())"
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from GBMResponseLib import NodeRoles
-from GBMResponseLib.Failure import Failure
-from GBMResponseLib.QtTimers import startTimer
+from GBMResponseLib.common import NodeRoles
+from GBMResponseLib.common.Failure import Failure
+from GBMResponseLib.common.QtTimers import startTimer
 
 MODULE = Path(__file__).resolve().parents[2] / "GBMResponse"
 

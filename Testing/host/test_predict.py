@@ -12,9 +12,9 @@ from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.model.sampling import SamplingOptions
 from GBMResponseCore.prediction import PredictionOptions, Predictor
-from GBMResponseLib import NodeRoles
-from GBMResponseLib.ClassMode import ClassMode
-from GBMResponseLib.RunCatalog import findRuns
+from GBMResponseLib.common import NodeRoles
+from GBMResponseLib.results.RunCatalog import findRuns
+from GBMResponseLib.settings.ClassMode import ClassMode
 
 from host.panel_driver import hierarchyItems, snapshot
 

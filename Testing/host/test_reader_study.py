@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import qt
 import slicer
-from GBMResponseLib import NodeRoles
-from GBMResponseLib.LayoutDescription import READER_LAYOUT, READER_VIEW
-from GBMResponseLib.ReaderStudyImages import ReaderStudyImages
-from GBMResponseLib.ReaderStudyItem import REAL
-from GBMResponseLib.SyntheticMark import SyntheticMark
+from GBMResponseLib.common import NodeRoles
+from GBMResponseLib.readerStudy.ReaderStudyImages import ReaderStudyImages
+from GBMResponseLib.readerStudy.ReaderStudyItem import REAL
+from GBMResponseLib.views.LayoutDescription import READER_LAYOUT, READER_VIEW
+from GBMResponseLib.views.SyntheticMark import SyntheticMark
 from PySide6.QtTest import QTest
 
 RED_ONLY = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView

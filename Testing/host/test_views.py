@@ -6,11 +6,11 @@ import pytest
 import SimpleITK
 import slicer
 import vtk
-from GBMResponseLib import NodeRoles
-from GBMResponseLib.ClassMode import ClassMode
-from GBMResponseLib.HeadBox import findHead
-from GBMResponseLib.LayoutDescription import isOwnLayout, layoutIdentifier, ownLayouts, registerLayouts, viewName
-from GBMResponseLib.SyntheticMark import SyntheticMark
+from GBMResponseLib.common import NodeRoles
+from GBMResponseLib.inputs.HeadBox import findHead
+from GBMResponseLib.settings.ClassMode import ClassMode
+from GBMResponseLib.views.LayoutDescription import isOwnLayout, layoutIdentifier, ownLayouts, registerLayouts, viewName
+from GBMResponseLib.views.SyntheticMark import SyntheticMark
 
 RED_ONLY = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
 BEFORE, PREDICTED, DIFFERENCE = (viewName(number) for number in range(3))

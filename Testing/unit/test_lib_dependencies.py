@@ -3,8 +3,8 @@
 import subprocess
 
 import pytest
-from GBMResponseLib.DependencyInstaller import DependencyInstaller
-from GBMResponseLib.Failure import Failure
+from GBMResponseLib.common.Failure import Failure
+from GBMResponseLib.worker.DependencyInstaller import DependencyInstaller
 
 
 class Packaging:

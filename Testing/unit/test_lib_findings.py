@@ -6,17 +6,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from GBMResponseLib.ClassMode import ClassMode
-from GBMResponseLib.Failure import Failure
-from GBMResponseLib.Finding import Severity
-from GBMResponseLib.InputFacts import InputFacts, TumorFacts, VolumeFacts
-from GBMResponseLib.InputFindings import InputFindings
-from GBMResponseLib.InputFixes import InputFixes
-from GBMResponseLib.ModelDescription import ModelDescription, SurvivalClass
-from GBMResponseLib.PredictionSettings import PredictionSettings
-from GBMResponseLib.SamplerPreset import SamplerPreset
-from GBMResponseLib.SegmentGuess import guessTumorSegment
-from GBMResponseLib.SlicerRequirement import slicerProblem
+from GBMResponseLib.common.Failure import Failure
+from GBMResponseLib.common.SlicerRequirement import slicerProblem
+from GBMResponseLib.inputs.Finding import Severity
+from GBMResponseLib.inputs.InputFacts import InputFacts, TumorFacts, VolumeFacts
+from GBMResponseLib.inputs.InputFindings import InputFindings
+from GBMResponseLib.inputs.InputFixes import InputFixes
+from GBMResponseLib.inputs.SegmentGuess import guessTumorSegment
+from GBMResponseLib.model.ModelDescription import ModelDescription, SurvivalClass
+from GBMResponseLib.settings.ClassMode import ClassMode
+from GBMResponseLib.settings.PredictionSettings import PredictionSettings
+from GBMResponseLib.settings.SamplerPreset import SamplerPreset
 
 CLASSES = {"2-class": [SurvivalClass("short", 0, 400), SurvivalClass("long", 400, None)]}
 MODEL = ModelDescription(Path("model"), "m", "1", "", "", "", "", CLASSES, "2-class", 0.1, {}, {})

@@ -5,14 +5,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from GBMResponseLib.ClassMode import ClassMode
-from GBMResponseLib.ComputeDevice import ComputeDevice
-from GBMResponseLib.Failure import Failure
-from GBMResponseLib.ModelCatalog import ModelCatalog
-from GBMResponseLib.ModelDescription import ModelDescription
-from GBMResponseLib.ModelVerification import verificationSteps
-from GBMResponseLib.PredictionSettings import PredictionSettings
-from GBMResponseLib.SamplerPreset import SamplerPreset
+from GBMResponseLib.common.Failure import Failure
+from GBMResponseLib.model.ModelCatalog import ModelCatalog
+from GBMResponseLib.model.ModelDescription import ModelDescription
+from GBMResponseLib.model.ModelVerification import verificationSteps
+from GBMResponseLib.settings.ClassMode import ClassMode
+from GBMResponseLib.settings.ComputeDevice import ComputeDevice
+from GBMResponseLib.settings.PredictionSettings import PredictionSettings
+from GBMResponseLib.settings.SamplerPreset import SamplerPreset
 
 MODELS = Path(__file__).resolve().parents[2] / "GBMResponse" / "Resources" / "Models"
 SHIPPED = sorted(path.parent for path in MODELS.glob("*/bundle.json"))[-1]

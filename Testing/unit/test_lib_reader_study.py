@@ -5,12 +5,12 @@ import statistics
 from collections import Counter
 
 import pytest
-from GBMResponseLib.Failure import Failure
-from GBMResponseLib.ReaderStudyItem import REAL, ReaderStudyVolume
-from GBMResponseLib.ReaderStudyPlan import ReaderStudyPlan
-from GBMResponseLib.ReaderStudySession import ReaderStudySession
-from GBMResponseLib.ReaderStudySummary import summarize
-from GBMResponseLib.ReaderStudyTable import readStudyTable
+from GBMResponseLib.common.Failure import Failure
+from GBMResponseLib.readerStudy.ReaderStudyItem import REAL, ReaderStudyVolume
+from GBMResponseLib.readerStudy.ReaderStudyPlan import ReaderStudyPlan
+from GBMResponseLib.readerStudy.ReaderStudySession import ReaderStudySession
+from GBMResponseLib.readerStudy.ReaderStudySummary import summarize
+from GBMResponseLib.readerStudy.ReaderStudyTable import readStudyTable
 
 PATIENTS = [f"P{number}" for number in range(8)]
 

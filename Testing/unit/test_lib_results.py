@@ -4,11 +4,11 @@ import json
 import os
 
 import pytest
-from GBMResponseLib.Failure import Failure
-from GBMResponseLib.MeasurementsTable import columnTitles, measurementRows
-from GBMResponseLib.ProgressText import ProgressState, progressState, timeLeft
-from GBMResponseLib.ResultManifest import ClassResult, ResultManifest
-from GBMResponseLib.RunFolders import RunFolders
+from GBMResponseLib.common.Failure import Failure
+from GBMResponseLib.results.MeasurementsTable import columnTitles, measurementRows
+from GBMResponseLib.results.ResultManifest import ClassResult, ResultManifest
+from GBMResponseLib.run.ProgressText import ProgressState, progressState, timeLeft
+from GBMResponseLib.run.RunFolders import RunFolders
 
 
 @pytest.fixture

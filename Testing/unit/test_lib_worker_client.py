@@ -1,11 +1,11 @@
 """The client's side of the worker protocol, with a scripted worker in place of the process."""
 
 import pytest
-from GBMResponseLib.Failure import Failure
-from GBMResponseLib.RequestOutcome import CANCELLED, FAILED, RESULT
-from GBMResponseLib.Signal import Signal
-from GBMResponseLib.WorkerClient import PATIENCE_MS, READY_MS, WorkerClient
-from GBMResponseLib.WorkerProtocol import LONGEST_LINE, MessageDecoder, encodeMessage
+from GBMResponseLib.common.Failure import Failure
+from GBMResponseLib.common.Signal import Signal
+from GBMResponseLib.worker.RequestOutcome import CANCELLED, FAILED, RESULT
+from GBMResponseLib.worker.WorkerClient import PATIENCE_MS, READY_MS, WorkerClient
+from GBMResponseLib.worker.WorkerProtocol import LONGEST_LINE, MessageDecoder, encodeMessage
 
 REQUEST = {"type": "predict", "id": "a"}
 

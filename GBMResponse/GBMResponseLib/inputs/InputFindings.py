@@ -1,0 +1,182 @@
+"""From facts to findings: what forbids a prediction, what to watch, and what one click can fix."""
+
+from ..common.Failure import Failure
+from ..common.Translation import tr as _
+from ..model.ModelDescription import NO_CLASS, ModelDescription
+from ..settings.ClassMode import ClassMode
+from ..settings.PredictionSettings import PredictionSettings
+from .Finding import Finding, Severity
+from .InputFacts import InputFacts, TumorFacts, VolumeFacts
+
+SMALL_TUMOR_ML = 0.5
+LARGE_TUMOR_ML = 250.0
+THICK_SLICES_MM = 7.0
+COARSE_PIXELS_MM = 1.6
+_SMALLEST_MATRIX = 32
+_BYTES_PER_VOXEL = 4
+
+
+class InputFindings:
+    """Judges inputs, model and settings before anything heavy starts. The engine checks again, with the voxels."""
+
+    def findings(
+        self, facts: InputFacts, model: ModelDescription | Failure, settings: PredictionSettings
+    ) -> list[Finding]:
+        """Return all findings, the ones that forbid a prediction first."""
+        found = [*self._volume(facts), *self._tumor(facts), *self._followUp(facts)]
+        if isinstance(model, Failure):
+            found.append(_blocks("no-model", str(model), "chooseShippedModel", _("Use the bundled model")))
+        else:
+            found += self._model(model, settings)
+        found += self._disk(facts, model, settings)
+        return sorted(found, key=lambda finding: -finding.severity)
+
+    def _volume(self, facts: InputFacts) -> list[Finding]:
+        volume = facts.volume
+        if volume is None:
+            if facts.sceneHasVolumes:
+                return [_blocks("no-volume", _("Choose the T1-Gd volume before treatment."))]
+            sentence = _("Choose the T1-Gd volume before treatment: load one, or try the sample case.")
+            return [_blocks("no-volume", sentence, "loadSampleCase", _("Load sample"))]
+        found = _unusable(volume, _("The pre-treatment volume"))
+        if volume.synthetic:
+            found.append(_warns("synthetic-input", _("The chosen volume is itself synthetic.")))
+        if volume.transform == "linear":
+            sentence = _("The volume has a parent transform. The prediction applies it on a copy; you may harden it.")
+            found.append(_informs("transform", sentence, "hardenTransform", _("Harden")))
+        elif volume.transform == "nonlinear":
+            sentence = _("The volume has a warping parent transform. The prediction resamples a copy of the volume.")
+            found.append(_warns("warped", sentence))
+        if max(volume.spacing) > THICK_SLICES_MM:
+            sentence = _("Slices are {distance:.1f} mm apart; sizes across slices are uncertain.")
+            found.append(_warns("thick-slices", sentence.format(distance=max(volume.spacing))))
+        if sorted(volume.spacing)[1] > COARSE_PIXELS_MM:
+            sentence = _("Pixels of {size:.1f} mm are coarse for this model; details will be missing.")
+            found.append(_warns("coarse-pixels", sentence.format(size=sorted(volume.spacing)[1])))
+        if volume.tiltDeg > 30.0:
+            sentence = _("The volume was not acquired in axial slices; it is resampled to axial slices and back.")
+            found.append(_informs("not-axial", sentence))
+        return found
+
+    def _tumor(self, facts: InputFacts) -> list[Finding]:
+        if not facts.hasSegmentation:
+            sentence = _("Choose the segmentation that holds the tumor (GTV).")
+            if facts.labelmapName:
+                label = _("Use labelmap {name}").format(name=facts.labelmapName)
+                return [_blocks("no-segmentation", sentence, "importLabelmap", label)]
+            return [_blocks("no-segmentation", sentence)]
+        if facts.tumor is None:
+            if not facts.segmentCount:
+                return [_blocks("no-segment", _("The segmentation has no segment: draw the tumor first."))]
+            sentence = _("Choose the segment that outlines the tumor (GTV).")
+            return [_blocks("no-segment", sentence, *_suggestion(facts))]
+        return _tumorFindings(facts, facts.tumor)
+
+    def _followUp(self, facts: InputFacts) -> list[Finding]:
+        if facts.followUp is None:
+            return []
+        if facts.followUpIsInput:
+            sentence = _("The follow-up is the same volume as the pre-treatment one.")
+            return [_blocks("same-follow-up", sentence, "clearFollowUp", _("Clear"))]
+        found = _unusable(facts.followUp, _("The follow-up volume"))
+        if facts.followUp.synthetic:
+            found.append(_warns("synthetic-follow-up", _("The chosen follow-up is itself synthetic.")))
+        return found
+
+    def _model(self, model: ModelDescription, settings: PredictionSettings) -> list[Finding]:
+        found = []
+        scheme = settings.scheme(model)
+        if settings.classMode is ClassMode.predicted and scheme != NO_CLASS and not model.hasClassifier:
+            sentence = _("This model has no survival classifier: choose a class.")
+            found.append(_blocks("no-classifier", sentence, "chooseFirstClass", _("Choose a class")))
+        if settings.classMode is not ClassMode.predicted and not model.schemes:
+            sentence = _("This model knows no survival classes.")
+            found.append(_blocks("no-classes", sentence, "usePredictedClass", _("Predict without class")))
+        elif settings.classMode is ClassMode.chosen and model.findClass(scheme, settings.className) is None:
+            sentence = _("Choose one of the model's survival classes.")
+            found.append(_blocks("no-class", sentence, "chooseFirstClass", _("Choose the first")))
+        if settings.guidanceScale != 1.0 and model.labelDropout <= 0.0:
+            sentence = _("This model was trained without label dropout: only guidance 1 is possible.")
+            found.append(_blocks("guidance", sentence, "setGuidanceOne", _("Set to 1")))
+        elif settings.guidanceScale > 5.0:
+            found.append(_warns("strong-guidance", _("Guidance above 5 exaggerates what the class does.")))
+        if not settings.samplerPreset.allows(settings.steps):
+            nearest = settings.samplerPreset.nearestSteps(settings.steps)
+            sentence = _("The paper's sampler cannot take {steps} steps: it needs a divisor of 1000.")
+            label = _("Use {steps}").format(steps=nearest)
+            found.append(_blocks("steps", sentence.format(steps=settings.steps), "useNearestSteps", label))
+        return found
+
+    def _disk(
+        self, facts: InputFacts, model: ModelDescription | Failure, settings: PredictionSettings
+    ) -> list[Finding]:
+        if facts.volume is None or facts.freeMB is None:
+            return []
+        needed = self.neededMB(facts.volume, model, settings)
+        if facts.freeMB >= needed:
+            return []
+        sentence = _("The temporary folder has {free} MB free, the prediction needs about {needed} MB.")
+        return [_blocks("disk-full", sentence.format(free=round(facts.freeMB), needed=round(needed)))]
+
+    def neededMB(self, volume: VolumeFacts, model: ModelDescription | Failure, settings: PredictionSettings) -> float:
+        """Return an upper estimate of the files of a prediction, in millions of bytes."""
+        columns, rows, slices = volume.dimensions
+        classes = 1 if isinstance(model, Failure) else len(settings.classes(model))
+        several = settings.samples + 3 if settings.samples > 1 else 1
+        return 20.0 + columns * rows * slices * _BYTES_PER_VOXEL * (3 + classes * (several + 1)) / 1e6
+
+
+def _unusable(volume: VolumeFacts, name: str) -> list[Finding]:
+    if not volume.finite:
+        return [_blocks("not-finite", _("{name} contains voxels that are not numbers.").format(name=name))]
+    if volume.lowest == volume.highest:
+        return [_blocks("constant", _("{name} has no contrast: all voxels are equal.").format(name=name))]
+    if volume.lowest < -900:
+        return [_blocks("not-mr", _("{name} looks like a CT; choose the T1-Gd MRI.").format(name=name))]
+    if sorted(volume.dimensions)[1] < _SMALLEST_MATRIX or min(volume.dimensions) < 2:
+        return [_blocks("small", _("{name} is too small: choose a whole-head volume.").format(name=name))]
+    return []
+
+
+def _tumorFindings(facts: InputFacts, tumor: TumorFacts) -> list[Finding]:
+    if tumor.volumeMl <= 0.0:
+        sentence = _("The segment {name} is empty: draw the tumor, or choose another segment.")
+        return [_blocks("empty-gtv", sentence.format(name=tumor.name), *_suggestion(facts))]
+    if facts.volume is not None and tumor.insideFraction <= 0.0:
+        sentence = _("The segment {name} lies outside the volume: are both of the same patient?")
+        return [_blocks("no-overlap", sentence.format(name=tumor.name))]
+    found = []
+    if facts.volume is not None and tumor.insideFraction < 0.95:
+        sentence = _("Only a part of the segment {name} lies inside the volume.")
+        found.append(_warns("partly-outside", sentence.format(name=tumor.name)))
+    if tumor.volumeMl < SMALL_TUMOR_ML:
+        sentence = _("The tumor is small ({volume:.2f} ml); the prediction has little to go by.")
+        found.append(_warns("small-gtv", sentence.format(volume=tumor.volumeMl)))
+    if tumor.volumeMl > LARGE_TUMOR_ML:
+        sentence = _("The segment is large for a tumor ({volume:.0f} ml): is it the right one?")
+        found.append(_warns("large-gtv", sentence.format(volume=tumor.volumeMl), *_suggestion(facts)))
+    elif facts.suggestedSegment:
+        sentence = _("The segment {name} is chosen, but {other} sounds like the tumor.")
+        sentence = sentence.format(name=tumor.name, other=facts.suggestedSegment)
+        found.append(_informs("other-segment", sentence, *_suggestion(facts)))
+    if not tumor.sameTransform:
+        found.append(_informs("other-transform", _("Volume and segmentation are under different transforms.")))
+    return found
+
+
+def _suggestion(facts: InputFacts) -> tuple[str, str]:
+    if not facts.suggestedSegment:
+        return "", ""
+    return "useSuggestedSegment", _("Use {name}").format(name=facts.suggestedSegment)
+
+
+def _blocks(code: str, sentence: str, fix: str = "", fixLabel: str = "") -> Finding:
+    return Finding(code, Severity.blocks, sentence, fix, fixLabel)
+
+
+def _warns(code: str, sentence: str, fix: str = "", fixLabel: str = "") -> Finding:
+    return Finding(code, Severity.warns, sentence, fix, fixLabel)
+
+
+def _informs(code: str, sentence: str, fix: str = "", fixLabel: str = "") -> Finding:
+    return Finding(code, Severity.informs, sentence, fix, fixLabel)

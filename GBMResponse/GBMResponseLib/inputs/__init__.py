@@ -1,0 +1,1 @@
+"""Volumes and segments that the user chose: facts, findings, fixes, export."""

@@ -1,0 +1,1 @@
+"""Model bundles as the user sees them."""

@@ -1,0 +1,123 @@
+"""The model part of the panel: list, description, card, verification."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..common.Failure import Failure
+from ..common.QtTimers import startTimer
+from ..common.Signal import Signal
+from ..common.Translation import tr as _
+from ..model.ModelCatalog import ModelCatalog
+from ..model.ModelDescription import ModelDescription
+from ..model.ModelVerification import verificationSteps
+
+
+class ModelSection:
+    """Lets the user choose a model.
+
+    Signals: `chosen(folder: str)` when the user chooses one, `said(sentence, isProblem)`.
+
+    :param chooseFolder: asks the user for a folder; empty if they changed their mind.
+    """
+
+    def __init__(self, ui: Any, catalog: ModelCatalog, chooseFolder: Callable[[], str]) -> None:
+        self.chosen, self.said = Signal(), Signal()
+        self._ui = ui
+        self._catalog = catalog
+        self._chooseFolder = chooseFolder
+        self._listed: list[str] = []
+        self._model: ModelDescription | Failure | None = None
+        self._steps: Iterator[float] | None = None
+        self._timer: Any = None
+        ui.modelComboBox.connect("activated(int)", self._onActivated)
+        ui.modelFolderButton.connect("clicked()", self._onFolderButton)
+        ui.modelCardButton.connect("toggled(bool)", self._onCardButton)
+        ui.verifyModelButton.connect("clicked()", self._onVerifyButton)
+
+    def show(self, bundleFolder: str) -> ModelDescription | Failure:
+        """Show a model (empty: the default one) and return its description, or why there is none."""
+        folder = Path(bundleFolder) if bundleFolder else self._catalog.default()
+        if folder is None:
+            remedy = _("Choose a folder that contains bundle.json.")
+            self._model = Failure("bundle", _("No model is installed."), remedy)
+        elif not (isinstance(self._model, ModelDescription) and self._model.folder == folder and folder.is_dir()):
+            self._model = self._read(folder)
+        self._fillList(folder)
+        self._describe()
+        return self._model
+
+    def close(self) -> None:
+        """End a verification that is under way."""
+        self._steps = None
+        if self._timer is not None:
+            self._timer.stop()
+
+    def _read(self, folder: Path) -> ModelDescription | Failure:
+        try:
+            return self._catalog.add(folder)
+        except Failure as failure:
+            return failure
+
+    def _fillList(self, current: Path | None) -> None:
+        models = self._catalog.models()
+        folders = [str(model.folder) for model in models]
+        names = [f"{model.name} {model.version}" for model in models]
+        if current is not None and str(current) not in folders:
+            folders.append(str(current))
+            names.append(_("{name} (not usable)").format(name=current.name))
+        combo = self._ui.modelComboBox
+        if folders != self._listed:
+            combo.clear()
+            for name, folder in zip(names, folders, strict=True):
+                combo.addItem(name, folder)
+            self._listed = folders
+        combo.setCurrentIndex(folders.index(str(current)) if current is not None else -1)
+
+    def _describe(self) -> None:
+        usable = isinstance(self._model, ModelDescription)
+        self._ui.modelDescriptionLabel.text = self._model.description if usable else str(self._model)
+        self._ui.modelCardLabel.text = self._model.card() if usable else ""
+        self._ui.modelCardButton.enabled = usable
+        self._ui.verifyModelButton.enabled = usable and self._steps is None
+
+    def _onActivated(self, index: int) -> None:
+        if 0 <= index < len(self._listed):
+            self.chosen.emit(self._listed[index])
+
+    def _onFolderButton(self) -> None:
+        folder = self._chooseFolder()
+        if not folder:
+            return
+        try:
+            model = self._catalog.add(folder)
+        except Failure as failure:
+            self.said.emit(str(failure), True)
+        else:
+            self.chosen.emit(str(model.folder))
+
+    def _onCardButton(self, checked: bool) -> None:
+        self._ui.modelCardLabel.visible = checked
+
+    def _onVerifyButton(self) -> None:
+        if isinstance(self._model, ModelDescription) and self._steps is None:
+            self._steps = verificationSteps(self._model)
+            self._ui.verifyModelButton.enabled = False
+            self._verifyStep()
+
+    def _verifyStep(self) -> None:
+        try:
+            fraction = next(self._steps)
+        except StopIteration:
+            self._endVerification(_("All files of the model are as they should be."), False)
+        except Failure as failure:
+            self._endVerification(str(failure), True)
+        else:
+            self._ui.verifyModelButton.text = _("Verifying: {percent} %").format(percent=round(100 * fraction))
+            self._timer = startTimer(0, self._verifyStep)
+
+    def _endVerification(self, sentence: str, isProblem: bool) -> None:
+        self._steps = None
+        self._ui.verifyModelButton.text = _("Verify files")
+        self._ui.verifyModelButton.enabled = True
+        self.said.emit(sentence, isProblem)

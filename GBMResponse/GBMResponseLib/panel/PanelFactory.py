@@ -1,0 +1,60 @@
+"""Puts the pages of the panel together."""
+
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from ..common.Translation import tr as _
+from ..inputs.InputInspector import InputInspector
+from ..readerStudy.ReaderStudyPanel import ReaderStudyPanel
+from ..results.ResultSaver import ResultSaver
+from ..views.ResultViews import ResultViews
+from ..views.SyntheticMark import SyntheticMark
+from .ModelSection import ModelSection
+from .PredictionPanel import PredictionPanel, openInSystemViewer
+from .ResultSection import ResultSection
+
+
+def makePanels(ui: Any, logic: Any) -> tuple[PredictionPanel, ReaderStudyPanel]:
+    """Return the pages *Predict* and *Reader study* on the widgets of GBMResponse.ui."""
+    engine = logic.engine
+    views = ResultViews()
+    results = ResultSection(ui, views, ResultSaver(), _askSaveFolder, openInSystemViewer)
+    models = ModelSection(ui, engine.catalog, _askModelFolder)
+    inspector = InputInspector(Path(slicer.app.temporaryPath))
+    SyntheticMark.install()
+    panel = PredictionPanel(ui, engine.controller, inspector, models, results, _copyText)
+    return panel, ReaderStudyPanel(ui, _askTable, _askScoresFile)
+
+
+def _askModelFolder() -> str:
+    return qt.QFileDialog.getExistingDirectory(None, _("Folder of a model"))
+
+
+def _askSaveFolder() -> str:
+    return qt.QFileDialog.getExistingDirectory(None, _("Save the run to"))
+
+
+def _askTable() -> str:
+    return _path(qt.QFileDialog.getOpenFileName(None, _("Table of cases"), "", "CSV (*.csv)"))
+
+
+def _askScoresFile() -> str:
+    dialog = qt.QFileDialog(None, _("File for the scores"))
+    dialog.setAcceptMode(qt.QFileDialog.AcceptSave)
+    dialog.setNameFilter("CSV (*.csv)")
+    dialog.setDefaultSuffix("csv")
+    # An existing file is continued, so there is nothing to confirm.
+    dialog.setOption(qt.QFileDialog.DontConfirmOverwrite, True)
+    return str(dialog.selectedFiles()[0]) if dialog.exec_() else ""
+
+
+def _path(answer: Any) -> str:
+    """PythonQt returns the file name, other bindings return it with the filter."""
+    return str(answer[0] if isinstance(answer, tuple) else answer or "")
+
+
+def _copyText(text: str) -> None:
+    slicer.app.clipboard().setText(text)

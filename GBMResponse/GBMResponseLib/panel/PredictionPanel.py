@@ -1,0 +1,376 @@
+"""What the user sees and touches: connects the widgets of the panel with the logic. Holds no computation."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from ..common import NodeRoles
+from ..common.Failure import Failure
+from ..common.QtTimers import startTimer
+from ..common.Translation import tr as _
+from ..inputs.Finding import Finding, Severity
+from ..inputs.InputFindings import InputFindings
+from ..inputs.InputFixes import InputFixes
+from ..inputs.InputInspector import InputInspector, segmentNames
+from ..inputs.PredictionInputs import PredictionInputs
+from ..inputs.SegmentGuess import guessTumorSegment
+from ..model.ModelDescription import ModelDescription
+from ..run.PredictionRun import PredictionRun, RunState
+from ..run.ProgressText import ProgressState
+from ..settings.PredictionSettings import PredictionSettings
+from .Diagnostics import diagnosticsText
+from .FindingsList import FindingsList
+from .ModelSection import ModelSection
+from .PreviewStrip import PreviewStrip
+from .ResultSection import ResultSection
+from .SurvivalSection import SurvivalSection
+
+_INPUT_SECTIONS = ("inputsSection", "modelSection", "survivalSection", "optionsSection")
+_REFRESH_MS = 120
+_GUARD_MS = 600
+"""A double click on Predict must not cancel what its first click began."""
+
+
+class PredictionPanel:
+    """The page *Predict*.
+
+    :param ui: the widgets of GBMResponse.ui by name.
+    :param controller: `PredictionController`.
+    """
+
+    def __init__(
+        self,
+        ui: Any,
+        controller: Any,
+        inspector: InputInspector,
+        models: ModelSection,
+        results: ResultSection,
+        copyText: Callable[[str], None],
+    ) -> None:
+        self.ui = ui
+        self.findings: list[Finding] = []
+        self.failure: Failure | None = None
+        self._controller = controller
+        self._inspector = inspector
+        self._judge = InputFindings()
+        self._models = models
+        self._results = results
+        self._copyText = copyText
+        self._survival = SurvivalSection(ui)
+        self._fixes = InputFixes(
+            lambda: self._parameters, lambda: self._model, lambda: self.settings().scheme(self._model)
+        )
+        self._findingsList = FindingsList(ui.findingsWidget, self.applyFix)
+        self._preview = PreviewStrip(ui.previewWidget)
+        self._parameters: Any = None
+        self._model: ModelDescription | Failure | None = None
+        self._segmentation: Any = None
+        self._preset: Any = None
+        self._refreshTimer: Any = None
+        self._guardTimer: Any = None
+        self._guarding = False
+        self._updating = False
+        self._connect()
+
+    def setParameters(self, parameters: Any) -> None:
+        """Work on these parameters from now on (a `ParameterNode`, already bound to the widgets); None: on nothing."""
+        self._parameters = parameters
+        self._segmentation = None
+        self._preset = parameters.samplerPreset if parameters is not None else None
+        if parameters is None:
+            self._stopTimer()
+            return
+        self.refresh()
+
+    def chooseDefaults(self) -> None:
+        """Choose a volume and a segmentation if none is chosen, to save clicks."""
+        if self._parameters.inputVolume is None:
+            self._parameters.inputVolume = _likelyInput()
+        if self._parameters.gtvSegmentation is None:
+            self._parameters.gtvSegmentation = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+
+    def refreshLater(self, caller: Any = None, event: Any = None) -> None:
+        """Refresh soon; many changes in a row make one refresh."""
+        if self._refreshTimer is None and self._parameters is not None:
+            self._refreshTimer = startTimer(_REFRESH_MS, self.refresh)
+
+    def refresh(self) -> None:
+        """Bring the panel in line with the parameters, and judge the inputs."""
+        self._stopTimer()
+        if self._parameters is None or self._updating:
+            return
+        self._updating = True
+        try:
+            self._followParameters()
+        finally:
+            self._updating = False
+        self._judgeInputs()
+        self._updateButton()
+
+    def settings(self) -> PredictionSettings:
+        """Return the chosen settings."""
+        chosen = self._parameters
+        folder = self._model.folder if isinstance(self._model, ModelDescription) else Path(chosen.bundleFolder)
+        return PredictionSettings(
+            bundleFolder=folder,
+            classMode=chosen.classMode,
+            classScheme=chosen.classScheme,
+            className=chosen.className,
+            samples=chosen.samples,
+            guidanceScale=round(chosen.guidanceScale, 3),
+            samplerPreset=chosen.samplerPreset,
+            steps=chosen.steps,
+            seed=chosen.seed,
+            device=chosen.device.value,
+            sliceBatch=chosen.sliceBatch,
+            registerFollowUp=chosen.registerFollowUp,
+        )
+
+    def inputs(self) -> PredictionInputs:
+        """Return the chosen nodes."""
+        chosen = self._parameters
+        return PredictionInputs(chosen.inputVolume, chosen.gtvSegmentation, chosen.gtvSegmentID, chosen.followUpVolume)
+
+    def applyFix(self, fix: str) -> None:
+        """Do what a fix button promises."""
+        self._fixes.apply(fix)
+        self.refresh()
+
+    def say(self, sentence: str, isProblem: bool = False) -> None:
+        """Show a sentence below the button; empty hides it."""
+        label = self.ui.statusLabel
+        label.text = sentence
+        label.visible = bool(sentence)
+        label.setStyleSheet("color: #c0392b; font-weight: bold;" if isProblem else "")
+
+    def refreshRuns(self) -> None:
+        """List the runs of the scene again."""
+        self._results.refresh()
+
+    def stopBlinking(self) -> None:
+        """The panel is left."""
+        self._results.stopBlinking()
+
+    def forgetScene(self) -> None:
+        """The scene is closing: let go of its nodes."""
+        self._results.forgetScene()
+
+    def close(self) -> None:
+        """Stop timers; the panel is going."""
+        self._stopTimer()
+        if self._guardTimer is not None:
+            self._guardTimer.stop()
+        self._results.close()
+        self._models.close()
+        self._parameters = None
+
+    def _connect(self) -> None:
+        ui = self.ui
+        ui.predictButton.connect("clicked()", self.onPredictButton)
+        ui.segmentSelector.connect("currentSegmentChanged(QString)", self._onSegmentChanged)
+        ui.newSeedButton.connect("clicked()", self._onNewSeed)
+        ui.diagnosticsButton.connect("clicked()", self._onDiagnostics)
+        self._models.chosen.connect(self._onModelChosen)
+        self._models.said.connect(self.say)
+        self._results.said.connect(self.say)
+        self._survival.schemeChosen.connect(self._onSchemeChosen)
+        self._survival.classChosen.connect(self._onClassChosen)
+        controller = self._controller
+        controller.progressChanged.connect(self._onProgress)
+        controller.previewReady.connect(self._onPreview)
+        controller.classified.connect(self._onClassified)
+        controller.warned.connect(self._log)
+        controller.logged.connect(self._log)
+        controller.finished.connect(self._onFinished)
+
+    def onPredictButton(self) -> None:
+        """Begin a prediction, or cancel the one that is running."""
+        if self._controller.isActive:
+            if not self._guarding:
+                self.ui.predictButton.enabled = False
+                self.ui.predictButton.text = _("Cancelling...")
+                self._controller.cancel()
+            return
+        self.refresh()
+        if self._blocking():
+            return
+        self.say("")
+        self.failure = None
+        self._preview.clear()
+        self._survival.showProbabilities({})
+        try:
+            self._controller.start(self.inputs(), self.settings())
+        except Failure as failure:
+            self._showFailure(failure)
+        else:
+            self._guard()
+        self._updateButton()
+
+    def _followParameters(self) -> None:
+        chosen = self._parameters
+        if self._preset is not chosen.samplerPreset:
+            self._preset = chosen.samplerPreset
+            chosen.steps = self._preset.steps
+        self._followSegmentation()
+        self._model = self._models.show(chosen.bundleFolder)
+        usable = isinstance(self._model, ModelDescription)
+        scheme = self.settings().scheme(self._model) if usable else ""
+        self._survival.show(self._model, chosen.classMode, scheme, chosen.className)
+        self.ui.registerCheckBox.enabled = chosen.followUpVolume is not None
+
+    def _followSegmentation(self) -> None:
+        chosen = self._parameters
+        selector = self.ui.segmentSelector
+        if self._segmentation is not chosen.gtvSegmentation or selector.currentNode() is not chosen.gtvSegmentation:
+            self._segmentation = chosen.gtvSegmentation
+            selector.setCurrentNode(chosen.gtvSegmentation)
+        names = segmentNames(chosen.gtvSegmentation)
+        if chosen.gtvSegmentID not in names:
+            chosen.gtvSegmentID = guessTumorSegment(names)
+        if selector.currentSegmentID() != chosen.gtvSegmentID:
+            selector.setCurrentSegmentID(chosen.gtvSegmentID)
+
+    def _judgeInputs(self) -> None:
+        chosen = self._parameters
+        facts = self._inspector.facts(
+            chosen.inputVolume, chosen.gtvSegmentation, chosen.gtvSegmentID, chosen.followUpVolume
+        )
+        self.findings = self._judge.findings(facts, self._model, self.settings())
+        self._findingsList.show(self.findings)
+
+    def _blocking(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.severity is Severity.blocks]
+
+    def _updateButton(self) -> None:
+        active = self._controller.isActive
+        for name in _INPUT_SECTIONS:
+            getattr(self.ui, name).enabled = not active
+        self.ui.progressWidget.visible = active
+        button = self.ui.predictButton
+        if active:
+            button.text = _("Cancel")
+            button.enabled = not self._guarding
+            button.toolTip = _("Stop the prediction; slices that are finished are kept for the next one.")
+            return
+        blocking = self._blocking()
+        button.text = _("Predict")
+        button.enabled = not blocking
+        sentences = [finding.sentence for finding in blocking]
+        button.toolTip = "\n".join(sentences) if sentences else _("Predict the MRI after treatment.")
+
+    def _guard(self) -> None:
+        self._guarding = True
+        if self._guardTimer is not None:
+            self._guardTimer.stop()
+        self._guardTimer = startTimer(_GUARD_MS, self._endGuard)
+
+    def _endGuard(self) -> None:
+        self._guarding = False
+        self._updateButton()
+
+    def _onProgress(self, progress: ProgressState) -> None:
+        bar = self.ui.progressBar
+        if progress.fraction is None:
+            bar.setRange(0, 0)
+        else:
+            bar.setRange(0, 1000)
+            bar.setValue(round(1000 * progress.fraction))
+        self.ui.stageLabel.text = ": ".join(text for text in (progress.stage, progress.details) if text)
+
+    def _onPreview(self, className: str, path: str) -> None:
+        self._preview.add(path, className)
+
+    def _onClassified(self, scheme: str, probabilities: dict[str, float]) -> None:
+        self._survival.showProbabilities(probabilities)
+
+    def _onFinished(self, run: PredictionRun) -> None:
+        self._guarding = False
+        self._preview.clear()
+        if run.state is RunState.failed:
+            self._showFailure(run.failure)
+        elif run.state is RunState.cancelled:
+            self._showCancelled(run)
+        else:
+            seconds = sum(run.manifest.seconds.values())
+            sentence = _("Done in {seconds:.1f} s. The images are synthetic.").format(seconds=seconds)
+            self.say("\n".join([sentence, *dict.fromkeys(run.warnings)]))
+            self._results.showNew(run.nodes, run.manifest)
+        self.refresh()
+        self._updateButton()
+
+    def _showFailure(self, failure: Failure) -> None:
+        self.failure = failure
+        self._log(f"{failure.code}: {failure} {failure.details}".rstrip())
+        self.say(str(failure), True)
+
+    def _showCancelled(self, run: PredictionRun) -> None:
+        if run.failure is not None:
+            self.failure = run.failure
+            self.say(str(run.failure))
+        elif run.keptSlices:
+            sentence = _("Cancelled. {count} finished slices are kept: press Predict to continue.")
+            self.say(sentence.format(count=run.keptSlices))
+        else:
+            self.say(_("Cancelled."))
+
+    def _log(self, text: str) -> None:
+        self.ui.logEdit.appendPlainText(text)
+
+    def _onSegmentChanged(self, segmentID: str) -> None:
+        if self._parameters is not None and not self._updating:
+            self._parameters.gtvSegmentID = segmentID or ""
+            self.refreshLater()
+
+    def _onModelChosen(self, folder: str) -> None:
+        if self._parameters is None:
+            return
+        self._parameters.bundleFolder = folder
+        self.refresh()
+        if isinstance(self._model, ModelDescription):
+            self._parameters.guidanceScale = float(self._model.sampling.get("guidance_scale", 1.0))
+
+    def _onSchemeChosen(self, scheme: str) -> None:
+        if self._parameters is not None:
+            self._parameters.classScheme = scheme
+            self._parameters.className = ""
+            self.refresh()
+
+    def _onClassChosen(self, name: str) -> None:
+        if self._parameters is not None:
+            self._parameters.className = name
+            self.refresh()
+
+    def _onNewSeed(self) -> None:
+        if self._parameters is not None:
+            self._parameters.seed = random.randrange(1, 1_000_000)
+
+    def _onDiagnostics(self) -> None:
+        model = self._model if isinstance(self._model, ModelDescription) else None
+        settings = self.settings() if self._parameters is not None else None
+        self._copyText(diagnosticsText(model, settings, self.failure, self.ui.logEdit.toPlainText()))
+        self.say(_("Copied to the clipboard."))
+
+    def _stopTimer(self) -> None:
+        if self._refreshTimer is not None:
+            self._refreshTimer.stop()
+            self._refreshTimer = None
+
+
+def _likelyInput() -> Any:
+    """The first volume that is not generated; one that is called pre-treatment before all others."""
+    volumes = []
+    for number in range(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")):
+        volume = slicer.mrmlScene.GetNthNodeByClass(number, "vtkMRMLScalarVolumeNode")
+        generated = NodeRoles.isSynthetic(volume) or volume.GetAttribute(NodeRoles.RUN)
+        if not generated and volume.GetClassName() == "vtkMRMLScalarVolumeNode" and not volume.GetHideFromEditors():
+            volumes.append(volume)
+    return next((volume for volume in volumes if "pre" in volume.GetName().lower()), volumes[0] if volumes else None)
+
+
+def openInSystemViewer(path: Path) -> None:
+    """Open a file with the program the system uses for it."""
+    qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))

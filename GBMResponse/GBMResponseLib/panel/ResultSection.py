@@ -1,0 +1,246 @@
+"""The results part of the panel: which run, how it is shown, its figures, report and copy."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from ..common import NodeRoles
+from ..common.Blinker import Blinker
+from ..common.Failure import Failure
+from ..common.Signal import Signal
+from ..common.Translation import tr as _
+from ..results.ResultManifest import ResultManifest
+from ..results.ResultNodes import ResultNodes
+from ..results.ResultSaver import ResultSaver
+from ..results.RunCatalog import findRuns
+from ..views.ResultViews import ResultViews
+
+
+class ResultSection:
+    """Shows the runs of the scene.
+
+    Signals: `said(sentence, isProblem)`.
+
+    :param chooseFolder: asks the user for a folder; empty if they changed their mind.
+    :param openFile: opens a file in the system's viewer.
+    """
+
+    def __init__(
+        self,
+        ui: Any,
+        views: ResultViews,
+        saver: ResultSaver,
+        chooseFolder: Callable[[], str],
+        openFile: Callable[[Path], None],
+    ) -> None:
+        self.said = Signal()
+        self._ui = ui
+        self._views = views
+        self._saver = saver
+        self._chooseFolder = chooseFolder
+        self._openFile = openFile
+        self._runs: list[ResultNodes] = []
+        self._manifests: dict[str, ResultManifest] = {}
+        self._blinker = Blinker(views.setFade)
+        self._overlayButtons = {
+            NodeRoles.DIFFERENCE: ui.differenceButton,
+            NodeRoles.SPREAD: ui.spreadButton,
+            NodeRoles.ENHANCEMENT: ui.enhancementButton,
+        }
+        views.shownChanged.connect(self._onShownChanged)
+        ui.runComboBox.connect("activated(int)", self._onRunActivated)
+        ui.compareButton.connect("clicked(bool)", self._onCompareButton)
+        ui.fadeSlider.connect("valueChanged(double)", self._onFade)
+        ui.blinkButton.connect("toggled(bool)", self._onBlinkButton)
+        ui.jumpButton.connect("clicked()", views.jumpToTumor)
+        ui.reportButton.connect("clicked()", self._onReportButton)
+        ui.saveButton.connect("clicked()", self._onSaveButton)
+        for role, button in self._overlayButtons.items():
+            button.connect("clicked()", lambda role=role: self.setOverlay(role))
+
+    @property
+    def currentRun(self) -> ResultNodes | None:
+        """The run that is chosen in the list."""
+        index = self._ui.runComboBox.currentIndex
+        return self._runs[index] if 0 <= index < len(self._runs) else None
+
+    def refresh(self) -> None:
+        """List the runs of the scene and keep the chosen one if it is still there."""
+        current = self.currentRun
+        self._runs = findRuns(slicer.mrmlScene)
+        if not self._views.isShown:
+            self._views.restoreFilling()
+        combo = self._ui.runComboBox
+        combo.clear()
+        for run in self._runs:
+            combo.addItem(_runText(run))
+        identifiers = [run.run for run in self._runs]
+        if self._runs:
+            index = identifiers.index(current.run) if current is not None and current.run in identifiers else 0
+            combo.setCurrentIndex(index)
+        self._describe()
+        self._adoptComparison()
+
+    def showNew(self, nodes: ResultNodes, manifest: ResultManifest | None) -> None:
+        """Choose a run that was just made, and show it."""
+        if manifest is not None:
+            self._manifests[nodes.run] = manifest
+        self.refresh()
+        identifiers = [run.run for run in self._runs]
+        if nodes.run in identifiers:
+            self._ui.runComboBox.setCurrentIndex(identifiers.index(nodes.run))
+        self._describe()
+        self._ui.resultsSection.collapsed = False
+        self._showCurrent()
+
+    def setOverlay(self, role: str) -> None:
+        """Choose what the last view shows: difference, spread or enhancement probability."""
+        self._views.setOverlay(role)
+        for other, button in self._overlayButtons.items():
+            button.checked = other == role
+
+    def stopBlinking(self) -> None:
+        """End the blinking, for example because the panel is left."""
+        self._ui.blinkButton.checked = False
+
+    def close(self) -> None:
+        """The panel is going: give the user's layout back."""
+        self.stopBlinking()
+        self._views.close()
+
+    def forgetScene(self) -> None:
+        """Let go of nodes: the scene is closing."""
+        self.stopBlinking()
+        self._views.hide()
+        self._views.forget()
+        self._runs = []
+        self._manifests.clear()
+        self._ui.runComboBox.clear()
+        self._describe()
+
+    def _showCurrent(self) -> None:
+        if self.currentRun is not None:
+            self._views.fade = self._ui.fadeSlider.value
+            self._views.show(self.currentRun)
+            self._ui.compareButton.checked = self._views.isShown
+
+    def _adoptComparison(self) -> None:
+        """A scene that was saved while runs were compared comes with the views: from now on they follow the panel."""
+        if self._views.isShown and self._views.nodes is None and self._runs:
+            shown = self._views.shownRun()
+            identifiers = [run.run for run in self._runs]
+            if shown in identifiers:
+                self._ui.runComboBox.setCurrentIndex(identifiers.index(shown))
+                self._describe()
+            self._showCurrent()
+
+    def _describe(self) -> None:
+        run = self.currentRun
+        ui = self._ui
+        ui.resultsSection.visible = run is not None
+        if run is None:
+            return
+        ui.resultLabel.text = _description(run)
+        for role in (NodeRoles.SPREAD, NodeRoles.ENHANCEMENT):
+            self._overlayButtons[role].enabled = run.node(role) is not None
+        if not self._overlayButtons[self._views.overlay].enabled:
+            self.setOverlay(NodeRoles.DIFFERENCE)
+        report = self._report(run)
+        ui.reportButton.enabled = report is not None
+        ui.reportButton.toolTip = (
+            _("Open the report of this run.")
+            if report is not None
+            else _("The report is there until Slicer is closed; it is copied with Save.")
+        )
+        _showTable(ui.measurementsTable, run.measurements)
+
+    def _report(self, run: ResultNodes) -> Path | None:
+        manifest = self._manifests.get(run.run)
+        return manifest.report if manifest is not None and manifest.report and manifest.report.is_file() else None
+
+    def _onRunActivated(self, _index: int) -> None:
+        self._describe()
+        if self._views.isShown:
+            self._showCurrent()
+
+    def _onCompareButton(self, checked: bool) -> None:
+        if checked:
+            self._showCurrent()
+        else:
+            self.stopBlinking()
+            self._views.hide()
+        self._ui.compareButton.checked = self._views.isShown
+
+    def _onShownChanged(self, shown: bool) -> None:
+        self._ui.compareButton.checked = shown
+        if not shown:
+            self.stopBlinking()
+
+    def _onFade(self, value: float) -> None:
+        self.stopBlinking()
+        self._views.setFade(value)
+
+    def _onBlinkButton(self, checked: bool) -> None:
+        if not checked:
+            self._blinker.stop(self._ui.fadeSlider.value)
+            return
+        if not self._views.isShown:
+            self._showCurrent()
+        self._blinker.start()
+
+    def _onReportButton(self) -> None:
+        report = self._report(self.currentRun) if self.currentRun is not None else None
+        if report is not None:
+            self._openFile(report)
+
+    def _onSaveButton(self) -> None:
+        run = self.currentRun
+        folder = self._chooseFolder() if run is not None else ""
+        if not folder:
+            return
+        try:
+            saved = self._saver.save(run, self._manifests.get(run.run), Path(folder))
+        except Failure as failure:
+            self.said.emit(str(failure), True)
+        else:
+            self.said.emit(_("Saved to the folder {name}.").format(name=saved.name), False)
+
+
+def _runText(run: ResultNodes) -> str:
+    time = run.created[:19].replace("T", " ")
+    return f"{time} UTC - {', '.join(run.classes)}"
+
+
+def _description(run: ResultNodes) -> str:
+    predicted = run.node(NodeRoles.PREDICTED)
+    name = run.inputVolume.GetName() if run.inputVolume is not None else _("(volume removed)")
+    count = len(next(iter(run.samples.values()), [])) or 1
+    text = _("Synthetic prediction from {name}, {count} sample(s).").format(name=name, count=count)
+    source = predicted.GetAttribute(NodeRoles.CLASS_SOURCE)
+    if source == "predicted":
+        text += " " + _("Survival class {name} by the classifier.").format(name=run.classes[0])
+    elif source == "chosen" and len(run.classes) == 1:
+        text += " " + _("Survival class {name}, chosen.").format(name=run.classes[0])
+    return text
+
+
+def _showTable(widget: Any, table: Any) -> None:
+    """Copy a vtkMRMLTableNode of text columns."""
+    widget.visible = table is not None
+    widget.clear()
+    widget.setRowCount(0)
+    if table is None:
+        return
+    columns = range(table.GetNumberOfColumns())
+    widget.setColumnCount(len(columns))
+    widget.setRowCount(table.GetNumberOfRows())
+    widget.setHorizontalHeaderLabels([table.GetColumnName(column) for column in columns])
+    for row in range(table.GetNumberOfRows()):
+        for column in columns:
+            widget.setItem(row, column, qt.QTableWidgetItem(table.GetCellText(row, column)))
+    widget.verticalHeader().visible = False
+    widget.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
+    widget.resizeRowsToContents()

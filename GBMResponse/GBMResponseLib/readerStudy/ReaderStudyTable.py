@@ -1,0 +1,50 @@
+"""Cases of a reader study from a table, for images that are not in the scene."""
+
+import csv
+from pathlib import Path
+
+from ..common.Failure import Failure
+from ..common.Translation import tr as _
+from .ReaderStudyItem import ReaderStudyVolume
+
+COLUMNS = ("patient", "source", "image", "slices")
+
+
+def readStudyTable(path: Path) -> list[ReaderStudyVolume]:
+    """Read a CSV with the columns patient, source (`real` or a model's name), image and slices.
+
+    `slices` lists positions along the third axis of the file, such as `8 9 12-14`. Relative image paths start at the
+    table's folder.
+
+    :raises Failure: the table cannot be read, or a row is not valid.
+    """
+    path = Path(path)
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        message = _("The table {name} cannot be read.").format(name=path.name)
+        raise Failure("table", message, _("Give a CSV file in UTF-8."), str(error)) from error
+    return [_volume(row, number, path) for number, row in enumerate(rows, start=2)]
+
+
+def _volume(row: dict[str, str | None], number: int, path: Path) -> ReaderStudyVolume:
+    try:
+        patient, source, image = (str(row[column] or "").strip() for column in COLUMNS[:3])
+        slices = _positions(str(row["slices"] or ""))
+        file = path.parent / image
+        if not (patient and source and image and slices and file.is_file()):
+            raise ValueError("empty field or missing image")
+    except (KeyError, ValueError) as error:
+        message = _("Row {number} of {name} is not valid.").format(number=number, name=path.name)
+        remedy = _("It needs: {columns}; the image file must exist.").format(columns=", ".join(COLUMNS))
+        raise Failure("table", message, remedy, str(error)) from error
+    return ReaderStudyVolume(patient, source, str(file), slices)
+
+
+def _positions(text: str) -> tuple[int, ...]:
+    positions: list[int] = []
+    for part in text.replace(",", " ").replace(";", " ").split():
+        first, _dash, last = part.partition("-")
+        positions += range(int(first), int(last or first) + 1)
+    return tuple(dict.fromkeys(positions))

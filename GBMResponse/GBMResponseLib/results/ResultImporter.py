@@ -1,0 +1,245 @@
+"""From the worker's files to nodes: everything is read first, then the whole run enters the scene at once."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from ..common import NodeRoles
+from ..common.Failure import Failure
+from ..common.Translation import tr as _
+from ..inputs.PredictionInputs import PredictionInputs
+from .MeasurementsTable import columnTitles, fillTable, measurementRows
+from .ResultDisplay import addWithDisplay, makeDisplay
+from .ResultManifest import ClassResult, ResultManifest
+from .ResultNodes import ResultNodes
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A volume and its display node, ready to enter the scene."""
+
+    volume: Any
+    display: Any
+    role: str
+    className: str
+
+
+class ResultImporter:
+    """Loads a result as one run: a new folder in the subject hierarchy beside the input volume.
+
+    Nothing of the user's is changed: every run makes new nodes, which refer to their inputs.
+    """
+
+    def steps(
+        self, manifest: ResultManifest, inputs: PredictionInputs, image: Any, run: str, registerFollowUp: bool = True
+    ) -> Iterator[ResultNodes | None]:
+        """Read one file per step; the last step adds all nodes to the scene.
+
+        :param image: the copy of the input volume that was predicted from; its geometry is the result's, exactly.
+        :param registerFollowUp: also load the follow-up that the engine aligned.
+        :returns: None, and after the last step the nodes.
+        :raises Failure: a file cannot be read; the scene is unchanged then.
+        """
+        notice, provenance = _readProvenance(manifest.provenance)
+        loaded: list[_Loaded] = []
+
+        def keep(volume: Any, role: str, className: str) -> None:
+            source = inputs.followUp if role == NodeRoles.REGISTERED else inputs.volume
+            loaded.append(_Loaded(volume, makeDisplay(volume, role, source), role, className))
+
+        for result in manifest.classes:
+            for role, path in result.volumes.items():
+                volume = _readVolume(path, role, image)
+                yield None
+                keep(volume, role, result.name)
+                if role == NodeRoles.PREDICTED:
+                    yield None
+                    difference = _difference(volume, image)
+                    yield None
+                    keep(difference, NodeRoles.DIFFERENCE, result.name)
+                yield None
+            for path in result.samples:
+                keep(_readVolume(path, NodeRoles.SAMPLE, image), NodeRoles.SAMPLE, result.name)
+                yield None
+        if len(manifest.classes) > 1:
+            first, last = (_predicted(loaded, manifest.classes[number].name) for number in (0, -1))
+            keep(_difference(last, first), NodeRoles.CLASS_DIFFERENCE, "")
+            yield None
+        if manifest.registeredFollowUp is not None and registerFollowUp:
+            keep(_readVolume(manifest.registeredFollowUp, NodeRoles.REGISTERED, image), NodeRoles.REGISTERED, "")
+            yield None
+        marks = {
+            NodeRoles.SYNTHETIC: "1",
+            NodeRoles.NOTICE: notice,
+            NodeRoles.RUN: run,
+            NodeRoles.CREATED: datetime.now(UTC).isoformat(timespec="seconds"),
+            NodeRoles.SEGMENT: inputs.segmentID,
+        }
+        yield self._addToScene(manifest, inputs, loaded, marks, provenance)
+
+    def _addToScene(
+        self,
+        manifest: ResultManifest,
+        inputs: PredictionInputs,
+        loaded: list[_Loaded],
+        marks: dict[str, str],
+        provenance: str,
+    ) -> ResultNodes:
+        scene = slicer.mrmlScene
+        present = [node for node in (inputs.volume, inputs.segmentation, inputs.followUp) if _isInScene(node, scene)]
+        nodes = ResultNodes(marks[NodeRoles.RUN], marks[NodeRoles.CREATED])
+        sources = {result.name: result.source for result in manifest.classes}
+        several = len(manifest.classes) > 1
+        counts: dict[str, int] = {}
+        for entry in loaded:
+            node, role, className = entry.volume, entry.role, entry.className
+            counts[className] = counts.get(className, 0) + (role == NodeRoles.SAMPLE)
+            name = _nodeName(role, className if several else "", counts[className], inputs.volume.GetName())
+            node.SetName(scene.GenerateUniqueName(name))
+            _mark(node, marks | {NodeRoles.ROLE: role, NodeRoles.CLASS: className})
+            node.SetAttribute(NodeRoles.CLASS_SOURCE, sources.get(className, ""))
+            if role == NodeRoles.PREDICTED:
+                node.SetAttribute(NodeRoles.PROVENANCE, provenance)
+            addWithDisplay(node, entry.display, role)
+            _refer(node, inputs, present)
+            nodes.addNode(node)
+        table = self._addTable(manifest, marks)
+        if table is not None:
+            nodes.addNode(table)
+        _group(nodes, inputs.volume if inputs.volume in present else None, manifest, marks)
+        return nodes
+
+    def _addTable(self, manifest: ResultManifest, marks: dict[str, str]) -> Any:
+        rows = measurementRows(manifest.classes)
+        if not rows:
+            return None
+        table = slicer.vtkMRMLTableNode()
+        table.SetName(slicer.mrmlScene.GenerateUniqueName(_("SYNTHETIC measurements")))
+        fillTable(table, columnTitles(manifest.classes), rows)
+        _mark(table, marks | {NodeRoles.ROLE: NodeRoles.MEASUREMENTS})
+        slicer.mrmlScene.AddNode(table)
+        return table
+
+
+def classText(result: ClassResult, probabilities: dict[str, float]) -> str:
+    """Return a class with its source and probability, for people."""
+    if result.source == "none":
+        return _("without class")
+    chance = probabilities.get(result.name)
+    if result.source == "predicted" and chance is not None:
+        return _("{name} (predicted, {chance:.0%})").format(name=result.name, chance=chance)
+    return _("{name} (chosen)").format(name=result.name)
+
+
+def _readProvenance(path: Path) -> tuple[str, str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return str(json.loads(text)["notice"]), text
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = _("The record of the prediction cannot be read.")
+        raise Failure("result", message, _("Predict again."), str(error)) from error
+
+
+def _readVolume(path: Path, role: str, image: Any) -> Any:
+    """A volume outside the scene, without storage node: the temporary file may go, and saving the scene saves it."""
+    isMask = role == NodeRoles.MASK
+    volume = slicer.vtkMRMLLabelMapVolumeNode() if isMask else slicer.vtkMRMLScalarVolumeNode()
+    storage = slicer.vtkMRMLNRRDStorageNode()
+    storage.SetFileName(str(path))
+    if not storage.ReadData(volume) or volume.GetImageData() is None:
+        message = _("The file {name} of the result cannot be read.").format(name=path.name)
+        raise Failure("result", message, _("Predict again; if it stays, look at the log."), str(path))
+    if volume.GetImageData().GetDimensions() != image.GetImageData().GetDimensions():
+        message = _("The file {name} of the result has another grid than the input.").format(name=path.name)
+        raise Failure("result", message, _("Predict again; if it stays, look at the log."), str(path))
+    for name in list(volume.GetAttributeNames()):
+        volume.RemoveAttribute(name)
+    volume.CopyOrientation(image)
+    return volume
+
+
+def _predicted(loaded: list[_Loaded], className: str) -> Any:
+    return next(entry.volume for entry in loaded if (entry.role, entry.className) == (NodeRoles.PREDICTED, className))
+
+
+def _difference(later: Any, earlier: Any) -> Any:
+    """One volume minus another on the same grid, float32."""
+    after, before = (vtk_to_numpy(node.GetImageData().GetPointData().GetScalars()) for node in (later, earlier))
+    change = after.astype(np.float32) - before.astype(np.float32)
+    voxels = vtk.vtkImageData()
+    voxels.SetDimensions(earlier.GetImageData().GetDimensions())
+    voxels.GetPointData().SetScalars(numpy_to_vtk(change, deep=True, array_type=vtk.VTK_FLOAT))
+    volume = slicer.vtkMRMLScalarVolumeNode()
+    volume.SetAndObserveImageData(voxels)
+    volume.CopyOrientation(earlier)
+    return volume
+
+
+def _nodeName(role: str, className: str, sample: int, inputName: str) -> str:
+    roles = {
+        NodeRoles.PREDICTED: _("prediction"),
+        NodeRoles.DIFFERENCE: _("difference"),
+        NodeRoles.CLASS_DIFFERENCE: _("difference of classes"),
+        NodeRoles.MASK: _("generated slices"),
+        NodeRoles.MEAN: _("mean"),
+        NodeRoles.SPREAD: _("spread"),
+        NodeRoles.ENHANCEMENT: _("enhancement probability"),
+        NodeRoles.REGISTERED: _("registered follow-up"),
+        NodeRoles.SAMPLE: _("sample {number}").format(number=sample),
+    }
+    if role == NodeRoles.REGISTERED:
+        return f"{roles[role]} - {inputName}"
+    parts = [_("SYNTHETIC"), roles.get(role, role), className]
+    return " ".join(part for part in parts if part) + f" - {inputName}"
+
+
+def _mark(node: Any, marks: dict[str, str]) -> None:
+    real = marks.get(NodeRoles.ROLE) == NodeRoles.REGISTERED
+    for name, value in marks.items():
+        if not (real and name in (NodeRoles.SYNTHETIC, NodeRoles.NOTICE)):
+            node.SetAttribute(name, value)
+
+
+def _isInScene(node: Any, scene: Any) -> bool:
+    return node is not None and node.GetID() is not None and scene.GetNodeByID(node.GetID()) is node
+
+
+def _refer(node: Any, inputs: PredictionInputs, present: list[Any]) -> None:
+    references = (
+        (NodeRoles.INPUT_VOLUME, inputs.volume),
+        (NodeRoles.SEGMENTATION, inputs.segmentation),
+        (NodeRoles.FOLLOW_UP, inputs.followUp),
+    )
+    for role, source in references:
+        if source is not None and source in present:
+            node.SetNodeReferenceID(role, source.GetID())
+
+
+def _group(nodes: ResultNodes, inputVolume: Any, manifest: ResultManifest, marks: dict[str, str]) -> None:
+    """A folder beside the input volume: under its study or patient if it has one."""
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    if hierarchy is None:
+        return
+    parent = hierarchy.GetSceneItemID()
+    if inputVolume is not None and hierarchy.GetItemByDataNode(inputVolume):
+        parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(inputVolume))
+    texts = ", ".join(classText(result, manifest.probabilities) for result in manifest.classes)
+    time = marks[NodeRoles.CREATED][11:19]
+    name = _("SYNTHETIC prediction {time} UTC: {classes}").format(time=time, classes=texts)
+    folder = hierarchy.CreateFolderItem(parent, name)
+    hierarchy.SetItemAttribute(folder, NodeRoles.RUN, nodes.run)
+    hierarchy.SetItemAttribute(folder, NodeRoles.SYNTHETIC, "1")
+    for node in nodes.allNodes():
+        item = hierarchy.GetItemByDataNode(node)
+        if item:
+            hierarchy.SetItemParent(item, folder)
+        else:  # without the module's plugins nodes get no item by themselves
+            hierarchy.CreateItem(folder, node)

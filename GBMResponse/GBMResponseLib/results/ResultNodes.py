@@ -1,0 +1,64 @@
+"""The nodes of one run, found by role, so that they are the same after saving and loading the scene."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..common import NodeRoles
+
+
+@dataclass
+class ResultNodes:
+    """One prediction run in the scene.
+
+    :param created: time of the run, UTC, ISO 8601.
+    :param byClass: class name -> role -> node.
+    :param samples: class name -> nodes of the single samples.
+    """
+
+    run: str
+    created: str
+    inputVolume: Any = None
+    segmentation: Any = None
+    segmentID: str = ""
+    followUp: Any = None
+    byClass: dict[str, dict[str, Any]] = field(default_factory=dict)
+    samples: dict[str, list[Any]] = field(default_factory=dict)
+    measurements: Any = None
+    registeredFollowUp: Any = None
+    classDifference: Any = None
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, in the order of their prediction."""
+        return list(self.byClass)
+
+    def node(self, role: str, className: str = "") -> Any:
+        """Return the node of a role, of the first class if none is given; None if there is none."""
+        roles = self.byClass.get(className or next(iter(self.byClass), ""), {})
+        return roles.get(role)
+
+    def addNode(self, node: Any) -> None:
+        """Take up a node by its attributes."""
+        className, role = node.GetAttribute(NodeRoles.CLASS) or "", node.GetAttribute(NodeRoles.ROLE) or ""
+        if role == NodeRoles.MEASUREMENTS:
+            self.measurements = node
+        elif role == NodeRoles.REGISTERED:
+            self.registeredFollowUp = node
+        elif role == NodeRoles.CLASS_DIFFERENCE:
+            self.classDifference = node
+        elif role == NodeRoles.SAMPLE:
+            self.samples.setdefault(className, []).append(node)
+        else:
+            self.byClass.setdefault(className, {})[role] = node
+        if role == NodeRoles.PREDICTED:
+            self.inputVolume = self.inputVolume or node.GetNodeReference(NodeRoles.INPUT_VOLUME)
+            self.segmentation = self.segmentation or node.GetNodeReference(NodeRoles.SEGMENTATION)
+            self.followUp = self.followUp or node.GetNodeReference(NodeRoles.FOLLOW_UP)
+            self.segmentID = self.segmentID or node.GetAttribute(NodeRoles.SEGMENT) or ""
+
+    def allNodes(self) -> list[Any]:
+        """Return every node of the run."""
+        nodes = [node for roles in self.byClass.values() for node in roles.values()]
+        nodes += [node for several in self.samples.values() for node in several]
+        shared = (self.classDifference, self.registeredFollowUp, self.measurements)
+        return nodes + [node for node in shared if node is not None]

@@ -1,0 +1,64 @@
+"""Copies a run to a folder of the user's choice."""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from ..common import NodeRoles
+from ..common.Failure import Failure
+from ..common.Translation import tr as _
+from .ResultManifest import ResultManifest
+from .ResultNodes import ResultNodes
+
+
+class ResultSaver:
+    """Writes the volumes of a run as NRRD, its record, and what else the engine wrote (report, measurements)."""
+
+    def save(self, nodes: ResultNodes, manifest: ResultManifest | None, destination: Path) -> Path:
+        """Write a new folder into the destination; it appears complete or not at all.
+
+        :param manifest: the engine's files if they are still there; None for a run loaded with the scene.
+        :returns: the folder.
+        :raises Failure: it cannot be written.
+        """
+        name = f"GBMResponse_{nodes.created[:19].replace(':', '').replace('-', '')}_{nodes.run[:6]}"
+        folder = Path(destination) / name
+        temporary = Path(destination) / f".{uuid.uuid4().hex}.partial"
+        try:
+            if folder.exists():
+                raise FileExistsError(folder.name)
+            if manifest is not None and manifest.folder.is_dir():
+                shutil.copytree(manifest.folder, temporary, ignore=shutil.ignore_patterns(".*"))
+            else:
+                temporary.mkdir()
+                self._writeNodes(nodes, temporary)
+            os.replace(temporary, folder)
+        except OSError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            message = _("The result cannot be saved to {name}.").format(name=Path(destination).name)
+            remedy = _("Choose another folder with enough free space; a run is saved to a folder only once.")
+            raise Failure("save", message, remedy, str(error)) from error
+        return folder
+
+    def _writeNodes(self, nodes: ResultNodes, folder: Path) -> None:
+        several = len(nodes.classes) > 1
+        for className, roles in nodes.byClass.items():
+            place = folder / className if several else folder
+            place.mkdir(exist_ok=True)
+            for role, node in roles.items():
+                self._write(node, place / f"{role}.nrrd")
+            for number, node in enumerate(nodes.samples.get(className, []), start=1):
+                self._write(node, place / f"sample_{number:02d}.nrrd")
+        record = nodes.node(NodeRoles.PREDICTED).GetAttribute(NodeRoles.PROVENANCE) or "{}"
+        (folder / "provenance.json").write_text(record, encoding="utf-8")
+
+    def _write(self, node: Any, path: Path) -> None:
+        storage = slicer.vtkMRMLNRRDStorageNode()
+        storage.SetFileName(str(path))
+        storage.SetUseCompression(1)
+        if not storage.WriteData(node) or not path.is_file():
+            raise OSError(f"cannot write {path.name}")

@@ -1,0 +1,74 @@
+"""The parts that predict, put together."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from ..common.Failure import Failure
+from ..common.QtTimers import startTimer
+from ..common.Translation import tr as _
+from ..inputs.PredictionInputs import PredictionInputs
+from ..inputs.SceneExporter import SceneExporter
+from ..model.ModelCatalog import ModelCatalog
+from ..results.ResultImporter import ResultImporter
+from ..settings.PredictionSettings import PredictionSettings
+from ..worker.DependencyInstaller import DependencyInstaller
+from ..worker.WorkerClient import WorkerClient
+from ..worker.WorkerProcess import WorkerProcess
+from .PredictionController import PredictionController
+from .PredictionRun import PredictionRun, RunState
+from .RunFolders import RunFolders
+
+_WAIT_MS = 20
+
+
+class Engine:
+    """What the logic class of the module uses; also without a panel.
+
+    :param workerCommand: program and arguments of the worker.
+    :param confirm: asks the user one question.
+    """
+
+    def __init__(self, moduleFolder: Path, workerCommand: list[str], confirm: Callable[[str], bool]) -> None:
+        from slicer import packaging
+
+        resources = moduleFolder / "Resources"
+        self.catalog = ModelCatalog(resources / "Models")
+        self.process = WorkerProcess(workerCommand, moduleFolder)
+        self.client = WorkerClient(self.process, startTimer)
+        self.dependencies = DependencyInstaller(resources / "requirements.txt", packaging, confirm)
+        self.folders = RunFolders(Path(slicer.app.temporaryPath))
+        self.controller = PredictionController(
+            self.client, SceneExporter(), ResultImporter(), self.dependencies, self.folders, startTimer
+        )
+
+    def start(self, inputs: PredictionInputs, settings: dict[str, Any]) -> PredictionRun:
+        """Begin a prediction with these fields of `PredictionSettings`.
+
+        :raises Failure: it cannot begin.
+        """
+        folder = settings.pop("bundleFolder", None) or self.catalog.default()
+        if folder is None:
+            raise Failure("bundle", _("No model is installed."), _("Give the folder of a model as bundleFolder."))
+        return self.controller.start(inputs, PredictionSettings(bundleFolder=Path(folder), **settings))
+
+    def wait(self, run: PredictionRun) -> None:
+        """Run the event loop until a prediction has ended.
+
+        :raises Failure: it failed or was cancelled.
+        """
+        while run.isActive:
+            slicer.app.processEvents()
+            self.process.waitForEvents(_WAIT_MS)
+        if run.failure is not None:
+            raise run.failure
+        if run.state is RunState.cancelled:
+            raise Failure("cancelled", _("The prediction was cancelled."))
+
+    def close(self) -> None:
+        """End the worker and remove temporary files."""
+        self.controller.close()
+        self.process.close()
+        self.folders.removeAll()  # a file that the worker has open could not be removed everywhere

@@ -1,0 +1,279 @@
+"""Runs predictions: scene to files, files to worker, result to scene, in short steps of the event loop."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..common.Failure import Failure
+from ..common.Signal import Signal
+from ..common.Translation import tr as _
+from ..inputs.PredictionInputs import PredictionInputs
+from ..model.ModelDescription import ModelDescription
+from ..results.ResultManifest import ResultManifest
+from ..settings.PredictionSettings import PredictionSettings
+from ..worker.RequestOutcome import CANCELLED, FAILED, RequestOutcome
+from ..worker.WorkerClient import Timer, WorkerClient
+from .PredictionRun import PredictionRun, RunState
+from .ProgressText import ProgressState, progressState, stageText
+from .RunFolders import RunFolders
+
+
+class Exporter(Protocol):
+    """Nodes to files (`SceneExporter`)."""
+
+    def steps(self, inputs: PredictionInputs, folder: Path) -> Iterator[dict[str, str | None]]: ...
+    def image(self) -> Any: ...
+    def fingerprint(self, files: dict[str, str | None]) -> str: ...
+
+
+class Importer(Protocol):
+    """Files to nodes (`ResultImporter`)."""
+
+    def steps(
+        self, manifest: ResultManifest, inputs: PredictionInputs, image: Any, run: str, registerFollowUp: bool
+    ) -> Iterator[Any]: ...
+
+
+class Dependencies(Protocol):
+    """Installs what the worker needs (`DependencyInstaller`)."""
+
+    def ensure(self) -> bool: ...
+
+
+class PredictionController:
+    """At most one run at a time.
+
+    Signals: `progressChanged(ProgressState)`, `previewReady(className, path)`, `classified(scheme, probabilities)`,
+    `warned(sentence)`, `logged(text)`, and once per run `finished(PredictionRun)`.
+
+    :param startTimer: calls a function once after some milliseconds; returns the timer.
+    """
+
+    def __init__(
+        self,
+        client: WorkerClient,
+        exporter: Exporter,
+        importer: Importer,
+        dependencies: Dependencies,
+        folders: RunFolders,
+        startTimer: Callable[[int, Callable[[], None]], Timer],
+    ) -> None:
+        self.progressChanged, self.previewReady, self.classified = Signal(), Signal(), Signal()
+        self.warned, self.logged, self.finished = Signal(), Signal(), Signal()
+        self.progress = ProgressState("")
+        self.run: PredictionRun | None = None
+        self._client = client
+        self._exporter = exporter
+        self._importer = importer
+        self._dependencies = dependencies
+        self._folders = folders
+        self._startTimer = startTimer
+        self._timer: Timer | None = None
+        self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
+            "slice_ready": self._onSlice,
+            "classification": self._onClassification,
+            "warning": self._onWarning,
+        }
+        client.eventReceived.connect(self._onEvent)
+        client.logReceived.connect(self.logged.emit)
+        client.finished.connect(self._onFinished)
+
+    @property
+    def isActive(self) -> bool:
+        """Whether a run has not ended yet."""
+        return self.run is not None and self.run.isActive
+
+    @property
+    def isWarm(self) -> bool:
+        """Whether the worker is there and ready, so that a run starts at once."""
+        return self._client.isWarm
+
+    def start(self, inputs: PredictionInputs, settings: PredictionSettings) -> PredictionRun:
+        """Begin a run; it goes on while the event loop runs, and ends with `finished`.
+
+        :raises Failure: a run is under way, the model cannot be read, or packages are missing and were not installed.
+        """
+        if self.isActive or self._client.isBusy:
+            raise Failure("busy", _("A prediction is running already."), _("Wait for its end, or cancel it."))
+        model = ModelDescription.read(settings.bundleFolder)
+        installed = self._dependencies.ensure()
+        self.run = PredictionRun(inputs, settings, model)
+        logging.info("GBMResponse prediction %s started", self.run.identifier)
+        self._setProgress(ProgressState(stageText("export"), 0.0))
+        if installed:
+            self._later(self._checkEnvironment)
+        else:
+            self._later(self._export)
+        return self.run
+
+    def cancel(self) -> None:
+        """End the run; slices that are finished stay on disk for the next run with the same inputs and settings."""
+        if not self.isActive:
+            return
+        if self._client.isBusy:
+            self._setProgress(ProgressState(_("Cancelling"), self.progress.fraction))
+            self._client.cancel()
+        else:
+            self._end(RunState.cancelled)
+
+    def abandon(self, reason: str) -> None:
+        """End the run at once because its scene is going; nothing is imported any more."""
+        if self.isActive:
+            self._client.abandon()
+            self._end(RunState.cancelled, Failure("abandoned", reason))
+        self.run = None  # it would keep the voxels of the scene
+
+    def close(self) -> None:
+        """End the run and ask the worker to end. Temporary files are removed when it has."""
+        self._stopTimer()
+        if self.isActive:
+            self.run.state = RunState.cancelled
+        self._client.shutdown()
+
+    def _checkEnvironment(self) -> None:
+        """After an installation, ask the worker whether everything loads."""
+        self._setProgress(ProgressState(_("Checking the installed packages"), 0.0))
+        self._submit({"type": "check"})
+
+    def _export(self) -> None:
+        self._guarded(self._prepareExport)
+
+    def _prepareExport(self) -> None:
+        run = self.run
+        run.inputFolder = self._folders.inputs()
+        steps = self._exporter.steps(run.inputs, run.inputFolder)
+        self._stepThrough(steps, self._sendRequest)
+
+    def _sendRequest(self, files: dict[str, str | None]) -> None:
+        run = self.run
+        run.image = self._exporter.image()
+        unplaced = run.settings.request(run.model, files, Path(), "")
+        content = {name: value for name, value in unplaced.items() if name not in (*files, "out", "id")}
+        key = json.dumps([content, self._exporter.fingerprint(files)], sort_keys=True, default=str)
+        out = self._folders.results(hashlib.sha256(key.encode()).hexdigest()[:16])
+        run.state = RunState.predicting
+        if not self._client.isWarm:
+            self._setProgress(ProgressState(stageText("start"), 0.0))
+        self._submit(run.settings.request(run.model, files, out, run.identifier))
+
+    def _submit(self, request: dict[str, Any]) -> None:
+        try:
+            self._client.submit(request)
+        except Failure as failure:
+            self._end(RunState.failed, failure)
+
+    def _onEvent(self, event: dict[str, Any]) -> None:
+        if not self.isActive:
+            return
+        handler = self._handlers.get(event["type"])
+        if handler is not None:
+            handler(event)
+        else:
+            self._setProgress(progressState(event, self.progress))
+
+    def _onSlice(self, event: dict[str, Any]) -> None:
+        self.previewReady.emit(str(event.get("class", "")), str(event["path"]))
+
+    def _onClassification(self, event: dict[str, Any]) -> None:
+        self.run.probabilities = dict(event.get("probabilities", {}))
+        self.classified.emit(str(event.get("scheme", "")), self.run.probabilities)
+
+    def _onWarning(self, event: dict[str, Any]) -> None:
+        self.run.warnings.append(str(event.get("message", "")))
+        self.warned.emit(str(event.get("message", "")))
+
+    def _onFinished(self, outcome: RequestOutcome) -> None:
+        if not self.isActive:
+            return
+        if outcome.kind == CANCELLED:
+            self.run.keptSlices = int(outcome.message.get("kept_slices") or 0)
+            self._end(RunState.cancelled)
+        elif outcome.kind == FAILED:
+            self._end(RunState.failed, outcome.failure)
+        elif outcome.message["type"] == "environment":
+            self._onEnvironment(outcome.message)
+        else:
+            self._guarded(lambda: self._import(outcome.message))
+
+    def _onEnvironment(self, message: dict[str, Any]) -> None:
+        problems = [str(problem) for problem in message.get("problems", [])]
+        if message.get("ok", not problems):
+            self._later(self._export)
+        else:
+            remedy = _("Restart Slicer and try again; if it stays, look at the log.")
+            text = " ".join(problems) or _("The installed packages do not work.")
+            self._end(RunState.failed, Failure("dependency", text, remedy, json.dumps(message, default=str)))
+
+    def _import(self, message: dict[str, Any]) -> None:
+        run = self.run
+        run.state = RunState.importing
+        self._setProgress(ProgressState(stageText("import"), 0.99))
+        run.manifest = ResultManifest.fromMessage(message)
+        if run.inputs.followUp is not None and run.manifest.registeredFollowUp is None:
+            run.warnings.append(_("The follow-up could not be aligned; it is shown as it is."))
+        register = run.settings.registerFollowUp
+        steps = self._importer.steps(run.manifest, run.inputs, run.image, run.identifier, register)
+        self._stepThrough(steps, self._onImported)
+
+    def _onImported(self, nodes: Any) -> None:
+        self.run.nodes = nodes
+        self._end(RunState.done)
+
+    def _stepThrough(self, steps: Iterator[Any], onEnd: Callable[[Any], None], last: Any = None) -> None:
+        """Take one step per turn of the event loop; then hand on what the last one gave."""
+
+        def step(last: Any = last) -> None:
+            try:
+                result = next(steps)
+            except StopIteration:
+                onEnd(last)
+            else:
+                self._later(lambda: self._guarded(lambda: step(result)))
+
+        step()
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """Whatever goes wrong ends the run with a sentence; nothing is left half done without one."""
+        if not self.isActive:
+            return
+        try:
+            action()
+        except Failure as failure:
+            self._end(RunState.failed, failure)
+        except (OSError, MemoryError) as error:
+            message = _("The disk or the memory of this computer is full.")
+            remedy = _("Free some space, then press Predict again.")
+            self._end(RunState.failed, Failure("disk-full", message, remedy, f"{type(error).__name__}: {error}"))
+        except Exception as error:
+            logging.exception("GBMResponse prediction failed")
+            message = _("Unexpected error: {error}.").format(error=f"{type(error).__name__}: {error}")
+            self._end(RunState.failed, Failure("unexpected", message, _("Look at the log, and tell us.")))
+
+    def _end(self, state: RunState, failure: Failure | None = None) -> None:
+        run = self.run
+        self._stopTimer()
+        if run.inputFolder is not None:
+            self._folders.remove(run.inputFolder)
+        run.state, run.failure = state, failure
+        run.image = None
+        if failure is not None and failure.details:
+            self.logged.emit(failure.details)
+        logging.info("GBMResponse prediction %s: %s", run.identifier, state.value)
+        self._setProgress(ProgressState("", 1.0 if state is RunState.done else None))
+        self.finished.emit(run)
+
+    def _setProgress(self, progress: ProgressState) -> None:
+        self.progress = progress
+        self.progressChanged.emit(progress)
+
+    def _later(self, action: Callable[[], None]) -> None:
+        self._stopTimer()
+        self._timer = self._startTimer(0, action)
+
+    def _stopTimer(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None

@@ -1,0 +1,1 @@
+"""One prediction, from settings to the worker's answer."""

@@ -1,0 +1,265 @@
+"""Shows a run: pre-treatment, prediction and difference side by side, linked, in a layout of their own."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import slicer
+
+from ..common import NodeRoles
+from ..common.QtTimers import startTimer
+from ..common.Signal import Signal
+from ..common.Translation import tr as _
+from ..inputs.HeadBox import HeadBox, findHead
+from ..results.ResultNodes import ResultNodes
+from .LayoutDescription import MOST_VIEWS, VIEW_GROUP, isOwnLayout, layoutIdentifier, registerLayouts, viewName
+
+OVERLAYS = (NodeRoles.DIFFERENCE, NodeRoles.SPREAD, NodeRoles.ENHANCEMENT)
+_OVERLAY_OPACITY = 0.65
+_SETTLE_MS = 60
+_MOST_COMPARED = 2
+"""Classes that are shown with their differences; more of them are shown without."""
+
+
+@dataclass(frozen=True)
+class ViewContent:
+    """What one view shows.
+
+    :param fades: whether the fade slider rules the foreground.
+    """
+
+    title: str
+    background: Any
+    foreground: Any = None
+    opacity: float = 1.0
+    fades: bool = False
+
+
+class ResultViews:
+    """Owns the comparison layout. Without a layout manager (no main window) it does nothing.
+
+    Signals: `shownChanged(bool)` when the layout comes or goes, also by Slicer's own menu.
+
+    The views the user had are not touched: the layout has views of its own, and `hide` brings the old layout back.
+    Meanwhile the tumor is drawn as an outline only, as its filling would hide what was predicted.
+    """
+
+    def __init__(self) -> None:
+        self.shownChanged = Signal()
+        self.overlay = NodeRoles.DIFFERENCE
+        self.fade = 1.0
+        manager = slicer.app.layoutManager()
+        if manager is not None:
+            manager.connect("layoutChanged(int)", self._onLayoutChanged)
+        self._nodes: ResultNodes | None = None
+        self._userLayout: int | None = None
+        self._settleTimer: Any = None
+        self._foundHead: tuple[str, HeadBox | None] | None = None
+
+    @property
+    def nodes(self) -> ResultNodes | None:
+        """The run that is shown, or was last."""
+        return self._nodes
+
+    @property
+    def isShown(self) -> bool:
+        """Whether the comparison layout is on the screen."""
+        manager = slicer.app.layoutManager()
+        return manager is not None and isOwnLayout(manager.layout)
+
+    def shownRun(self) -> str:
+        """Return the identifier of the run whose images the views show; empty if they show none."""
+        manager = slicer.app.layoutManager()
+        for number in range(MOST_VIEWS if self.isShown else 0):
+            widget = manager.sliceWidget(viewName(number))
+            shown = widget.mrmlSliceCompositeNode().GetForegroundVolumeID() if widget is not None else None
+            volume = slicer.mrmlScene.GetNodeByID(shown) if shown else None
+            if volume is not None and volume.GetAttribute(NodeRoles.RUN):
+                return volume.GetAttribute(NodeRoles.RUN)
+        return ""
+
+    def show(self, nodes: ResultNodes) -> None:
+        """Show a run and jump to its tumor."""
+        manager = slicer.app.layoutManager()
+        if manager is None:
+            return
+        self._nodes = nodes
+        self._showOutlineOnly()
+        contents = self.contents()
+        self._setLayout(manager, len(contents))
+        for number, content in enumerate(contents):
+            self._fill(manager.sliceWidget(viewName(number)), content)
+        self._fit()
+        self._stopTimer()
+        # The widgets of a new layout get their size in the event loop.
+        self._settleTimer = startTimer(_SETTLE_MS, self._fit)
+
+    def hide(self) -> None:
+        """Bring the user's layout back, unless they chose another one meanwhile.
+
+        A scene that was saved while runs were compared brings the comparison, but not what was there before it: then
+        Slicer's conventional layout comes.
+        """
+        manager = slicer.app.layoutManager()
+        if manager is not None and isOwnLayout(manager.layout):
+            conventional = slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView
+            manager.setLayout(conventional if self._userLayout is None else self._userLayout)
+        self._userLayout = None
+        self._stopTimer()
+        self.restoreFilling()
+
+    def close(self) -> None:
+        """The panel is going: give the user's layout back and follow no layouts any more."""
+        self.hide()
+        manager = slicer.app.layoutManager()
+        if manager is not None:
+            manager.disconnect("layoutChanged(int)", self._onLayoutChanged)
+
+    def forget(self) -> None:
+        """Let go of all nodes: the scene is closing."""
+        self._stopTimer()
+        self._nodes = None
+
+    def setFade(self, fade: float) -> None:
+        """Set how much of the prediction is seen over the pre-treatment image, 0 to 1."""
+        self.fade = fade
+        for widget, content in self._shown():
+            if content.fades:
+                widget.mrmlSliceCompositeNode().SetForegroundOpacity(fade)
+
+    def setOverlay(self, role: str) -> None:
+        """Choose what the last view shows on the anatomy: difference, spread or enhancement probability."""
+        self.overlay = role
+        if self.isShown and self._nodes is not None:
+            for widget, content in self._shown():
+                self._setVolumes(widget.mrmlSliceCompositeNode(), content)
+
+    def jumpToTumor(self) -> None:
+        """Center all views on the tumor."""
+        center = self._tumorCenter()
+        if center is None:
+            return
+        for widget, _content in self._shown():
+            widget.mrmlSliceNode().JumpSliceByOffsetting(*center)
+
+    def contents(self) -> list[ViewContent]:
+        """Return what the views show, in their order."""
+        nodes = self._nodes
+        before = nodes.inputVolume or nodes.node(NodeRoles.PREDICTED)
+        views = [ViewContent(_("Before"), before)]
+        several = len(nodes.classes) > 1
+        for name in nodes.classes:
+            title = _("Predicted {name}").format(name=name) if several else _("Predicted")
+            predicted = nodes.node(NodeRoles.PREDICTED, name)
+            views.append(ViewContent(title, before, predicted, self.fade, fades=True))
+        followUp = nodes.registeredFollowUp or nodes.followUp
+        if followUp is not None:
+            aligned = nodes.registeredFollowUp is not None
+            views.append(ViewContent(_("True follow-up, aligned") if aligned else _("True follow-up"), followUp))
+        elif nodes.classDifference is not None:
+            title = _("{last} minus {first}").format(last=nodes.classes[-1], first=nodes.classes[0])
+            views.append(ViewContent(title, before, nodes.classDifference, _OVERLAY_OPACITY))
+        if len(nodes.classes) > _MOST_COMPARED:
+            return views[:MOST_VIEWS]
+        for name in nodes.classes:
+            overlay = nodes.node(self.overlay, name) or nodes.node(NodeRoles.DIFFERENCE, name)
+            if overlay is not None:
+                title = _overlayTitle(overlay.GetAttribute(NodeRoles.ROLE))
+                title = f"{title} {name}" if several else title
+                views.append(ViewContent(title, before, overlay, _OVERLAY_OPACITY))
+        return views[:MOST_VIEWS]
+
+    def restoreFilling(self) -> None:
+        """Fill tumors again that are drawn as outlines, also in a scene that was saved while runs were compared."""
+        scene = slicer.mrmlScene
+        for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationDisplayNode")):
+            display = scene.GetNthNodeByClass(number, "vtkMRMLSegmentationDisplayNode")
+            if display.GetAttribute(NodeRoles.UNFILLED):
+                display.SetVisibility2DFill(True)
+                display.RemoveAttribute(NodeRoles.UNFILLED)
+
+    def _showOutlineOnly(self) -> None:
+        self.restoreFilling()
+        segmentation = self._nodes.segmentation
+        display = segmentation.GetDisplayNode() if segmentation is not None else None
+        if display is not None and display.GetVisibility2DFill():
+            display.SetAttribute(NodeRoles.UNFILLED, "1")
+            display.SetVisibility2DFill(False)
+
+    def _onLayoutChanged(self, _layout: int) -> None:
+        """The user may leave the comparison with Slicer's own layout menu."""
+        if not self.isShown:
+            self.restoreFilling()
+        self.shownChanged.emit(self.isShown)
+
+    def _fit(self) -> None:
+        head = None
+        for widget, content in self._shown():
+            widget.sliceLogic().FitSliceToBackground()
+            head = head or self._head(content.background)
+            if head is not None:
+                _zoom(widget.mrmlSliceNode(), head)
+        self.jumpToTumor()
+
+    def _head(self, volume: Any) -> HeadBox | None:
+        """Where the head is; found once per run."""
+        if volume is None:
+            return None
+        if self._foundHead is None or self._foundHead[0] != self._nodes.run:
+            self._foundHead = self._nodes.run, findHead(volume)
+        return self._foundHead[1]
+
+    def _stopTimer(self) -> None:
+        if self._settleTimer is not None:
+            self._settleTimer.stop()
+            self._settleTimer = None
+
+    def _shown(self) -> list[tuple[Any, ViewContent]]:
+        manager = slicer.app.layoutManager()
+        if manager is None or self._nodes is None or not isOwnLayout(manager.layout):
+            return []
+        return [(manager.sliceWidget(viewName(number)), view) for number, view in enumerate(self.contents())]
+
+    def _setLayout(self, manager: Any, count: int) -> None:
+        if not isOwnLayout(manager.layout):
+            self._userLayout = manager.layout
+        registerLayouts(manager.layoutLogic().GetLayoutNode())
+        manager.setLayout(layoutIdentifier(count))
+
+    def _fill(self, widget: Any, content: ViewContent) -> None:
+        sliceNode = widget.mrmlSliceNode()
+        sliceNode.SetLayoutLabel(content.title)
+        sliceNode.SetViewGroup(VIEW_GROUP)
+        sliceNode.SetOrientation("Axial")
+        composite = widget.mrmlSliceCompositeNode()
+        composite.SetLinkedControl(True)
+        self._setVolumes(composite, content)
+        if content.background is not None:
+            sliceNode.RotateToVolumePlane(content.background)
+
+    def _setVolumes(self, composite: Any, content: ViewContent) -> None:
+        composite.SetBackgroundVolumeID(content.background.GetID() if content.background is not None else None)
+        composite.SetForegroundVolumeID(content.foreground.GetID() if content.foreground is not None else None)
+        composite.SetLabelVolumeID(None)
+        composite.SetForegroundOpacity(content.opacity)
+
+    def _tumorCenter(self) -> tuple[float, float, float] | None:
+        nodes = self._nodes
+        if nodes is None or nodes.segmentation is None or not nodes.segmentID:
+            return None
+        if nodes.segmentation.GetSegmentation().GetSegment(nodes.segmentID) is None:
+            return None
+        center = [0.0, 0.0, 0.0]
+        nodes.segmentation.GetSegmentCenterRAS(nodes.segmentID, center)
+        return tuple(center)
+
+
+def _zoom(sliceNode: Any, head: HeadBox) -> None:
+    columns, rows = sliceNode.GetDimensions()[:2]
+    if columns > 0 and rows > 0:
+        width, height = head.fieldOfView(columns, rows)
+        sliceNode.SetFieldOfView(width, height, sliceNode.GetFieldOfView()[2])
+        sliceNode.JumpSliceByCentering(*head.center)
+
+
+def _overlayTitle(role: str) -> str:
+    return {NodeRoles.SPREAD: _("Spread"), NodeRoles.ENHANCEMENT: _("Enhancement")}.get(role, _("Difference"))
