@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from GBMResponseTraining.slice_store import write_store
-from GBMResponseTraining.splits import SPLIT_FILE, write_split
+from GBMResponseTraining.store.slice_store import write_store
+from GBMResponseTraining.store.splits import SPLIT_FILE, write_split
 
 SIZE = 64
 SPLIT = {"P1": "train", "P2": "train", "P3": "validation", "P4": "test", "P5": "test", "P6": "test"}

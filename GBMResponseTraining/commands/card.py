@@ -27,9 +27,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
     from GBMResponseCore.model.bundle import open_bundle
 
-    from ..bundle_stage import CARD, check_evaluated, describe_bundle, exported_bundle
-    from ..model_configurations import model_configuration
-    from ..training_run import TrainingRun
+    from ..bundles.stage import CARD, check_evaluated, describe_bundle, exported_bundle
+    from ..items.model_configurations import model_configuration
+    from ..stages.training_run import TrainingRun
 
     configuration = model_configuration(arguments.configuration)
     reports = read_reports(arguments.reports)
@@ -52,7 +52,7 @@ def read_reports(texts: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
     from GBMResponseCore.errors import OptionError
     from GBMResponseCore.files import check_file
 
-    from ..evaluate_bundles import REPORT
+    from ..evaluation.evaluate_bundles import REPORT
 
     reports: list[tuple[str, dict[str, Any]]] = []
     for text in texts:

@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
     from GBMResponseCore.errors import OptionError
 
-    from ..leakage import check_stores, read_same_patient
+    from ..store.leakage import check_stores, read_same_patient
 
     if not (arguments.stores or arguments.test):
         raise OptionError("No store was named.")

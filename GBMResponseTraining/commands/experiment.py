@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .run_options import add_run_options, open_run
 
 if TYPE_CHECKING:
-    from ..evaluate_bundles import EvaluationOptions
+    from ..evaluation.evaluate_bundles import EvaluationOptions
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -32,10 +32,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
-    from ..bundle_stage import export_configuration
-    from ..diffusion_stage import check_diffusion
-    from ..evaluate_bundles import EvaluationOptions
-    from ..model_configurations import model_configuration
+    from ..bundles.stage import export_configuration
+    from ..evaluation.evaluate_bundles import EvaluationOptions
+    from ..items.model_configurations import model_configuration
+    from ..stages.diffusion import check_diffusion
     from .evaluate import evaluate_run
 
     configurations = [model_configuration(name) for name in arguments.configurations]
@@ -86,7 +86,7 @@ def _check_evaluation(training_run: Any, options: "EvaluationOptions") -> None:
 
 def _train_in_processes(arguments: argparse.Namespace, training_run: Any) -> int:
     """Train every network by a command of its own, which DDP starts again for every device; return an exit code."""
-    from ..model_configurations import model_configuration
+    from ..items.model_configurations import model_configuration
 
     machine = training_run.machine
     options = [

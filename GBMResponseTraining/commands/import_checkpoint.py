@@ -24,7 +24,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
-    from ..checkpoint_import import ClassStatement, ImportRequest, import_checkpoint
+    from ..bundles.checkpoint_import import ClassStatement, ImportRequest, import_checkpoint
 
     request = ImportRequest(
         ldm=arguments.ldm,

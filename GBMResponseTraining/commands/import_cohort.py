@@ -41,11 +41,11 @@ def run(arguments: argparse.Namespace) -> int:
     from GBMResponseCore.inputs.in_plane import InPlaneRule
     from GBMResponseCore.inputs.intensity import NormalisationSettings
 
-    from ..datasets.importer import import_pairs
     from ..datasets.pair import PairSource
-    from ..datasets.prepared import AlignmentRule
-    from ..datasets.reports import label_summary, summary
-    from ..slice_store import read_patients
+    from ..store.importer import import_pairs
+    from ..store.preparation import AlignmentRule
+    from ..store.reports import label_summary, summary
+    from ..store.slice_store import read_patients
 
     pairs, skipped = arguments.read(arguments)
     print(summary([pair for pair in pairs if isinstance(pair, PairSource)], skipped, len(pairs)))
@@ -125,7 +125,7 @@ def _window(arguments: argparse.Namespace) -> Any:
 
 
 def _cfb_gbm(arguments: argparse.Namespace) -> Found:
-    from ..datasets.cfb_gbm import read_cfb_gbm, read_tables, report, select_candidates
+    from ..datasets.public.cfb_gbm import read_cfb_gbm, read_tables, report, select_candidates
 
     weeks = (arguments.min_weeks, arguments.max_weeks)
     tables = read_tables(arguments.source)
@@ -149,7 +149,7 @@ def _lumiere_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _lumiere(arguments: argparse.Namespace) -> Found:
-    from ..datasets.lumiere import LumiereRule, read_lumiere
+    from ..datasets.public.lumiere import LumiereRule, read_lumiere
 
     rule = LumiereRule(arguments.pre_weeks, _window(arguments), tuple(arguments.compartments))
     return read_lumiere(arguments.source, rule)
@@ -161,7 +161,7 @@ def _mu_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _mu_glioma_post(arguments: argparse.Namespace) -> Found:
-    from ..datasets.mu_glioma_post import MuRule, read_mu_glioma_post
+    from ..datasets.public.mu_glioma_post import MuRule, read_mu_glioma_post
 
     rule = MuRule(_window(arguments), tuple(arguments.gtv_labels), arguments.diagnosis)
     return read_mu_glioma_post(arguments.source, rule)
@@ -173,7 +173,7 @@ def _sailor_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _sailor(arguments: argparse.Namespace) -> Found:
-    from ..datasets.sailor import SailorRule, read_sailor
+    from ..datasets.public.sailor import SailorRule, read_sailor
 
     return read_sailor(arguments.source, SailorRule(_window(arguments), arguments.mask))
 
@@ -184,14 +184,14 @@ def _ucsf_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _ucsf_alptdg(arguments: argparse.Namespace) -> Found:
-    from ..datasets.ucsf_alptdg import UcsfRule, read_ucsf_alptdg
+    from ..datasets.public.ucsf_alptdg import UcsfRule, read_ucsf_alptdg
 
     rule = UcsfRule(arguments.min_weeks, arguments.max_weeks, tuple(arguments.gtv_labels), arguments.diagnosis)
     return read_ucsf_alptdg(arguments.source, rule)
 
 
 def _folder(arguments: argparse.Namespace) -> Found:
-    from ..datasets.folder import read_folder
+    from ..datasets.hospital.folder import read_folder
 
     return read_folder(arguments.source)
 
@@ -204,7 +204,7 @@ def _dicom_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _dicom(arguments: argparse.Namespace) -> Found:
-    from ..datasets.dicom_tree import DEFAULT_SERIES, DicomRule, find_pairs, read_dicom
+    from ..datasets.hospital.dicom_tree import DEFAULT_SERIES, DicomRule, find_pairs, read_dicom
 
     rule = DicomRule(arguments.series or DEFAULT_SERIES, arguments.roi, _window(arguments))
     if arguments.dry_run:

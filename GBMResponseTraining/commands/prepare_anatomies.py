@@ -24,7 +24,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
-    from ..synthetic.anatomy_preparation import prepare_heads, prepare_icbm152
+    from ..synthetic.anatomy.preparation import prepare_heads, prepare_icbm152
 
     if arguments.kind == "icbm152":
         print(f"Anatomy: {prepare_icbm152(arguments.source, arguments.out)}")

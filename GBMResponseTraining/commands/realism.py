@@ -23,8 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
     from GBMResponseCore.errors import OptionError
 
-    from ..synthetic.realism import IMAGES, check_realism
-    from ..synthetic.realism_report import auc_table
+    from ..synthetic.realism.report import auc_table
+    from ..synthetic.realism.run import IMAGES, check_realism
 
     if arguments.steps < 1:
         raise OptionError(

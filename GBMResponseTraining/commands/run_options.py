@@ -44,9 +44,9 @@ def open_run(arguments: argparse.Namespace) -> Any:
     """
     from GBMResponseCore.errors import OptionError
 
-    from ..configuration import load_configuration
-    from ..engine import Machine
-    from ..training_run import SNAPSHOT, TrainingRun
+    from ..engine.fit import Machine
+    from ..settings.configuration import load_configuration
+    from ..stages.training_run import SNAPSHOT, TrainingRun
 
     if arguments.preset and arguments.config:
         raise OptionError("Both --preset and --config are given.", "Give one of them.")

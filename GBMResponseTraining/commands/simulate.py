@@ -46,10 +46,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
-    from ..simulation import CohortPlan, simulate_cohort
     from ..synthetic import AnatomyLibrary, SimulationSettings, choose_anatomies
-    from ..synthetic.montage import write_montage
-    from ..synthetic.report import write_calibration
+    from ..synthetic.layout.montage import write_montage
+    from ..synthetic.layout.report import write_calibration
+    from ..synthetic.layout.simulation import CohortPlan, simulate_cohort
 
     weights = choose_anatomies(AnatomyLibrary(arguments.anatomies).names(), dict(arguments.use))
     settings = SimulationSettings(

@@ -25,9 +25,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
-    from ..leakage import groups_within, read_same_patient
-    from ..slice_store import read_patients
-    from ..splits import SPLIT_FILE, SPLITS, SplitError, has_known_survival, split_store, survival_thresholds
+    from ..store.leakage import groups_within, read_same_patient
+    from ..store.slice_store import read_patients
+    from ..store.splits import SPLIT_FILE, SPLITS, SplitError, has_known_survival, split_store, survival_thresholds
 
     if abs(sum(arguments.shares) - 100) > 1e-6:
         raise SplitError(f"The shares sum to {sum(arguments.shares):g} percent.", "Give three that sum to 100.")

@@ -27,10 +27,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
-    from ..autoencoder_stage import train_autoencoder
-    from ..classifier_stage import train_classifier
-    from ..diffusion_stage import cached_latents, train_diffusion
-    from ..model_configurations import model_configuration
+    from ..items.model_configurations import model_configuration
+    from ..stages.autoencoder import train_autoencoder
+    from ..stages.classifier import train_classifier
+    from ..stages.diffusion import cached_latents, train_diffusion
 
     stage = arguments.stage
     configuration = model_configuration(arguments.configuration) if stage == "diffusion" else None

@@ -6,8 +6,8 @@ Reading order: `patient` (the whole story), then `fields`, `anatomy`, `library`,
 these patients say nothing about real ones.
 """
 
-from .anatomy import Anatomy, SubjectShape, load_anatomy
-from .library import AnatomyLibrary, choose_anatomies
+from .anatomy.anatomy import Anatomy, SubjectShape, load_anatomy
+from .anatomy.library import AnatomyLibrary, choose_anatomies
 from .patient import HiddenPatient, SimulatedPatient, SimulationSettings, simulate_hidden_patient, simulate_patient
 
 __all__ = [

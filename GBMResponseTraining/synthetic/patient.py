@@ -11,19 +11,19 @@ from functools import cached_property
 
 import numpy as np
 
-from .acquisition import BIAS_TERMS, FieldOfView, Pose, Scanner, draw_style
-from .anatomy import Anatomy, SubjectShape
-from .appearance import draw_look, draw_textures, follow_up_look
-from .biology import Biology, Host, choose_seed_point, draw_biology, growth_model, sample_host, seed_density
+from .anatomy.anatomy import Anatomy, SubjectShape
+from .anatomy.library import AnatomyLibrary
+from .anatomy.mass_effect import MassEffect
 from .clinical import draw_clinical, draw_observation
 from .fields import Grid
-from .growth import VISIBLE_DENSITY
-from .lesion import abnormal_extent, lesion_at_visit
-from .library import AnatomyLibrary
-from .mass_effect import MassEffect
-from .rendering import HeadRenderer
+from .scanner.acquisition import BIAS_TERMS, FieldOfView, Pose, Scanner, draw_style
+from .scanner.appearance import draw_look, draw_textures, follow_up_look
+from .scanner.rendering import HeadRenderer
 from .survival import draw_survival_days
-from .treatment import Course, simulate_course
+from .tumor.biology import Biology, Host, choose_seed_point, draw_biology, growth_model, sample_host, seed_density
+from .tumor.growth import VISIBLE_DENSITY
+from .tumor.lesion import abnormal_extent, lesion_at_visit
+from .tumor.treatment import Course, simulate_course
 
 SMALLEST_GTV_AREA_MM2 = 25.0
 SCALP_ALLOWANCE_MM = 36.0

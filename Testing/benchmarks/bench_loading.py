@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from GBMResponseTraining.engine import ItemStream
-from GBMResponseTraining.slice_store import ARRAYS, SliceStore, as_float32, open_store, write_store
+from GBMResponseTraining.engine.fit import ItemStream
+from GBMResponseTraining.store.slice_store import ARRAYS, SliceStore, as_float32, open_store, write_store
 
 TARGET = 2000
 

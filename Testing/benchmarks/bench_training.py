@@ -15,13 +15,13 @@ from GBMResponseCore.model.networks import LatentCodec, build_autoencoder
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from GBMResponseTraining.configuration import load_configuration
-from GBMResponseTraining.diffusion import DiffusionModule
-from GBMResponseTraining.engine import ItemStream
-from GBMResponseTraining.latent_items import Conditions, latent_items
-from GBMResponseTraining.latents import encode_store
-from GBMResponseTraining.slice_store import open_store, write_store
-from GBMResponseTraining.unet_config import noise_schedule, unet_config
+from GBMResponseTraining.engine.fit import ItemStream
+from GBMResponseTraining.items.latent_items import Conditions, latent_items
+from GBMResponseTraining.items.latents import encode_store
+from GBMResponseTraining.models.diffusion import DiffusionModule
+from GBMResponseTraining.models.unet_config import noise_schedule, unet_config
+from GBMResponseTraining.settings.configuration import load_configuration
+from GBMResponseTraining.store.slice_store import open_store, write_store
 
 TOKENS = 7
 

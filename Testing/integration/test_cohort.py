@@ -12,7 +12,7 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore import cli
-from GBMResponseCore import run as runner
+from GBMResponseCore.run import Runner
 
 SIZE, SPACING = (60, 64, 6), (0.95, 0.95, 8.0)
 SCRIPT = Path(cli.__file__).resolve().parents[1] / "Scripts" / "GBMResponseBatch.py"
@@ -56,9 +56,9 @@ def run(table, options, tmp_path):
 def runs(monkeypatch):
     """Counts the cases that are really run."""
     counted = []
-    original = runner.Runner.run
+    original = run.Runner.run
     monkeypatch.setattr(
-        runner.Runner, "run", lambda self, request, listener=None: counted.append(request.out.name)
+        run.Runner, "run", lambda self, request, listener=None: counted.append(request.out.name)
         or original(self, request, listener),
     )  # fmt: skip
     return counted
@@ -125,21 +125,21 @@ def test_a_missing_result_is_made_again(run, runs, table, images, tmp_path):
 
 def test_an_unexpected_error_stops_one_case_only(run, table, images, tmp_path, monkeypatch):
     repair(table, images)
-    original = runner.load_case
+    original = run.load_case
 
     def fail_for_bad(image, gtv, follow_up):
         if not (tmp_path / "out" / "first" / "status.json").is_file():
             raise KeyError("inside a library")
         return original(image, gtv, follow_up)
 
-    monkeypatch.setattr(runner, "load_case", fail_for_bad)
+    monkeypatch.setattr("GBMResponseCore.run.load_case", fail_for_bad)
     assert run() == 3
     assert [row["status"] for row in rows(tmp_path / "out" / "summary.csv")] == ["failed", "done", "done"]
 
 
 def test_an_interrupted_cohort_continues(run, table, images, tmp_path, monkeypatch):
     repair(table, images)
-    original = runner.Runner.run
+    original = run.Runner.run
 
     def interrupt(self, request, listener=None):
         if request.out.name == "bad":
@@ -147,7 +147,7 @@ def test_an_interrupted_cohort_continues(run, table, images, tmp_path, monkeypat
         return original(self, request, listener)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner.Runner, "run", interrupt)
+        patch.setattr(Runner, "run", interrupt)
         assert run() == 130
     assert [row["status"] for row in rows(tmp_path / "out" / "summary.csv")] == ["done", "waiting", "waiting"]
     assert run() == 0

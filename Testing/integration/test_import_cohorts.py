@@ -10,7 +10,7 @@ import pytest
 from fake_dicom import ball_contours, write_series, write_structures
 
 from GBMResponseTraining.cli import main
-from GBMResponseTraining.slice_store import open_store
+from GBMResponseTraining.store.slice_store import open_store
 
 
 @pytest.fixture(scope="module")

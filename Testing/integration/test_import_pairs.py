@@ -14,16 +14,15 @@ from GBMResponseCore.inputs.grid import StackGrid
 from GBMResponseCore.inputs.in_plane import InPlaneRule
 from GBMResponseCore.inputs.intensity import NormalisationSettings, fit_scale
 
-from GBMResponseTraining import slice_store
 from GBMResponseTraining.cli import main
-from GBMResponseTraining.datasets import importer, skull_strip
-from GBMResponseTraining.datasets.cfb_gbm import read_cfb_gbm
-from GBMResponseTraining.datasets.contact_sheet import write_contact_sheet
 from GBMResponseTraining.datasets.errors import DatasetError, MissingPackageError
-from GBMResponseTraining.datasets.importer import import_pairs
 from GBMResponseTraining.datasets.pair import PairSource, Skipped
-from GBMResponseTraining.datasets.prepared import AlignmentRule
-from GBMResponseTraining.datasets.reports import label_summary
+from GBMResponseTraining.datasets.public.cfb_gbm import read_cfb_gbm
+from GBMResponseTraining.store import importer, skull_strip, slice_store
+from GBMResponseTraining.store.contact_sheet import write_contact_sheet
+from GBMResponseTraining.store.importer import import_pairs
+from GBMResponseTraining.store.preparation import AlignmentRule
+from GBMResponseTraining.store.reports import label_summary
 
 GRID = ((80, 90, 20), (2.2, 2.2, 6.5))
 RULE = InPlaneRule(size=96, native_spacing_mm=(1.0, 3.0))

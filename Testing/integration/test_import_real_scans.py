@@ -9,10 +9,10 @@ import SimpleITK as sitk
 from GBMResponseCore.inputs.in_plane import InPlaneRule
 from GBMResponseCore.inputs.intensity import NormalisationSettings
 
-from GBMResponseTraining.datasets import skull_strip
-from GBMResponseTraining.datasets.folder import read_folder
-from GBMResponseTraining.datasets.importer import import_pairs
-from GBMResponseTraining.slice_store import open_store
+from GBMResponseTraining.datasets.hospital.folder import read_folder
+from GBMResponseTraining.store import skull_strip
+from GBMResponseTraining.store.importer import import_pairs
+from GBMResponseTraining.store.slice_store import open_store
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("GBMRESPONSE_SHARED", REPOSITORY.parent / "shared")) / "data"

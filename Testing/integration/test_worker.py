@@ -269,13 +269,13 @@ def test_it_ends_on_request(tmp_path, ending):
 
 NOISY = """
 import os, sys
-from GBMResponseCore import worker
+from GBMResponseCore.worker import serve
 def describe_environment():
     print("a library says hello")
     os.write(1, b"and so does its C code\\n")
     return {"ok": True}
-worker.describe_environment = describe_environment
-sys.exit(worker.main([]))
+serve.describe_environment = describe_environment
+sys.exit(serve.main([]))
 """
 
 
@@ -288,12 +288,12 @@ def test_what_libraries_print_goes_to_the_log(tmp_path):
 
 BROKEN = """
 import sys
-from GBMResponseCore import worker
+from GBMResponseCore.worker import serve
 class Broken:
     def run(self, request, listener):
         raise KeyError("inside a library")
-worker.Worker._runner = Broken()
-sys.exit(worker.main([]))
+serve.Worker._runner = Broken()
+sys.exit(serve.main([]))
 """
 
 
@@ -309,7 +309,8 @@ def test_an_unexpected_error_is_reported_and_survived(tmp_path, request_of):
 
 def test_a_worker_that_hangs_ends_when_its_caller_is_gone():
     code = (
-        "import time; from GBMResponseCore.worker import Inbox; Inbox(0, 0.2); print('up', flush=True); time.sleep(60)"
+        "import time; from GBMResponseCore.worker.serve import Inbox; Inbox(0, 0.2);"
+        " print('up', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout.readline().strip() == b"up"

@@ -1,0 +1,1 @@
+"""From finished stages, or foreign checkpoints, to model bundles and their cards."""

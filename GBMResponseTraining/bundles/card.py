@@ -1,0 +1,190 @@
+"""MODEL_CARD.md of a bundle: what it is, how it was trained, its held-out figures and its limits."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+from GBMResponseCore import SYNTHETIC_NOTICE
+
+from ..evaluation.evaluate_bundles import COPY
+from ..evaluation.metrics.image import HIGHER_IS_BETTER
+from ..evaluation.tables import (
+    TITLES,
+    data_sentence,
+    definition_sentence,
+    note_list,
+    patient_table,
+    skill_table,
+    slice_table,
+    spread_table,
+    spread_text,
+    sweep_table,
+    sweep_text,
+    vq_vae_table,
+    with_interval,
+)
+
+_HEADING = "## Held-out figures"
+_NOT_EVALUATED = f"""\
+{_HEADING}
+
+This bundle has **not been evaluated**: nothing is known about how well it predicts."""
+_LIMITS = """\
+- It knows what its training data show, no more: other scanners, sequences, treatments or times after treatment are not
+  covered. If patients were simulated, no figure measured on them says anything about real ones.
+- A predicted image is one of many that are possible, not a forecast, and shows nothing that is not in the
+  pre-treatment image, the GTV and the survival class.
+- The survival class is a condition, not a prognosis; its limits are quantiles of the training patients.
+- {slices}
+- The metrics compare pixels. None of them has been shown to follow what matters clinically, and no clinical claim is
+  made.
+- Copying the pre-treatment image is the baseline to beat. Where a table shows that it wins, it wins."""
+
+
+def bundle_card(
+    description: Mapping[str, Any],
+    configuration: Mapping[str, Any],
+    reports: Sequence[tuple[str, Mapping[str, Any]]],
+    notes: str = "",
+) -> str:
+    """Return the Markdown text of the card.
+
+    :param description: content of `bundle.json`; size and hash of the files are not needed.
+    :param configuration: resolved configuration of the training.
+    :param reports: title and content of `report.json` of evaluations with this bundle among their models, each one
+        a section; none: not evaluated. A title may be empty.
+    :param notes: how this run differed from a plain one, Markdown.
+    """
+    neighbours = description["neighbour_slices"]
+    slices = "Axial slices are predicted one by one, so that a volume need not be consistent from slice to slice."
+    if neighbours:
+        slices = f"A slice is predicted from itself and {neighbours} neighbours on either side, not from the volume."
+    parts = [
+        f"# {description['name']} {description['version']}",
+        f"**{SYNTHETIC_NOTICE}**",
+        f"{description['description']} {description['intended_use']} Licence: {description['license']}.",
+        "All outputs are **synthetic**. Method: Leclercq et al., doi 10.1007/978-3-032-05472-2_18.",
+        "## What this model is not",
+        _LIMITS.format(slices=slices),
+        "## Training",
+        f"Data: {description['training_data']}",
+        _scheme_table(description["conditioning"]["schemes"]),
+        _conditions(description),
+        f"Configuration:\n\n```yaml\n{yaml.safe_dump(dict(configuration), sort_keys=False).rstrip()}\n```",
+        f"## Notes\n\n{notes.strip()}" if notes.strip() else "",
+        *(part for title, report in reports for part in _figures(description, title, report)),
+        "" if reports else _NOT_EVALUATED,
+    ]
+    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+
+
+def _scheme_table(schemes: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    if not schemes:
+        return "The model knows no survival class."
+    lines = [
+        "Survival classes, days from the start of treatment:",
+        "",
+        "| scheme | class | from | to |",
+        "|---|---|---|---|",
+    ]
+    for scheme, classes in schemes.items():
+        for entry in classes:
+            low, high = ("-" if entry[key] is None else f"{entry[key]:g}" for key in ("min_days", "max_days"))
+            lines.append(f"| {scheme} | {entry['name']} | {low} | {high} |")
+    return "\n".join(lines)
+
+
+def _conditions(description: Mapping[str, Any]) -> str:
+    conditioning, sampling = description["conditioning"], description["sampling"]
+    dropout = conditioning["label_dropout"]
+    sentences = []
+    if conditioning["schemes"]:
+        sentences.append(
+            f"Share of training items without class: {dropout:g}."
+            if dropout
+            else "No training item was without class, so guidance is not possible."
+        )
+    days = conditioning.get("default_days_since_rt")
+    if days is not None:
+        sentences.append(f"Told the days since the start of radiotherapy; {days:g} if none are given.")
+    steps = f"{sampling['sampler']} with {sampling['steps']} steps"
+    sentences.append(f"Sampled by default with {steps}, guidance scale {sampling['guidance_scale']:g}.")
+    return " ".join(sentences)
+
+
+def _figures(description: Mapping[str, Any], title: str, report: Mapping[str, Any]) -> list[str]:
+    """One section: what an evaluation found."""
+    heading = f"{_HEADING}: {title}" if title else _HEADING
+    own = [
+        model["name"]
+        for model in report["models"]
+        if (model["bundle"]["name"], model["bundle"]["version"]) == (description["name"], description["version"])
+    ]
+    if not own:
+        return [heading, "The evaluation of its run has no row for this bundle: it has **not been evaluated**."]
+    parts = [
+        heading,
+        data_sentence(report),
+        f"Rows of this bundle: {', '.join(own)}. {definition_sentence(report)}",
+        *(_against_copy(report, name) for name in own),
+        "Mean ± SD over slices:",
+        slice_table(report),
+        "Mean ± SD over patients, with the 95 % patient-bootstrap interval of the mean:",
+        patient_table(report),
+        "Skill against the copy of the pre-treatment image (1 perfect, 0 as good as copying), with its interval:",
+        skill_table(report),
+        "Image VQ-VAE, reconstruction of the true slices:",
+        vq_vae_table(report),
+        _failures(report, own),
+        *([spread_text(report), spread_table(report)] if report.get("spread") else []),
+        *([sweep_text(report), sweep_table(report)] if _has_sweep(report, own) else []),
+        # Rows of one network have one classifier.
+        *dict.fromkeys(_classifier(report["classifier"][name]) for name in own if name in report["classifier"]),
+        note_list(report),
+    ]
+    return parts
+
+
+def _has_sweep(report: Mapping[str, Any], own: Sequence[str]) -> bool:
+    """Whether the report has a guidance sweep of one of these models, with the truth."""
+    sweep = report.get("guidance_sweep")
+    return bool(sweep) and sweep["model"] in own and "truth" in sweep
+
+
+def _failures(report: Mapping[str, Any], own: Sequence[str]) -> str:
+    """The worst slices, without saying whose they are."""
+    failures = report.get("failures")
+    if not failures or failures["model"] not in own:
+        return ""
+    worst = ", ".join(f"{entry['ssim_local']:.2f} ({entry['ssim_local_copy']:.2f})" for entry in failures["slices"])
+    return (
+        f"Worst slices of {failures['model']} against the copy of the pre image, one per patient, by local SSIM with "
+        f"that of the copy in brackets: {worst}. `failures.png` of the evaluation shows them."
+    )
+
+
+def _against_copy(report: Mapping[str, Any], name: str) -> str:
+    """Where copying the pre-treatment image is at least as good as the model, by the mean over patients."""
+    model, copied = (report["table"][row]["metrics"] for row in (name, COPY))
+    worse = []
+    for metric, values in model.items():
+        own, other = values["patient_mean"], copied[metric]["patient_mean"]
+        if own is None or other is None:
+            continue
+        if own <= other if metric in HIGHER_IS_BETTER else own >= other:
+            worse.append(TITLES[metric])
+    if not worse:
+        return f"{name} is better than copying the pre-treatment image in every column, by the mean over patients."
+    return f"**Copying the pre-treatment image is at least as good as {name} in {', '.join(worse)}.**"
+
+
+def _classifier(figures: Mapping[str, Any]) -> str:
+    accuracy, auc = figures["accuracy"], figures["auc"]
+    text = (
+        f"Survival classifier, {figures['scheme']}, {figures['patients']} patients: accuracy "
+        f"{with_interval(accuracy, 'value', '{:.2f}')} (always the most frequent class: "
+        f"{figures['majority_accuracy']:.2f})"
+    )
+    if auc["value"] is not None:
+        text += f", AUC {with_interval(auc, 'value', '{:.2f}')} (chance: 0.50)"
+    return f"{text}. Brackets: 95 % patient-bootstrap interval."

@@ -1,0 +1,229 @@
+"""Stage: export a configuration's networks as a bundle, the form in which they are evaluated and used."""
+
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from GBMResponseCore.errors import OptionError
+from GBMResponseCore.files import write_text
+from GBMResponseCore.inputs.in_plane import InPlaneRule
+from GBMResponseCore.inputs.intensity import NormalisationSettings
+from GBMResponseCore.model.bundle import Bundle, open_bundle
+from GBMResponseCore.model.sampling import SamplingOptions, check_guidance
+
+from ..evaluation.model_predictions import networks_sha256
+from ..items.model_configurations import ModelConfiguration
+from ..models.unet_config import noise_schedule
+from ..stages.autoencoder import train_autoencoder
+from ..stages.classifier import train_classifier
+from ..stages.diffusion import check_diffusion, train_diffusion
+from ..stages.training_run import TrainingRun
+from .card import bundle_card
+from .export import export_bundle, write_description
+
+log = logging.getLogger(__name__)
+
+BUNDLES = "bundles"
+CARD, NOTES = "MODEL_CARD.md", "notes.md"
+_INTENDED_USE = "Research only; not for clinical decisions. Every image it makes is synthetic."
+
+
+def check_bundle_name(name: str | None) -> None:
+    """:raises OptionError: a bundle cannot be called that; None is the default name."""
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        raise OptionError(f"A bundle cannot be called {name!r}.", "Use letters, digits, dots, dashes and underscores.")
+
+
+def export_configuration(
+    run: TrainingRun,
+    configuration: ModelConfiguration,
+    half: bool = True,
+    name: str | None = None,
+    guidance_scale: float | None = None,
+) -> Path:
+    """Train what is not trained yet and write `bundles/<configuration>`; return that folder.
+
+    A file `notes.md` in the run folder becomes a section of the model card. Held-out figures enter the card, and
+    `bundle.json`, when the run has been evaluated.
+
+    :param name: of the bundle; None: that of the training's configuration with that of the model configuration.
+    :param guidance_scale: that the bundle is used with by default; None: as configured.
+    :raises OptionError: the guidance scale is no number.
+    :raises GuidanceError: guidance is asked of a model that cannot be guided.
+    """
+    sampling = _sampling(run, configuration, guidance_scale)
+    check_diffusion(run, configuration)
+    settings = run.configuration
+    codecs = {part: train_autoencoder(run, part) for part in ("image", "gtv")}
+    classifier = train_classifier(run) if configuration.schemes else None
+    model = train_diffusion(run, configuration)
+    networks = {
+        "image_autoencoder": (codecs["image"].model, settings.image_autoencoder.network()),
+        "gtv_autoencoder": (codecs["gtv"].model, settings.gtv_autoencoder.network()),
+        "denoiser": (model.denoiser.unet, model.unet),
+    }
+    latents = {
+        "channels": settings.image_autoencoder.latent_channels,
+        "downsampling": settings.image_autoencoder.downsampling,
+        "fold": settings.diffusion.fold,
+        "requantize": False,
+        **{part: run.read(f"{part}_autoencoder/standardisation.json") for part in ("image", "gtv")},
+    }
+    if model.scale is not None:
+        latents["change_scale"] = model.scale
+    conditioning: dict[str, Any] = {
+        "label_dropout": settings.diffusion.label_dropout if model.schemes else 0.0,
+        "null_token": model.null_token,
+        "schemes": {name: scheme.to_list() for name, scheme in model.schemes.items()},
+    }
+    days = _training_values(run, "days_since_rt")
+    if settings.diffusion.days_since_rt and days:
+        conditioning["default_days_since_rt"] = float(np.median(days))
+    description = {
+        "name": name or f"{settings.name}-{configuration.name}",
+        "version": settings.version,
+        "license": settings.license,
+        "description": settings.description,
+        "intended_use": _INTENDED_USE,
+        "preprocessing": _preprocessing(run),
+        "latents": latents,
+        "sources": ["pre", "gtv"],
+        "conditioning": conditioning,
+        "sampling": sampling,
+        "neighbour_slices": settings.diffusion.neighbour_slices,
+        "training_data": training_data(run),
+        "ranges": _ranges(run),
+        "metrics": {},
+    }
+    if classifier is not None:
+        networks["classifier"] = (classifier.network, settings.classifier.network())
+        description["classifier"] = {
+            "scheme": classifier.scheme.name,
+            "classes": classifier.scheme.to_list(),
+            "pooling": settings.classifier.pooling,
+            "temperature": classifier.temperature,
+        }
+    folder = run.folder / BUNDLES / configuration.name
+    schedule = noise_schedule(settings.diffusion.prediction)
+    export_bundle(folder, networks, schedule, description, {}, half)
+    describe_bundle(run, configuration, [])
+    open_bundle(folder)
+    log.info("Bundle: %s", folder)
+    return folder
+
+
+def describe_bundle(
+    run: TrainingRun, configuration: ModelConfiguration, reports: Sequence[tuple[str, Mapping[str, Any]]]
+) -> None:
+    """Write the model card of an exported bundle, and held-out figures where there are any.
+
+    :param reports: title and content of `report.json` of evaluations with the bundle. `metrics` of `bundle.json` are
+        the split and the table of the first, and those of the others by title below `others`.
+    """
+    folder = exported_bundle(run, configuration)
+    description = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    del description["schema_version"], description["files"]
+    if reports:
+        first, *others = ({"split": report.get("split"), "table": report.get("table")} for _, report in reports)
+        description["metrics"] = first
+        if others:
+            titles = [title for title, _ in reports[1:]]
+            description["metrics"]["others"] = dict(zip(titles, others, strict=True))
+    notes = run.folder / NOTES
+    text = notes.read_text(encoding="utf-8") if notes.is_file() else ""
+    text = f"{_left_out(run)}\n\n{text}"
+    write_text(bundle_card(description, run.configuration.to_dict(), reports, text), folder / CARD)
+    write_description(folder, description)
+
+
+def exported_bundle(run: TrainingRun, configuration: ModelConfiguration) -> Path:
+    """Folder of a bundle of the run.
+
+    :raises OptionError: it was not exported.
+    """
+    folder = run.folder / BUNDLES / configuration.name
+    if not (folder / "bundle.json").is_file():
+        raise OptionError(f"The run has no bundle {configuration.name}.", "Run `gbmresponse-train export` first.")
+    return folder
+
+
+def check_evaluated(bundle: Bundle, title: str, report: Mapping[str, Any]) -> None:
+    """Make sure that a report has figures of these very networks.
+
+    :raises OptionError: it has no row of the bundle, or the bundle has other networks by now.
+    """
+    own = [
+        model["bundle"]["networks_sha256"]
+        for model in report["models"]
+        if (model["bundle"]["name"], model["bundle"]["version"]) == (bundle.name, bundle.version)
+    ]
+    remedy = "Evaluate the bundle as it is now; finished predictions of the same networks are kept."
+    if not own:
+        raise OptionError(f"The report {title!r} has no row of the bundle {bundle.name} {bundle.version}.", remedy)
+    if set(own) != {networks_sha256(bundle)}:
+        raise OptionError(f"The report {title!r} is of other networks than those of {bundle.name}.", remedy)
+
+
+def training_data(run: TrainingRun) -> str:
+    """What the networks were trained on, in words."""
+    chosen = [record for record in run.patients if run.split[record["id"]] == "train"]
+    sets = sorted({str(record.get("dataset", "a cohort without a name")) for record in chosen})
+    text = f"{len(chosen)} patients ({len(run.rows('train'))} slices) of {', '.join(sets)}."
+    for extra in run.extra_images:
+        ids = ", ".join(str(record["id"]) for record in extra.patients)
+        text += f" The image autoencoder also learned {2 * len(extra)} slices of {ids}."
+    stated = run.configuration.training_data
+    return text if stated == "Not stated." else f"{text} {stated}"
+
+
+def _left_out(run: TrainingRun) -> str:
+    """What the configuration asks for and the training did without."""
+    lacking = [
+        part
+        for part in ("image_autoencoder", "gtv_autoencoder")
+        if getattr(run.configuration, part).perceptual_weight > 0
+        and run.read(f"{part}/losses.json")["perceptual"] == "none"
+    ]
+    if not lacking:
+        return ""
+    return (
+        f"Trained without the perceptual loss of the configuration, whose backbone was missing: {', '.join(lacking)}."
+    )
+
+
+def _preprocessing(run: TrainingRun) -> dict[str, Any]:
+    """How the store's slices were made, which is how a case must be prepared."""
+    stated = run.patients[0].get("preprocessing", {})
+    return {
+        "in_plane": stated.get("in_plane", InPlaneRule(size=run.image_size).to_dict()),
+        "intensity": stated.get("intensity", NormalisationSettings().to_dict()),
+    }
+
+
+def _sampling(run: TrainingRun, configuration: ModelConfiguration, guidance_scale: float | None) -> dict[str, Any]:
+    """How the bundle is used by default."""
+    sampling = dict(run.configuration.sampling)
+    dropout = run.configuration.diffusion.label_dropout if configuration.schemes else 0.0
+    if guidance_scale is not None:
+        sampling["guidance_scale"] = guidance_scale
+        check_guidance(SamplingOptions(**sampling), dropout, uses_class=bool(configuration.schemes))
+    return sampling if dropout > 0 else sampling | {"guidance_scale": 1.0}
+
+
+def _ranges(run: TrainingRun) -> dict[str, Any]:
+    """Smallest and largest value among the training patients, by which an input can be judged unusual."""
+    ranges = {}
+    for name in ("spacing_mm", "gtv_volume_ml", "interval_days", "days_since_rt"):
+        values = _training_values(run, name)
+        if values:
+            ranges[name] = [min(values), max(values)]
+    return ranges
+
+
+def _training_values(run: TrainingRun, name: str) -> list[float]:
+    records = [record for record in run.patients if run.split[record["id"]] == "train"]
+    return [float(record[name]) for record in records if record.get(name) is not None]

@@ -1,0 +1,1 @@
+"""Readers of a hospital's own cases."""

@@ -1,0 +1,1 @@
+"""The training loop: machine, data stream, checkpoints."""

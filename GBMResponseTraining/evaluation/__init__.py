@@ -1,0 +1,1 @@
+"""How good bundles are on patients never seen."""

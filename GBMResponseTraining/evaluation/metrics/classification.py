@@ -1,0 +1,111 @@
+"""How good a survival classifier is, with intervals: a dozen test patients do not tell 60 % from 80 %.
+
+One row is one patient. With class probabilities p_k and true class y (one-hot y_k):
+
+- accuracy: share of patients whose most probable class is y;
+- AUC: chance that a patient of a class gets a higher p of it than a patient of another class, ties counted half; of
+  the second class for two classes, else the mean over the classes, each against the rest;
+- Brier score: mean of sum_k (p_k - y_k)^2 / 2, which for two classes is the usual (p - y)^2;
+- expected calibration error: with 10 equal bins of the highest probability, sum over the bins of their share of the
+  patients times |accuracy - mean highest probability|;
+- majority accuracy: always the most frequent class among these labels; the baseline of the accuracy.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from ..statistics.bootstrap import bootstrap_interval
+
+BINS = 10
+
+
+def classification_report(probabilities: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, Any]:
+    """Figures of patient-level probabilities (n, K) against the true classes (n,) 0 to K - 1.
+
+    :param seed: of the patient bootstrap.
+    :return: JSON values. `accuracy`, `auc` and `brier` are `{"value", "ci_low", "ci_high"}`, None where not defined,
+        as is the AUC if a class has no patient.
+    :raises ValueError: the shapes do not fit, there is no patient, or a label is no class.
+    """
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    labels = np.asarray(labels)
+    if probabilities.ndim != 2 or not len(probabilities) or labels.shape != probabilities.shape[:1]:
+        raise ValueError(f"Probabilities {probabilities.shape} and labels {labels.shape} do not fit.")
+    count, classes = probabilities.shape
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(f"Labels run from {labels.min()} to {labels.max()}, but there are {classes} classes.")
+    labels = labels.astype(int)
+    right = probabilities.argmax(axis=1) == labels
+    squared = ((probabilities - np.eye(classes)[labels]) ** 2).sum(axis=1) / 2.0
+
+    def accuracy(rows: np.ndarray) -> float:
+        return float(right[rows].mean())
+
+    def brier(rows: np.ndarray) -> float:
+        return float(squared[rows].mean())
+
+    def auc(rows: np.ndarray) -> float:
+        return _auc(probabilities[rows], labels[rows])
+
+    figures = {"accuracy": accuracy, "auc": auc, "brier": brier}
+    per_class = np.bincount(labels, minlength=classes)
+    bins = _reliability(probabilities.max(axis=1), right)
+    return {
+        "patients": count,
+        "patients_per_class": per_class.tolist(),
+        **{name: value_with_interval(figure, count, seed) for name, figure in figures.items()},
+        "majority_accuracy": float(per_class.max() / count),
+        "expected_calibration_error": sum(
+            entry["patients"] / count * abs(entry["accuracy"] - entry["confidence"]) for entry in bins
+        ),
+        "reliability": bins,
+    }
+
+
+def value_with_interval(
+    figure: Callable[[np.ndarray], float], count: int, seed: int, strata: np.ndarray | None = None
+) -> dict[str, float | None]:
+    """`value`, `ci_low` and `ci_high` of a figure of `count` patients as JSON values: None where not defined.
+
+    :param figure, strata: as in :func:`bootstrap_interval`.
+    """
+    interval = bootstrap_interval(count, figure, seed, strata)
+    values = {"value": figure(np.arange(count)), "ci_low": interval.low, "ci_high": interval.high}
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
+
+
+def _auc(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    classes = probabilities.shape[1]
+    own = [1] if classes == 2 else range(classes)
+    return float(np.mean([area_under_curve(probabilities[:, k], labels == k) for k in own]))
+
+
+def area_under_curve(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Chance that a positive gets a higher score than another, ties counted half; NaN if there is only one kind.
+
+    :param scores, positive: (n,), the latter bool.
+    """
+    positives = int(positive.sum())
+    negatives = len(positive) - positives
+    if not positives or not negatives:
+        return float("nan")
+    return float((rankdata(scores)[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def _reliability(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
+    """Bins of the highest probability that hold a patient: limits, patients, mean probability and accuracy."""
+    index = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return [
+        {
+            "low": int(k) / BINS,
+            "high": (int(k) + 1) / BINS,
+            "patients": int((index == k).sum()),
+            "confidence": float(confidence[index == k].mean()),
+            "accuracy": float(right[index == k].mean()),
+        }
+        for k in np.unique(index)
+    ]

@@ -1,0 +1,370 @@
+"""The tables of an evaluation, written from its report: Table 1, the VQ-VAE table, paired tests and guidance sweep."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from GBMResponseCore import SYNTHETIC_NOTICE
+from GBMResponseCore.files import write_text
+
+from ..store.reports import write_csv
+from .metrics.image import HIGHER_IS_BETTER, NAMES
+from .spread import LEVELS, OFFSET_ML
+from .statistics import skill
+
+TITLES = {
+    "psnr": "PSNR",
+    "psnr_local": "PSNR local",
+    "ssim": "SSIM",
+    "ssim_local": "SSIM local",
+    "lpips": "LPIPS",
+    "mse": "MSE",
+    "mse_local": "MSE local",
+}
+_FORMS = {"psnr": "{:.2f}", "psnr_local": "{:.2f}", "mse": "{:.4f}", "mse_local": "{:.4f}"}
+_STATISTICS = ("mean", "sd", "patient_mean", "patient_sd", "ci_low", "ci_high")
+_TEST_COLUMNS = (
+    "metric", "first", "second", "patients", "difference", "ci_low", "ci_high", "rank_biserial", "p", "p_holm",
+)  # fmt: skip
+
+_ABOUT_TESTS = """\
+Unit: the patient. Difference of patient means with its 95 % patient-bootstrap interval; two-sided Wilcoxon signed-rank
+test; matched-pairs rank-biserial correlation as effect size; Holm's correction over all pairs of one metric. With few
+patients even a large effect can stay above any threshold: six who all agree are the fewest that can give p < 0.05,
+before the correction."""
+
+
+def write_table1(report: dict[str, Any], out: Path) -> None:
+    """Write `table1.csv` and `table1.md`.
+
+    :raises OutputFolderError: if a file cannot be written.
+    """
+    metrics = _metrics(report)
+    columns = ["model", "kind", *(f"{name}_{value}" for name in metrics for value in _STATISTICS)]
+    columns += [f"skill_{name}_{value}" for name in _skill_names(report) for value in ("value", "ci_low", "ci_high")]
+    lines = []
+    for model, row in report["table"].items():
+        line = [model, row["kind"], *(row["metrics"][name][value] for name in metrics for value in _STATISTICS)]
+        for name in _skill_names(report):
+            line += [row["skill"][name][value] for value in ("value", "ci_low", "ci_high")]
+        lines.append(line)
+    write_csv(out / "table1.csv", columns, lines)
+    write_text(table1_markdown(report), out / "table1.md")
+
+
+def table1_markdown(report: dict[str, Any]) -> str:
+    """Table 1 in the paper's layout with baselines, then the means over patients and the skill."""
+    parts = [
+        "# Table 1",
+        f"**{SYNTHETIC_NOTICE}** All predictions are synthetic.",
+        data_sentence(report),
+        definition_sentence(report),
+        "Mean ± SD over slices; the best model of each column in bold. Rows without a model are baselines: the copy of "
+        "the pre-treatment image is the one to beat, and the VQ-VAE's reconstruction of the truth is the upper bound.",
+        slice_table(report),
+        "## Patients",
+        "Slices of a patient are not independent. Mean ± SD over patients (each the mean over the patient's slices), "
+        "with the 95 % patient-bootstrap interval of the mean.",
+        patient_table(report),
+        "## Skill",
+        "1 - error / error of the copy, with its 95 % patient-bootstrap interval: 1 is perfect, 0 as good as copying "
+        "the pre-treatment image, below 0 worse than copying.",
+        skill_table(report),
+        note_list(report),
+    ]
+    return _join(parts)
+
+
+def data_sentence(report: dict[str, Any]) -> str:
+    """Which data the figures are from."""
+    data = report["data"]
+    text = (
+        f"Data: {data['description']}, slice store `{data['store']}`, split `{report['split']}`: {data['patients']} "
+        f"patients, {data['slices']} slices"
+    )
+    if data["slices_without_gtv"]:
+        text += f" ({data['slices_without_gtv']} without GTV have no local values)"
+    return text + "."
+
+
+def note_list(report: dict[str, Any]) -> str:
+    """What a reader of the figures must know, as a list."""
+    return "\n".join(f"- {note}" for note in report["notes"])
+
+
+def definition_sentence(report: dict[str, Any]) -> str:
+    """How metrics and samples were made."""
+    options = report["options"]
+    samples = options["samples"]
+    drawn = "One sample per slice" if samples == 1 else f"Mean over {samples} samples per slice"
+    if report["metrics"] == "authors":
+        text = "Metrics as the authors' code defines them (range of the SSIM by batch, predictions unclipped)."
+    else:
+        text = "Metrics of slices clipped to [-1, 1], data range 2; local: inside the pre-treatment GTV."
+    return f"{text} {drawn}, seed {options['seed']}."
+
+
+def slice_table(report: dict[str, Any]) -> str:
+    """Mean ± SD over slices."""
+    metrics = _metrics(report)
+    best = {name: _best(report, name) for name in metrics}
+    rows = []
+    for model, row in report["table"].items():
+        cells = []
+        for name in metrics:
+            values = row["metrics"][name]
+            mean = _number(values["mean"], name)
+            is_best = row["kind"] == "model" and mean == best[name]
+            cells.append(f"{f'**{mean}**' if is_best else mean} ± {_number(values['sd'], name)}")
+        rows.append([model, *cells])
+    return _markdown(["model", *map(_arrow, metrics)], rows)
+
+
+def patient_table(report: dict[str, Any]) -> str:
+    """Mean ± SD over patients [95 % interval of the mean]."""
+    metrics = _metrics(report)
+    rows = []
+    for model, row in report["table"].items():
+        cells = []
+        for name in metrics:
+            mean, sd, low, high = (_number(row["metrics"][name][value], name) for value in _STATISTICS[2:])
+            cells.append(f"{mean} ± {sd} [{low}, {high}]")
+        rows.append([model, *cells])
+    return _markdown(["model", *map(_arrow, metrics)], rows)
+
+
+def skill_table(report: dict[str, Any]) -> str:
+    """Skill [95 % interval] in every error."""
+    names = _skill_names(report)
+    rows = [
+        [model, *(with_interval(row["skill"][name], "value", "{:.3f}") for name in names)]
+        for model, row in report["table"].items()
+    ]
+    return _markdown(["model", *(TITLES[name] for name in names)], rows)
+
+
+def write_vq_vae_table(report: dict[str, Any], out: Path) -> None:
+    """Write `vq_vae.md`.
+
+    :raises OutputFolderError: if the file cannot be written.
+    """
+    write_text(
+        _join(
+            [
+                "# VQ-VAE",
+                f"**{SYNTHETIC_NOTICE}**",
+                data_sentence(report),
+                "Slices encoded, quantised and decoded by the image VQ-VAE, against themselves. Mean ± SD over slices; "
+                "in brackets the 95 % patient-bootstrap interval of the mean over patients. A diffusion model "
+                "in its latents can hardly come nearer to the truth. Without the codebook, the latents are decoded as "
+                "they are: what is lost even then is lost by encoder and decoder.",
+                vq_vae_table(report),
+                note_list(report),
+            ]
+        ),
+        out / "vq_vae.md",
+    )
+
+
+def vq_vae_table(report: dict[str, Any]) -> str:
+    """PSNR, SSIM and LPIPS of the reconstruction of pre- and post-treatment slices."""
+    metrics = [name for name in ("psnr", "ssim", "lpips") if name in _metrics(report)]
+    rows = []
+    for name, images in report["vq_vae"].items():
+        for image, values in images.items():
+            cells = [
+                f"{_number(values[m]['mean'], m)} ± {_number(values[m]['sd'], m)} "
+                f"[{_number(values[m]['ci_low'], m)}, {_number(values[m]['ci_high'], m)}]"
+                for m in metrics
+            ]
+            rows.append([f"VQ-VAE of {name}", image, *cells])
+    return _markdown(["autoencoder", "slices", *map(_arrow, metrics)], rows)
+
+
+def write_paired_tests(report: dict[str, Any], out: Path) -> None:
+    """Write `paired_tests.csv` and `paired_tests.md`.
+
+    :raises OutputFolderError: if a file cannot be written.
+    """
+    tests = report["paired_tests"]
+    write_csv(out / "paired_tests.csv", _TEST_COLUMNS, [[test[column] for column in _TEST_COLUMNS] for test in tests])
+    rows = [
+        [
+            TITLES[test["metric"]],
+            test["first"],
+            test["second"],
+            str(test["patients"]),
+            with_interval(test, "difference", "{:.4g}"),
+            _format("{:.2f}", test["rank_biserial"]),
+            _format("{:.3g}", test["p"]),
+            _format("{:.3g}", test["p_holm"]),
+        ]
+        for test in tests
+    ]
+    titles = ["metric", "first", "second", "patients", "first - second [95 % CI]", "rank-biserial", "p", "p (Holm)"]
+    text = _join(
+        [
+            "# Paired tests",
+            f"**{SYNTHETIC_NOTICE}**",
+            data_sentence(report),
+            _ABOUT_TESTS,
+            _markdown(titles, rows) if rows else "There is nothing to compare.",
+        ]
+    )
+    write_text(text, out / "paired_tests.md")
+
+
+def write_guidance_sweep(report: dict[str, Any], out: Path) -> None:
+    """Write `guidance_sweep.csv` and `guidance_sweep.md`.
+
+    :raises OutputFolderError: if a file cannot be written.
+    """
+    rows = report["guidance_sweep"]["rows"]
+    write_csv(out / "guidance_sweep.csv", list(rows[0]), [list(row.values()) for row in rows])
+    parts = ["# Guidance sweep", f"**{SYNTHETIC_NOTICE}**", data_sentence(report), sweep_text(report)]
+    write_text(_join([*parts, sweep_table(report), note_list(report)]), out / "guidance_sweep.md")
+
+
+def sweep_text(report: dict[str, Any]) -> str:
+    """What the guidance sweep compares."""
+    sweep = report["guidance_sweep"]
+    first, last = (sweep["truth"][f"class_{which}"] for which in ("first", "last"))
+    patients = " and ".join(str(sweep["truth"][f"patients_{which}"]) for which in ("first", "last"))
+    changes = [sweep["truth"][f"enhancing_change_{which}"] for which in ("first", "last")]
+    true = ""
+    if all(change["value"] is not None for change in changes):
+        told = " and ".join(with_interval(change, "value", "{:+.1f}") for change in changes)
+        true = f" Truly it changes from pre to post by {told} pixels for {first} and {last} (mean over patients)."
+    return (
+        f"Guidance of {sweep['model']}, one sample per slice. Difference: mean absolute difference of the same slices "
+        f"predicted as {first} and as {last} under identical noise, inside and outside the GTV. Enhancing: pixels per "
+        f"slice brighter than the tissue near the GTV. `all as {first}`, `all as {last}`: of all patients under either "
+        f"class and identical noise. `{first}`, `{last}`: of the patients who truly are so ({patients}), each group "
+        "predicted as what it is; the true follow-ups and the copy of the pre image have the values to compare with."
+        f"{true} Metrics: means over patients under the class that the row of the model has."
+    )
+
+
+def sweep_table(report: dict[str, Any]) -> str:
+    """Class separation and errors by guidance scale, below the truth and the copy of the pre image."""
+    sweep = report["guidance_sweep"]
+    truth = sweep["truth"]
+    first, last = truth["class_first"], truth["class_last"]
+    metrics = [name for name in ("psnr", "ssim", "ssim_local", "mse_local") if name in sweep["copy"]]
+    titles = [
+        "guidance", "difference in GTV", "elsewhere", f"enhancing, all as {first}", f"all as {last}",
+        f"enhancing, {first}", f"enhancing, {last}",
+        f"{first} - {last}", *map(_arrow, metrics), "skill MSE", "skill MSE local",
+    ]  # fmt: skip
+
+    def enhancing(values: dict[str, Any], which: str) -> list[str]:
+        pair = [values[f"enhancing_pixels_{which}_{end}"] for end in ("first", "last")]
+        gap = None if None in pair else pair[0] - pair[1]
+        return [*(_format("{:.1f}", value) for value in pair), _format("{:+.1f}", gap)]
+
+    nothing = ["–"]
+    rows = [
+        ["true follow-up", *nothing * 4, *enhancing(truth, "post"), *nothing * (len(metrics) + 2)],
+        [
+            "copy of the pre image", *nothing * 4, *enhancing(truth, "pre"),
+            *(_number(sweep["copy"][name], name) for name in metrics), "0.000", "0.000",
+        ],
+    ]  # fmt: skip
+    for row in sweep["rows"]:
+        cells = [f"{row['guidance_scale']:g}"]
+        cells += [_format("{:.4f}", row[f"mean_absolute_difference_{where}"]) for where in ("gtv", "elsewhere")]
+        cells += [_format("{:.1f}", row[f"enhancing_pixels_{name}"]) for name in ("short", "long")]
+        cells += enhancing(row, "own") + [_number(row[name], name) for name in metrics]
+        rows.append([*cells, *(_format("{:.3f}", row[f"skill_{name}"]) for name in ("mse", "mse_local"))])
+    return _markdown(titles, rows)
+
+
+def write_spread(report: dict[str, Any], out: Path) -> None:
+    """Write `spread.md`.
+
+    :raises OutputFolderError: if the file cannot be written.
+    """
+    parts = ["# Spread of the samples", f"**{SYNTHETIC_NOTICE}**", data_sentence(report), spread_text(report)]
+    write_text(_join([*parts, spread_table(report), note_list(report)]), out / "spread.md")
+
+
+def spread_text(report: dict[str, Any]) -> str:
+    """How the spread of the samples is judged."""
+    spread = report["spread"]
+    return (
+        f"Enhancing volume of {spread['patients']} patients in {spread['samples']} samples, against that of the "
+        f"follow-up by the same rule (mean {spread['true_mean_ml']:.2f} ml). Coverage: share of patients whose true "
+        f"volume lies in Student's prediction interval of the samples, on log(volume + {OFFSET_ML:g} ml); it should be "
+        "the percentage above. Rank of the truth among the samples: 33 % in each third if the spread is right, little "
+        "in the middle if it is too small, most in the upper third if volumes are too small. In brackets 95 % "
+        "patient-bootstrap intervals. Slices are sampled one by one, which makes the spread of their sum smaller than "
+        "that of a patient's possible volumes."
+    )
+
+
+def spread_table(report: dict[str, Any]) -> str:
+    """Coverage, ranks, SD and error of the volumes of every model, above those of the copy."""
+    spread = report["spread"]
+    titles = [
+        "model", *(f"{level} % interval" for level in LEVELS), "truth in lower / middle / upper third",
+        "SD of samples, ml", "mean, ml", "mean absolute error, ml",
+    ]  # fmt: skip
+    rows = []
+    for name, values in spread["models"].items():
+        cells = [with_interval(values["coverage"][str(level)], "value", "{:.0%}") for level in LEVELS]
+        cells.append(" / ".join(f"{share:.0%}" for share in values["rank_thirds"]))
+        figures = ("mean_sd_ml", "mean_ml", "mean_absolute_error_ml")
+        rows.append([name, *cells, *(with_interval(values[figure], "value", "{:.2f}") for figure in figures)])
+    copied = [
+        with_interval(spread["copy"][figure], "value", "{:.2f}") for figure in ("mean_ml", "mean_absolute_error_ml")
+    ]
+    rows.append(["copy of the pre image", *["–"] * (len(LEVELS) + 2), *copied])
+    return _markdown(titles, rows)
+
+
+def _metrics(report: dict[str, Any]) -> list[str]:
+    return [name for name in NAMES if name in _first_row(report)["metrics"]]
+
+
+def _skill_names(report: dict[str, Any]) -> list[str]:
+    return [name for name in skill.NAMES if name in _first_row(report)["skill"]]
+
+
+def _first_row(report: dict[str, Any]) -> dict[str, Any]:
+    return next(iter(report["table"].values()))
+
+
+def _arrow(name: str) -> str:
+    return f"{TITLES[name]} {'↑' if name in HIGHER_IS_BETTER else '↓'}"
+
+
+def _best(report: dict[str, Any], name: str) -> str | None:
+    """The best mean of a model, as printed; None if nothing is to be compared."""
+    means = [row["metrics"][name]["mean"] for row in report["table"].values() if row["kind"] == "model"]
+    means = [mean for mean in means if mean is not None]
+    if len(means) < 2:
+        return None
+    return _number((max if name in HIGHER_IS_BETTER else min)(means), name)
+
+
+def _number(value: float | None, name: str) -> str:
+    return _format(_FORMS.get(name, "{:.3f}"), value)
+
+
+def _format(form: str, value: float | None) -> str:
+    return "–" if value is None else form.format(value)
+
+
+def with_interval(values: dict[str, Any], name: str, form: str) -> str:
+    """Entry `name` with its interval, `0.50 [0.40, 0.60]`."""
+    value, low, high = (_format(form, values[key]) for key in (name, "ci_low", "ci_high"))
+    return f"{value} [{low}, {high}]"
+
+
+def _markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _join(parts: Sequence[str]) -> str:
+    return "\n\n".join(part for part in parts if part) + "\n"

@@ -1,0 +1,137 @@
+"""Encode a slice store once: latents of pre, post and GTV, also of the flipped slices, for the diffusion model."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from GBMResponseCore.errors import OutputFolderError
+from GBMResponseCore.files import write_json
+from GBMResponseCore.model.networks import LatentCodec
+from tqdm import tqdm
+
+from ..engine.processes import is_first, wait_for
+from ..store.slice_store import SliceStore, write_array
+
+_SCALE_SLICES = 256
+_PARTS = ("pre", "post", "gtv")
+
+
+@dataclass(frozen=True)
+class LatentStore:
+    """Memory-mapped float16 latents (F, n, C, h, w) of the n slices of a store; F is 2 with flipped slices, else 1.
+
+    `mask` holds the GTV averaged to the size of the latents, float16 (F, n, h, w) in [0, 1].
+    """
+
+    pre: np.ndarray
+    post: np.ndarray
+    gtv: np.ndarray
+    mask: np.ndarray
+
+    @property
+    def versions(self) -> int:
+        return len(self.pre)
+
+
+def encode_store(
+    store: SliceStore,
+    folder: Path,
+    codecs: dict[str, LatentCodec],
+    downsampling: int,
+    flip: bool,
+    batch: int = 16,
+    device: torch.device | str = "cpu",
+    bfloat16: bool = False,
+) -> LatentStore:
+    """Return the latents of a store, which the first process makes if they are missing or of other weights.
+
+    :param codecs: `image` and `gtv`.
+    :param bfloat16: encode with bfloat16 autocast, as the networks are trained.
+    :raises OutputFolderError: if they cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    made_with = folder / "made_with.json"
+    wanted = {name: _fingerprint(codec) for name, codec in codecs.items()} | {"slices": len(store), "flip": flip}
+
+    def complete() -> bool:
+        return made_with.is_file() and json.loads(made_with.read_text(encoding="utf-8")) == wanted
+
+    if not complete() and is_first():
+        made_with.unlink(missing_ok=True)
+        for name in _PARTS:
+            codec = codecs["gtv" if name == "gtv" else "image"].to(device)
+            _encode(getattr(store, name), folder / f"{name}.npy", codec, flip, batch, name, device, bfloat16)
+            codec.cpu()
+        mask = gtv_at_latent_size(store.gtv, downsampling)
+        versions = [mask, mask[..., ::-1]] if flip else [mask]
+        _write(folder / "mask.npy", (len(versions), *mask.shape), versions)
+        write_json(wanted, made_with)
+    wait_for(complete)
+    return LatentStore(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in (*_PARTS, "mask")})
+
+
+def change_scale(latents: LatentStore, rows: np.ndarray) -> np.ndarray:
+    """Per-channel factor (C,) that brings the change post - pre of the latents of `rows` to unit variance."""
+    chosen = rows[:: max(1, len(rows) // _SCALE_SLICES)]
+    change = latents.post[0, chosen].astype(np.float32) - latents.pre[0, chosen].astype(np.float32)
+    return 1.0 / np.maximum(change.std(axis=(0, 2, 3)), 1e-6)
+
+
+def gtv_at_latent_size(gtv: np.ndarray, downsampling: int) -> np.ndarray:
+    """Average masks (n, H, W) over blocks: float16 (n, H / downsampling, W / downsampling) in [0, 1]."""
+    count, height, width = gtv.shape
+    blocks = gtv.reshape(count, height // downsampling, downsampling, width // downsampling, downsampling)
+    return blocks.mean(axis=(2, 4), dtype=np.float32).astype(np.float16)
+
+
+@torch.inference_mode()
+def _encode(
+    slices: np.ndarray,
+    path: Path,
+    codec: LatentCodec,
+    flip: bool,
+    batch: int,
+    name: str,
+    device: torch.device | str,
+    bfloat16: bool,
+) -> None:
+    versions = (False, True) if flip else (False,)
+    starts = [(flipped, start) for flipped in versions for start in range(0, len(slices), batch)]
+
+    def encoded(flipped: bool, start: int) -> np.ndarray:
+        chunk = slices[start : start + batch].astype(np.float32)
+        chunk = np.ascontiguousarray(chunk[..., ::-1]) if flipped else chunk
+        images = torch.from_numpy(chunk)[:, None].to(device)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
+            latents = codec.encode(images)
+        return latents.float().cpu().numpy().astype(np.float16)
+
+    size = encoded(False, 0).shape[1:]
+    chunks = (encoded(*which) for which in tqdm(starts, desc=f"Encoding {name}", unit="batch"))
+    _write(path, (len(versions), len(slices), *size), chunks)
+
+
+def _write(path: Path, shape: tuple[int, ...], chunks: Iterable[np.ndarray]) -> None:
+    partial = path.with_suffix(".partial")
+    try:
+        write_array(partial, shape, chunks, np.dtype(np.float16))
+        os.replace(partial, path)
+    except OSError as error:
+        raise OutputFolderError(f"Cannot write latents to the folder {path.parent} ({error.strerror}).") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _fingerprint(codec: LatentCodec) -> str:
+    digest = hashlib.sha256()
+    state: dict[str, Any] = codec.state_dict()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].cpu().numpy().tobytes())
+    return digest.hexdigest()

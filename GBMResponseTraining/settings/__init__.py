@@ -1,0 +1,1 @@
+"""Settings of a training and the presets that hold them."""

@@ -1,0 +1,1 @@
+"""Stages of a training run, each with what it needs and leaves."""

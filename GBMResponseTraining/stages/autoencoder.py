@@ -1,0 +1,102 @@
+"""Stage: train an autoencoder and find the scale of its latents."""
+
+import logging
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from GBMResponseCore.model.networks import LatentCodec, codebook, decode_continuous, encode_continuous
+from GBMResponseCore.model.quantizer import quantize
+
+from ..engine.fit import fit, has_begun, start_from
+from ..items.slices import gtv_items, gtv_validation, image_items, image_validation
+from ..models.autoencoder import AutoencoderModule, latent_statistics
+from ..models.lpips import MISSING_BACKBONE, load_lpips_if_present
+from ..settings.configuration import Autoencoder
+from .image_grid import ImageGrid
+from .training_run import TrainingRun
+
+log = logging.getLogger(__name__)
+
+PARTS = ("image", "gtv")
+_STATISTICS_SLICES = 256
+_GRID_SLICES = 4
+
+
+def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
+    """Train the autoencoder `image` or `gtv`, or take the finished one; return it with standardised latents."""
+    settings: Autoencoder = getattr(run.configuration, f"{part}_autoencoder")
+    name = f"{part}_autoencoder"
+    store, train, validation = run.store, run.rows("train"), run.rows("validation")
+    seed = run.configuration.seed
+    if part == "image":
+        extra = (run.extra_images, run.configuration.extra_images_share)
+        items, held_out = image_items(store, train, settings.crop, seed, *extra), image_validation(store, validation)
+        slices_per_epoch = 2 * len(train)
+    else:
+        items, held_out = gtv_items(store, train, settings.crop, seed), gtv_validation(store, validation)
+        slices_per_epoch = len(train)
+    steps = settings.training.optimiser_steps(slices_per_epoch, run.machine.processes)
+    perceptual = _perceptual(settings)
+    torch.manual_seed(seed)
+    module = AutoencoderModule(settings, steps, perceptual)
+    if settings.start is not None and not has_begun(run.folder / name):
+        start_from(module.model, Path(settings.start), "model.")
+    shown = torch.stack([held_out[index] for index in _spread(len(held_out), _GRID_SLICES)]) if len(held_out) else None
+    grids = [ImageGrid(partial(_reconstructions, shown), run.folder / name / "images")] if shown is not None else []
+    report = fit(
+        module,
+        items,
+        held_out,
+        run.folder / name,
+        settings.training,
+        epoch_items=slices_per_epoch,
+        seed=seed,
+        machine=run.machine,
+        callbacks=grids,
+    )
+    perceptual_name = "LPIPS (AlexNet)" if perceptual is not None else "none"
+    run.once(f"{name}/losses.json", lambda: {"perceptual": perceptual_name, "steps": report["steps"]})
+    return _codec(run, part, module)
+
+
+def _codec(run: TrainingRun, part: str, module: AutoencoderModule) -> LatentCodec:
+    """Return a trained autoencoder with the scale of its latents, kept in `standardisation.json`."""
+    settings: Autoencoder = getattr(run.configuration, f"{part}_autoencoder")
+
+    def statistics() -> dict[str, list[float]]:
+        if settings.standardise == "none":
+            return {"shift": [0.0] * settings.latent_channels, "scale": [1.0] * settings.latent_channels}
+        rows = run.rows("train")
+        rows = rows[_spread(len(rows), _STATISTICS_SLICES)]
+        arrays = (run.store.pre, run.store.post) if part == "image" else (run.store.gtv,)
+        images = torch.from_numpy(np.concatenate([array[rows] for array in arrays]).astype(np.float32))
+        shift, scale = latent_statistics(module.model.eval().to(run.device), images[:, None])
+        module.model.cpu()
+        return {"shift": shift, "scale": scale}
+
+    return LatentCodec(module.model.eval(), **run.once(f"{part}_autoencoder/standardisation.json", statistics)).eval()
+
+
+def _perceptual(settings: Autoencoder) -> torch.nn.Module | None:
+    if settings.perceptual_weight <= 0:
+        return None
+    lpips = load_lpips_if_present()
+    if lpips is None:
+        log.warning("No perceptual loss. %s", MISSING_BACKBONE)
+    return lpips
+
+
+def _reconstructions(images: torch.Tensor, module: AutoencoderModule) -> np.ndarray:
+    latents = encode_continuous(module.model, images.to(module.device))
+    if module.codebook_filled:
+        latents = quantize(latents, codebook(module.model))
+    again = decode_continuous(module.model, latents).float().cpu()
+    rows = [torch.cat(list(stack[:, 0]), dim=1) for stack in (images, again)]
+    return torch.cat(rows).numpy()
+
+
+def _spread(count: int, wanted: int) -> np.ndarray:
+    """Indices of `wanted` (or all) evenly spread entries of `count`."""
+    return np.linspace(0, count - 1, min(wanted, count)).astype(int)

@@ -1,0 +1,167 @@
+"""Stage: train the survival classifier, with out-of-fold predictions for the patients it is trained on.
+
+Labels for the configuration `predicted-2-class` must look as they will for a new patient. A classifier's answers for
+its own training patients do not: it has seen their survival. So every training patient is predicted by a classifier
+that was trained without that patient; the final one, trained on all training patients, serves everyone else.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from GBMResponseCore.model.classes import ClassScheme, patient_probabilities
+from torch import nn
+
+from ..engine.fit import fit
+from ..evaluation.metrics.classification import classification_report
+from ..items.model_configurations import true_class
+from ..items.slices import classifier_items, classifier_validation
+from ..models.classifier import ClassifierModule
+from ..store.reports import write_csv
+from ..store.splits import SplitError
+from .calibration import fit_temperature, patient_logits
+from .training_run import TrainingRun
+
+PREDICTIONS, REPORT = "predictions.csv", "report.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class SurvivalClassifier:
+    """A trained classifier.
+
+    :param scheme: the classes of its outputs.
+    :param temperature: divides its logits; fitted on the out-of-fold predictions.
+    :param probabilities: patient id -> probabilities of the classes; out-of-fold for training patients.
+    """
+
+    network: nn.Module
+    scheme: ClassScheme
+    temperature: float
+    probabilities: dict[str, list[float]]
+
+
+def train_classifier(run: TrainingRun) -> SurvivalClassifier:
+    """Train the folds and the final classifier, or take what is finished.
+
+    :raises SplitError: fewer than two training patients have a known class.
+    """
+    settings = run.configuration.classifier
+    scheme = run.schemes((settings.scheme,))[settings.scheme]
+    training_rows = run.rows("train", lambda record: true_class(record, scheme) is not None)
+    known_patients = len(np.unique(np.asarray(run.store.patient)[training_rows]))
+    if known_patients < 2:
+        raise SplitError(
+            f"The survival class of {known_patients} training patients is known; out-of-fold predictions need two.",
+            "Import more patients whose survival is known, or train the configuration no-class alone.",
+        )
+    fold_of = _folds(run, training_rows, settings.folds)
+    out_of_fold: dict[int, np.ndarray] = {}
+    for fold in range(min(settings.folds, known_patients)):
+        held_out = fold_of[np.asarray(run.store.patient)[training_rows]] == fold
+        network = _fit(run, scheme, training_rows[~held_out], f"classifier/fold_{fold}", select_on=np.array([], int))
+        out_of_fold |= _logits(network, run, scheme, training_rows[held_out])
+    known = run.rows("validation", lambda record: true_class(record, scheme) is not None)
+    network = _fit(run, scheme, training_rows, "classifier/final", select_on=known)
+
+    labels = {patient: true_class(run.patients[patient], scheme) for patient in out_of_fold}
+    fitted = run.once(
+        "classifier/temperature.json",
+        lambda: {
+            "temperature": round(fit_temperature(list(out_of_fold.values()), list(labels.values())), 3),
+            "patients": len(labels),
+        },
+    )
+    temperature = fitted["temperature"]
+    others = [index for index in range(len(run.patients)) if index not in out_of_fold]
+    everyone = out_of_fold | _logits(network, run, scheme, _rows_of(run, others))
+    probabilities = {
+        run.patients[patient]["id"]: patient_probabilities(logits, temperature).tolist()
+        for patient, logits in sorted(everyone.items())
+    }
+    if not (run.folder / "classifier" / REPORT).is_file():
+        _write_predictions(run, scheme, probabilities, set(out_of_fold))
+    run.once(f"classifier/{REPORT}", lambda: _report(run, scheme, probabilities))
+    return SurvivalClassifier(network, scheme, temperature, probabilities)
+
+
+def _fit(run: TrainingRun, scheme: ClassScheme, rows: np.ndarray, name: str, select_on: np.ndarray) -> nn.Module:
+    """Train one network; without slices to select on, the last weights are taken."""
+    settings, seed = run.configuration.classifier, run.configuration.seed
+    training = settings.training
+    if not len(select_on):
+        training = dataclasses.replace(training, select="last", patience=0)
+    torch.manual_seed(seed)
+    module = ClassifierModule(settings, training.optimiser_steps(len(rows), run.machine.processes))
+    fit(
+        module,
+        classifier_items(run.store, rows, scheme, settings, seed),
+        classifier_validation(run.store, select_on, scheme, settings),
+        run.folder / name,
+        training,
+        epoch_items=len(rows),
+        seed=seed,
+        machine=run.machine,
+    )
+    return module.model.eval()
+
+
+def _folds(run: TrainingRun, rows: np.ndarray, folds: int) -> np.ndarray:
+    """Fold of every patient (patients,); neighbours in survival go to different folds. -1: not a training patient."""
+    patients = np.unique(np.asarray(run.store.patient)[rows])
+    by_survival = sorted(patients, key=lambda patient: (run.patients[patient]["survival_days"], patient))
+    fold_of = np.full(len(run.patients), -1)
+    fold_of[by_survival] = np.arange(len(by_survival)) % folds
+    return fold_of
+
+
+def _logits(network: nn.Module, run: TrainingRun, scheme: ClassScheme, rows: np.ndarray) -> dict[int, np.ndarray]:
+    """Slice logits (slices, classes) of every patient among the rows."""
+    pooling = run.configuration.classifier.pooling
+    patients = np.unique(np.asarray(run.store.patient)[rows])
+    logits = patient_logits(network.to(run.device), run.store, patients, pooling)
+    network.cpu()
+    return logits
+
+
+def _rows_of(run: TrainingRun, patients: Iterable[int]) -> np.ndarray:
+    return np.flatnonzero(np.isin(np.asarray(run.store.patient), list(patients)))
+
+
+def _write_predictions(
+    run: TrainingRun, scheme: ClassScheme, probabilities: dict[str, list[float]], out_of_fold: set[int]
+) -> None:
+    lines = []
+    for patient, record in enumerate(run.patients):
+        chances = probabilities[record["id"]]
+        label = true_class(record, scheme)
+        lines.append(
+            (
+                record["id"],
+                run.split[record["id"]],
+                "out-of-fold" if patient in out_of_fold else "final",
+                "" if label is None else scheme.classes[label].name,
+                scheme.classes[int(np.argmax(chances))].name,
+                *(f"{chance:.4f}" for chance in chances),
+            )
+        )
+    columns = ("patient", "split", "classifier", "true_class", "predicted_class")
+    chances = tuple(f"probability_{entry.name}" for entry in scheme.classes)
+    write_csv(run.folder / "classifier" / PREDICTIONS, (*columns, *chances), lines)
+
+
+def _report(run: TrainingRun, scheme: ClassScheme, probabilities: dict[str, list[float]]) -> dict[str, object]:
+    """Figures per split: out-of-fold for the training patients."""
+    report = {}
+    for split in ("train", "validation", "test"):
+        known = [
+            patient
+            for patient, record in enumerate(run.patients)
+            if run.split[record["id"]] == split and true_class(record, scheme) is not None
+        ]
+        if known:
+            chances = np.array([probabilities[run.patients[patient]["id"]] for patient in known])
+            labels = np.array([true_class(run.patients[patient], scheme) for patient in known])
+            name = "out_of_fold" if split == "train" else split
+            report[name] = classification_report(chances, labels, run.configuration.seed)
+    return report

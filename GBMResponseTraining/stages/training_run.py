@@ -1,0 +1,210 @@
+"""A run folder: which configuration, which slices, which files. Everything that all stages of a training share."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from GBMResponseCore.errors import OptionError
+from GBMResponseCore.files import ensure_output_folder, write_json, write_text
+from GBMResponseCore.model.classes import ClassScheme
+
+from ..engine.fit import Machine, check_start
+from ..engine.processes import is_first, wait_for
+from ..items.model_configurations import class_schemes
+from ..settings.configuration import Autoencoder, Configuration, ConfigurationError, load_configuration
+from ..store.slice_store import SliceStore, open_store, read_patients
+from ..store.splits import SPLIT_FILE, SplitError, read_split, split_store, write_split
+
+SNAPSHOT = "configuration.yaml"
+STORE_FILE = "store.json"
+
+
+class TrainingRun:
+    """One experiment: a configuration applied to a slice store, in a folder that holds all that comes of it.
+
+    :param folder: created, or continued if it holds a run of the same configuration and store.
+    :param store_folder: a slice store; its split is made if there is none, and copied.
+    :param extra_image_folders: slice stores all of whose pre and post slices the image autoencoder learns too, whatever
+        their split: real scans of few patients, say. Other networks never see them. A known run needs not name them.
+    :raises OptionError: the folder holds another run.
+    :raises ConfigurationError: the configuration does not fit the size of the slices.
+    :raises SplitError, LeakageError, MissingFileError: by the store, if it has changed, or has no training patient.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        configuration: Configuration,
+        store_folder: Path,
+        machine: Machine | None = None,
+        extra_image_folders: Sequence[Path] = (),
+    ) -> None:
+        self.folder = folder
+        self.configuration = configuration
+        self.store_folder = store_folder
+        self.machine = machine or Machine()
+        self.extra_image_folders = list(extra_image_folders) or _known_extra_images(folder)
+        self.patients = read_patients(store_folder)
+        self.split = split_store(store_folder, self.patients)
+        self._check_sizes()
+        self._check_starts()
+        self._claim()
+
+    @classmethod
+    def reopen(cls, folder: Path, machine: Machine | None = None) -> "TrainingRun":
+        """Open the run of a folder.
+
+        :raises OptionError: it holds none.
+        """
+        if not (folder / STORE_FILE).is_file():
+            raise OptionError(
+                f"The folder {folder} holds no training run.", "Name a run folder, or --store for a new run."
+            )
+        store = json.loads((folder / STORE_FILE).read_text(encoding="utf-8"))["store"]
+        return cls(folder, load_configuration(folder / SNAPSHOT), Path(store), machine)
+
+    @cached_property
+    def store(self) -> SliceStore:
+        return open_store(self.store_folder)
+
+    @cached_property
+    def extra_images(self) -> list[SliceStore]:
+        """Stores that the image autoencoder learns too."""
+        return [open_store(folder) for folder in self.extra_image_folders]
+
+    @property
+    def image_size(self) -> int:
+        """Side of the slices."""
+        return self.store.pre.shape[-1]
+
+    @property
+    def latent_size(self) -> int:
+        return self.image_size // self.configuration.image_autoencoder.downsampling
+
+    @property
+    def device(self) -> torch.device:
+        """Where networks run outside Lightning."""
+        return torch.device("cuda" if self.machine.on_gpu else "cpu")
+
+    def rows(self, split: str, usable: Callable[[dict[str, Any]], bool] | None = None) -> np.ndarray:
+        """Slices (n,) of the patients of `train`, `validation` or `test`, optionally of some of them."""
+        chosen = [self.split[record["id"]] == split and (usable is None or usable(record)) for record in self.patients]
+        return np.flatnonzero(np.array(chosen)[np.asarray(self.store.patient)])
+
+    def schemes(self, names: tuple[str, ...]) -> dict[str, ClassScheme]:
+        """Class schemes with thresholds from the training patients."""
+        return class_schemes(names, self.patients, self.split)
+
+    def read(self, name: str) -> Any:
+        """Content of a JSON file of the run."""
+        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Content of a JSON file of the run, made by the first process if it is not there yet."""
+        path = self.folder / name
+        if not path.is_file() and is_first():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(make(), path)
+        wait_for(path.is_file)
+        return self.read(name)
+
+    def _check_sizes(self) -> None:
+        if "train" not in self.split.values():
+            raise SplitError("The split of the slice store has no training patient.")
+        settings, size = self.configuration, self.image_size
+        for part in ("image_autoencoder", "gtv_autoencoder"):
+            autoencoder: Autoencoder = getattr(settings, part)
+            side = autoencoder.crop or size
+            if side > size or side % autoencoder.downsampling or size % autoencoder.downsampling:
+                crops = f"crops of {side}" if autoencoder.crop else "no crops"
+                raise ConfigurationError(
+                    f"Slices of {size} x {size} pixels do not fit {part} with {crops}.",
+                    f"Sides must be multiples of {autoencoder.downsampling}, and {part}.crop at most {size}.",
+                )
+        for other in self.extra_image_folders:
+            read_patients(other)
+            if open_store(other).pre.shape[1:] != self.store.pre.shape[1:]:
+                raise ConfigurationError(
+                    f"The slices of the extra store {other.name} differ in size from those of the run.",
+                    f"Import both with --size {size}.",
+                )
+        if settings.classifier.pooling > size:
+            raise ConfigurationError(f"classifier.pooling is larger than the slices of {size} x {size} pixels.")
+
+    def _check_starts(self) -> None:
+        """Weights that an autoencoder starts from must be there, until it has begun."""
+        for part in ("image_autoencoder", "gtv_autoencoder"):
+            check_start(getattr(self.configuration, part).start, self.folder / part, part)
+
+    def _claim(self) -> None:
+        import yaml
+
+        ensure_output_folder(self.folder)
+        values = self.configuration.to_dict()
+        snapshot, store = self.folder / SNAPSHOT, str(self.store_folder.resolve())
+        if snapshot.is_file():
+            known = load_configuration(snapshot).to_dict()
+            different = _differences(known, values)
+            if different:
+                names = ", ".join(different[:5])
+                raise OptionError(
+                    f"The folder {self.folder} holds a run of another configuration: {names} differ.",
+                    "Choose another --run, or leave out --preset, --config and --set to continue that run.",
+                )
+            if self.read(STORE_FILE)["store"] != store:
+                raise OptionError(
+                    f"The folder {self.folder} holds a run on another slice store.", "Choose another --run."
+                )
+            if _known_extra_images(self.folder) != _resolved(self.extra_image_folders):
+                raise OptionError(
+                    f"The folder {self.folder} holds a run with other extra images.",
+                    "Choose another --run, or leave out --extra-images to continue that run.",
+                )
+            self._check_unchanged()
+            return
+        content = {"store": store, "patients_sha256": self._patients_sha256()}
+        extra = [str(path) for path in _resolved(self.extra_image_folders)]
+        write_json(content | {"extra_images": extra}, self.folder / STORE_FILE)
+        write_split(self.split, self.folder / SPLIT_FILE)
+        write_text(yaml.safe_dump(values, sort_keys=False), snapshot)
+
+    def _patients_sha256(self) -> str:
+        return hashlib.sha256(json.dumps(self.patients, sort_keys=True).encode()).hexdigest()
+
+    def _check_unchanged(self) -> None:
+        """Networks of one run must have been trained on the same patients."""
+        began_with = self.read(STORE_FILE).get("patients_sha256")
+        split = dict(read_split(self.folder / SPLIT_FILE))
+        if split != self.split or began_with not in (None, self._patients_sha256()):
+            raise SplitError(
+                f"The slice store {self.store_folder.name} or its split has changed since the run {self.folder} began.",
+                "Restore the store and its patient_split.csv, or choose another --run.",
+            )
+
+
+def _known_extra_images(folder: Path) -> list[Path]:
+    """Extra stores of the run in a folder; none if there is no run."""
+    if not (folder / STORE_FILE).is_file():
+        return []
+    stated = json.loads((folder / STORE_FILE).read_text(encoding="utf-8"))
+    return [Path(path) for path in stated.get("extra_images", [])]
+
+
+def _resolved(folders: Sequence[Path]) -> list[Path]:
+    return [folder.resolve() for folder in folders]
+
+
+def _differences(first: Any, second: Any, where: str = "") -> list[str]:
+    if isinstance(first, dict) and isinstance(second, dict):
+        keys = sorted(first.keys() | second.keys())
+        return [
+            entry
+            for key in keys
+            for entry in _differences(first.get(key), second.get(key), f"{where}.{key}" if where else str(key))
+        ]
+    return [] if first == second else [where]

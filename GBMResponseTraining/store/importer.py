@@ -1,0 +1,140 @@
+"""Pairs of image files -> a slice store, patient by patient; an interrupted import continues.
+
+Files in the output folder::
+
+    *.npy, patients.json       the slice store
+    imported.csv, skipped.csv  what became of every patient
+    contact_sheet*.png         a picture of every patient
+    parts/                     one file per finished patient: a later import redoes only what is missing or changed
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+from GBMResponseCore import __version__
+from GBMResponseCore.errors import GBMResponseError, OutputFolderError
+from GBMResponseCore.files import ensure_output_folder
+from GBMResponseCore.inputs.in_plane import InPlaneRule
+from GBMResponseCore.inputs.intensity import NormalisationSettings
+from tqdm import tqdm
+
+from ..datasets.errors import DatasetError, MissingPackageError
+from ..datasets.pair import PairSource, Skipped, drop_duplicates, natural_order, normalised_id
+from .contact_sheet import write_contact_sheet
+from .preparation import AlignmentRule, prepare_pair
+from .reports import write_imported, write_skipped
+from .slice_store import collect_parts, open_store, read_record, write_part
+
+log = logging.getLogger(__name__)
+
+_NO_SURVIVAL = "Add it, or leave the patient out: survival classes cannot be learned from it."
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What an import made.
+
+    :param imported: ids in the store.
+    :param skipped: everyone else, with the reason.
+    :param folder: of the store and the reports.
+    """
+
+    imported: list[str]
+    skipped: list[Skipped]
+    folder: Path
+
+
+def import_pairs(
+    pairs: Sequence[PairSource],
+    out: Path,
+    rule: InPlaneRule,
+    normalisation: NormalisationSettings,
+    alignment: AlignmentRule | None = None,
+    skipped: Sequence[Skipped] = (),
+    require_survival: bool = True,
+    skull_strip: bool = False,
+) -> ImportResult:
+    """Write a slice store of all usable pairs, and reports about all others; one bad patient stops nothing.
+
+    :param rule: how slices are brought to a matrix and pixel size.
+    :param normalisation: applied to pre and post separately, each with the scale of its own volume.
+    :param skipped: patients already ruled out, for the report.
+    :param require_survival: skip patients of unknown survival. A store with such patients has `survival_days` None
+        for them: they train the autoencoders, and the diffusion model as patients without class.
+    :param skull_strip: keep the brain alone in both images.
+    :raises OutputFolderError: if the output cannot be written; finished patients stay and are not redone.
+    :raises MissingPackageError: if skulls cannot be stripped.
+    :raises DatasetError: if no patient is usable; the reports say why.
+    """
+    ensure_output_folder(out)
+    parts = ensure_output_folder(out / "parts")
+    alignment = alignment or AlignmentRule()
+    pairs, duplicates = drop_duplicates(pairs)
+    skipped = [*skipped, *duplicates]
+    settings = {
+        "version": __version__,
+        "rule": rule.to_dict(),
+        "normalisation": normalisation.to_dict(),
+        "alignment": asdict(alignment),
+        "skull_strip": skull_strip,
+    }
+
+    finished = []
+    for pair in tqdm(sorted(pairs, key=lambda pair: natural_order(pair.patient)), desc="Importing", unit="patient"):
+        if require_survival and pair.survival_days is None:
+            skipped.append(Skipped(pair.patient, "no-survival", "The survival is not known.", _NO_SURVIVAL))
+            continue
+        part = parts / f"{digest(normalised_id(pair.patient))}.npz"
+        try:
+            key = digest(f"{pair} {[file_state(path) for path in pair.files]} {json.dumps(settings)}")
+            if not _is_current(part, key):
+                prepared = prepare_pair(pair, rule, normalisation, alignment, skull_strip)
+                preprocessing = {"in_plane": rule.to_dict(), "intensity": normalisation.to_dict()}
+                record = {**prepared.record, "preprocessing": preprocessing, "import_key": key}
+                write_part(part, prepared.pre, prepared.post, prepared.gtv, record)
+            finished.append(part)
+        except (OutputFolderError, MissingPackageError):
+            raise
+        except Exception as error:
+            skipped.append(Skipped.for_error(pair.patient, _typed(error)))
+
+    records = [read_record(part) for part in finished]
+    skipped.sort(key=lambda item: natural_order(item.patient))
+    write_skipped(skipped, out / "skipped.csv")
+    write_imported(records, out / "imported.csv")
+    if not finished:
+        raise DatasetError("No patient could be imported.", f"See {out / 'skipped.csv'} for the reasons.")
+    collect_parts(out, finished)
+    write_contact_sheet(open_store(out), out / "contact_sheet.png")
+    return ImportResult([record["id"] for record in records], skipped, out)
+
+
+def digest(text: str) -> str:
+    """Return a short hash; file names made of it are valid everywhere and do not name a patient."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:20]
+
+
+def file_state(path: Path) -> tuple[int, int] | None:
+    """Return size and time of change of a file, None if there is none."""
+    return (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else None
+
+
+def _is_current(part: Path, key: str) -> bool:
+    """True if a part was made from these files with these settings."""
+    try:
+        return read_record(part).get("import_key") == key
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile):
+        return False
+
+
+def _typed(error: Exception) -> GBMResponseError:
+    """A failure of one pair as a typed error."""
+    if isinstance(error, GBMResponseError):
+        return error
+    log.exception("Unexpected failure of one patient")
+    return GBMResponseError(f"Unexpected failure: {type(error).__name__}: {error}")

@@ -1,0 +1,296 @@
+"""One pair's images -> checked, aligned and normalised slices, as a network sees them at prediction time."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from GBMResponseCore.errors import EmptyGTVError, GBMResponseError, OptionError
+from GBMResponseCore.files import read_image
+from GBMResponseCore.inputs.case import Case, Note, load_case, make_case
+from GBMResponseCore.inputs.grid import StackGrid, image_like, same_grid
+from GBMResponseCore.inputs.in_plane import InPlaneRule
+from GBMResponseCore.inputs.intensity import NormalisationSettings, fit_scale
+from GBMResponseCore.inputs.registration import register_rigidly, resample_onto
+
+from ..datasets.errors import FollowUpCoverageError, RegistrationQualityError, SameImageError
+from ..datasets.pair import PairSource
+from .skull_strip import find_brain, keep_brain
+
+REGISTER = ("auto", "always", "never")
+
+_MOST_LABELS = 20
+_SMALLEST_COVERAGE = 0.9
+
+
+@dataclass(frozen=True)
+class AlignmentRule:
+    """When a follow-up is registered, and when the result is good enough.
+
+    Correlations are those of pre and post over the head outside the GTV in the imported slices, -1...1. Scans of one
+    scanner series that are off by a few mm have 0.2 to 0.56, registered ones above 0.7 (measured on three patients).
+
+    :param register: `auto`: if its grid differs from the pre-treatment image's, or if the two correlate by less than
+        `register_below`; `always`; or `never`.
+    :param lowest_correlation: pairs that end below it are bad.
+    :param keep_bad: import bad pairs too, with a note.
+    """
+
+    register: str = "auto"
+    register_below: float = 0.7
+    lowest_correlation: float = 0.5
+    keep_bad: bool = False
+
+    def __post_init__(self) -> None:
+        if self.register not in REGISTER:
+            raise OptionError(f"Unknown value '{self.register}' of register; known are {', '.join(REGISTER)}.")
+
+
+@dataclass(frozen=True)
+class PreparedPair:
+    """The slices of one pair that hold GTV, inferior first; row 0 is anterior, column 0 the patient's right.
+
+    :param pre, post: float32 (n, size, size), normalised, each with the scale of its own volume.
+    :param gtv: bool (n, size, size).
+    :param record: JSON values for the slice store.
+    """
+
+    pre: np.ndarray
+    post: np.ndarray
+    gtv: np.ndarray
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _FollowUp:
+    """The follow-up's slices on the stack, normalised, and how they came there.
+
+    :param transform: maps points of the pre-treatment image to points of the follow-up.
+    """
+
+    slices: np.ndarray
+    transform: sitk.Transform
+    registered: bool
+    correlation_before: float
+    correlation_after: float
+    notes: list[Note]
+
+
+def prepare_pair(
+    pair: PairSource,
+    rule: InPlaneRule,
+    normalisation: NormalisationSettings,
+    alignment: AlignmentRule,
+    skull_strip: bool = False,
+) -> PreparedPair:
+    """Read, check, align and normalise one pair.
+
+    :param skull_strip: keep the brain alone in both images, with the pair's brain mask or that of
+        :func:`.skull_strip.find_brain`. Registration and its check come first, on the images as they are.
+    :raises GBMResponseError: an error of :func:`GBMResponseCore.inputs.case.load_case`, or one of the importers' own.
+    """
+    case, labels = _load(pair)
+    grid = StackGrid.for_image(case.image, rule)
+    gtv = grid.to_stack(case.gtv, label=True)
+    rows = np.flatnonzero(gtv.any(axis=(1, 2)))
+    if not rows.size:
+        raise EmptyGTVError("No slice of the stack holds GTV.", "Check that the GTV lies in the head.")
+    gtv = gtv[rows]
+    pre = _normalised(case.image, grid.to_stack(case.image)[rows], normalisation)
+    follow_up = _align(case, grid, rows, pre, gtv, normalisation, alignment)
+    notes = [*case.notes, *follow_up.notes]
+    if None not in (pair.survival_days, pair.interval_days) and pair.survival_days < pair.interval_days:
+        notes.append(Note("survival-before-follow-up", "Survival is shorter than the time between the images."))
+    post = follow_up.slices
+    if skull_strip:
+        pre, post = _without_skull(pair, case, grid, rows, follow_up.transform, normalisation)
+
+    record = {
+        **pair.extra,
+        "id": pair.patient,
+        "survival_days": pair.survival_days,
+        "censored": pair.censored,
+        "interval_days": pair.interval_days,
+        "days_since_rt": pair.days_since_radiotherapy,
+        "spacing_mm": grid.spacing[0],
+        "stack_spacing_mm": list(grid.spacing),
+        "slice_positions_mm": grid.slice_positions_mm[rows].tolist(),
+        "mode": grid.mode,
+        "registered": follow_up.registered,
+        "correlation_before": round(follow_up.correlation_before, 4),
+        "correlation_after": round(follow_up.correlation_after, 4),
+        "skull_strip": bool(skull_strip),
+        "gtv_volume_ml": round(case.gtv_volume_ml, 3),
+        "post_gtv_volume_ml": _post_gtv_volume(pair, notes),
+        **_label_fields(pair, labels),
+        "notes": [{"code": note.code, "sentence": note.sentence} for note in notes],
+        "sources": {name: dict(source) for name, source in case.sources.items()},
+    }
+    return PreparedPair(pre, post, gtv, record)
+
+
+def _normalised(volume: sitk.Image, slices: np.ndarray, normalisation: NormalisationSettings) -> np.ndarray:
+    """Slices with the scale of the volume that they come from."""
+    return fit_scale(sitk.GetArrayViewFromImage(volume), normalisation).normalise(slices)
+
+
+def _without_skull(
+    pair: PairSource,
+    case: Case,
+    grid: StackGrid,
+    rows: np.ndarray,
+    transform: sitk.Transform,
+    normalisation: NormalisationSettings,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both images' slices with nothing but brain, that of the pre-treatment image; scales are those of the brains.
+
+    :raises BrainMaskError, MissingPackageError: if there is no brain mask.
+    """
+    mask = read_image(pair.brain_mask, "brain mask") if pair.brain_mask else find_brain(case.image)
+    slab, inside = _slab(grid, rows)
+    moved = sitk.GetArrayFromImage(resample_onto(case.follow_up, slab, transform))[inside]
+    pre = _normalised(keep_brain(case.image, mask), grid.to_stack(case.image)[rows], normalisation)
+    post = _normalised(keep_brain(case.follow_up, mask, transform.GetInverse()), moved, normalisation)
+    brain = grid.to_stack(mask, label=True)[rows]
+    return tuple(np.where(brain, slices, np.float32(-1)) for slices in (pre, post))
+
+
+def _slab(grid: StackGrid, rows: np.ndarray) -> tuple[sitk.Image, np.ndarray]:
+    """The part of the stack between the first and the last of its slices `rows`; and where those are in it."""
+    return grid.reference[:, :, int(rows[0]) : int(rows[-1]) + 1], rows - rows[0]
+
+
+def _post_gtv_volume(pair: PairSource, notes: list[Note]) -> float | None:
+    """Volume of the follow-up's GTV in ml, 0 after a complete response; None with a note if it cannot be read."""
+    if pair.post_gtv is None:
+        return None
+    try:
+        mask = read_image(pair.post_gtv, "follow-up GTV")
+    except GBMResponseError as error:
+        notes.append(Note("post-gtv", error.message))
+        return None
+    voxels = sitk.GetArrayViewFromImage(mask)
+    inside = voxels > 0 if pair.gtv_labels is None else np.isin(voxels, pair.gtv_labels)
+    return round(float(np.count_nonzero(inside) * np.prod(mask.GetSpacing()) / 1000), 3)
+
+
+def _label_fields(pair: PairSource, labels: dict[str, dict[str, float]] | None) -> dict[str, Any]:
+    """What the record says about the label values of the GTV file; None if it is not a label map."""
+    names = {str(value): name for value, name in (pair.label_names or {}).items()}
+    return {
+        "gtv_labels": None if labels is None else {value: found["voxels"] for value, found in labels.items()},
+        "gtv_label_signal": None if labels is None else {value: found["signal"] for value, found in labels.items()},
+        "gtv_label_names": names,
+        "gtv_labels_used": None if pair.gtv_labels is None else list(pair.gtv_labels),
+    }
+
+
+def _align(
+    case: Case,
+    grid: StackGrid,
+    rows: np.ndarray,
+    pre: np.ndarray,
+    gtv: np.ndarray,
+    normalisation: NormalisationSettings,
+    alignment: AlignmentRule,
+) -> _FollowUp:
+    """Bring the follow-up to the stack's slices `rows`, those of `pre` and `gtv`.
+
+    :raises FollowUpCoverageError, RegistrationQualityError: if it does not show, or not match, the other image.
+    """
+    scale = fit_scale(sitk.GetArrayViewFromImage(case.follow_up), normalisation)
+    slab, inside = _slab(grid, rows)
+    slices = scale.normalise(grid.to_stack(case.follow_up)[rows])
+    before = after = _correlation(pre, slices, gtv)
+    transform, registered, notes = sitk.Transform(), False, []
+    if _needs_registration(alignment, case, before):
+        result = register_rigidly(case.image, case.follow_up)
+        registered = result.improved
+        if registered:
+            transform = result.transform
+            moved = sitk.GetArrayFromImage(resample_onto(case.follow_up, slab, transform))[inside]
+            slices = scale.normalise(moved)
+            after = _correlation(pre, slices, gtv)
+        else:
+            notes.append(Note("not-registered", "Registration did not improve the match; the images were left as is."))
+    notes += _coverage(case, slab, gtv, inside, transform)
+    if after < alignment.lowest_correlation:
+        limit = alignment.lowest_correlation
+        sentence = f"Pre- and post-treatment slices correlate by {after:.2f}, less than {limit:g}."
+        if not alignment.keep_bad:
+            raise RegistrationQualityError(sentence)
+        notes.append(Note(RegistrationQualityError.code, sentence))
+    return _FollowUp(slices, transform, registered, before, after, notes)
+
+
+def _load(pair: PairSource) -> tuple[Case, dict[str, dict[str, float]] | None]:
+    """The checked case; and the labels of the GTV file, None if it is not a label map."""
+    case = load_case(pair.pre, pair.gtv, pair.post)
+    if case.sources["image"]["sha256"] == case.sources["follow-up"]["sha256"]:
+        raise SameImageError("Pre- and post-treatment image are the same file.")
+    mask = read_image(pair.gtv, "GTV")
+    voxels = sitk.GetArrayFromImage(mask)
+    labels = _labels(voxels, case.image if same_grid(mask, case.image) else None)
+    if pair.gtv_labels is None:
+        return case, labels
+    chosen = np.isin(voxels, pair.gtv_labels)
+    if not chosen.any():
+        found = ", ".join(labels) if labels else "many values"
+        wanted = ", ".join(map(str, pair.gtv_labels))
+        raise EmptyGTVError(f"The GTV has no voxels with the label {wanted}; it has {found}.")
+    selected = make_case(case.image, image_like(mask, chosen.astype(np.uint8)), case.follow_up)
+    return replace(selected, sources=case.sources), labels
+
+
+def _labels(voxels: np.ndarray, image: sitk.Image | None) -> dict[str, dict[str, float]] | None:
+    """Positive values of a mask: `voxels`, and `signal`, the mean of the image there relative to its head; or None.
+
+    :param image: on the mask's grid; None: it has another one, and signals are left out as None.
+    """
+    values, counts = np.unique(voxels[voxels > 0], return_counts=True)
+    if values.size > _MOST_LABELS:
+        return None
+    intensity = None if image is None else sitk.GetArrayViewFromImage(image)
+    head = None if intensity is None else float(intensity[intensity > intensity.mean()].mean())
+    return {
+        f"{value:g}": {
+            "voxels": int(count),
+            "signal": None if not head else round(float(intensity[voxels == value].mean()) / head, 3),
+        }
+        for value, count in zip(values, counts, strict=True)
+    }
+
+
+def _needs_registration(alignment: AlignmentRule, case: Case, correlation: float) -> bool:
+    if alignment.register != "auto":
+        return alignment.register == "always"
+    return not same_grid(case.image, case.follow_up) or correlation < alignment.register_below
+
+
+def _correlation(pre: np.ndarray, post: np.ndarray, gtv: np.ndarray) -> float:
+    """Pearson correlation of two stacks over the head outside the GTV; 0 if one is constant there.
+
+    The head is every pixel above the mean of the pre-treatment slices. The tumour is left out: it may change.
+    """
+    head = (pre > pre.mean()) & ~gtv
+    a, b = pre[head].astype(np.float64), post[head].astype(np.float64)
+    if a.size < 2 or a.std() == 0 or b.std() == 0:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _coverage(
+    case: Case, slab: sitk.Image, gtv: np.ndarray, inside: np.ndarray, transform: sitk.Transform
+) -> list[Note]:
+    """Note how much of the GTV lies outside the follow-up's field.
+
+    :param slab: the part of the stack between the first and the last slice with GTV; `inside` are those of `gtv`.
+    :raises FollowUpCoverageError: if too much does.
+    """
+    field = image_like(case.follow_up, np.ones(case.follow_up.GetSize()[::-1], np.uint8))
+    shown = sitk.GetArrayFromImage(resample_onto(field, slab, transform, label=True))[inside] > 0
+    share = float(shown[gtv].mean())
+    sentence = f"The post-treatment image shows {100 * share:.3g} % of the GTV."
+    if share < _SMALLEST_COVERAGE:
+        raise FollowUpCoverageError(sentence)
+    return [] if share == 1 else [Note(FollowUpCoverageError.code, sentence)]

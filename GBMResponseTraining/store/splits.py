@@ -1,0 +1,222 @@
+"""Training, validation and test patients: an exact, stratified split (usually 80/10/10) that all stages share.
+
+The unit is the patient, never the slice or the visit. The split is a file, `patient_split.csv` (columns `patient` and
+`split`), in the folder of the slice store; once there it is reused, so that it stays the same for every model.
+"""
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from GBMResponseCore.errors import GBMResponseError
+from GBMResponseCore.files import check_file
+
+from ..datasets.pair import natural_order, normalised_id, require_columns
+from .reports import write_csv
+
+SPLITS = ("train", "validation", "test")
+SPLIT_FILE = "patient_split.csv"
+
+USUAL_SHARES = (0.1, 0.1)
+"""Shares of the patients for validation and for test."""
+_COLUMNS = ("patient", "split")
+_VISIT = re.compile(r"[\W_]+(t|v|tp|time|timepoint|ses|session|visit|week|day|scan)[\W_]*\d+([\W_]\d+)?$")
+
+
+class SplitError(GBMResponseError):
+    """Patients and split do not fit together."""
+
+    code = "split"
+    exit_code = 45
+    remedy = "Delete patient_split.csv to make a new split; models trained with the old one must not be tested on it."
+
+
+class LeakageError(SplitError):
+    """One patient is in two splits."""
+
+    code = "leakage"
+    exit_code = 46
+    remedy = "Put all entries of a patient into one split, and train again: figures measured with this one are void."
+
+
+def patient_key(text: str) -> str:
+    """Return what an id says about the person: normalised and without a visit, `P-007_t1` -> `p-7`.
+
+    Recognised at the end: t, v, tp, time, timepoint, ses, session, visit, week, day, scan and a number, if another
+    number is left before it.
+    """
+    key = normalised_id(text)
+    person = _VISIT.sub("", key)
+    return person if re.search(r"\d", person) else key
+
+
+def stratified_split(
+    survival_days: Mapping[str, float | None],
+    seed: int = 0,
+    same_patient: Iterable[Sequence[str]] = (),
+    held_out: tuple[float, float] = USUAL_SHARES,
+) -> dict[str, str]:
+    """Assign each id to a split; the same ids and seed give the same split, in whatever order they come.
+
+    Persons are counted, not ids: a share (rounded, at least one if it is not 0) for validation, another for test, the
+    rest for training. Each quartile of survival, and unknown survival, is represented in proportion, to within one
+    person.
+
+    :param survival_days: id -> survival; None: not known. Several visits of a person count once, with their mean.
+    :param same_patient: groups of ids known to be one person.
+    :param held_out: shares of validation and of test, 0 to 1, together at most 1.
+    :return: id -> `train`, `validation` or `test`.
+    :raises SplitError: for fewer persons than splits, or impossible shares.
+    """
+    shares = (1.0 - sum(held_out), *held_out)
+    if min(held_out) < 0 or shares[0] < -1e-9:
+        raise SplitError("The shares of the splits are impossible.", "Give three numbers from 0 up that sum to 100.")
+    persons = _persons(survival_days, same_patient)
+    groups = sum(share > 1e-9 for share in shares)
+    if len(persons) < groups:
+        raise SplitError(f"{len(persons)} patients cannot be split into {groups} groups.", "Import more patients.")
+    names = sorted(persons, key=natural_order)
+    survival = np.array([_mean([survival_days[member] for member in persons[name]]) for name in names])
+    known = survival[~np.isnan(survival)]
+    # NaN comes behind the longest survival: a stratum of its own.
+    limits = [*np.quantile(known, (0.25, 0.5, 0.75)), np.inf] if len(known) else []
+    strata = np.searchsorted(limits, survival, side="left")
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    line = shuffled[np.argsort(strata[shuffled], kind="stable")]
+    # Persons in a line, stratum after stratum: evenly spaced picks take the same share of each stratum.
+    for_validation, for_test = (max(1, round(share * len(names))) if share else 0 for share in held_out)
+    test, rest = _evenly(line, for_test)
+    validation, train = _evenly(rest, for_validation)
+    split = {}
+    for name, chosen in zip(SPLITS, (train, validation, test), strict=True):
+        split.update({member: name for index in chosen for member in persons[names[index]]})
+    return {patient: split[patient] for patient in survival_days}
+
+
+def check_leakage(entries: Iterable[tuple[str, str]], same_patient: Iterable[Sequence[str]] = ()) -> None:
+    """Make sure that no person is in two splits, under whatever spelling or visit of the id.
+
+    :param entries: (id, split), of one data set or of several together.
+    :param same_patient: groups of ids known to be one person.
+    :raises LeakageError: if one is.
+    """
+    entries = list(entries)
+    splits: dict[str, set[str]] = defaultdict(set)
+    for patient, split in entries:
+        splits[patient].add(split)
+    for members in _persons(dict.fromkeys(splits), same_patient).values():
+        found = sorted(set().union(*(splits[member] for member in members)))
+        if len(found) > 1:
+            raise LeakageError(f"One patient, listed as {', '.join(members)}, is in {' and '.join(found)}.")
+
+
+def split_store(
+    folder: Path,
+    patients: Sequence[Mapping[str, Any]],
+    seed: int = 0,
+    same_patient: Iterable[Sequence[str]] = (),
+    held_out: tuple[float, float] = USUAL_SHARES,
+) -> dict[str, str]:
+    """Return the split of a slice store: the one in its folder, or a new one that is then saved there.
+
+    :param patients: records of the store.
+    :param held_out: see :func:`stratified_split`; of a new split.
+    :raises SplitError: if the saved split is no such file or lacks a patient, or for fewer than three persons.
+    :raises LeakageError: if the saved split has a patient twice.
+    :raises OutputFolderError: if the split cannot be saved.
+    """
+    same_patient = [list(group) for group in same_patient]
+    path = folder / SPLIT_FILE
+    if path.is_file():
+        entries = read_split(path)
+        check_leakage(entries, same_patient)
+        known = {normalised_id(patient): split for patient, split in entries}
+        missing = [record["id"] for record in patients if normalised_id(record["id"]) not in known]
+        if missing:
+            raise SplitError(f"{path.name} does not list {len(missing)} patients of the store, such as {missing[0]}.")
+        return {record["id"]: known[normalised_id(record["id"])] for record in patients}
+    survival = {record["id"]: record["survival_days"] for record in patients}
+    split = stratified_split(survival, seed, same_patient, held_out)
+    write_split(split, path)
+    return split
+
+
+def read_split(path: Path) -> list[tuple[str, str]]:
+    """Read (id, split) of every line; a patient that is listed twice comes twice.
+
+    :raises MissingFileError, EmptyFileError: by the file.
+    :raises TableValueError: if it lacks a column.
+    :raises SplitError: if a split has an unknown name.
+    """
+    with check_file(path, "split").open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, restval="")
+        require_columns(reader.fieldnames or [], _COLUMNS, path.name)
+        entries = [(row["patient"].strip(), row["split"].strip()) for row in reader]
+    for patient, split in entries:
+        if split not in SPLITS:
+            message = f"{path.name} puts {patient} into '{split}'."
+            raise SplitError(message, f"Use {', '.join(SPLITS)}.")
+    return entries
+
+
+def write_split(split: Mapping[str, str], path: Path) -> None:
+    """:raises OutputFolderError: if the file cannot be written."""
+    write_csv(path, _COLUMNS, sorted(split.items(), key=lambda entry: natural_order(entry[0])))
+
+
+def survival_thresholds(patients: Sequence[Mapping[str, Any]], split: Mapping[str, str], classes: int) -> list[float]:
+    """Return the survival in days that cuts the training patients into equal classes, ascending.
+
+    Censored patients take no part: how long they lived is not known.
+
+    :param patients: records with `id`, `survival_days` and perhaps `censored`.
+    :param split: id -> split.
+    :param classes: 2 for the median, 4 for the quartiles.
+    :return: `classes` - 1 values.
+    :raises SplitError: if no training patient has a known survival.
+    """
+    days = [
+        record["survival_days"] for record in patients if split[record["id"]] == "train" and has_known_survival(record)
+    ]
+    if not days:
+        raise SplitError("No training patient has a known survival.", "Import patients whose survival is known.")
+    return [float(np.quantile(days, index / classes)) for index in range(1, classes)]
+
+
+def has_known_survival(record: Mapping[str, Any]) -> bool:
+    """True for a patient who is known to have died, and when."""
+    return record["survival_days"] is not None and not record.get("censored")
+
+
+def _persons(ids: Iterable[str], same_patient: Iterable[Sequence[str]]) -> dict[str, list[str]]:
+    """Ids by person; a person's name is the key of one of them."""
+    alias: dict[str, str] = {}
+
+    def root(key: str) -> str:
+        while alias.get(key, key) != key:
+            key = alias[key]
+        return key
+
+    for group in same_patient:
+        first, *others = (root(patient_key(patient)) for patient in group)
+        alias.update({other: first for other in others if other != first})
+    persons: dict[str, list[str]] = defaultdict(list)
+    for patient in ids:
+        persons[root(patient_key(patient))].append(patient)
+    return dict(persons)
+
+
+def _mean(days: Sequence[float | None]) -> float:
+    """Mean of what is known; NaN if nothing is."""
+    known = [value for value in days if value is not None]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _evenly(line: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Evenly spaced elements of an array, and the others in their order."""
+    picks = ((np.arange(count) + 0.5) * len(line) / count).astype(int)
+    return line[picks], np.delete(line, picks)

@@ -1,0 +1,1 @@
+"""Heads to put tumors into."""

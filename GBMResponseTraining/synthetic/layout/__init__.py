@@ -1,0 +1,1 @@
+"""Simulated patients on disk, as CFB-GBM lays them out."""

@@ -1,0 +1,1 @@
+"""How far simulated images are from real ones."""

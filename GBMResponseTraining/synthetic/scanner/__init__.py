@@ -1,0 +1,1 @@
+"""How tissue looks in a T1-Gd MRI."""

@@ -1,0 +1,1 @@
+"""How a tumor grows and answers to treatment."""

@@ -1,0 +1,213 @@
+"""Guidance, noise and samplers, on networks and problems whose answers are known."""
+
+import math
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
+from GBMResponseCore.errors import GuidanceError, OptionError
+from GBMResponseCore.model.sampling import (
+    SamplingOptions,
+    build_scheduler,
+    check_guidance,
+    draw_noise,
+    guided_output,
+    sample_latents,
+)
+
+from GBMResponseTraining.models.unet_config import noise_schedule
+
+SHAPE = (4, 16, 16)
+POSITIONS = [-12.0, -9.0, -6.0, 3.5]
+
+
+class TokenNetwork:
+    """Output depends on the token, the input and the sources, item by item; counts calls and batch sizes."""
+
+    def __init__(self):
+        self.batches = []
+
+    def __call__(self, noisy, sources, timestep, tokens, days=None):
+        self.batches.append(len(noisy))
+        return 0.3 * noisy + 0.1 * sources[:, :4] + tokens.view(-1, 1, 1, 1).float()
+
+
+class GaussianPosterior:
+    """Exact velocity for data ~ N(mean, sd): the probability-flow solution is known in closed form."""
+
+    def __init__(self, mean, sd):
+        self.mean, self.sd = mean, sd
+        self.alphas = DDPMScheduler.from_config(noise_schedule("v_prediction")).alphas_cumprod.double()
+
+    def __call__(self, noisy, sources, timestep, tokens, days=None):
+        alpha, sigma = self.alphas[int(timestep)].sqrt(), (1 - self.alphas[int(timestep)]).sqrt()
+        noisy = noisy.double()
+        clean = (noisy * alpha * self.sd**2 + self.mean * sigma**2) / (alpha**2 * self.sd**2 + sigma**2)
+        noise = (noisy - alpha * clean) / sigma
+        return (alpha * noise - sigma * clean).float()
+
+    def solution(self, start):
+        alpha, sigma = self.alphas[-1].sqrt(), (1 - self.alphas[-1]).sqrt()
+        scaled = (start.double() - alpha * self.mean) / torch.sqrt(alpha**2 * self.sd**2 + sigma**2)
+        return self.mean + self.sd * scaled
+
+
+def draw(network, options, *, positions=POSITIONS, seed=1, sample=0, tokens=None, sources=None):
+    count = len(positions)
+    return sample_latents(
+        network,
+        noise_schedule("v_prediction"),
+        options,
+        torch.zeros(count, 8, 16, 16) if sources is None else sources,
+        torch.zeros(count, dtype=torch.long) if tokens is None else tokens,
+        null_token=6,
+        seed=seed,
+        sample=sample,
+        positions_mm=positions,
+        channels=4,
+    )
+
+
+def test_guidance_calls_the_network_once_per_step_with_twice_the_batch():
+    network = TokenNetwork()
+    draw(network, SamplingOptions("unipc", 5, guidance_scale=3.0))
+    assert network.batches == [8] * 5
+
+
+def test_scale_one_calls_the_network_with_the_plain_batch():
+    network = TokenNetwork()
+    draw(network, SamplingOptions("unipc", 5, guidance_scale=1.0))
+    assert network.batches == [4] * 5
+
+
+@pytest.mark.parametrize(("scale", "token"), [(1.0, 2), (0.0, 6)])
+def test_scale_one_is_conditional_and_zero_is_unconditional(scale, token):
+    noisy, sources = torch.randn(3, *SHAPE), torch.randn(3, 8, 16, 16)
+    tokens = torch.full((3,), 2)
+    guided = guided_output(TokenNetwork(), noisy, sources, torch.tensor(500), tokens, 6, scale)
+    expected = TokenNetwork()(noisy, sources, torch.tensor(500), torch.full((3,), token))
+    torch.testing.assert_close(guided, expected)
+
+
+def test_guidance_extrapolates_from_the_unconditional_output():
+    noisy, sources = torch.zeros(1, *SHAPE), torch.zeros(1, 8, 16, 16)
+    guided = guided_output(TokenNetwork(), noisy, sources, torch.tensor(1), torch.tensor([2]), 6, 10.0)
+    assert guided.unique().item() == pytest.approx(6 + 10 * (2 - 6))
+
+
+def test_algorithm2_of_the_paper_is_the_standard_form_with_one_minus_s():
+    assert SamplingOptions(guidance_scale=10.0, guidance_form="algorithm2").scale == -9.0
+
+
+def test_guidance_is_refused_without_label_dropout():
+    with pytest.raises(GuidanceError, match="label dropout"):
+        check_guidance(SamplingOptions(guidance_scale=2.0), label_dropout=0.0, uses_class=True)
+
+
+def test_guidance_is_refused_without_classes():
+    with pytest.raises(GuidanceError, match="classes"):
+        check_guidance(SamplingOptions(guidance_scale=0.0), label_dropout=0.1, uses_class=False)
+
+
+def test_the_conditional_model_needs_no_label_dropout():
+    check_guidance(SamplingOptions(guidance_scale=1.0), label_dropout=0.0, uses_class=True)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "steps", "bound"),
+    [("unipc", 10, 0.03), ("unipc", 20, 0.01), ("dpmpp", 15, 0.01), ("ddim", 50, 0.05), ("ddim", 200, 0.012)],
+)
+def test_deterministic_samplers_reach_the_analytic_solution(sampler, steps, bound):
+    network = GaussianPosterior(mean=0.7, sd=0.5)
+    result = draw(network, SamplingOptions(sampler, steps)).double()
+    exact = network.solution(draw_noise(1, 0, POSITIONS, SHAPE))
+    assert (result - exact).norm() / exact.norm() < bound
+
+
+@pytest.mark.parametrize("options", [SamplingOptions("ddim", 200, eta=1.0), SamplingOptions("ddpm", 500)])
+def test_stochastic_samplers_reach_the_right_distribution(options):
+    result = draw(GaussianPosterior(mean=0.7, sd=0.5), options)
+    assert result.mean().item() == pytest.approx(0.7, abs=0.03)
+    assert result.std().item() == pytest.approx(0.5, abs=0.04)
+
+
+DIFFUSERS_OWN = {
+    "unipc": lambda common: UniPCMultistepScheduler(**common, use_exponential_sigmas=True),
+    "dpmpp": lambda common: DPMSolverMultistepScheduler(**common, use_lu_lambdas=True),
+    "ddim": lambda common: DDIMScheduler(
+        **common, clip_sample=False, set_alpha_to_one=False, steps_offset=1, timestep_spacing="leading"
+    ),
+}
+
+
+@pytest.mark.parametrize("sampler", sorted(DIFFUSERS_OWN))
+def test_the_loop_agrees_with_diffusers_stepped_by_hand(sampler):
+    common = {k: v for k, v in noise_schedule("v_prediction").items() if k not in ("_class_name", "clip_sample")}
+    scheduler = DIFFUSERS_OWN[sampler](common)
+    scheduler.set_timesteps(10)
+    latents = draw_noise(1, 0, POSITIONS, SHAPE)
+    sources, tokens = torch.zeros(4, 8, 16, 16), torch.zeros(4, dtype=torch.long)
+    for timestep in scheduler.timesteps:
+        latents = scheduler.step(TokenNetwork()(latents, sources, timestep, tokens), timestep, latents).prev_sample
+    torch.testing.assert_close(draw(TokenNetwork(), SamplingOptions(sampler, 10)), latents)
+
+
+def test_ddim_visits_the_papers_time_steps():
+    timesteps = build_scheduler(noise_schedule("v_prediction"), SamplingOptions("ddim", 200)).timesteps.tolist()
+    assert timesteps == list(range(996, 0, -5))
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_all_thousand_steps_are_possible(sampler):
+    timesteps = build_scheduler(noise_schedule("v_prediction"), SamplingOptions(sampler, 1000)).timesteps.tolist()
+    assert timesteps == list(range(999, -1, -1))
+
+
+@pytest.mark.parametrize("sampler", ["unipc", "dpmpp"])
+def test_fast_samplers_start_at_the_noisy_end_and_reach_the_clean_end(sampler):
+    timesteps = build_scheduler(noise_schedule("v_prediction"), SamplingOptions(sampler, 10)).timesteps.tolist()
+    assert timesteps[0] >= 998
+    assert timesteps[-1] == 0
+
+
+def test_noise_belongs_to_the_physical_slice():
+    every = draw_noise(7, 0, POSITIONS, SHAPE)
+    reversed_subset = draw_noise(7, 0, [POSITIONS[2], POSITIONS[0]], SHAPE)
+    assert torch.equal(reversed_subset, every[[2, 0]])
+
+
+@pytest.mark.parametrize("other", [{"seed": 8}, {"sample": 1}, {"positions_mm": [-12.0, -9.0, -6.0, 3.7]}])
+def test_noise_differs_between_seeds_samples_and_slices(other):
+    base = {"seed": 7, "sample": 0, "positions_mm": POSITIONS, "shape": SHAPE}
+    assert not torch.equal(draw_noise(**base)[-1], draw_noise(**{**base, **other})[-1])
+
+
+def test_noise_is_standard_normal():
+    noise = draw_noise(3, 0, [float(z) for z in range(40)], (4, 64, 64))
+    assert noise.mean().item() == pytest.approx(0.0, abs=5 / math.sqrt(noise.numel()))
+    assert noise.std().item() == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("options", [SamplingOptions("unipc", 4), SamplingOptions("ddim", 4, eta=1.0)])
+def test_the_result_does_not_depend_on_the_batch(options):
+    sources = torch.randn(4, 8, 16, 16)
+    together = draw(TokenNetwork(), options, sources=sources)
+    alone = [draw(TokenNetwork(), options, positions=[z], sources=sources[k : k + 1]) for k, z in enumerate(POSITIONS)]
+    torch.testing.assert_close(torch.cat(alone), together)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sampler": "euler"},
+        {"steps": 0},
+        {"sampler": "ddim", "steps": 300},
+        {"eta": 2.0},
+        {"eta": 0.5},
+        {"guidance_form": "paper"},
+        {"guidance_scale": float("nan")},
+    ],
+)
+def test_wrong_options_are_refused(wrong):
+    with pytest.raises(OptionError):
+        SamplingOptions(**wrong)

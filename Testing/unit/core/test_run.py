@@ -1,0 +1,186 @@
+"""The one function behind command, cohort and worker: memory, warm models, progress, order of files."""
+
+import time
+
+import phantoms
+import pytest
+import SimpleITK as sitk
+from GBMResponseCore import run
+from GBMResponseCore.errors import BundleIntegrityError, OutOfMemoryError, RequestError
+from GBMResponseCore.inputs import follow_up
+from GBMResponseCore.prediction import Predictor
+from GBMResponseCore.progress import RunListener
+from GBMResponseCore.request import PredictionRequest
+from GBMResponseCore.run import Runner
+from tiny_bundle import write_tiny_bundle
+
+SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
+
+
+class Recorder(RunListener):
+    def __init__(self):
+        self.warnings, self.fractions, self.etas, self.stages = [], [], [], []
+
+    def stage(self, name, survival_class):
+        self.stages.append(name)
+
+    def warning(self, code, sentence):
+        self.warnings.append(code)
+
+    def progress(self, progress):
+        self.fractions.append(progress.fraction)
+        self.etas.append(progress.eta_s)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("case")
+    sitk.WriteImage(phantoms.head(SIZE, SPACING, centre=phantoms.GTV_CENTRE), str(folder / "pre.nrrd"))
+    sitk.WriteImage(phantoms.gtv(SIZE, SPACING, centre=phantoms.GTV_CENTRE), str(folder / "gtv.nrrd"))
+    return {"image": folder / "pre.nrrd", "gtv": folder / "gtv.nrrd"}
+
+
+@pytest.fixture
+def request_of(files, tiny_bundle, tmp_path):
+    def build(**changes):
+        basis = {**files, "out": tmp_path / "out", "bundle": tiny_bundle, "device": "cpu", "precision": "float32"}
+        return PredictionRequest(**{**basis, "montage": False, **changes})
+
+    return build
+
+
+@pytest.fixture
+def little_memory(monkeypatch):
+    """More than two slices at once are too many."""
+    generate = Predictor.generate
+
+    def generate_few(self, sources, *arguments, **options):
+        options["on_step"](1, 2)
+        if len(sources) > 2:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return generate(self, sources, *arguments, **options)
+
+    monkeypatch.setattr(Predictor, "generate", generate_few)
+
+
+def test_little_memory_means_fewer_slices_at_once_and_a_warning(request_of, little_memory):
+    recorder = Recorder()
+    result = Runner().run(request_of(), recorder)
+    assert recorder.warnings == ["small-memory"]
+    assert result.files["provenance"].is_file()
+
+
+def test_a_batch_size_that_was_asked_for_is_kept(request_of, little_memory):
+    with pytest.raises(OutOfMemoryError):
+        Runner().run(request_of(batch_size=4))
+
+
+def test_too_little_memory_for_one_slice_is_an_error(request_of, monkeypatch):
+    def fail(*_, **options):
+        options["on_step"](1, 2)
+        raise MemoryError
+
+    monkeypatch.setattr(Predictor, "generate", fail)
+    with pytest.raises(OutOfMemoryError):
+        Runner().run(request_of())
+
+
+def test_other_errors_of_torch_are_not_taken_for_memory(request_of, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("shape mismatch")
+
+    monkeypatch.setattr(Predictor, "generate", fail)
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        Runner().run(request_of())
+
+
+def test_progress_grows_over_samples_and_classes_to_its_end(request_of):
+    recorder = Recorder()
+    Runner().run(request_of(classes=("short", "long"), samples=2, batch_size=3), recorder)
+    assert recorder.fractions == sorted(recorder.fractions)
+    assert recorder.fractions[0] == pytest.approx(0.05)
+    assert recorder.fractions[-1] == pytest.approx(0.95)
+    assert recorder.etas[0] is None
+    assert recorder.etas[-1] == 0
+    assert recorder.stages[0] == "load"
+    assert recorder.stages[-2:] == ["measure", "write"]
+
+
+def test_a_model_is_loaded_once_until_it_changes(tmp_path, request_of):
+    folder = write_tiny_bundle(tmp_path / "own")
+    warm = Runner()
+    first = warm.predictor(folder, "cpu", "float32")
+    assert warm.predictor(folder, "cpu", "float32") is first
+    assert warm.predictor(folder, "cpu", "auto") is not first
+    write_tiny_bundle(folder, label_dropout=0.3)
+    assert warm.predictor(folder, "cpu", "float32") is not first
+
+
+def test_a_damaged_model_is_never_kept(tmp_path):
+    folder = write_tiny_bundle(tmp_path / "own")
+    weights = next((folder / "denoiser").glob("*.safetensors"))
+    good = weights.read_bytes()
+    weights.write_bytes(good[:-1] + bytes([good[-1] ^ 255]))
+    warm = Runner()
+    with pytest.raises(BundleIntegrityError):
+        warm.predictor(folder, "cpu")
+    weights.write_bytes(good)
+    assert warm.predictor(folder, "cpu").bundle.name == "tiny"
+
+
+def test_a_follow_up_is_registered_once(request_of, files, monkeypatch):
+    counted = []
+    original = follow_up.register_rigidly
+    monkeypatch.setattr(follow_up, "register_rigidly", lambda *a: counted.append(1) or original(*a))
+    warm = Runner()
+    for seed in (1, 2):
+        warm.run(request_of(seed=seed, follow_up=files["image"]))
+    assert counted == [1]
+
+
+def test_the_provenance_is_written_last(request_of):
+    result = Runner().run(request_of(classes=("short", "long")))
+    others = [path for path in result.out.rglob("*") if path.is_file() and path.name != "provenance.json"]
+    newest = max(path.stat().st_mtime_ns for path in others)
+    for folder in (result.out, result.out / "short", result.out / "long"):
+        assert (folder / "provenance.json").stat().st_mtime_ns >= newest
+
+
+def test_a_failed_run_takes_the_mark_of_completeness_away(request_of, monkeypatch):
+    warm = Runner()
+    warm.run(request_of())
+    monkeypatch.setattr(run, "write_measurements", lambda *_: (_ for _ in ()).throw(OSError("disk")))
+    with pytest.raises(OSError, match="disk"):
+        warm.run(request_of(seed=2))
+    assert not (request_of().out / "provenance.json").exists()
+
+
+def test_a_warm_run_samples_at_once(request_of):
+    warm = Runner()
+    warm.run(request_of())
+    moments = {}
+
+    class Watch(RunListener):
+        def stage(self, name, survival_class):
+            moments.setdefault(name, time.perf_counter())
+
+    started = time.perf_counter()
+    warm.run(request_of(seed=5), Watch())
+    assert moments["sample"] - started < 0.5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"classes": ()},
+        {"classes": ("short", "short")},
+        {"classes": ("../short",)},
+        {"format": ".png"},
+        {"sampling": {"speed": 1}},
+        {"sampling": {"guidance_scale": float("nan")}},
+        {"sampling": {"steps": True}},
+    ],
+)
+def test_impossible_requests_are_refused(request_of, changes):
+    with pytest.raises(RequestError):
+        request_of(**changes)

@@ -1,0 +1,151 @@
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import phantoms
+import pydicom
+import pytest
+import SimpleITK as sitk
+from fake_dicom import change, write_series
+
+from GBMResponseTraining.datasets.errors import DicomSeriesError, MissingPackageError
+from GBMResponseTraining.datasets.hospital import dicom_series
+from GBMResponseTraining.datasets.hospital.dicom_series import read_series, scan_tree
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+DATA = Path(os.environ.get("GBMRESPONSE_SHARED", REPOSITORY.parent / "shared")) / "data"
+
+GRID = ((32, 36, 8), (4.4, 4.4, 9.0))
+
+
+@pytest.fixture(scope="module")
+def image() -> sitk.Image:
+    return phantoms.head(*GRID, direction=phantoms.rotation("x", 12) @ phantoms.rotation("z", -7))
+
+
+@pytest.fixture
+def folder(tmp_path, image):
+    write_series(tmp_path / "P1" / "a", image)
+    return tmp_path / "P1" / "a"
+
+
+def only_series(folder):
+    (series,) = scan_tree(folder.parent.parent).series
+    return series
+
+
+def message(folder) -> str:
+    with pytest.raises(DicomSeriesError) as caught:
+        read_series(only_series(folder))
+    return caught.value.message
+
+
+def test_an_oblique_series_is_the_image(folder, image):
+    read = read_series(only_series(folder))
+    assert np.array_equal(sitk.GetArrayFromImage(read), sitk.GetArrayFromImage(image))
+    for name in ("Origin", "Spacing", "Direction"):
+        assert getattr(read, f"Get{name}")() == pytest.approx(getattr(image, f"Get{name}")(), abs=1e-5)
+
+
+def test_a_real_oblique_series_is_what_simpleitk_reads():
+    source = DATA / "oblique-dicom"
+    if not source.is_dir():
+        pytest.skip(f"oblique-dicom is not in the shared data folder {DATA}")
+    read = read_series(scan_tree(source).series[0])
+    other = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(source)))
+    assert np.array_equal(sitk.GetArrayViewFromImage(read), sitk.GetArrayViewFromImage(other))
+    assert read.GetDirection() == pytest.approx(other.GetDirection(), abs=1e-6)
+    assert read.GetSpacing() == pytest.approx(other.GetSpacing(), abs=1e-6)
+    assert read.GetOrigin() == pytest.approx(other.GetOrigin(), abs=1e-6)
+
+
+def test_headers(folder):
+    series = only_series(folder)
+    assert (series.patient_id, series.study_date, series.modality) == ("P1", "20200101", "MR")
+    assert (series.description, series.number, len(series.slices)) == ("T1 MPRAGE +C", "5", 8)
+    assert str(series) == "5 'T1 MPRAGE +C' (MR, 8 files)"
+
+
+def test_files_that_are_no_dicom_are_passed_over(folder):
+    (folder / "notes.txt").write_text("see DICOMDIR")
+    (folder / "empty.dcm").touch()
+    assert len(only_series(folder).slices) == 8
+
+
+def test_the_same_object_twice_counts_once(folder):
+    shutil.copytree(folder, folder.parent / "copy")
+    assert len(only_series(folder).slices) == 8
+
+
+def test_folders_of_patients_are_kept_apart(tmp_path, image):
+    for name in ("P1", "P2"):
+        write_series(tmp_path / name, image, uid="1.2.3")
+    assert sorted(series.folder for series in scan_tree(tmp_path).series) == ["P1", "P2"]
+
+
+@pytest.mark.parametrize("missing", [1, 4, 6])
+def test_a_missing_slice(tmp_path, image, missing):
+    write_series(tmp_path / "P1" / "a", image, leave_out=[missing])
+    text = message(tmp_path / "P1" / "a")
+    assert "9.00 mm apart, but 18.00 mm" in text
+    assert f"between slice {missing} and {missing + 1}" in text
+
+
+def test_two_volumes_in_one_series(folder, image):
+    header = pydicom.dcmread(next(folder.iterdir()))
+    write_series(folder.parent / "b", image, uid=header.SeriesInstanceUID)
+    assert "several volumes" in message(folder)
+
+
+def test_a_localiser(folder):
+    change(folder, 3, ImageOrientationPatient=[0, 1, 0, 0, 0, -1])
+    assert "different directions" in message(folder)
+
+
+def test_mixed_pixel_sizes(folder):
+    change(folder, 3, PixelSpacing=[1, 1])
+    assert "pixel sizes" in message(folder)
+
+
+def test_gantry_tilt(tmp_path, image):
+    folder = tmp_path / "P1" / "a"
+    write_series(folder, image)
+    for number in range(8):
+        dataset = pydicom.dcmread(sorted(folder.iterdir())[number])
+        x, y, z = dataset.ImagePositionPatient
+        change(folder, number, ImagePositionPatient=[x + 2 * dataset.InstanceNumber, y, z])
+    assert "tilted" in message(folder)
+
+
+def test_wrong_modality(tmp_path, image):
+    write_series(tmp_path / "P1" / "a", image, modality="CT")
+    assert "no MR" in message(tmp_path / "P1" / "a")
+
+
+def test_enhanced_multi_frame(folder):
+    change(folder, 0, NumberOfFrames=20)
+    assert "several slices in one file" in message(folder)
+
+
+def test_a_single_slice(tmp_path, image):
+    write_series(tmp_path / "P1" / "a", image, leave_out=range(1, 8))
+    assert "single slice" in message(tmp_path / "P1" / "a")
+
+
+@pytest.mark.parametrize("tag", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
+def test_missing_geometry(folder, tag):
+    change(folder, 2, **{tag: None})
+    assert "lacks the position" in message(folder)
+
+
+def test_damaged_pixels(folder):
+    path = sorted(folder.iterdir())[4]
+    path.write_bytes(path.read_bytes()[:-900])
+    assert "cannot be read" in message(folder)
+
+
+def test_without_pydicom(monkeypatch, tmp_path):
+    monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
+    with pytest.raises(MissingPackageError, match="pip install"):
+        dicom_series.scan_tree(tmp_path)

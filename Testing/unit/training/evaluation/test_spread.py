@@ -1,0 +1,151 @@
+"""Calibration of the samples' spread, on volumes whose distribution is known."""
+
+import numpy as np
+import pytest
+from small_store import SLICES, write_small_store
+
+from GBMResponseTraining.bundles.card import bundle_card
+from GBMResponseTraining.evaluation.class_effect import enhancement_zones, enhancing_pixels
+from GBMResponseTraining.evaluation.evaluate_bundles import EvaluationOptions, evaluate
+from GBMResponseTraining.evaluation.held_out import read_held_out
+from GBMResponseTraining.evaluation.model_predictions import EvaluatedModel
+from GBMResponseTraining.evaluation.spread import (
+    OFFSET_ML,
+    enhancing_ml,
+    prediction_interval,
+    rank_thirds,
+    spread_report,
+    volume_report,
+    voxel_ml,
+)
+
+STACK = {"stack_spacing_mm": [1.0, 1.0, 5.0]}
+PATIENTS = 20000
+
+
+def volumes(samples=5, spread=1.0, seed=0):
+    """Truth (patients,) and samples (n, patients) around the same unknown mean; a right spread is 1."""
+    rng = np.random.default_rng(seed)
+    mean = rng.normal(2.0, 1.0, PATIENTS)
+    truth = mean + 0.4 * rng.normal(size=PATIENTS)
+    drawn = mean + spread * 0.4 * rng.normal(size=(samples, PATIENTS))
+    return np.exp(truth) - OFFSET_ML, np.exp(drawn) - OFFSET_ML
+
+
+@pytest.mark.parametrize("samples", [5, 10])
+def test_draws_of_one_distribution_are_covered_as_often_as_promised(samples):
+    coverage = spread_report(*volumes(samples))["coverage"]
+    assert [coverage[level]["value"] for level in ("50", "80", "95")] == pytest.approx([0.5, 0.8, 0.95], abs=0.015)
+
+
+def test_too_small_a_spread_covers_too_rarely():
+    coverage = spread_report(*volumes(spread=0.4))["coverage"]
+    assert coverage["95"]["value"] < 0.8
+
+
+def test_the_truth_is_in_each_third_equally_often():
+    assert spread_report(*volumes(7))["rank_thirds"] == pytest.approx([1 / 3] * 3, abs=0.015)
+
+
+def test_too_small_a_spread_leaves_the_middle_third():
+    assert spread_report(*volumes(spread=0.2))["rank_thirds"][1] < 0.15
+
+
+def test_too_small_volumes_put_the_truth_above():
+    truth, samples = volumes()
+    assert spread_report(truth, samples * 0.3)["rank_thirds"][2] > 0.8
+
+
+def test_the_interval_is_student_s():
+    low, high = prediction_interval(np.array([[1.0], [2.0], [3.0], [4.0], [5.0]]), 95)
+    # t(4) = 2.776, SD 1.5811, sqrt(1.2) = 1.0954
+    assert (low[0], high[0]) == pytest.approx((3 - 4.808, 3 + 4.808), abs=1e-3)
+
+
+def test_ties_share_their_ranks():
+    samples = np.zeros((5, 1))
+    assert rank_thirds(np.zeros(1), samples)[0] == pytest.approx([1 / 3] * 3)
+    assert rank_thirds(np.ones(1), samples)[0] == pytest.approx([0, 0, 1])
+
+
+def test_a_certain_prediction_covers_what_it_hits():
+    report = spread_report(np.array([0.0, 1.0]), np.zeros((5, 2)))
+    assert [report["coverage"][level]["value"] for level in ("50", "95")] == [0.5, 0.5]
+
+
+def test_error_and_sd_are_those_of_the_volumes():
+    report = spread_report(np.array([1.0, np.nan]), np.array([[2.0, 9.0], [4.0, 9.0]]))
+    assert report["mean_ml"]["value"] == 3.0
+    assert report["mean_absolute_error_ml"]["value"] == 2.0
+    assert report["mean_sd_ml"]["value"] == pytest.approx(np.sqrt(2))
+
+
+def test_the_copy_has_an_error_of_its_own():
+    report = volume_report(np.array([1.0, 3.0, np.nan]), np.array([2.0, 2.0, 7.0]))
+    assert (report["mean_ml"]["value"], report["mean_absolute_error_ml"]["value"]) == (2.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "record, expected",
+    [
+        ({"stack_spacing_mm": [1.0, 2.0, 3.0]}, 0.006),
+        ({"spacing_mm": 0.5, "slice_positions_mm": [0.0, 4.0, 12.0]}, 0.001),
+        ({"slice_positions_mm": [0.0, 4.0]}, np.nan),
+        ({"spacing_mm": 0.5, "slice_positions_mm": [0.0]}, np.nan),
+    ],
+)
+def test_the_size_of_a_voxel_is_that_of_the_record(record, expected):
+    assert voxel_ml(record) == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_patient_s_volume_is_the_sum_over_the_slices(tmp_path):
+    slices = read_held_out(write_small_store(tmp_path, P4=STACK, P6={"stack_spacing_mm": [2.0, 1.0, 5.0]}), "test")
+    counts = enhancing_pixels(slices.post, slices)
+    found = enhancing_ml(slices.post, slices, enhancement_zones(slices))
+    assert found[0] == pytest.approx(counts[:SLICES].sum() * 0.005)
+    assert np.isnan(found[1])
+    assert found[2] == pytest.approx(counts[-SLICES:].sum() * 0.010)
+    assert found[0] > 0
+
+
+@pytest.fixture(scope="module")
+def evaluated(tiny_bundle, tmp_path_factory):
+    """Folder, report and bundle of an evaluation with five samples; the voxels of P6 have no known size."""
+    folder = tmp_path_factory.mktemp("spread")
+    store = write_small_store(folder / "store", P4=STACK, P5=STACK)
+    options = EvaluationOptions(samples=5, max_slices_per_patient=1, sampling={"steps": 1})
+    models = [EvaluatedModel("none", tiny_bundle), EvaluatedModel("two", tiny_bundle, "2-class", "true")]
+    return folder / "out", evaluate(models, store, folder / "out", options)
+
+
+def test_an_evaluation_of_five_samples_reports_the_spread_of_every_model(evaluated):
+    spread = evaluated[1]["spread"]
+    assert list(spread["models"]) == ["none", "two"]
+    assert (spread["samples"], spread["patients"]) == (5, 2)
+    assert spread["true_mean_ml"] > spread["copy"]["mean_ml"]["value"] > 0
+    assert spread["models"]["none"] != spread["models"]["two"]
+
+
+def test_patients_without_voxel_size_are_told(evaluated):
+    assert any("voxel size" in note for note in evaluated[1]["notes"])
+
+
+def test_the_table_has_the_copy_and_says_synthetic(evaluated):
+    text = (evaluated[0] / "spread.md").read_text("utf-8")
+    assert "| copy of the pre image |" in text
+    assert "| two |" in text
+    assert "synthetic" in text.lower()
+
+
+def test_the_card_holds_the_spread(evaluated):
+    bundle = {"name": "tiny", "version": "0", "description": "", "intended_use": "", "license": "", "training_data": ""}
+    bundle |= {"neighbour_slices": 0, "conditioning": {"schemes": {}, "label_dropout": 0.1}}
+    bundle |= {"sampling": {"sampler": "unipc", "steps": 1, "guidance_scale": 1.0}}
+    assert "Coverage: share of patients" in bundle_card(bundle, {}, [("a", evaluated[1])])
+
+
+def test_with_fewer_samples_there_is_none(tiny_bundle, tmp_path):
+    store = write_small_store(tmp_path / "store", P4=STACK)
+    options = EvaluationOptions(samples=4, max_slices_per_patient=1, sampling={"steps": 1})
+    assert evaluate([EvaluatedModel("m", tiny_bundle)], store, tmp_path / "out", options)["spread"] is None
+    assert not (tmp_path / "out" / "spread.md").exists()
