@@ -26,7 +26,7 @@ def image(visit: int = 0) -> sitk.Image:
 
 @cache
 def labels(order: tuple[int, ...] = (1, 2, 3)) -> sitk.Image:
-    """Tumour with an enhancing ring, a necrotic core and edema; `order` are their label values."""
+    """Tumor with an enhancing ring, a necrotic core and edema; `order` are their label values."""
     balls = [sitk.GetArrayFromImage(phantoms.gtv(*GRID, radius_mm=radius)) > 0 for radius in (20, 9, 30)]
     voxels = np.zeros(balls[0].shape, np.uint8)
     for ball, value in zip((balls[2], balls[0], balls[1]), (order[2], order[0], order[1]), strict=True):

@@ -94,16 +94,16 @@ def write_structures(
     return path
 
 
-def ball_contours(image: sitk.Image, centre, radius_mm: float, points: int = 72) -> list[np.ndarray]:
+def ball_contours(image: sitk.Image, center, radius_mm: float, points: int = 72) -> list[np.ndarray]:
     """Circles around a ball, one in each slice of an image that cuts it; LPS mm."""
     direction = np.reshape(image.GetDirection(), (3, 3))
     angle = np.linspace(0, 2 * np.pi, points, endpoint=False)[:, None]
     circles = []
     for k in range(image.GetSize()[2]):
         origin = np.array(image.TransformIndexToPhysicalPoint((0, 0, k)))
-        distance = float(direction[:, 2] @ (origin - np.asarray(centre)))
+        distance = float(direction[:, 2] @ (origin - np.asarray(center)))
         if abs(distance) < radius_mm:
-            middle = np.asarray(centre) + distance * direction[:, 2]
+            middle = np.asarray(center) + distance * direction[:, 2]
             radius = (radius_mm**2 - distance**2) ** 0.5
             circles.append(middle + radius * (np.cos(angle) * direction[:, 0] + np.sin(angle) * direction[:, 1]))
     return circles

@@ -1,24 +1,24 @@
 """Synthetic volumes for tests: one analytic head that can be put on any grid, so every grid shows the same patient.
 
-Coordinates are LPS millimetres with the head's centre at 0.
+Coordinates are LPS millimeters with the head's center at 0.
 """
 
 import numpy as np
 import SimpleITK as sitk
 
 IDENTITY = np.eye(3)
-GTV_CENTRE = (25.0, -15.0, 20.0)
-"""Left, anterior and superior of the centre."""
+GTV_CENTER = (25.0, -15.0, 20.0)
+"""Left, anterior and superior of the center."""
 
 _ELLIPSOIDS = (
-    # centre, radii, intensity added inside
+    # center, radii, intensity added inside
     ((0, 0, 0), (72, 92, 78), 350),
     ((0, 0, 0), (66, 86, 72), -150),
     ((0, 0, 0), (63, 82, 69), 300),
     ((-14, 0, 10), (9, 28, 14), -300),
     ((14, 0, 10), (9, 28, 14), -300),
-    (GTV_CENTRE, (12, 12, 12), 400),
-    (GTV_CENTRE, (7, 7, 7), -450),
+    (GTV_CENTER, (12, 12, 12), 400),
+    (GTV_CENTER, (7, 7, 7), -450),
 )
 
 
@@ -32,19 +32,19 @@ def rotation(axis: str, degrees: float) -> np.ndarray:
     return matrix
 
 
-def empty(size, spacing, direction=IDENTITY, centre=(0, 0, 0), pixel=sitk.sitkInt16) -> sitk.Image:
+def empty(size, spacing, direction=IDENTITY, center=(0, 0, 0), pixel=sitk.sitkInt16) -> sitk.Image:
     """Zero volume with its middle at a point; size and spacing in SimpleITK order, direction (3, 3)."""
     image = sitk.Image([int(n) for n in size], pixel)
     image.SetSpacing([float(s) for s in spacing])
     image.SetDirection(np.asarray(direction, float).ravel().tolist())
     middle = np.asarray(direction) @ ((np.asarray(size) - 1) / 2 * np.asarray(spacing))
-    image.SetOrigin((np.asarray(centre, float) - middle).tolist())
+    image.SetOrigin((np.asarray(center, float) - middle).tolist())
     return image
 
 
-def head(size, spacing, direction=IDENTITY, centre=(0, 0, 0), pixel=sitk.sitkInt16) -> sitk.Image:
+def head(size, spacing, direction=IDENTITY, center=(0, 0, 0), pixel=sitk.sitkInt16) -> sitk.Image:
     """Smooth head with scalp, skull, brain, ventricles and an enhancing ring, 0...900, air 0."""
-    image = empty(size, spacing, direction, centre, pixel)
+    image = empty(size, spacing, direction, center, pixel)
     points = _points(image)
     values = np.zeros(points.shape[1:], np.float32)
     for middle, radii, intensity in _ELLIPSOIDS:
@@ -52,15 +52,15 @@ def head(size, spacing, direction=IDENTITY, centre=(0, 0, 0), pixel=sitk.sitkInt
     return _filled(image, values)
 
 
-def gtv(size, spacing, direction=IDENTITY, centre=(0, 0, 0), radius_mm=12.0, at=GTV_CENTRE) -> sitk.Image:
+def gtv(size, spacing, direction=IDENTITY, center=(0, 0, 0), radius_mm=12.0, at=GTV_CENTER) -> sitk.Image:
     """Ball as uint8 0/1 mask."""
-    image = empty(size, spacing, direction, centre, sitk.sitkUInt8)
+    image = empty(size, spacing, direction, center, sitk.sitkUInt8)
     offset = _points(image) - np.asarray(at, np.float32)[:, None, None, None]
     return _filled(image, (offset**2).sum(axis=0) <= radius_mm**2)
 
 
 def _points(image: sitk.Image) -> np.ndarray:
-    """LPS positions (3, slices, rows, columns) of the voxel centres, float32."""
+    """LPS positions (3, slices, rows, columns) of the voxel centers, float32."""
     matrix = np.reshape(image.GetDirection(), (3, 3)) * np.asarray(image.GetSpacing())
     axes = [np.arange(n, dtype=np.float32) for n in image.GetSize()[::-1]]
     k, j, i = np.meshgrid(*axes, indexing="ij", sparse=True)
@@ -84,6 +84,6 @@ def _filled(image: sitk.Image, values: np.ndarray) -> sitk.Image:
 
 
 def voxel_mean(mask: sitk.Image) -> np.ndarray:
-    """Centre (3,) of the non-zero voxels, LPS mm."""
+    """Center (3,) of the non-zero voxels, LPS mm."""
     index = np.argwhere(sitk.GetArrayViewFromImage(mask) > 0).mean(axis=0)[::-1]
     return np.array(mask.TransformContinuousIndexToPhysicalPoint(index.tolist()))

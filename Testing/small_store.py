@@ -31,8 +31,8 @@ def write_small_store(folder: Path, split: dict[str, str] | None = None, **recor
         texture = ndimage.gaussian_filter(rng.normal(size=(SLICES, SIZE, SIZE)), (0, 2, 2))
         tissue = np.where(head, -0.3 + texture, -1.0)
         for level in range(SLICES):
-            centre = rng.uniform(-8, 8, 2)
-            distance = np.hypot(x - centre[0], y - centre[1])
+            center = rng.uniform(-8, 8, 2)
+            distance = np.hypot(x - center[0], y - center[1])
             pre.append(np.where(distance < 6, 0.5, tissue[level]))
             post.append(np.where(distance < 8 + number / 2, 0.6, tissue[level]))
             gtv.append(distance < 7)

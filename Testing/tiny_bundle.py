@@ -1,4 +1,4 @@
-"""A bundle of randomly initialised small networks: everything is real but the training."""
+"""A bundle of randomly initialized small networks: everything is real but the training."""
 
 import dataclasses
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import NormalisationSettings
+from GBMResponseCore.inputs.intensity import NormalizationSettings
 from GBMResponseCore.model.classes import ClassScheme
 from GBMResponseCore.model.networks import build_autoencoder, build_classifier, build_denoiser
 
@@ -25,7 +25,7 @@ def write_tiny_bundle(
     label_dropout: float = 0.15,
     size: int = 64,
     change_scale: list[float] | None = None,
-    neighbour_slices: int = 0,
+    neighbor_slices: int = 0,
     days_since_rt: float | None = None,
     **changes: Any,
 ) -> Path:
@@ -38,7 +38,7 @@ def write_tiny_bundle(
         part.network() for part in (SETTINGS.image_autoencoder, SETTINGS.gtv_autoencoder, SETTINGS.classifier)
     )
     diffusion = dataclasses.replace(
-        SETTINGS.diffusion, neighbour_slices=neighbour_slices, days_since_rt=days_since_rt is not None
+        SETTINGS.diffusion, neighbor_slices=neighbor_slices, days_since_rt=days_since_rt is not None
     )
     unet = unet_config(diffusion, TOKEN_COUNT, latent_channels=4, latent_size=size // 4)
     networks = {
@@ -60,7 +60,7 @@ def write_tiny_bundle(
         "intended_use": "Tests.",
         "preprocessing": {
             "in_plane": dataclasses.replace(InPlaneRule(), size=size).to_dict(),
-            "intensity": NormalisationSettings().to_dict(),
+            "intensity": NormalizationSettings().to_dict(),
         },
         "latents": {
             "channels": 4, "downsampling": 4, "fold": SETTINGS.diffusion.fold, "requantize": False,
@@ -73,7 +73,7 @@ def write_tiny_bundle(
         },
         "classifier": {"scheme": "4-class", "pooling": SETTINGS.classifier.pooling, "temperature": 1.0},
         "sampling": {"sampler": "unipc", "steps": 2, "guidance_scale": 2.0 if label_dropout else 1.0, "eta": 0.0},
-        "neighbour_slices": neighbour_slices,
+        "neighbour_slices": neighbor_slices,
         "training_data": "None.",
         "ranges": {},
         "metrics": {},

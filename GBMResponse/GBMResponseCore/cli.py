@@ -137,7 +137,7 @@ def _cohort(arguments: argparse.Namespace) -> None:
         image=Path(), gtv=Path(), out=arguments.out, device=arguments.devices[0], **shared_fields(arguments)
     )
     if arguments.part:
-        run_cohort(part_of(cases, arguments.part), template, arguments.out, summarise=False)
+        run_cohort(part_of(cases, arguments.part), template, arguments.out, summarize=False)
     else:
         run_cohort(cases, template, arguments.out)
 

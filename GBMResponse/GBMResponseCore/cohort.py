@@ -54,7 +54,7 @@ def run_cohort(
     say: Say = print,
     runner: Runner | None = None,
     listener: RunListener | None = None,
-    summarise: bool = True,
+    summarize: bool = True,
 ) -> None:
     """Run all cases in this process and write the summary after each.
 
@@ -62,7 +62,7 @@ def run_cohort(
 
     :param template: everything but the files, the folder and the classes.
     :param out: gets a folder for each case.
-    :param summarise: write the summary; not if another process does it for more cases than these.
+    :param summarize: write the summary; not if another process does it for more cases than these.
     :raises GBMResponseError: model, device or output folder cannot be used at all, so that no case was run.
     :raises SomeCasesFailedError: at the end, if not every case succeeded.
     :raises CancelledError: `listener` raised it; finished cases and slices are kept.
@@ -72,7 +72,7 @@ def run_cohort(
     bundle = runner.predictor(template.bundle, template.device, template.precision).bundle
     for number, case in enumerate(cases, start=1):
         status = run_case(case, template, out, bundle.sha256, runner, listener)
-        if summarise:
+        if summarize:
             write_summary(cases, out)
         say(f"[{number}/{len(cases)}] {_sentence(case, status)}")
     raise_if_failed(cases, out)

@@ -48,7 +48,7 @@ class ImageDimensionError(GBMResponseError):
 class ColorImageError(GBMResponseError):
     code = "color-image"
     exit_code = 14
-    remedy = "Give the original greyscale MRI, not a screenshot or a colour-coded map."
+    remedy = "Give the original grayscale MRI, not a screenshot or a color-coded map."
 
 
 class NonFiniteImageError(GBMResponseError):

@@ -78,12 +78,12 @@ class Predictor(SliceModel):
         grid = StackGrid.for_image(case.image, self.bundle.in_plane_rule)
         stack = grid.to_stack(case.image)
         gtv_stack = grid.to_stack(case.gtv, label=True)
-        scale = fit_scale(sitk.GetArrayViewFromImage(case.image), self.bundle.normalisation)
+        scale = fit_scale(sitk.GetArrayViewFromImage(case.image), self.bundle.normalization)
         generated = gtv_stack.any(axis=(1, 2))
         if not generated.any():
             raise NoOverlapError("The GTV lies outside the field of view around the head.")
         indices = np.flatnonzero(generated)
-        pre = scale.normalise(stack[indices])
+        pre = scale.normalize(stack[indices])
         gtv = gtv_stack[indices].astype(np.float32)
         batch = batch_size(options.batch_size, self.device, pre[0].size, self._widest_channels())
         listener.prepared(pre, indices.tolist())
@@ -147,7 +147,7 @@ class Predictor(SliceModel):
         cache: SliceCache | None,
         listener: PredictionListener,
     ) -> np.ndarray:
-        """One sample of all slices, normalised (n, H, W), taking finished slices from the cache."""
+        """One sample of all slices, normalized (n, H, W), taking finished slices from the cache."""
         count, positions = len(sources), grid.slice_positions_mm[indices]
         finished = {k: cache.load(sample, k) for k in range(count)} if cache else {}
         finished = {k: pixels for k, pixels in finished.items() if pixels is not None}

@@ -44,7 +44,7 @@ class PredictionListener:
         """Called often during long work that has no event of its own."""
 
     def prepared(self, pre: "np.ndarray", slices: list[int]) -> None:
-        """The slices to generate, normalised (n, H, W), and their indices in the stack."""
+        """The slices to generate, normalized (n, H, W), and their indices in the stack."""
 
     def classified(self, choice: "ClassChoice") -> None:
         """The class is known."""
@@ -53,7 +53,7 @@ class PredictionListener:
         """A sampling step, or a slice, is done."""
 
     def slice_done(self, sample: int, index: int, pixels: "np.ndarray") -> None:
-        """A slice (H, W), normalised, is finished or was found finished; `index` is that in the stack."""
+        """A slice (H, W), normalized, is finished or was found finished; `index` is that in the stack."""
 
 
 @dataclass(frozen=True)

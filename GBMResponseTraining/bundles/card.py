@@ -55,14 +55,14 @@ def bundle_card(
         a section; none: not evaluated. A title may be empty.
     :param notes: how this run differed from a plain one, Markdown.
     """
-    neighbours = description["neighbour_slices"]
+    neighbors = description["neighbour_slices"]
     slices = "Axial slices are predicted one by one, so that a volume need not be consistent from slice to slice."
-    if neighbours:
-        slices = f"A slice is predicted from itself and {neighbours} neighbours on either side, not from the volume."
+    if neighbors:
+        slices = f"A slice is predicted from itself and {neighbors} neighbors on either side, not from the volume."
     parts = [
         f"# {description['name']} {description['version']}",
         f"**{SYNTHETIC_NOTICE}**",
-        f"{description['description']} {description['intended_use']} Licence: {description['license']}.",
+        f"{description['description']} {description['intended_use']} License: {description['license']}.",
         "All outputs are **synthetic**. Method: Leclercq et al., doi 10.1007/978-3-032-05472-2_18.",
         "## What this model is not",
         _LIMITS.format(slices=slices),

@@ -11,7 +11,7 @@ import numpy as np
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import write_text
 from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import NormalisationSettings
+from GBMResponseCore.inputs.intensity import NormalizationSettings
 from GBMResponseCore.model.bundle import Bundle, open_bundle
 from GBMResponseCore.model.sampling import SamplingOptions, check_guidance
 
@@ -71,7 +71,7 @@ def export_configuration(
         "downsampling": settings.image_autoencoder.downsampling,
         "fold": settings.diffusion.fold,
         "requantize": False,
-        **{part: run.read(f"{part}_autoencoder/standardisation.json") for part in ("image", "gtv")},
+        **{part: run.read(f"{part}_autoencoder/standardization.json") for part in ("image", "gtv")},
     }
     if model.scale is not None:
         latents["change_scale"] = model.scale
@@ -94,7 +94,7 @@ def export_configuration(
         "sources": ["pre", "gtv"],
         "conditioning": conditioning,
         "sampling": sampling,
-        "neighbour_slices": settings.diffusion.neighbour_slices,
+        "neighbour_slices": settings.diffusion.neighbor_slices,
         "training_data": training_data(run),
         "ranges": _ranges(run),
         "metrics": {},
@@ -200,7 +200,7 @@ def _preprocessing(run: TrainingRun) -> dict[str, Any]:
     stated = run.patients[0].get("preprocessing", {})
     return {
         "in_plane": stated.get("in_plane", InPlaneRule(size=run.image_size).to_dict()),
-        "intensity": stated.get("intensity", NormalisationSettings().to_dict()),
+        "intensity": stated.get("intensity", NormalizationSettings().to_dict()),
     }
 
 

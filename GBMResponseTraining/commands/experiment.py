@@ -78,9 +78,9 @@ def _check_evaluation(training_run: Any, options: "EvaluationOptions") -> None:
 
     if not len(training_run.rows(options.split)):
         raise OptionError(f"The split '{options.split}' of the slice store has no slice to evaluate on.")
-    if options.max_slices_per_patient is not None and training_run.configuration.diffusion.neighbour_slices:
+    if options.max_slices_per_patient is not None and training_run.configuration.diffusion.neighbor_slices:
         raise OptionError(
-            "A selection of slices lacks the neighbours that the model looks at.", "Leave out --max-slices."
+            "A selection of slices lacks the neighbors that the model looks at.", "Leave out --max-slices."
         )
 
 

@@ -39,7 +39,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
     from GBMResponseCore.inputs.in_plane import InPlaneRule
-    from GBMResponseCore.inputs.intensity import NormalisationSettings
+    from GBMResponseCore.inputs.intensity import NormalizationSettings
 
     from ..datasets.pair import PairSource
     from ..store.importer import import_pairs
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         pairs,
         arguments.out,
         InPlaneRule.of_size(arguments.size),
-        NormalisationSettings(),
+        NormalizationSettings(),
         AlignmentRule(
             register=arguments.register,
             lowest_correlation=arguments.lowest_correlation,

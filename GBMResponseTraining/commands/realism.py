@@ -7,7 +7,7 @@ from pathlib import Path
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     realism = commands.add_parser(
-        "realism", help="can simulated tumours be told from real ones? A montage and a classifier, see docs/simulate.md"
+        "realism", help="can simulated tumors be told from real ones? A montage and a classifier, see docs/simulate.md"
     )
     realism.add_argument("simulated", type=Path, metavar="SIMULATED_STORE", help="slice store of simulated patients")
     realism.add_argument("real", type=Path, metavar="REAL_STORE", help="slice store of real patients")

@@ -28,7 +28,7 @@ class RegistrationQualityError(GBMResponseError):
 
 
 class FollowUpCoverageError(GBMResponseError):
-    """The post-treatment image does not show the tumour."""
+    """The post-treatment image does not show the tumor."""
 
     code = "follow-up-coverage"
     exit_code = 43

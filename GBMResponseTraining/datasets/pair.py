@@ -83,14 +83,14 @@ class Skipped:
         return cls(patient, error.code, error.message, error.remedy)
 
 
-def normalised_id(text: str) -> str:
+def normalized_id(text: str) -> str:
     """Return a patient id without differences of case, surrounding blanks and zero padding: ` P-007` -> `p-7`."""
     return re.sub(r"\d+", lambda digits: str(int(digits.group())), text.strip().casefold())
 
 
 def natural_order(text: str) -> list[tuple[int, int | str]]:
     """Return a sort key that puts 2 before 10."""
-    parts = re.findall(r"\d+|\D+", normalised_id(text))
+    parts = re.findall(r"\d+|\D+", normalized_id(text))
     return [(0, int(part)) if part.isdigit() else (1, part) for part in parts]
 
 
@@ -98,7 +98,7 @@ def drop_duplicates(pairs: Iterable[PairSource]) -> tuple[list[PairSource], list
     """Separate the pairs whose patient id occurs once from the others: which of them is right cannot be known."""
     groups: dict[str, list[PairSource]] = defaultdict(list)
     for pair in pairs:
-        groups[normalised_id(pair.patient)].append(pair)
+        groups[normalized_id(pair.patient)].append(pair)
     unique = [group[0] for group in groups.values() if len(group) == 1]
     remedy = "Keep one entry per patient, or give visits different ids such as P1_t1 and P1_t2."
     skipped = [

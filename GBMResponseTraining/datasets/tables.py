@@ -16,7 +16,7 @@ from .pair import require_columns
 Row = dict[str, str]
 
 
-def normalised_header(text: str) -> str:
+def normalized_header(text: str) -> str:
     """Return a column name in lower case, with single blanks and none around it."""
     return re.sub(r"\s+", " ", text).strip().casefold()
 
@@ -24,8 +24,8 @@ def normalised_header(text: str) -> str:
 def read_csv(table: Path, required: Sequence[str]) -> list[tuple[int, Row]]:
     """Read a CSV file in UTF-8; commas, semicolons or tabs separate its cells.
 
-    :param required: columns, as :func:`normalised_header` spells them.
-    :return: line number and stripped cells by normalised column name, of every row that is not blank.
+    :param required: columns, as :func:`normalized_header` spells them.
+    :return: line number and stripped cells by normalized column name, of every row that is not blank.
     :raises MissingFileError, EmptyFileError: by the file.
     :raises DatasetError: if it is no UTF-8 text or has no rows.
     :raises TableValueError: if it lacks a column.
@@ -64,13 +64,13 @@ def read_sheet(workbook: Path, sheet: str, required: Sequence[str]) -> list[tupl
     except (InvalidFileException, BadZipFile, KeyError, OSError):
         raise DatasetError(f"The workbook {workbook.name} cannot be read.", "Download it again.") from None
     try:
-        names = {normalised_header(name): name for name in book.sheetnames}
-        if normalised_header(sheet) not in names:
+        names = {normalized_header(name): name for name in book.sheetnames}
+        if normalized_header(sheet) not in names:
             raise DatasetError(
                 f"The workbook {workbook.name} has no sheet '{sheet}'.",
                 f"Its sheets are: {', '.join(book.sheetnames)}.",
             )
-        cells = book[names[normalised_header(sheet)]].iter_rows(values_only=True)
+        cells = book[names[normalized_header(sheet)]].iter_rows(values_only=True)
         lines = [(number, [_text(cell) for cell in row]) for number, row in enumerate(cells, start=1)]
     finally:
         book.close()
@@ -101,7 +101,7 @@ def column_with(row: Iterable[str], *words: str) -> str | None:
 
 def _rows(lines: Iterable[tuple[int, list[str]]], required: Sequence[str], name: str) -> list[tuple[int, Row]]:
     lines = iter(lines)
-    columns = [normalised_header(cell) for cell in next(lines, (1, []))[1]]
+    columns = [normalized_header(cell) for cell in next(lines, (1, []))[1]]
     require_columns(columns, required, name)
     rows = []
     for number, cells in lines:

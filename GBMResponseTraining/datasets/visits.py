@@ -17,7 +17,7 @@ class Visit:
     :param name: as the data set calls it.
     :param day: when it was, on a time line of the patient.
     :param image: file of its T1-Gd.
-    :param mask: file of its tumour mask; None: there is none.
+    :param mask: file of its tumor mask; None: there is none.
     """
 
     name: str

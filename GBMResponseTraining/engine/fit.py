@@ -243,7 +243,7 @@ def fit(
     """
     machine = machine or Machine()
     folder.mkdir(parents=True, exist_ok=True)
-    steps = training.optimiser_steps(epoch_items, machine.processes)
+    steps = training.optimizer_steps(epoch_items, machine.processes)
     finished = folder / FINISHED
     if not finished.is_file():
         _train(module, make_item, validation, folder, training, steps, seed, machine, callbacks)
@@ -328,7 +328,7 @@ def _train(
         accelerator=machine.accelerator,
         devices=machine.devices,
         num_nodes=machine.nodes,
-        # Parts of a network may rest: the discriminator before its start, the codebook before quantisation.
+        # Parts of a network may rest: the discriminator before its start, the codebook before quantization.
         strategy="ddp_find_unused_parameters_true" if machine.processes > 1 else "auto",
         use_distributed_sampler=False,
         precision=machine.lightning_precision(),
@@ -379,7 +379,7 @@ def _train(
 
 
 def completed_steps(checkpoint: Path) -> int:
-    """Return the optimiser steps that `checkpoint` has behind it; 0 when there is none."""
+    """Return the optimizer steps that `checkpoint` has behind it; 0 when there is none."""
     return int(_load(checkpoint)["global_step"]) if checkpoint.is_file() else 0
 
 
@@ -398,7 +398,7 @@ def warmup_and_decay(optimizer: torch.optim.Optimizer, training: Training, steps
 
 
 def adamw(parameters: Any, training: Training) -> torch.optim.AdamW:
-    """Return the optimiser that every network trains with."""
+    """Return the optimizer that every network trains with."""
     return torch.optim.AdamW(
         parameters, lr=training.learning_rate, betas=training.betas, weight_decay=training.weight_decay
     )

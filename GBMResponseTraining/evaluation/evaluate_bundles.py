@@ -10,7 +10,7 @@ import numpy as np
 from GBMResponseCore import SYNTHETIC_NOTICE, __version__
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import ensure_output_folder, write_json
-from GBMResponseCore.inputs.intensity import NormalisationSettings
+from GBMResponseCore.inputs.intensity import NormalizationSettings
 from GBMResponseCore.model.runtime import choose_device
 
 from ..models.lpips import LPIPS, MISSING_BACKBONE, load_lpips_if_present
@@ -22,7 +22,7 @@ from .figures import spread_by_local_ssim, worst_against_copy
 from .held_out import EvaluationError, HeldOut, patient_ids, read_held_out, stored_split, training_mean
 from .metrics.authors import authors_metrics
 from .metrics.classification import classification_report
-from .metrics.image import per_patient_means, standard_metrics, summarise
+from .metrics.image import per_patient_means, standard_metrics, summarize
 from .model_predictions import (
     ClassAssignment,
     EvaluatedModel,
@@ -213,11 +213,11 @@ class _Evaluation:
         self.autoencoders[loaded.autoencoder] = name
         stacks = {"pre": slices.pre, "post": slices.post}
         rows = {
-            image + note: self.measure(reconstruct(loaded, stack, quantised=not note), stack)
+            image + note: self.measure(reconstruct(loaded, stack, quantized=not note), stack)
             for note in ("", WITHOUT_CODEBOOK)
             for image, stack in stacks.items()
         }
-        self.vq_vae[name] = {image: summarise(values, slices.patient) for image, values in rows.items()}
+        self.vq_vae[name] = {image: summarize(values, slices.patient) for image, values in rows.items()}
         title = UPPER_BOUND if len(self.autoencoders) == 1 else f"{UPPER_BOUND}, {name}"
         self.rows.append(Row(title, "upper bound", rows["post"]))
 
@@ -351,11 +351,11 @@ def _check_fit(opened: OpenedModel, slices: HeldOut, options: EvaluationOptions)
         )
     for record in slices.records:
         stated = record.get("preprocessing", {}).get("intensity")
-        if stated is not None and NormalisationSettings.from_dict(stated) != bundle.normalisation:
+        if stated is not None and NormalizationSettings.from_dict(stated) != bundle.normalization:
             raise EvaluationError(f"{name} expects other intensities than the store has.", remedy)
-    if bundle.neighbour_slices and options.max_slices_per_patient is not None:
+    if bundle.neighbor_slices and options.max_slices_per_patient is not None:
         raise EvaluationError(
-            f"{name} looks at neighbouring slices, which a selection of slices lacks.", "Evaluate all slices."
+            f"{name} looks at neighboring slices, which a selection of slices lacks.", "Evaluate all slices."
         )
 
 
@@ -422,7 +422,7 @@ def _report(run: _Evaluation, store_folder: Path) -> dict[str, Any]:
         "table": {
             row.name: {
                 "kind": row.kind,
-                "metrics": summarise(row.per_slice, slices.patient),
+                "metrics": summarize(row.per_slice, slices.patient),
                 "skill": skills(means[row.name], means[COPY]),
             }
             for row in run.ordered_rows()

@@ -1,7 +1,7 @@
 """The layout of the paper's Figure 4: examples of a test set from the best to the worst local SSIM, or failures.
 
 One row per slice. Columns: pre-treatment image with GTV in red, predicted and true follow-up, and
-the same three around the tumour.
+the same three around the tumor.
 """
 
 import io
@@ -19,7 +19,7 @@ COLUMNS = ("pre MRI, GTV in red", "predicted post MRI\n(synthetic)", "true post 
 
 _INCHES = 1.9
 _WHITE = 0.5
-"""Normalised intensity shown white: scalp fat and vessels may saturate."""
+"""Normalized intensity shown white: scalp fat and vessels may saturate."""
 _TITLE_CHARACTERS = 160
 _MARGIN_PIXELS = 16
 _SMALLEST_CROP = 48
@@ -27,7 +27,7 @@ _SMALLEST_CROP = 48
 
 @dataclass(frozen=True)
 class Example:
-    """One row: normalised slices (H, W), the GTV (H, W) and the local SSIM of the prediction."""
+    """One row: normalized slices (H, W), the GTV (H, W) and the local SSIM of the prediction."""
 
     pre: np.ndarray
     predicted: np.ndarray
@@ -107,7 +107,7 @@ def _draw(examples: Sequence[Example], title: str) -> Any:
     axes = figure.subplots(len(examples), 2 * len(COLUMNS), squeeze=False)
     figure.subplots_adjust(side / width, bottom / height, 0.998, 1 - top / height, wspace=0.03, hspace=0.03)
     for line, example in zip(axes, examples, strict=True):
-        for window, group in ((np.s_[:, :], line[:3]), (_tumour_window(example.gtv), line[3:])):
+        for window, group in ((np.s_[:, :], line[:3]), (_tumor_window(example.gtv), line[3:])):
             images = (example.pre, example.predicted, example.post)
             for axis, image in zip(group, images, strict=True):
                 axis.imshow(image[window], cmap="gray", vmin=-1.0, vmax=_WHITE, interpolation="nearest")
@@ -138,7 +138,7 @@ def window_around(gtv: np.ndarray, side: int) -> tuple[slice, slice]:
     return windows[0], windows[1]
 
 
-def _tumour_window(gtv: np.ndarray) -> tuple[slice, slice]:
+def _tumor_window(gtv: np.ndarray) -> tuple[slice, slice]:
     """A square around the GTV with a margin, moved inside the slice; the middle of the slice if there is no GTV."""
     extent = max(map(np.ptp, _occupied(gtv))) + 1 + 2 * _MARGIN_PIXELS
     return window_around(gtv, min(max(int(extent), _SMALLEST_CROP), *gtv.shape))

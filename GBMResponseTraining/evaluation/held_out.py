@@ -26,7 +26,7 @@ class EvaluationError(GBMResponseError):
 class HeldOut:
     """Slices of the patients of one split, those of a patient together and from inferior to superior.
 
-    :param pre, post: float32 (n, H, W), normalised.
+    :param pre, post: float32 (n, H, W), normalized.
     :param gtv: bool (n, H, W), of the pre-treatment image.
     :param patient: int (n,), row of the slice's patient in `records`.
     :param positions_mm: float (n,).

@@ -142,7 +142,7 @@ def networks_sha256(bundle: Bundle) -> str:
     content = {key: description[key] for key in ("preprocessing", "latents", "sources", "conditioning")}
     # Networks and scheduler lie in folders, texts beside bundle.json.
     content["files"] = {name: entry["sha256"] for name, entry in description["files"].items() if "/" in name}
-    content["neighbour_slices"] = bundle.neighbour_slices
+    content["neighbour_slices"] = bundle.neighbor_slices
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -210,7 +210,7 @@ def predict_slices(
     guidance_scale: float | None = None,
     finished: Path | None = None,
 ) -> np.ndarray:
-    """One sample of every slice, normalised float32 (n, H, W).
+    """One sample of every slice, normalized float32 (n, H, W).
 
     The only place where evaluation samples. A model that knows the days since radiotherapy is told the record's
     `days_since_rt`, or its bundle's default where that is not known.
@@ -289,15 +289,15 @@ def patient_seed(seed: int, patient: str) -> int:
 
 
 @torch.inference_mode()
-def reconstruct(loaded: LoadedModel, images: np.ndarray, *, quantised: bool = True) -> np.ndarray:
-    """Slices (n, H, W) encoded, quantised or not, and decoded by the model's image VQ-VAE."""
+def reconstruct(loaded: LoadedModel, images: np.ndarray, *, quantized: bool = True) -> np.ndarray:
+    """Slices (n, H, W) encoded, quantized or not, and decoded by the model's image VQ-VAE."""
     codec = loaded.predictor.networks.image_codec
     batch = _batch(loaded, images[0].size)
     decoded = []
     for start in range(0, len(images), batch):
         chunk = torch.from_numpy(np.ascontiguousarray(images[start : start + batch], dtype=np.float32))[:, None]
         chunk = chunk.to(loaded.predictor.device)
-        if quantised:
+        if quantized:
             image = codec.decode(codec.encode(chunk))
         else:
             image = decode_continuous(codec.model, encode_continuous(codec.model, chunk))

@@ -154,7 +154,7 @@ def write_vq_vae_table(report: dict[str, Any], out: Path) -> None:
                 "# VQ-VAE",
                 f"**{SYNTHETIC_NOTICE}**",
                 data_sentence(report),
-                "Slices encoded, quantised and decoded by the image VQ-VAE, against themselves. Mean ± SD over slices; "
+                "Slices encoded, quantized and decoded by the image VQ-VAE, against themselves. Mean ± SD over slices; "
                 "in brackets the 95 % patient-bootstrap interval of the mean over patients. A diffusion model "
                 "in its latents can hardly come nearer to the truth. Without the codebook, the latents are decoded as "
                 "they are: what is lost even then is lost by encoder and decoder.",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from GBMResponseCore.model.neighbors import neighbour_rows
+from GBMResponseCore.model.neighbors import neighbor_rows
 
 from ..engine.fit import Item
 from ..store.slice_store import SliceStore, stack_indices
@@ -24,13 +24,13 @@ class Conditions:
     :param tokens: class tokens (n, schemes); one scheme is drawn per item. (n, 0) for a model without class.
     :param null_token: stands for "no class".
     :param days: days since the start of radiotherapy (n,), NaN where not known.
-    :param neighbours: rows (2 m, n) of the neighbours of each slice.
+    :param neighbors: rows (2 m, n) of the neighbors of each slice.
     """
 
     tokens: np.ndarray
     null_token: int
     days: np.ndarray
-    neighbours: np.ndarray
+    neighbors: np.ndarray
 
 
 def latent_items(
@@ -97,18 +97,18 @@ def latent_validation(
 
 
 def source_latents(latents: LatentStore, conditions: Conditions, row: int, version: int) -> np.ndarray:
-    """Pre, GTV and neighbouring pre latents of a slice, float32 (S * C, h, w), in the order of a bundle."""
+    """Pre, GTV and neighboring pre latents of a slice, float32 (S * C, h, w), in the order of a bundle."""
     parts = [latents.pre[version, row], latents.gtv[version, row]]
-    parts += [latents.pre[version, neighbour] for neighbour in conditions.neighbours[:, row]]
+    parts += [latents.pre[version, neighbor] for neighbor in conditions.neighbors[:, row]]
     return np.concatenate(parts).astype(np.float32)
 
 
-def store_neighbours(store: SliceStore, count: int) -> np.ndarray:
-    """Rows (2 * count, n) of the neighbours of every slice of a store, within its patient."""
+def store_neighbors(store: SliceStore, count: int) -> np.ndarray:
+    """Rows (2 * count, n) of the neighbors of every slice of a store, within its patient."""
     rows = np.empty((2 * count, len(store)), dtype=np.int64)
     for patient, record in enumerate(store.patients):
         own = np.flatnonzero(np.asarray(store.patient) == patient)
-        rows[:, own] = own[neighbour_rows(stack_indices(record), count)]
+        rows[:, own] = own[neighbor_rows(stack_indices(record), count)]
     return rows
 
 

@@ -1,7 +1,7 @@
-"""Training of the vector-quantised autoencoders (paper, section 2.1): image VQ-VAE and GTV VQ-VAE.
+"""Training of the vector-quantized autoencoders (paper, section 2.1): image VQ-VAE and GTV VQ-VAE.
 
 With `quantize_from` above 0 the first steps train a plain autoencoder; then the codebook is filled with latents of that
-moment and training goes on with quantisation. Starting quantised from random codes collapses to a few codes when the
+moment and training goes on with quantization. Starting quantized from random codes collapses to a few codes when the
 training is short.
 """
 
@@ -20,8 +20,8 @@ from ..settings.configuration import Autoencoder
 
 BETA = 0.25
 LARGEST_ADAPTIVE_WEIGHT = 1e4
-NOT_YET_QUANTISED = 1e3
-"""Added to the validation loss of a network that does not quantise yet, so that it is never the best."""
+NOT_YET_QUANTIZED = 1e3
+"""Added to the validation loss of a network that does not quantize yet, so that it is never the best."""
 
 
 class AutoencoderModule(lightning.LightningModule):
@@ -30,7 +30,7 @@ class AutoencoderModule(lightning.LightningModule):
     Batches are images (B, 1, H, W). The adversarial loss is scaled so that its gradient at the last layer has
     `weight` times the length of the reconstruction's (Esser et al. 2021, arXiv 2012.09841, equation 7).
 
-    :param steps: planned optimiser steps.
+    :param steps: planned optimizer steps.
     :param perceptual: differentiable distance of images (B, 1, H, W) x 2 -> (B,); None leaves the term out.
     """
 
@@ -95,12 +95,12 @@ class AutoencoderModule(lightning.LightningModule):
         self.log_dict({name: value.detach() for name, value in losses.items()}, prog_bar=True)
 
     def validation_step(self, images: torch.Tensor, batch_index: int) -> None:
-        """L1, codebook loss and PSNR; before quantisation begins, a loss that no later one exceeds."""
+        """L1, codebook loss and PSNR; before quantization begins, a loss that no later one exceeds."""
         quantized = bool(self.codebook_filled)
         reconstruction, losses = self._losses(images, quantized)
         mse = functional.mse_loss(reconstruction.clamp(-1, 1), images.clamp(-1, 1))
         values = {
-            VALIDATION_LOSS: losses["l1"] + losses["codebook"] + (0.0 if quantized else NOT_YET_QUANTISED),
+            VALIDATION_LOSS: losses["l1"] + losses["codebook"] + (0.0 if quantized else NOT_YET_QUANTIZED),
             "val_l1": losses["l1"],
             "val_psnr": 10 * torch.log10(4.0 / mse.clamp_min(1e-12)),
         }
@@ -158,7 +158,7 @@ class AutoencoderModule(lightning.LightningModule):
         return (lengths[0] / (lengths[1] + 1e-4)).clamp(0, LARGEST_ADAPTIVE_WEIGHT).detach()
 
     def _update_discriminator(self, real: torch.Tensor, fake: torch.Tensor, first: bool, last: bool) -> None:
-        # The raw optimiser: Lightning counts only the autoencoder's steps.
+        # The raw optimizer: Lightning counts only the autoencoder's steps.
         optimizer = self.optimizers(use_pl_optimizer=False)[1]
         self.discriminator.requires_grad_(True)
         if first:
@@ -190,7 +190,7 @@ def hinge(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def latent_statistics(model: torch.nn.Module, images: torch.Tensor) -> tuple[list[float], list[float]]:
-    """Return (shift, scale) per latent channel that standardise the quantised latents of `images` (N, 1, H, W)."""
+    """Return (shift, scale) per latent channel that standardize the quantized latents of `images` (N, 1, H, W)."""
     codes = codebook(model)
     latents = torch.cat([encode_continuous(model, chunk.to(codes.device)) for chunk in images.split(8)])
     rows = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])

@@ -22,7 +22,7 @@ class DiffusionModule(lightning.LightningModule):
 
     :param unet: configuration of the UNet.
     :param noise_schedule: configuration of the diffusers scheduler that adds noise.
-    :param steps: planned optimiser steps.
+    :param steps: planned optimizer steps.
     """
 
     def __init__(self, settings: Diffusion, unet: dict[str, Any], noise_schedule: dict[str, Any], steps: int) -> None:

@@ -43,7 +43,7 @@ def unet_config(settings: Diffusion, tokens: int, latent_channels: int, latent_s
     kind = "CrossAttn" if crosses else "Attn"
     common = {
         "sample_size": latent_size // settings.fold,
-        "in_channels": (3 + 2 * settings.neighbour_slices) * channels,
+        "in_channels": (3 + 2 * settings.neighbor_slices) * channels,
         "out_channels": channels,
         "layers_per_block": settings.blocks,
         "block_out_channels": list(settings.channels),

@@ -24,7 +24,7 @@ PREDICTIONS = ("v_prediction", "epsilon")
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 SCHEDULES = ("constant", "cosine")
 SELECTIONS = ("best", "last")
-STANDARDISATIONS = ("per-channel", "none")
+STANDARDIZATIONS = ("per-channel", "none")
 CLASSIFIER_SCHEMES = ("2-class", "4-class")
 
 
@@ -42,13 +42,13 @@ class Training:
 
     :param epochs, steps: length; exactly one of them. An epoch shows every training slice once.
     :param batch_size: items per device and step.
-    :param accumulate: batches per optimiser step.
-    :param learning_rate: as the optimiser uses it, whatever the number of devices.
+    :param accumulate: batches per optimizer step.
+    :param learning_rate: as the optimizer uses it, whatever the number of devices.
     :param schedule: `constant`, or `cosine` decay to 5 %; both after `warmup` steps of linear growth.
-    :param validate_every: optimiser steps between validations.
+    :param validate_every: optimizer steps between validations.
     :param patience: validations without improvement before training stops; 0 never stops early.
     :param select: which weights are used afterwards: those of the best validation, or the last.
-    :param checkpoint_every: optimiser steps between checkpoints.
+    :param checkpoint_every: optimizer steps between checkpoints.
     """
 
     batch_size: int
@@ -76,7 +76,7 @@ class Training:
         _one_of("training.schedule", self.schedule, SCHEDULES)
         _one_of("training.select", self.select, SELECTIONS)
 
-    def optimiser_steps(self, items: int, devices: int = 1) -> int:
+    def optimizer_steps(self, items: int, devices: int = 1) -> int:
         """Steps in all, for `items` training slices on `devices` devices."""
         if self.steps is not None:
             return self.steps
@@ -88,7 +88,7 @@ class Training:
 class Adversarial:
     """PatchGAN hinge loss (Esser et al. 2021, arXiv 2012.09841), as the paper's released code has it.
 
-    :param start_step: optimiser step of the autoencoder from which it counts.
+    :param start_step: optimizer step of the autoencoder from which it counts.
     :param weight: factor of the adaptive weight.
     """
 
@@ -112,7 +112,7 @@ class Autoencoder:
     :param start: folder of a finished autoencoder stage, such as `OTHER_RUN/image_autoencoder`, whose weights the
         training starts from; for a last phase on whole slices after one on crops.
     :param perceptual_weight: of LPIPS; takes effect when its backbone is present, and the run says which it was.
-    :param standardise: `per-channel` brings every latent channel to mean 0 and variance 1; `none` leaves them.
+    :param standardize: `per-channel` brings every latent channel to mean 0 and variance 1; `none` leaves them.
     """
 
     training: Training
@@ -129,11 +129,11 @@ class Autoencoder:
     start: str | None = None
     perceptual_weight: float = 0.0
     adversarial: Adversarial | None = None
-    standardise: str = "per-channel"
+    standardize: str = "per-channel"
 
     def __post_init__(self) -> None:
         _one_of("architecture", self.architecture, ARCHITECTURES)
-        _one_of("standardise", self.standardise, STANDARDISATIONS)
+        _one_of("standardize", self.standardize, STANDARDIZATIONS)
         _require(0.0 <= self.quantize_from < 1.0, "quantize_from must lie in [0, 1)")
         _require(
             self.start is None or self.quantize_from == 0.0, "with start, quantize_from must be 0: the codes are there"
@@ -227,7 +227,7 @@ class Diffusion:
     :param min_snr_gamma: Min-SNR weighting of the loss (Hang et al. 2023, arXiv 2303.09556); None: equal weights.
     :param gtv_weight: extra weight of the loss inside the GTV.
     :param predict_change: generate the change from the pre latent instead of the post latent.
-    :param neighbour_slices: slices on either side whose pre latents are conditions too (2.5-D).
+    :param neighbor_slices: slices on either side whose pre latents are conditions too (2.5-D).
     :param days_since_rt: condition on the days from the start of radiotherapy to the follow-up.
     :param flip: show left-right flipped slices too, as often.
     :param start: folder of a finished stage, such as `OTHER_RUN/diffusion/2-class`, whose averaged weights the training
@@ -250,7 +250,7 @@ class Diffusion:
     min_snr_gamma: float | None = None
     gtv_weight: float = 0.0
     predict_change: bool = False
-    neighbour_slices: int = 0
+    neighbor_slices: int = 0
     days_since_rt: bool = False
     ema_decay: float = 0.9999
     flip: bool = True
@@ -261,7 +261,7 @@ class Diffusion:
     def __post_init__(self) -> None:
         _one_of("prediction", self.prediction, PREDICTIONS)
         _require(0.0 <= self.label_dropout < 1.0, "label_dropout must lie in [0, 1)")
-        _require(self.neighbour_slices >= 0 and self.fold >= 1, "neighbour_slices or fold is too small")
+        _require(self.neighbor_slices >= 0 and self.fold >= 1, "neighbor_slices or fold is too small")
         _require(0.0 <= self.ema_decay < 1.0, "ema_decay must lie in [0, 1)")
         levels = range(len(self.channels))
         _require(all(level in levels for level in self.attention_levels), "attention_levels names a missing level")

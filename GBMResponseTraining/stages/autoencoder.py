@@ -25,7 +25,7 @@ _GRID_SLICES = 4
 
 
 def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
-    """Train the autoencoder `image` or `gtv`, or take the finished one; return it with standardised latents."""
+    """Train the autoencoder `image` or `gtv`, or take the finished one; return it with standardized latents."""
     settings: Autoencoder = getattr(run.configuration, f"{part}_autoencoder")
     name = f"{part}_autoencoder"
     store, train, validation = run.store, run.rows("train"), run.rows("validation")
@@ -37,7 +37,7 @@ def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
     else:
         items, held_out = gtv_items(store, train, settings.crop, seed), gtv_validation(store, validation)
         slices_per_epoch = len(train)
-    steps = settings.training.optimiser_steps(slices_per_epoch, run.machine.processes)
+    steps = settings.training.optimizer_steps(slices_per_epoch, run.machine.processes)
     perceptual = _perceptual(settings)
     torch.manual_seed(seed)
     module = AutoencoderModule(settings, steps, perceptual)
@@ -62,11 +62,11 @@ def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
 
 
 def _codec(run: TrainingRun, part: str, module: AutoencoderModule) -> LatentCodec:
-    """Return a trained autoencoder with the scale of its latents, kept in `standardisation.json`."""
+    """Return a trained autoencoder with the scale of its latents, kept in `standardization.json`."""
     settings: Autoencoder = getattr(run.configuration, f"{part}_autoencoder")
 
     def statistics() -> dict[str, list[float]]:
-        if settings.standardise == "none":
+        if settings.standardize == "none":
             return {"shift": [0.0] * settings.latent_channels, "scale": [1.0] * settings.latent_channels}
         rows = run.rows("train")
         rows = rows[_spread(len(rows), _STATISTICS_SLICES)]
@@ -76,7 +76,7 @@ def _codec(run: TrainingRun, part: str, module: AutoencoderModule) -> LatentCode
         module.model.cpu()
         return {"shift": shift, "scale": scale}
 
-    return LatentCodec(module.model.eval(), **run.once(f"{part}_autoencoder/standardisation.json", statistics)).eval()
+    return LatentCodec(module.model.eval(), **run.once(f"{part}_autoencoder/standardization.json", statistics)).eval()
 
 
 def _perceptual(settings: Autoencoder) -> torch.nn.Module | None:

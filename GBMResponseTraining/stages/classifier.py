@@ -92,7 +92,7 @@ def _fit(run: TrainingRun, scheme: ClassScheme, rows: np.ndarray, name: str, sel
     if not len(select_on):
         training = dataclasses.replace(training, select="last", patience=0)
     torch.manual_seed(seed)
-    module = ClassifierModule(settings, training.optimiser_steps(len(rows), run.machine.processes))
+    module = ClassifierModule(settings, training.optimizer_steps(len(rows), run.machine.processes))
     fit(
         module,
         classifier_items(run.store, rows, scheme, settings, seed),
@@ -107,7 +107,7 @@ def _fit(run: TrainingRun, scheme: ClassScheme, rows: np.ndarray, name: str, sel
 
 
 def _folds(run: TrainingRun, rows: np.ndarray, folds: int) -> np.ndarray:
-    """Fold of every patient (patients,); neighbours in survival go to different folds. -1: not a training patient."""
+    """Fold of every patient (patients,); neighbors in survival go to different folds. -1: not a training patient."""
     patients = np.unique(np.asarray(run.store.patient)[rows])
     by_survival = sorted(patients, key=lambda patient: (run.patients[patient]["survival_days"], patient))
     fold_of = np.full(len(run.patients), -1)

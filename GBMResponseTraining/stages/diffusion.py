@@ -12,7 +12,7 @@ from GBMResponseCore.model.networks import Denoiser, LatentCodec
 from GBMResponseCore.model.sampling import SamplingOptions, sample_latents
 
 from ..engine.fit import check_start, fit, has_begun, start_from
-from ..items.latent_items import Conditions, latent_items, latent_validation, source_latents, store_neighbours
+from ..items.latent_items import Conditions, latent_items, latent_validation, source_latents, store_neighbors
 from ..items.latents import LatentStore, change_scale, encode_store
 from ..items.model_configurations import ModelConfiguration, true_class
 from ..models.diffusion import DiffusionModule
@@ -86,7 +86,7 @@ def train_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> Diff
     tokens = conditions.null_token + 1 if schemes else 0
     unet = unet_config(settings, tokens, run.configuration.image_autoencoder.latent_channels, run.latent_size)
     schedule = noise_schedule(settings.prediction)
-    steps = settings.training.optimiser_steps(len(train), run.machine.processes)
+    steps = settings.training.optimizer_steps(len(train), run.machine.processes)
     torch.manual_seed(seed)
     module = DiffusionModule(settings, unet, schedule, steps)
     if settings.start is not None and not has_begun(run.folder / folder):
@@ -129,12 +129,12 @@ def _conditions(run: TrainingRun, configuration: ModelConfiguration, schemes: di
                 tokens[place] = scheme.classes[best].token
     of_slice = np.asarray(run.store.patient)
     days = np.array([record.get("days_since_rt", math.nan) for record in run.patients], dtype=float)
-    count = run.configuration.diffusion.neighbour_slices
+    count = run.configuration.diffusion.neighbor_slices
     return Conditions(
         tokens=np.array(patients, dtype=np.int64).reshape(len(run.patients), len(schemes))[of_slice],
         null_token=null_token,
         days=days[of_slice],
-        neighbours=store_neighbours(run.store, count),
+        neighbors=store_neighbors(run.store, count),
     )
 
 

@@ -11,7 +11,7 @@ from .slice_store import SliceStore
 _PER_PAGE = 30
 _INCHES = 2.2
 _WHITE = 0.5
-"""Normalised intensity shown white: scalp fat and vessels may saturate."""
+"""Normalized intensity shown white: scalp fat and vessels may saturate."""
 
 
 def write_contact_sheet(store: SliceStore, path: Path) -> list[Path]:

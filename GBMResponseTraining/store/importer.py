@@ -20,11 +20,11 @@ from GBMResponseCore import __version__
 from GBMResponseCore.errors import GBMResponseError, OutputFolderError
 from GBMResponseCore.files import ensure_output_folder
 from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import NormalisationSettings
+from GBMResponseCore.inputs.intensity import NormalizationSettings
 from tqdm import tqdm
 
 from ..datasets.errors import DatasetError, MissingPackageError
-from ..datasets.pair import PairSource, Skipped, drop_duplicates, natural_order, normalised_id
+from ..datasets.pair import PairSource, Skipped, drop_duplicates, natural_order, normalized_id
 from .contact_sheet import write_contact_sheet
 from .preparation import AlignmentRule, prepare_pair
 from .reports import write_imported, write_skipped
@@ -53,7 +53,7 @@ def import_pairs(
     pairs: Sequence[PairSource],
     out: Path,
     rule: InPlaneRule,
-    normalisation: NormalisationSettings,
+    normalization: NormalizationSettings,
     alignment: AlignmentRule | None = None,
     skipped: Sequence[Skipped] = (),
     require_survival: bool = True,
@@ -62,7 +62,7 @@ def import_pairs(
     """Write a slice store of all usable pairs, and reports about all others; one bad patient stops nothing.
 
     :param rule: how slices are brought to a matrix and pixel size.
-    :param normalisation: applied to pre and post separately, each with the scale of its own volume.
+    :param normalization: applied to pre and post separately, each with the scale of its own volume.
     :param skipped: patients already ruled out, for the report.
     :param require_survival: skip patients of unknown survival. A store with such patients has `survival_days` None
         for them: they train the autoencoders, and the diffusion model as patients without class.
@@ -79,7 +79,7 @@ def import_pairs(
     settings = {
         "version": __version__,
         "rule": rule.to_dict(),
-        "normalisation": normalisation.to_dict(),
+        "normalization": normalization.to_dict(),
         "alignment": asdict(alignment),
         "skull_strip": skull_strip,
     }
@@ -89,12 +89,12 @@ def import_pairs(
         if require_survival and pair.survival_days is None:
             skipped.append(Skipped(pair.patient, "no-survival", "The survival is not known.", _NO_SURVIVAL))
             continue
-        part = parts / f"{digest(normalised_id(pair.patient))}.npz"
+        part = parts / f"{digest(normalized_id(pair.patient))}.npz"
         try:
             key = digest(f"{pair} {[file_state(path) for path in pair.files]} {json.dumps(settings)}")
             if not _is_current(part, key):
-                prepared = prepare_pair(pair, rule, normalisation, alignment, skull_strip)
-                preprocessing = {"in_plane": rule.to_dict(), "intensity": normalisation.to_dict()}
+                prepared = prepare_pair(pair, rule, normalization, alignment, skull_strip)
+                preprocessing = {"in_plane": rule.to_dict(), "intensity": normalization.to_dict()}
                 record = {**prepared.record, "preprocessing": preprocessing, "import_key": key}
                 write_part(part, prepared.pre, prepared.post, prepared.gtv, record)
             finished.append(part)

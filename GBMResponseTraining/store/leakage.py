@@ -15,7 +15,7 @@ from typing import Any
 
 from GBMResponseCore.errors import MissingFileError
 
-from ..datasets.pair import normalised_id
+from ..datasets.pair import normalized_id
 from ..datasets.tables import read_csv
 from .slice_store import read_patients
 from .splits import SPLIT_FILE, LeakageError, SplitError, check_leakage, patient_key, read_split
@@ -74,11 +74,11 @@ def groups_within(pairs: Iterable[Group], records: Sequence[Mapping[str, Any]]) 
 
     :param records: of the store.
     """
-    datasets = {normalised_id(str(record.get("dataset", ""))) for record in records} - {""}
+    datasets = {normalized_id(str(record.get("dataset", ""))) for record in records} - {""}
 
     def plain(text: str) -> str:
         dataset, colon, patient = text.partition(":")
-        return patient if colon and normalised_id(dataset) in datasets else text
+        return patient if colon and normalized_id(dataset) in datasets else text
 
     return [(plain(first), plain(second)) for first, second in pairs]
 
@@ -101,19 +101,19 @@ def check_stores(
     named: list[tuple[str, Mapping[str, Any]]] = []
     for folder, external in [(folder, False) for folder in folders] + [(folder, True) for folder in external_tests]:
         records = read_patients(folder)
-        split = dict.fromkeys((normalised_id(record["id"]) for record in records), "test")
+        split = dict.fromkeys((normalized_id(record["id"]) for record in records), "test")
         if not external and not (folder / SPLIT_FILE).is_file():
             raise SplitError(f"{folder} has no {SPLIT_FILE}.", "Run gbmresponse-train split, or give it with --test.")
         if not external:
-            split = {normalised_id(patient): name for patient, name in read_split(folder / SPLIT_FILE)}
+            split = {normalized_id(patient): name for patient, name in read_split(folder / SPLIT_FILE)}
         for record in records:
             patient, dataset = record["id"], str(record.get("dataset") or folder.resolve().name)
-            if normalised_id(patient) not in split:
+            if normalized_id(patient) not in split:
                 raise SplitError(f"{SPLIT_FILE} of {folder} does not list {patient}.")
             name = _name(patient, dataset)
-            entries.append((name, split[normalised_id(patient)]))
+            entries.append((name, split[normalized_id(patient)]))
             names[patient_key(patient)].add(name)
-            names[f"{normalised_id(dataset)}:{patient_key(patient)}"].add(name)
+            names[f"{normalized_id(dataset)}:{patient_key(patient)}"].add(name)
             named.append((name, record))
     groups = [(_resolve(first, names), _resolve(second, names)) for first, second in same_patient]
     groups += _copies(named)
@@ -153,12 +153,12 @@ def check_training_split(
             continue
         own, others = _persons(records), _persons(trained)
         pairs = [
-            (names.get(normalised_id(patient), patient), value)
+            (names.get(normalized_id(patient), patient), value)
             for names, part in ((own, split.items()), (others, entries))
             for patient, value in part
         ]
         named = [
-            (names[normalised_id(record["id"])], record)
+            (names[normalized_id(record["id"])], record)
             for names, part in ((own, records), (others, trained))
             for record in part
         ]
@@ -194,7 +194,7 @@ def _shared(records: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, 
     return [
         record["id"]
         for record in records
-        if patient_key(names[normalised_id(record["id"])]) in people or not images.isdisjoint(_digests(record))
+        if patient_key(names[normalized_id(record["id"])]) in people or not images.isdisjoint(_digests(record))
     ]
 
 
@@ -205,9 +205,9 @@ def _digests(record: Mapping[str, Any]) -> list[str]:
 
 
 def _persons(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Normalised id -> name of the person: with the data set if the record names one."""
+    """Normalized id -> name of the person: with the data set if the record names one."""
     return {
-        normalised_id(record["id"]): _name(record["id"], record["dataset"]) if record.get("dataset") else record["id"]
+        normalized_id(record["id"]): _name(record["id"], record["dataset"]) if record.get("dataset") else record["id"]
         for record in records
     }
 
@@ -232,7 +232,7 @@ def _resolve(text: str, names: Mapping[str, set[str]]) -> str:
     :raises SplitError: if several data sets have it.
     """
     dataset, colon, patient = text.partition(":")
-    key = f"{normalised_id(dataset)}:{patient_key(patient)}" if colon else patient_key(text)
+    key = f"{normalized_id(dataset)}:{patient_key(patient)}" if colon else patient_key(text)
     found = sorted(names.get(key, ()))
     if len(found) > 1:
         raise SplitError(f"The id {text} means {' and '.join(found)}.", "Write the data set before it: DATASET:ID.")

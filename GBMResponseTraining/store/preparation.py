@@ -1,4 +1,4 @@
-"""One pair's images -> checked, aligned and normalised slices, as a network sees them at prediction time."""
+"""One pair's images -> checked, aligned and normalized slices, as a network sees them at prediction time."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +10,7 @@ from GBMResponseCore.files import read_image
 from GBMResponseCore.inputs.case import Case, Note, load_case, make_case
 from GBMResponseCore.inputs.grid import StackGrid, image_like, same_grid
 from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import NormalisationSettings, fit_scale
+from GBMResponseCore.inputs.intensity import NormalizationSettings, fit_scale
 from GBMResponseCore.inputs.registration import register_rigidly, resample_onto
 
 from ..datasets.errors import FollowUpCoverageError, RegistrationQualityError, SameImageError
@@ -50,7 +50,7 @@ class AlignmentRule:
 class PreparedPair:
     """The slices of one pair that hold GTV, inferior first; row 0 is anterior, column 0 the patient's right.
 
-    :param pre, post: float32 (n, size, size), normalised, each with the scale of its own volume.
+    :param pre, post: float32 (n, size, size), normalized, each with the scale of its own volume.
     :param gtv: bool (n, size, size).
     :param record: JSON values for the slice store.
     """
@@ -63,7 +63,7 @@ class PreparedPair:
 
 @dataclass(frozen=True)
 class _FollowUp:
-    """The follow-up's slices on the stack, normalised, and how they came there.
+    """The follow-up's slices on the stack, normalized, and how they came there.
 
     :param transform: maps points of the pre-treatment image to points of the follow-up.
     """
@@ -79,11 +79,11 @@ class _FollowUp:
 def prepare_pair(
     pair: PairSource,
     rule: InPlaneRule,
-    normalisation: NormalisationSettings,
+    normalization: NormalizationSettings,
     alignment: AlignmentRule,
     skull_strip: bool = False,
 ) -> PreparedPair:
-    """Read, check, align and normalise one pair.
+    """Read, check, align and normalize one pair.
 
     :param skull_strip: keep the brain alone in both images, with the pair's brain mask or that of
         :func:`.skull_strip.find_brain`. Registration and its check come first, on the images as they are.
@@ -96,14 +96,14 @@ def prepare_pair(
     if not rows.size:
         raise EmptyGTVError("No slice of the stack holds GTV.", "Check that the GTV lies in the head.")
     gtv = gtv[rows]
-    pre = _normalised(case.image, grid.to_stack(case.image)[rows], normalisation)
-    follow_up = _align(case, grid, rows, pre, gtv, normalisation, alignment)
+    pre = _normalized(case.image, grid.to_stack(case.image)[rows], normalization)
+    follow_up = _align(case, grid, rows, pre, gtv, normalization, alignment)
     notes = [*case.notes, *follow_up.notes]
     if None not in (pair.survival_days, pair.interval_days) and pair.survival_days < pair.interval_days:
         notes.append(Note("survival-before-follow-up", "Survival is shorter than the time between the images."))
     post = follow_up.slices
     if skull_strip:
-        pre, post = _without_skull(pair, case, grid, rows, follow_up.transform, normalisation)
+        pre, post = _without_skull(pair, case, grid, rows, follow_up.transform, normalization)
 
     record = {
         **pair.extra,
@@ -129,9 +129,9 @@ def prepare_pair(
     return PreparedPair(pre, post, gtv, record)
 
 
-def _normalised(volume: sitk.Image, slices: np.ndarray, normalisation: NormalisationSettings) -> np.ndarray:
+def _normalized(volume: sitk.Image, slices: np.ndarray, normalization: NormalizationSettings) -> np.ndarray:
     """Slices with the scale of the volume that they come from."""
-    return fit_scale(sitk.GetArrayViewFromImage(volume), normalisation).normalise(slices)
+    return fit_scale(sitk.GetArrayViewFromImage(volume), normalization).normalize(slices)
 
 
 def _without_skull(
@@ -140,7 +140,7 @@ def _without_skull(
     grid: StackGrid,
     rows: np.ndarray,
     transform: sitk.Transform,
-    normalisation: NormalisationSettings,
+    normalization: NormalizationSettings,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both images' slices with nothing but brain, that of the pre-treatment image; scales are those of the brains.
 
@@ -149,8 +149,8 @@ def _without_skull(
     mask = read_image(pair.brain_mask, "brain mask") if pair.brain_mask else find_brain(case.image)
     slab, inside = _slab(grid, rows)
     moved = sitk.GetArrayFromImage(resample_onto(case.follow_up, slab, transform))[inside]
-    pre = _normalised(keep_brain(case.image, mask), grid.to_stack(case.image)[rows], normalisation)
-    post = _normalised(keep_brain(case.follow_up, mask, transform.GetInverse()), moved, normalisation)
+    pre = _normalized(keep_brain(case.image, mask), grid.to_stack(case.image)[rows], normalization)
+    post = _normalized(keep_brain(case.follow_up, mask, transform.GetInverse()), moved, normalization)
     brain = grid.to_stack(mask, label=True)[rows]
     return tuple(np.where(brain, slices, np.float32(-1)) for slices in (pre, post))
 
@@ -191,16 +191,16 @@ def _align(
     rows: np.ndarray,
     pre: np.ndarray,
     gtv: np.ndarray,
-    normalisation: NormalisationSettings,
+    normalization: NormalizationSettings,
     alignment: AlignmentRule,
 ) -> _FollowUp:
     """Bring the follow-up to the stack's slices `rows`, those of `pre` and `gtv`.
 
     :raises FollowUpCoverageError, RegistrationQualityError: if it does not show, or not match, the other image.
     """
-    scale = fit_scale(sitk.GetArrayViewFromImage(case.follow_up), normalisation)
+    scale = fit_scale(sitk.GetArrayViewFromImage(case.follow_up), normalization)
     slab, inside = _slab(grid, rows)
-    slices = scale.normalise(grid.to_stack(case.follow_up)[rows])
+    slices = scale.normalize(grid.to_stack(case.follow_up)[rows])
     before = after = _correlation(pre, slices, gtv)
     transform, registered, notes = sitk.Transform(), False, []
     if _needs_registration(alignment, case, before):
@@ -209,7 +209,7 @@ def _align(
         if registered:
             transform = result.transform
             moved = sitk.GetArrayFromImage(resample_onto(case.follow_up, slab, transform))[inside]
-            slices = scale.normalise(moved)
+            slices = scale.normalize(moved)
             after = _correlation(pre, slices, gtv)
         else:
             notes.append(Note("not-registered", "Registration did not improve the match; the images were left as is."))
@@ -270,7 +270,7 @@ def _needs_registration(alignment: AlignmentRule, case: Case, correlation: float
 def _correlation(pre: np.ndarray, post: np.ndarray, gtv: np.ndarray) -> float:
     """Pearson correlation of two stacks over the head outside the GTV; 0 if one is constant there.
 
-    The head is every pixel above the mean of the pre-treatment slices. The tumour is left out: it may change.
+    The head is every pixel above the mean of the pre-treatment slices. The tumor is left out: it may change.
     """
     head = (pre > pre.mean()) & ~gtv
     a, b = pre[head].astype(np.float64), post[head].astype(np.float64)

@@ -83,7 +83,7 @@ def label_summary(records: Sequence[dict[str, Any]]) -> str:
     """Return the meaning, number of voxels and T1-Gd signal of every label value, over all patients of a store.
 
     The signal is the median over patients of the label's mean relative to the head's: where the meanings are right,
-    enhancing tumour is the brightest. Empty if no data set named its labels.
+    enhancing tumor is the brightest. Empty if no data set named its labels.
     """
     voxels: Counter[tuple[str, str]] = Counter()
     used, signals = set(), defaultdict(list)

@@ -2,7 +2,7 @@
 
 Layout of a store folder::
 
-    pre.npy, post.npy   float16 (slices, 256, 256), normalised to about [-1, 1]
+    pre.npy, post.npy   float16 (slices, 256, 256), normalized to about [-1, 1]
     gtv.npy             uint8   (slices, 256, 256), 0 or 1
     patient.npy         int32   (slices,), row of the slice's patient in patients.json
     patients.json       list of records: at least `id` and `survival_days`

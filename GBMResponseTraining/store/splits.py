@@ -15,7 +15,7 @@ import numpy as np
 from GBMResponseCore.errors import GBMResponseError
 from GBMResponseCore.files import check_file
 
-from ..datasets.pair import natural_order, normalised_id, require_columns
+from ..datasets.pair import natural_order, normalized_id, require_columns
 from .reports import write_csv
 
 SPLITS = ("train", "validation", "test")
@@ -44,12 +44,12 @@ class LeakageError(SplitError):
 
 
 def patient_key(text: str) -> str:
-    """Return what an id says about the person: normalised and without a visit, `P-007_t1` -> `p-7`.
+    """Return what an id says about the person: normalized and without a visit, `P-007_t1` -> `p-7`.
 
-    Recognised at the end: t, v, tp, time, timepoint, ses, session, visit, week, day, scan and a number, if another
+    Recognized at the end: t, v, tp, time, timepoint, ses, session, visit, week, day, scan and a number, if another
     number is left before it.
     """
-    key = normalised_id(text)
+    key = normalized_id(text)
     person = _VISIT.sub("", key)
     return person if re.search(r"\d", person) else key
 
@@ -134,11 +134,11 @@ def split_store(
     if path.is_file():
         entries = read_split(path)
         check_leakage(entries, same_patient)
-        known = {normalised_id(patient): split for patient, split in entries}
-        missing = [record["id"] for record in patients if normalised_id(record["id"]) not in known]
+        known = {normalized_id(patient): split for patient, split in entries}
+        missing = [record["id"] for record in patients if normalized_id(record["id"]) not in known]
         if missing:
             raise SplitError(f"{path.name} does not list {len(missing)} patients of the store, such as {missing[0]}.")
-        return {record["id"]: known[normalised_id(record["id"])] for record in patients}
+        return {record["id"]: known[normalized_id(record["id"])] for record in patients}
     survival = {record["id"]: record["survival_days"] for record in patients}
     split = stratified_split(survival, seed, same_patient, held_out)
     write_split(split, path)

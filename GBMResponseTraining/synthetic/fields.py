@@ -1,6 +1,6 @@
 """Scalar fields on regular 3-D grids: sampling at world points, smooth random textures, soft thresholds.
 
-World coordinates are RAS millimetres everywhere in this package: x grows to the patient's right, y to anterior,
+World coordinates are RAS millimeters everywhere in this package: x grows to the patient's right, y to anterior,
 z to superior.
 """
 
@@ -21,7 +21,7 @@ class Grid:
     shape: tuple[int, int, int]
 
     def points(self) -> np.ndarray:
-        """World coordinates of all voxel centres, float32 (*shape, 3)."""
+        """World coordinates of all voxel centers, float32 (*shape, 3)."""
         axes = [
             np.float32(start) + np.float32(self.spacing_mm) * np.arange(count, dtype=np.float32)
             for start, count in zip(self.origin, self.shape, strict=True)
@@ -47,10 +47,10 @@ class Grid:
         return float(np.count_nonzero(mask)) * self.spacing_mm**3 / 1000.0
 
 
-def centred_grid(centre: np.ndarray, extent_mm: float, spacing_mm: float) -> Grid:
+def centered_grid(center: np.ndarray, extent_mm: float, spacing_mm: float) -> Grid:
     """Cubic grid of about `extent_mm` around a world point."""
     count = round(extent_mm / spacing_mm)
-    origin = np.asarray(centre, float) - (count - 1) * spacing_mm / 2
+    origin = np.asarray(center, float) - (count - 1) * spacing_mm / 2
     return Grid(tuple(float(value) for value in origin), float(spacing_mm), (count, count, count))
 
 

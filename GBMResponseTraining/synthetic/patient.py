@@ -56,8 +56,8 @@ class SimulatedPatient:
     """Arrays are [slice, row, column]: row 0 anterior, column 0 patient right, slices from inferior to superior.
 
     `pre` and `post` are float32 with white matter about 1; `gtv`, `gtv_post` (drawn on the follow-up) and `brain` are
-    bool, all on one grid; `origin_ras_mm` is the centre of the first voxel; `slice_positions_mm` are the RAS z
-    coordinates of the slice centres, ascending and evenly spaced; `record` is ready for JSON.
+    bool, all on one grid; `origin_ras_mm` is the center of the first voxel; `slice_positions_mm` are the RAS z
+    coordinates of the slice centers, ascending and evenly spaced; `record` is ready for JSON.
     """
 
     pre: np.ndarray
@@ -90,13 +90,13 @@ class HiddenPatient:
 
     @cached_property
     def volumes_ml(self) -> dict[str, float]:
-        """Volumes of tumour and GTV in the imaged (displaced) brain, as the record has them."""
+        """Volumes of tumor and GTV in the imaged (displaced) brain, as the record has them."""
         course, volume_ml = self.course, self.host.grid.volume_ml
         pre = displaced(self.host, (course.density_pre, course.gtv_depth), self.mass_effect_pre)
         post = displaced(self.host, (course.density_post, course.gtv_post_depth), self.mass_effect_post)
         return {
-            "pre_tumour_ml": round(volume_ml(pre[0] > VISIBLE_DENSITY), 3),
-            "post_tumour_ml": round(volume_ml(post[0] > VISIBLE_DENSITY), 3),
+            "pre_tumor_ml": round(volume_ml(pre[0] > VISIBLE_DENSITY), 3),
+            "post_tumor_ml": round(volume_ml(post[0] > VISIBLE_DENSITY), 3),
             "gtv_t0_ml": round(volume_ml(pre[1] > 0), 3),
             "gtv_t1_ml": round(volume_ml(post[1] > 0), 3),
         }
@@ -108,13 +108,13 @@ class HiddenPatient:
             random_stream(self.seed, 12),
             self.biology,
             extent=self.course.surgery.extent,
-            pre_tumour_ml=self.volumes_ml["pre_tumour_ml"],
-            post_tumour_ml=self.volumes_ml["post_tumour_ml"],
+            pre_tumor_ml=self.volumes_ml["pre_tumor_ml"],
+            post_tumor_ml=self.volumes_ml["post_tumor_ml"],
             interval_days=self.course.interval_days,
         )
 
-    def tumour_centre(self) -> np.ndarray:
-        """World point in the middle of the tumour at diagnosis."""
+    def tumor_center(self) -> np.ndarray:
+        """World point in the middle of the tumor at diagnosis."""
         return self.host.points[self.course.density_diagnosis > VISIBLE_DENSITY].mean(axis=0)
 
     def record(self) -> dict:
@@ -125,7 +125,7 @@ class HiddenPatient:
             "seed": int(self.seed),
             "anatomy": self.anatomy.name,
             "flipped": self.shape.flipped,
-            "tumour_centre_ras_mm": [round(float(value), 1) for value in self.tumour_centre()],
+            "tumor_center_ras_mm": [round(float(value), 1) for value in self.tumor_center()],
             "extent_of_resection": course.surgery.extent,
             "mgmt_methylated": biology.mgmt_methylated,
             "age_years": round(biology.age_years, 1),
@@ -151,12 +151,12 @@ def simulate_hidden_patient(seed: int, library: AnatomyLibrary, settings: Simula
     name = str(generator.choice(settings.anatomies, p=weights / weights.sum()))
     anatomy = library.get(name)
     shape = SubjectShape(generator, anatomy.grid)
-    centre = choose_seed_point(generator, anatomy, shape)
-    host = sample_host(anatomy, shape, centre, settings.box_mm)
+    center = choose_seed_point(generator, anatomy, shape)
+    host = sample_host(anatomy, shape, center, settings.box_mm)
     biology_generator = random_stream(seed, 1)
     biology = draw_biology(biology_generator)
     model = growth_model(biology_generator, biology, host)
-    course = simulate_course(random_stream(seed, 2), host, biology, model, seed_density(host, centre))
+    course = simulate_course(random_stream(seed, 2), host, biology, model, seed_density(host, center))
     effects = draw_mass_effects(random_stream(seed, 8), anatomy, shape, host, course)
     return HiddenPatient(seed, anatomy, shape, host, biology, course, *effects)
 
@@ -249,7 +249,7 @@ def head_extent(anatomy: Anatomy, shape: SubjectShape) -> tuple[np.ndarray, np.n
 def draw_mass_effects(
     generator: np.random.Generator, anatomy: Anatomy, shape: SubjectShape, host: Host, course: Course
 ) -> tuple[MassEffect, MassEffect]:
-    """Brain displacement at both visits: tumour and oedema press outwards, a contracting cavity draws tissue in."""
+    """Brain displacement at both visits: tumor and oedema press outwards, a contracting cavity draws tissue in."""
     strength = float(generator.uniform(0.06, 0.20))
     contracted = course.cavity_pre - course.cavity_post
     effects = []

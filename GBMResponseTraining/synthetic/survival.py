@@ -1,6 +1,6 @@
 """How long a simulated patient lives. The form is invented; its coefficients are calibrated to CFB-GBM.
 
-What decides is the visible tumour at follow-up and its growth since the pre-treatment image, beside hidden biology and
+What decides is the visible tumor at follow-up and its growth since the pre-treatment image, beside hidden biology and
 age. The coefficients were chosen so that GTV, GTV ratio and age tell short from long survivors about as well as in
 CFB-GBM (`reference.SHORT_SURVIVAL_AUC`; `report` puts both side by side).
 """
@@ -23,8 +23,8 @@ def draw_survival_days(
     biology: Biology,
     *,
     extent: str,
-    pre_tumour_ml: float,
-    post_tumour_ml: float,
+    pre_tumor_ml: float,
+    post_tumor_ml: float,
     interval_days: float,
 ) -> float:
     """Days from the pre-treatment image: log-normal noise on a linear predictor.
@@ -32,11 +32,11 @@ def draw_survival_days(
     A follow-up image exists, so the patient outlived the interval: shorter lives are drawn again.
 
     :param extent: of resection: `biopsy`, `partial` or `total`.
-    :param pre_tumour_ml, post_tumour_ml: visible tumour in the two images.
+    :param pre_tumor_ml, post_tumor_ml: visible tumor in the two images.
     :param interval_days: between them.
     """
-    post = np.log1p(post_tumour_ml)
-    growth = post - np.log1p(pre_tumour_ml)
+    post = np.log1p(post_tumor_ml)
+    growth = post - np.log1p(pre_tumor_ml)
     expected = (
         np.log(TYPICAL_WEEKS * DAYS_PER_WEEK)
         - 0.18 * (growth - 0.8)

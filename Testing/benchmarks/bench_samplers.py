@@ -1,6 +1,6 @@
 """Samplers of the bundled model: error to the converged solution against cost, on the sample case, in one run.
 
-The error is the relative L2 distance, over the latents of all tumour slices, to DDIM with 1000 steps from the same
+The error is the relative L2 distance, over the latents of all tumor slices, to DDIM with 1000 steps from the same
 noise. The true follow-up plays no part: smoothing raises PSNR and would reward a bad sampler.
 
 python Testing/benchmarks/bench_samplers.py [--guidance 2] [--reference-steps 1000]
@@ -37,8 +37,8 @@ def main() -> None:
     grid = StackGrid.for_image(case.image, predictor.bundle.in_plane_rule)
     gtv = grid.to_stack(case.gtv, label=True)
     rows = np.flatnonzero(gtv.any(axis=(1, 2)))[: arguments.slices]
-    scale = fit_scale(sitk.GetArrayFromImage(case.image), predictor.bundle.normalisation)
-    pre, masks = scale.normalise(grid.to_stack(case.image)[rows]), gtv[rows].astype(np.float32)
+    scale = fit_scale(sitk.GetArrayFromImage(case.image), predictor.bundle.normalization)
+    pre, masks = scale.normalize(grid.to_stack(case.image)[rows]), gtv[rows].astype(np.float32)
     sources = predictor.encode(pre, masks, len(rows))
     token = predictor.choose_class(pre, masks, PredictionOptions()).token
 

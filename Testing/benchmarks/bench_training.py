@@ -49,7 +49,7 @@ def main() -> None:
             tokens=np.zeros((len(store), 1), np.int64),
             null_token=TOKENS - 1,
             days=np.full(len(store), np.nan),
-            neighbours=np.tile(np.arange(len(store)), (2 * settings.diffusion.neighbour_slices, 1)),
+            neighbors=np.tile(np.arange(len(store)), (2 * settings.diffusion.neighbor_slices, 1)),
         )
         make = latent_items(latents, conditions, np.arange(len(store)), label_dropout=0.1, scale=None, seed=0)
         stream = ItemStream(make, (arguments.steps + 1) * batch_size, seed=0)

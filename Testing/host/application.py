@@ -68,7 +68,7 @@ class Core:
             factory = getattr(slicer, f"vtkMRML{view}DisplayableManagerFactory")
             factory.GetInstance().SetMRMLApplicationLogic(logic)
         logic.GetColorLogic().SetMRMLScene(scene)
-        logic.GetColorLogic().AddDefaultColorNodes()  # before anything is loaded, or display nodes have no colours
+        logic.GetColorLogic().AddDefaultColorNodes()  # before anything is loaded, or display nodes have no colors
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
         logic.SetModuleLogic("Colors", logic.GetColorLogic())  # the Volumes logic looks it up
 

@@ -46,13 +46,13 @@ def nothing_swallowed():
 
 @pytest.fixture(scope="session")
 def case_files(tmp_path_factory):
-    """Volume before treatment, tumour and follow-up of the phantom, as files in a folder with a difficult name."""
+    """Volume before treatment, tumor and follow-up of the phantom, as files in a folder with a difficult name."""
     folder = tmp_path_factory.mktemp("case Jörg Müller")
-    size, spacing, centre = (60, 64, 8), (0.95, 0.95, 6.0), phantoms.GTV_CENTRE
+    size, spacing, center = (60, 64, 8), (0.95, 0.95, 6.0), phantoms.GTV_CENTER
     images = {
-        "pre": phantoms.head(size, spacing, centre=centre),
-        "gtv": phantoms.gtv(size, spacing, centre=centre),
-        "follow_up": phantoms.head(size, spacing, centre=centre),
+        "pre": phantoms.head(size, spacing, center=center),
+        "gtv": phantoms.gtv(size, spacing, center=center),
+        "follow_up": phantoms.head(size, spacing, center=center),
     }
     for name, image in images.items():
         SimpleITK.WriteImage(image, str(folder / f"{name}.nrrd"))

@@ -169,7 +169,7 @@ def setAttribute(self, name, value):
 
 
 def hook(owner: type) -> None:
-    """Give one class the three behaviours; connect is resolved below Python, so that assigning it has no effect."""
+    """Give one class the three behaviors; connect is resolved below Python, so that assigning it has no effect."""
     original = owner.__getattribute__
 
     def getAttribute(self, name):

@@ -64,7 +64,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     """Selects a node of the given types.
 
     Like the real one it is disabled until it has a scene, emits when the text of the current row changes (so not when
-    it moves between two nodes of one name), falls back to None or to a neighbour when its node is removed, and selects
+    it moves between two nodes of one name), falls back to None or to a neighbor when its node is removed, and selects
     the first node by itself only while its list has no other rows.
     """
 
@@ -188,7 +188,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         return actions
 
     def _rebuild(self) -> None:
-        """Make the rows anew and keep the current node; without it, take None, a neighbour or nothing."""
+        """Make the rows anew and keep the current node; without it, take None, a neighbor or nothing."""
         box = self._comboBox
         oldIndex, oldID, oldText = box.currentIndex, box.itemData(box.currentIndex, NODE_ID), box.currentText
         nodes, actions = self._nodes(), self._actions()
@@ -210,7 +210,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
             firstNode = 1 if self.noneEnabled else 0
             if self.noneEnabled:
                 index = 0
-            elif oldID and nodes:  # removed: a neighbour
+            elif oldID and nodes:  # removed: a neighbor
                 index = min(max(oldIndex, firstNode), firstNode + len(nodes) - 1)
             elif nodes and not actions:
                 index = 0

@@ -70,7 +70,7 @@ def test_a_linear_transform_moves_the_geometry_only(case, tmp_path):
 
 
 def test_a_warping_transform_resamples(case, tmp_path):
-    """The middle of the tumour is moved 9 mm, so its dark core is found where its ring was."""
+    """The middle of the tumor is moved 9 mm, so its dark core is found where its ring was."""
     middle = np.array(case.segmentation.GetSegmentCenterRAS(case.segmentID))
     plain, _exporter = export(case, tmp_path)
     case.volume.SetAndObserveTransformNodeID(bulge(middle, (9.0, 0.0, 0.0)).GetID())

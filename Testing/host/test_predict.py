@@ -109,7 +109,7 @@ def test_the_users_nodes_are_not_modified(ready, case):
     before, filled = snapshot(), display.GetVisibility2DFill()
     ready.run()
     after = snapshot()
-    # While results are compared the tumour is drawn as outline; that is taken back.
+    # While results are compared the tumor is drawn as outline; that is taken back.
     changed = {nodeID for nodeID in before if after[nodeID] != before[nodeID]}
     assert changed <= {display.GetID()}
     ready.ui.compareButton.click()

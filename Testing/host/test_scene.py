@@ -84,14 +84,14 @@ def test_the_overlay_is_drawn(layout, views, volume):
     overlay = slicer.modules.volumes.logic().CloneVolume(slicer.mrmlScene, volume, "overlay")
     overlay.GetDisplayNode().SetAndObserveColorNodeID("vtkMRMLColorTableNodeRed")
     slicer.util.setSliceViewerLayers(background=volume, foreground=overlay, foregroundOpacity=0, fit=True)
-    grey = views("Red")
-    assert np.ptp(grey) > 100
-    assert not coloured(grey)
+    gray = views("Red")
+    assert np.ptp(gray) > 100
+    assert not colored(gray)
     slicer.util.setSliceViewerLayers(foregroundOpacity=0.7)
-    assert coloured(views("Red")) > 500
+    assert colored(views("Red")) > 500
 
 
-def coloured(pixels: np.ndarray) -> int:
+def colored(pixels: np.ndarray) -> int:
     return int((np.ptp(pixels.astype(int), axis=-1) > 20).sum())
 
 

@@ -29,7 +29,7 @@ def shown(ready, layout):
     layout.setLayout(RED_ONLY)
 
 
-def coloured(pixels: np.ndarray) -> int:
+def colored(pixels: np.ndarray) -> int:
     return int((np.ptp(pixels[MARK_ROWS:].astype(int), axis=-1) > 20).sum())
 
 
@@ -53,13 +53,13 @@ def test_the_fade_slider_goes_from_before_to_predicted(ready, shown, views):
     np.testing.assert_array_equal(views(PREDICTED)[MARK_ROWS:], before)
     ready.ui.fadeSlider.value = 1
     assert (views(PREDICTED)[MARK_ROWS:] != before).any(-1).mean() > 0.05
-    assert not coloured(views(PREDICTED))
+    assert not colored(views(PREDICTED))
 
 
-def test_the_difference_is_coloured_over_the_anatomy(ready, shown, views):
+def test_the_difference_is_colored_over_the_anatomy(ready, shown, views):
     hideOutline(shown)
-    assert coloured(views(DIFFERENCE)) > 200
-    assert not coloured(views(BEFORE))
+    assert colored(views(DIFFERENCE)) > 200
+    assert not colored(views(BEFORE))
 
 
 def test_window_and_level_are_those_of_the_input(shown):
@@ -158,7 +158,7 @@ def test_a_scene_that_was_loaded_before_gets_its_views():
     assert node.GetCurrentLayoutDescription() == ownLayouts()[layoutIdentifier(3)]
 
 
-def test_all_views_show_the_middle_of_the_tumour(ready, shown, layout):
+def test_all_views_show_the_middle_of_the_tumor(ready, shown, layout):
     center = np.array(shown.segmentation.GetSegmentCenterRAS(shown.segmentID))
     for number in range(3):
         widget = layout.sliceWidget(viewName(number))
@@ -247,7 +247,7 @@ def test_without_main_window_a_prediction_shows_nothing_and_works(ready, session
 @pytest.fixture(scope="module")
 def wholeHead(tmp_path_factory):
     """File of a whole phantom head: half axes of 72, 92 and 78 mm around a point that is not the volume's middle."""
-    image = phantoms.head((100, 110, 60), (2.0, 2.0, 3.0), centre=(12, -9, 4))
+    image = phantoms.head((100, 110, 60), (2.0, 2.0, 3.0), center=(12, -9, 4))
     path = tmp_path_factory.mktemp("head") / "head.nrrd"
     SimpleITK.WriteImage(image, str(path))
     return path

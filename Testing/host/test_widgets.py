@@ -84,7 +84,7 @@ def test_selection_emits_all_overloads_once(selector):
     assert seen == [node, True, node.GetID()]
 
 
-def test_removal_falls_back_to_none_or_a_neighbour(selector):
+def test_removal_falls_back_to_none_or_a_neighbor(selector):
     first, second = addVolume("a"), addVolume("b")
     selector.setCurrentNode(second)
     slicer.mrmlScene.RemoveNode(second)

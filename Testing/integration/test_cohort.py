@@ -12,6 +12,7 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore import cli
+from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.run import Runner
 
 SIZE, SPACING = (60, 64, 6), (0.95, 0.95, 8.0)
@@ -21,8 +22,8 @@ SCRIPT = Path(cli.__file__).resolve().parents[1] / "Scripts" / "GBMResponseBatch
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
-    sitk.WriteImage(phantoms.head(SIZE, SPACING, centre=phantoms.GTV_CENTRE), str(folder / "pre.nrrd"))
-    sitk.WriteImage(phantoms.gtv(SIZE, SPACING, centre=phantoms.GTV_CENTRE), str(folder / "gtv.nrrd"))
+    sitk.WriteImage(phantoms.head(SIZE, SPACING, center=phantoms.GTV_CENTER), str(folder / "pre.nrrd"))
+    sitk.WriteImage(phantoms.gtv(SIZE, SPACING, center=phantoms.GTV_CENTER), str(folder / "gtv.nrrd"))
     return folder
 
 
@@ -56,9 +57,9 @@ def run(table, options, tmp_path):
 def runs(monkeypatch):
     """Counts the cases that are really run."""
     counted = []
-    original = run.Runner.run
+    original = Runner.run
     monkeypatch.setattr(
-        run.Runner, "run", lambda self, request, listener=None: counted.append(request.out.name)
+        Runner, "run", lambda self, request, listener=None: counted.append(request.out.name)
         or original(self, request, listener),
     )  # fmt: skip
     return counted
@@ -125,7 +126,7 @@ def test_a_missing_result_is_made_again(run, runs, table, images, tmp_path):
 
 def test_an_unexpected_error_stops_one_case_only(run, table, images, tmp_path, monkeypatch):
     repair(table, images)
-    original = run.load_case
+    original = load_case
 
     def fail_for_bad(image, gtv, follow_up):
         if not (tmp_path / "out" / "first" / "status.json").is_file():
@@ -139,7 +140,7 @@ def test_an_unexpected_error_stops_one_case_only(run, table, images, tmp_path, m
 
 def test_an_interrupted_cohort_continues(run, table, images, tmp_path, monkeypatch):
     repair(table, images)
-    original = run.Runner.run
+    original = Runner.run
 
     def interrupt(self, request, listener=None):
         if request.out.name == "bad":

@@ -19,8 +19,8 @@ CORE_PARENT = Path(cli.__file__).resolve().parents[1]
 
 @pytest.fixture
 def case(tmp_path):
-    image = phantoms.head(SIZE, SPACING, centre=phantoms.GTV_CENTRE)
-    gtv = phantoms.gtv(SIZE, SPACING, centre=phantoms.GTV_CENTRE)
+    image = phantoms.head(SIZE, SPACING, center=phantoms.GTV_CENTER)
+    gtv = phantoms.gtv(SIZE, SPACING, center=phantoms.GTV_CENTER)
     paths = tmp_path / "Jörg Müller pre.nii.gz", tmp_path / "gtv.nrrd"
     sitk.WriteImage(image, str(paths[0]))
     sitk.WriteImage(gtv, str(paths[1]))
@@ -43,7 +43,7 @@ def write(array_or_image, path):
 
 
 def head_voxels():
-    return sitk.GetArrayFromImage(phantoms.head(SIZE, SPACING, centre=phantoms.GTV_CENTRE))
+    return sitk.GetArrayFromImage(phantoms.head(SIZE, SPACING, center=phantoms.GTV_CENTER))
 
 
 def test_a_prediction_writes_its_files_and_nothing_else(run, tmp_path):
@@ -112,7 +112,7 @@ def bad_inputs(case, folder):
     voxels = head_voxels()
     nan = voxels.astype(np.float32)
     nan[4, 30, 30] = np.nan  # written as NRRD: ITK's NIfTI reader turns NaN into 0 before anyone can see it
-    far = phantoms.gtv(SIZE, SPACING, centre=(900, 0, 0), at=(900, 0, 0))
+    far = phantoms.gtv(SIZE, SPACING, center=(900, 0, 0), at=(900, 0, 0))
     empty = folder / "empty.nii.gz"
     empty.write_bytes(b"")
     corrupt = folder / "corrupt.nii.gz"
@@ -162,8 +162,8 @@ def test_bad_input_ends_in_its_own_exit_code_and_a_remedy_before_any_network_is_
 
 
 def test_a_gtv_with_several_labels_is_binarised_with_a_note(run, tmp_path, capsys):
-    labels = sitk.GetArrayFromImage(phantoms.gtv(SIZE, SPACING, centre=phantoms.GTV_CENTRE))
-    reference = phantoms.gtv(SIZE, SPACING, centre=phantoms.GTV_CENTRE)
+    labels = sitk.GetArrayFromImage(phantoms.gtv(SIZE, SPACING, center=phantoms.GTV_CENTER))
+    reference = phantoms.gtv(SIZE, SPACING, center=phantoms.GTV_CENTER)
     labels[:, 32:] *= 4
     image = sitk.GetImageFromArray(labels)
     image.CopyInformation(reference)

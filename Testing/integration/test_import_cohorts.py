@@ -100,7 +100,7 @@ def test_ucsf_alptdg(tmp_path, imported):
 
 def test_dicom(tmp_path, imported, capsys):
     image = phantoms.head(*fake.GRID)
-    circles = ball_contours(image, phantoms.GTV_CENTRE, 20)
+    circles = ball_contours(image, phantoms.GTV_CENTER, 20)
     for name in ("P1", "P2", "P3"):
         folder = tmp_path / "export" / name
         pre = write_series(folder / "a", image, patient=name, date="20200110")

@@ -12,7 +12,7 @@ from fake_cfb_gbm import Patient, write_tables
 from GBMResponseCore.errors import OptionError, OutputFolderError
 from GBMResponseCore.inputs.grid import StackGrid
 from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import NormalisationSettings, fit_scale
+from GBMResponseCore.inputs.intensity import NormalizationSettings, fit_scale
 
 from GBMResponseTraining.cli import main
 from GBMResponseTraining.datasets.errors import DatasetError, MissingPackageError
@@ -26,7 +26,7 @@ from GBMResponseTraining.store.reports import label_summary
 
 GRID = ((80, 90, 20), (2.2, 2.2, 6.5))
 RULE = InPlaneRule(size=96, native_spacing_mm=(1.0, 3.0))
-NORMALISATION = NormalisationSettings()
+NORMALIZATION = NormalizationSettings()
 
 
 def with_labels(mask: sitk.Image) -> sitk.Image:
@@ -104,7 +104,7 @@ def cohort(tmp_path_factory, folder):
         pair_of(folder, "d01"),
     ]
     ruled_out = [Skipped("P2", "no-follow-up", "There is no T1-Gd at t1.")]
-    return import_pairs(pairs, tmp_path_factory.mktemp("store"), RULE, NORMALISATION, skipped=ruled_out)
+    return import_pairs(pairs, tmp_path_factory.mktemp("store"), RULE, NORMALIZATION, skipped=ruled_out)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_slices_are_those_a_prediction_would_see(store, images):
     chosen = gtv.any(axis=(1, 2))
     assert np.array_equal(store.gtv[own], gtv[chosen])
     for stack, image in ((store.pre, images["pre"]), (store.post, images["post"])):
-        expected = fit_scale(sitk.GetArrayFromImage(image), NORMALISATION).normalise(grid.to_stack(image)[chosen])
+        expected = fit_scale(sitk.GetArrayFromImage(image), NORMALIZATION).normalize(grid.to_stack(image)[chosen])
         assert np.array_equal(stack[own], expected.astype(np.float16))
     assert record_of(store, "P10")["slice_positions_mm"] == grid.slice_positions_mm[chosen].tolist()
 
@@ -187,7 +187,7 @@ def test_time_since_radiotherapy(tmp_path, folder):
         pair_of(folder, "B", interval_days=98.0),
         pair_of(folder, "C", radiotherapy_days=21.0),
     ]
-    import_pairs(pairs, tmp_path, RULE, NORMALISATION)
+    import_pairs(pairs, tmp_path, RULE, NORMALIZATION)
     assert [record["days_since_rt"] for record in slice_store.read_patients(tmp_path)] == [77, None, None]
 
 
@@ -199,7 +199,7 @@ def test_volume_of_the_follow_up_gtv(tmp_path, folder, images):
         pair_of(folder, "D", gtv="labels", gtv_labels=(2,), post_gtv=folder / "labels.nii.gz"),
         pair_of(folder, "E"),
     ]
-    import_pairs(pairs, tmp_path, RULE, NORMALISATION)
+    import_pairs(pairs, tmp_path, RULE, NORMALIZATION)
     records = {record["id"]: record for record in slice_store.read_patients(tmp_path)}
     assert records["A"]["post_gtv_volume_ml"] == pytest.approx(records["A"]["gtv_volume_ml"], abs=1e-3)
     assert records["B"]["post_gtv_volume_ml"] == 0
@@ -212,7 +212,7 @@ def test_volume_of_the_follow_up_gtv(tmp_path, folder, images):
 def test_labels_are_recorded_with_names_and_signals(tmp_path, folder, images):
     names = {1: "right half", 2: "left half"}
     import_pairs(
-        [pair_of(folder, "A", gtv="labels", gtv_labels=(2,), label_names=names)], tmp_path, RULE, NORMALISATION
+        [pair_of(folder, "A", gtv="labels", gtv_labels=(2,), label_names=names)], tmp_path, RULE, NORMALIZATION
     )
     records = slice_store.read_patients(tmp_path)
     assert records[0]["gtv_label_names"] == {"1": "right half", "2": "left half"}
@@ -238,7 +238,7 @@ def test_skulls_are_stripped_with_the_mask_of_the_data_set(tmp_path, folder, ima
         pair_of(folder, "A", brain_mask=tmp_path / "brain.nii.gz"),
         pair_of(folder, "B", post="moved", brain_mask=tmp_path / "brain.nii.gz"),
     ]
-    import_pairs(pairs, tmp_path / "store", RULE, NORMALISATION, skull_strip=True)
+    import_pairs(pairs, tmp_path / "store", RULE, NORMALIZATION, skull_strip=True)
     store = slice_store.open_store(tmp_path / "store")
     grid = StackGrid.for_image(images["pre"], RULE)
     brain = grid.to_stack(mask, label=True)[grid.to_stack(images["gtv"], label=True).any(axis=(1, 2))]
@@ -255,7 +255,7 @@ def test_other_skull_settings_redo_everything(tmp_path, folder, prepared):
     sitk.WriteImage(phantoms.gtv(*GRID, radius_mm=45, at=(0, 0, 0)), tmp_path / "brain.nii.gz")
     pairs = [pair_of(folder, "A", brain_mask=tmp_path / "brain.nii.gz")]
     for stripped in (False, True, True):
-        import_pairs(pairs, tmp_path / "store", RULE, NORMALISATION, skull_strip=stripped)
+        import_pairs(pairs, tmp_path / "store", RULE, NORMALIZATION, skull_strip=stripped)
     assert prepared == ["A", "A"]
 
 
@@ -263,7 +263,7 @@ def test_without_deepbet_the_import_stops_and_names_the_command(tmp_path, folder
     monkeypatch.setitem(sys.modules, "deepbet", None)
     skull_strip._deepbet.cache_clear()
     with pytest.raises(MissingPackageError, match="pip install deepbet --no-deps"):
-        import_pairs([pair_of(folder, "A")], tmp_path, RULE, NORMALISATION, skull_strip=True)
+        import_pairs([pair_of(folder, "A")], tmp_path, RULE, NORMALIZATION, skull_strip=True)
 
 
 def test_a_brain_mask_elsewhere(tmp_path, folder):
@@ -272,7 +272,7 @@ def test_a_brain_mask_elsewhere(tmp_path, folder):
     sitk.WriteImage(far, tmp_path / "brain.nii.gz")
     pairs = [pair_of(folder, "A", brain_mask=tmp_path / "brain.nii.gz"), pair_of(folder, "B")]
     with pytest.raises(DatasetError):
-        import_pairs(pairs[:1], tmp_path / "store", RULE, NORMALISATION, skull_strip=True)
+        import_pairs(pairs[:1], tmp_path / "store", RULE, NORMALIZATION, skull_strip=True)
     assert rows(tmp_path / "store" / "skipped.csv")[0]["code"] == "brain-mask"
 
 
@@ -309,7 +309,7 @@ def test_no_temporary_files_are_left(cohort):
 
 def test_bad_registration_can_be_kept(tmp_path, folder):
     alignment = AlignmentRule("never", keep_bad=True)
-    result = import_pairs([pair_of(folder, "noise", post="noise")], tmp_path, RULE, NORMALISATION, alignment)
+    result = import_pairs([pair_of(folder, "noise", post="noise")], tmp_path, RULE, NORMALIZATION, alignment)
     record = slice_store.read_patients(result.folder)[0]
     assert [note["code"] for note in record["notes"]] == ["bad-registration"]
     assert not record["registered"]
@@ -317,7 +317,7 @@ def test_bad_registration_can_be_kept(tmp_path, folder):
 
 def test_patients_without_survival_can_be_kept(tmp_path, folder):
     pairs = [pair_of(folder, "alive", survival=None)]
-    import_pairs(pairs, tmp_path, RULE, NORMALISATION, require_survival=False)
+    import_pairs(pairs, tmp_path, RULE, NORMALIZATION, require_survival=False)
     assert slice_store.read_patients(tmp_path)[0]["survival_days"] is None
 
 
@@ -328,7 +328,7 @@ def test_unknown_way_to_register():
 
 def test_no_usable_patient_still_leaves_a_report(tmp_path, folder):
     with pytest.raises(DatasetError, match=r"skipped\.csv"):
-        import_pairs([pair_of(folder, "empty", gtv="empty")], tmp_path, RULE, NORMALISATION)
+        import_pairs([pair_of(folder, "empty", gtv="empty")], tmp_path, RULE, NORMALIZATION)
     assert rows(tmp_path / "skipped.csv")[0]["code"] == "empty-gtv"
     assert not (tmp_path / "patients.json").exists()
 
@@ -359,35 +359,35 @@ def test_an_interrupted_import_continues(tmp_path, folder, prepared):
     pairs = [pair_of(folder, name) for name in ("A", "B", "C")]
     prepared.stop_at = "C"
     with pytest.raises(KeyboardInterrupt):
-        import_pairs(pairs, tmp_path, RULE, NORMALISATION)
+        import_pairs(pairs, tmp_path, RULE, NORMALIZATION)
     assert not (tmp_path / "patients.json").exists()
     prepared.stop_at = None
-    assert import_pairs(pairs, tmp_path, RULE, NORMALISATION).imported == ["A", "B", "C"]
+    assert import_pairs(pairs, tmp_path, RULE, NORMALIZATION).imported == ["A", "B", "C"]
     assert prepared == ["A", "B", "C"]
 
 
 def test_only_changed_patients_are_redone(tmp_path, folder, prepared):
     pairs = [pair_of(folder, name) for name in ("A", "B")]
-    import_pairs(pairs, tmp_path, RULE, NORMALISATION)
+    import_pairs(pairs, tmp_path, RULE, NORMALIZATION)
     before = (tmp_path / "pre.npy").read_bytes()
     damaged = next((tmp_path / "parts").iterdir())
     damaged.write_bytes(damaged.read_bytes()[:100])
     prepared.clear()
-    import_pairs(pairs, tmp_path, RULE, NORMALISATION)
+    import_pairs(pairs, tmp_path, RULE, NORMALIZATION)
     assert len(prepared) == 1
     assert (tmp_path / "pre.npy").read_bytes() == before
 
     prepared.clear()
     pairs[1] = pair_of(folder, "B", survival=7.0)
-    import_pairs(pairs, tmp_path, RULE, NORMALISATION)
+    import_pairs(pairs, tmp_path, RULE, NORMALIZATION)
     assert prepared == ["B"]
     assert slice_store.open_store(tmp_path).patients[1]["survival_days"] == 7
 
 
 def test_other_settings_redo_everything(tmp_path, folder, prepared):
     pairs = [pair_of(folder, "A")]
-    import_pairs(pairs, tmp_path, RULE, NORMALISATION)
-    import_pairs(pairs, tmp_path, RULE, NormalisationSettings(kind="max"))
+    import_pairs(pairs, tmp_path, RULE, NORMALIZATION)
+    import_pairs(pairs, tmp_path, RULE, NormalizationSettings(kind="max"))
     assert prepared == ["A", "A"]
 
 
@@ -397,13 +397,13 @@ def test_a_full_disk_stops_the_import_and_leaves_no_store(tmp_path, folder, monk
 
     monkeypatch.setattr(slice_store, "write_array", full)
     with pytest.raises(OutputFolderError, match="No space left"):
-        import_pairs([pair_of(folder, "A")], tmp_path, RULE, NORMALISATION)
+        import_pairs([pair_of(folder, "A")], tmp_path, RULE, NORMALIZATION)
     assert {path.name for path in tmp_path.iterdir()} == {"parts", "imported.csv", "skipped.csv"}
     monkeypatch.undo()
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputFolderError):
-        import_pairs([pair_of(folder, "A")], tmp_path / "other", RULE, NORMALISATION)
+        import_pairs([pair_of(folder, "A")], tmp_path / "other", RULE, NORMALIZATION)
 
 
 def test_a_disk_that_fills_up_keeps_what_is_finished(tmp_path, folder, prepared, monkeypatch):
@@ -420,11 +420,11 @@ def test_a_disk_that_fills_up_keeps_what_is_finished(tmp_path, folder, prepared,
     monkeypatch.setattr(Path, "write_bytes", fill_up)
     pairs = [pair_of(folder, name) for name in ("A", "B")]
     with pytest.raises(OutputFolderError):
-        import_pairs(pairs, tmp_path, RULE, NORMALISATION)
+        import_pairs(pairs, tmp_path, RULE, NORMALIZATION)
     assert [path.suffix for path in (tmp_path / "parts").iterdir()] == [".npz"]
     monkeypatch.undo()
     prepared.clear()
-    assert import_pairs(pairs, tmp_path, RULE, NORMALISATION).imported == ["A", "B"]
+    assert import_pairs(pairs, tmp_path, RULE, NORMALIZATION).imported == ["A", "B"]
 
 
 def test_an_unexpected_failure_concerns_one_patient(tmp_path, folder, monkeypatch):
@@ -436,7 +436,7 @@ def test_an_unexpected_failure_concerns_one_patient(tmp_path, folder, monkeypatc
         return original(pair, *rest)
 
     monkeypatch.setattr(importer, "prepare_pair", fail)
-    result = import_pairs([pair_of(folder, name) for name in ("A", "B")], tmp_path, RULE, NORMALISATION)
+    result = import_pairs([pair_of(folder, name) for name in ("A", "B")], tmp_path, RULE, NORMALIZATION)
     assert result.imported == ["B"]
     assert "ZeroDivisionError: why" in result.skipped[0].reason
 
@@ -510,7 +510,7 @@ def test_commands_import_a_folder_and_split_it(tmp_path, folder, capsys):
 def test_options_of_the_match_reach_the_import(tmp_path, folder, monkeypatch):
     found = []
 
-    def stop(pairs, out, rule, normalisation, alignment, *_, **more):
+    def stop(pairs, out, rule, normalization, alignment, *_, **more):
         found.append((alignment, more))
         raise DatasetError("Enough.")
 

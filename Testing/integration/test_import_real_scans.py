@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import NormalisationSettings
+from GBMResponseCore.inputs.intensity import NormalizationSettings
 
 from GBMResponseTraining.datasets.hospital.folder import read_folder
 from GBMResponseTraining.store import skull_strip
@@ -33,7 +33,7 @@ def test_real_scans_are_registered(tmp_path, source):
         lines.append(",".join([number, *[str(source / number / f"{name}.nii.gz") for name in names], "300"]))
     table = tmp_path / "cohort.csv"
     table.write_text("\n".join(lines))
-    import_pairs(read_folder(table)[0], tmp_path / "store", InPlaneRule(), NormalisationSettings())
+    import_pairs(read_folder(table)[0], tmp_path / "store", InPlaneRule(), NormalizationSettings())
     store = open_store(tmp_path / "store")
     assert store.pre.shape == (13, 256, 256)
     for record in store.patients:
@@ -48,5 +48,5 @@ def test_deepbet_finds_the_brain_of_a_real_head(source):
     brain = sitk.GetArrayFromImage(skull_strip.find_brain(image)) > 0
     volume_ml = brain.sum() * np.prod(image.GetSpacing()) / 1000
     assert 900 < volume_ml < 1900
-    tumour = sitk.GetArrayFromImage(sitk.ReadImage(str(source / "05" / "pre_tumour.nii.gz"))) > 0
-    assert brain[tumour].mean() > 0.95
+    tumor = sitk.GetArrayFromImage(sitk.ReadImage(str(source / "05" / "pre_tumour.nii.gz"))) > 0
+    assert brain[tumor].mean() > 0.95

@@ -101,10 +101,10 @@ def test_sagittally_stored_volumes_are_turned_to_axial():
 def test_scale_is_in_the_range_of_the_tissue():
     image = sitk.ReadImage(str(folder("brain-tumor-progression") / "05" / "pre_t1gd.nii.gz"))
     voxels = sitk.GetArrayFromImage(image)
-    normalised = fit_scale(voxels).normalise(voxels)
-    assert normalised.min() == -1
-    assert 1.0 < normalised.max() <= 1.5
-    assert -0.6 < np.median(normalised[normalised > -0.8]) < 0.4
+    normalized = fit_scale(voxels).normalize(voxels)
+    assert normalized.min() == -1
+    assert 1.0 < normalized.max() <= 1.5
+    assert -0.6 < np.median(normalized[normalized > -0.8]) < 0.4
 
 
 def test_registration_aligns_two_dates():

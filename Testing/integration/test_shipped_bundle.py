@@ -81,7 +81,7 @@ def test_the_prediction_shows_the_same_head(predictor, case, by_class):
         assert np.corrcoef(*pair)[0, 1] > 0.9
 
 
-def test_the_class_changes_the_tumour_more_than_the_rest(case, by_class):
+def test_the_class_changes_the_tumor_more_than_the_rest(case, by_class):
     inside, rows = voxels(case.gtv) > 0, voxels(case.gtv).any(axis=(1, 2))
     difference = np.abs(voxels(by_class["short"]) - voxels(by_class["long"]))
     rest = rows[:, None, None] & ~inside
@@ -89,7 +89,7 @@ def test_the_class_changes_the_tumour_more_than_the_rest(case, by_class):
     assert difference[inside].mean() > 2 * difference[rest].mean()
 
 
-def test_told_short_the_tumour_enhances_more_than_told_long(predictor, case):
+def test_told_short_the_tumor_enhances_more_than_told_long(predictor, case):
     """As in the simulation; under the same noise, over a few seeds."""
     inside = voxels(case.gtv) > 0
     brightness = {

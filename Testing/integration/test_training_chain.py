@@ -15,7 +15,7 @@ from GBMResponseTraining.engine.fit import FINISHED
 CONFIGURATIONS = ("no-class", "predicted-2-class", "2-class", "4-class")
 # Everything that the presets leave off: 2.5-D, days, adversarial loss, Min-SNR.
 SETTINGS = (
-    "diffusion.neighbour_slices=1",
+    "diffusion.neighbor_slices=1",
     "diffusion.min_snr_gamma=5.0",
     "image_autoencoder.adversarial={start_step: 2, channels: 32, layers: 1}",
 )
@@ -118,7 +118,7 @@ def test_the_classifier_is_reported_with_intervals(run):
 
 def test_the_snapshot_repeats_the_settings(run):
     snapshot = yaml.safe_load((run / "configuration.yaml").read_text("utf-8"))
-    assert snapshot["diffusion"]["neighbour_slices"] == 1
+    assert snapshot["diffusion"]["neighbor_slices"] == 1
     assert snapshot["image_autoencoder"]["adversarial"]["start_step"] == 2
 
 

@@ -24,8 +24,8 @@ SLOW = {"sampler": "unipc", "steps": 60}
 def case(tmp_path_factory):
     folder = tmp_path_factory.mktemp("case Jörg Müller")
     image, gtv = folder / "pre.nrrd", folder / "gtv.nrrd"
-    sitk.WriteImage(phantoms.head(SIZE, SPACING, centre=phantoms.GTV_CENTRE), str(image))
-    sitk.WriteImage(phantoms.gtv(SIZE, SPACING, centre=phantoms.GTV_CENTRE), str(gtv))
+    sitk.WriteImage(phantoms.head(SIZE, SPACING, center=phantoms.GTV_CENTER), str(image))
+    sitk.WriteImage(phantoms.gtv(SIZE, SPACING, center=phantoms.GTV_CENTER), str(gtv))
     return {"image": str(image), "gtv": str(gtv)}
 
 
@@ -190,7 +190,7 @@ def test_a_model_can_be_loaded_before(worker, tiny_bundle):
         (b'{"type": "predict"}', "request"),
         (b'{"type": "predict", "id": "x", "gtv": "g", "out": "o"}', "request"),
         (b'{"type": "predict", "id": "x", "image": "i", "gtv": "g", "out": 7}', "request"),
-        (b'{"type": "predict", "id": "x", "image": "i", "gtv": "g", "out": "o", "colour": 1}', "request"),
+        (b'{"type": "predict", "id": "x", "image": "i", "gtv": "g", "out": "o", "color": 1}', "request"),
         (b'{"type": "predict", "id": "x", "image": "i", "gtv": "g", "out": "o", "classes": ["../up"]}', "request"),
         (b'{"type": "predict", "id": "x", "image": "i", "gtv": "g", "out": "o", "sampling": {"eta": "9"}}', "request"),
         (b'{"type": "predict", "id": "x", "image": "i", "gtv": "g", "out": "o", "sampling": {"eta": NaN}}', "request"),

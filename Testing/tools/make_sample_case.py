@@ -1,6 +1,6 @@
 """Make the bundled sample case from one case of the Brain-Tumor-Progression volumes.
 
-The source folder holds `pre_t1gd.nii.gz`, `post_t1gd.nii.gz` and `pre_tumour.nii.gz` (a thresholded enhancement
+The source folder holds `pre_t1gd.nii.gz`, `post_t1gd.nii.gz` and `pre_tumor.nii.gz` (a thresholded enhancement
 mask: fragmented, with holes). The images are copied. The mask becomes a GTV-like contour, one region without holes per
 lesion and slice, by 2-D closing, hole filling and a light opening on every axial slice.
 
@@ -28,7 +28,7 @@ def contour_from_enhancement(mask: np.ndarray, closing_radius: int, opening_radi
     :param mask: enhancement mask, array order slice, row, column.
     :param closing_radius: radius of the 2-D closing in pixels.
     :param opening_radius: radius of the 2-D opening that then removes specks and spikes, in pixels.
-    :param min_voxels: smaller 3-D components (26-neighbour) of the result are dropped.
+    :param min_voxels: smaller 3-D components (26-neighbor) of the result are dropped.
     :returns: the contour as uint8, 0 or 1.
     """
     padding = closing_radius + 1
@@ -46,7 +46,7 @@ def contour_from_enhancement(mask: np.ndarray, closing_radius: int, opening_radi
 def main() -> None:
     """Write the three files of the sample case."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path, help="folder with pre_t1gd, post_t1gd and pre_tumour .nii.gz")
+    parser.add_argument("source", type=Path, help="folder with pre_t1gd, post_t1gd and pre_tumor .nii.gz")
     parser.add_argument("output", type=Path, help="folder that receives the sample case")
     parser.add_argument("--prefix", default="btp05", help="start of the file names")
     parser.add_argument("--closing-radius", type=int, default=3, help="radius of the 2-D closing in pixels")

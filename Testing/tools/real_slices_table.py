@@ -2,13 +2,13 @@
 
     real_slices_table.py SRC OUT
 
-SRC holds 01 to 06, each with `pre_t1gd.nii.gz`, `post_t1gd.nii.gz` and `pre_tumour.nii.gz`. OUT gets four tables:
+SRC holds 01 to 06, each with `pre_t1gd.nii.gz`, `post_t1gd.nii.gz` and `pre_tumor.nii.gz`. OUT gets four tables:
 
 whole_heads.csv  cases 01-04 with the whole head as "GTV", so that every slice is imported: the extra images from which
                  the image autoencoder of the shipped bundle learns scanner data. Never a store for evaluation.
-seen.csv         cases 01-04 with their tumour.
-unseen.csv       cases 05 and 06 with their tumour: no network is trained or tuned on them.
-all.csv          all six with their tumour, for `gbmresponse-train realism`.
+seen.csv         cases 01-04 with their tumor.
+unseen.csv       cases 05 and 06 with their tumor: no network is trained or tuned on them.
+all.csv          all six with their tumor, for `gbmresponse-train realism`.
 
 Survival and interval are left out.
 """

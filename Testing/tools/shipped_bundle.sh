@@ -43,8 +43,8 @@ whole=(--store "$out/store" --extra-images "$out/whole-heads" --preset shipped
     --set image_autoencoder.training.batch_size=2 --set image_autoencoder.training.steps=1000
     --set image_autoencoder.training.learning_rate=5e-4 --set image_autoencoder.training.validate_every=1000)
 
-# The diffusion model learns in three phases, in the latents of one pair of autoencoders. Min-SNR weights favour fine
-# detail; the last phase, without them, is for what is decided at high noise: how much tumour there will be.
+# The diffusion model learns in three phases, in the latents of one pair of autoencoders. Min-SNR weights favor fine
+# detail; the last phase, without them, is for what is decided at high noise: how much tumor there will be.
 detail=(--set diffusion.min_snr_gamma=5.0 --set diffusion.training.learning_rate=5e-4)
 model=diffusion/$both
 

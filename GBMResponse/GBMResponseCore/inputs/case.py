@@ -19,7 +19,7 @@ from ..errors import (
     SmallImageError,
 )
 from ..files import check_file, read_image, sha256_of_file
-from .grid import image_like, resample_mask, same_grid, voxel_centres, voxel_indices
+from .grid import image_like, resample_mask, same_grid, voxel_centers, voxel_indices
 
 _IMAGE, _GTV, _FOLLOW_UP = "image", "GTV", "follow-up"
 
@@ -29,7 +29,7 @@ _SMALLEST_GTV_ML = 0.5
 _MOST_LABELS = 50
 _HIGHEST_FRACTION = 255
 """Largest value of a soft mask: fractions come as 0...1, 0...100 or 0...255."""
-_FEWEST_GREY_LEVELS = 16
+_FEWEST_GRAY_LEVELS = 16
 _CT_SIGNS = ((-200, 0.05), (-900, 0.01))
 """A volume with at least this fraction of voxels below this value is no MR."""
 _COMPLEX = (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64)
@@ -132,8 +132,8 @@ def _check_mr(name: str, image: sitk.Image) -> None:
     lowest = voxels.min()
     if lowest == voxels.max():
         raise ConstantImageError(f"All voxels of the {name} have the value {lowest:g}.")
-    if np.unique(voxels).size < _FEWEST_GREY_LEVELS:
-        raise NotMRError(f"The {name} has hardly any grey levels, as a labelmap.", "Choose the T1-Gd MRI.")
+    if np.unique(voxels).size < _FEWEST_GRAY_LEVELS:
+        raise NotMRError(f"The {name} has hardly any gray levels, as a labelmap.", "Choose the T1-Gd MRI.")
     if any(lowest < limit and np.mean(voxels < limit) >= fraction for limit, fraction in _CT_SIGNS):
         raise NotMRError(f"The {name} has values like a CT, where air is -1000: its lowest is {lowest:g}.")
 
@@ -162,7 +162,7 @@ def _on_grid(gtv: sitk.Image, image: sitk.Image, notes: list[Note]) -> sitk.Imag
     voxels = sitk.GetArrayViewFromImage(gtv)
     if same_grid(gtv, image):
         return image_like(image, voxels)
-    _, within = voxel_indices(image, voxel_centres(gtv, voxels > 0))
+    _, within = voxel_indices(image, voxel_centers(gtv, voxels > 0))
     if not within.any():
         raise NoOverlapError("The GTV lies outside the image.")
     notes.append(Note("gtv-grid", "The GTV has another grid than the image; it was resampled to the image's grid."))

@@ -13,7 +13,7 @@ on a smooth head phantom, 2 % and 4 % on real, noisy scans. Interpolation is lin
 B-splines reduce the error on scans to about a third, but undershoot beside the scalp by up to 18 % of the range and
 take eight times as long.
 
-Coordinates are LPS millimetres, as in SimpleITK and DICOM.
+Coordinates are LPS millimeters, as in SimpleITK and DICOM.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class StackGrid:
     """Position of a canonical stack in the patient.
 
     :param size: voxels (columns, rows, slices), SimpleITK order.
-    :param origin: centre of the first voxel, LPS mm.
+    :param origin: center of the first voxel, LPS mm.
     :param spacing: mm, SimpleITK order.
     :param direction: nine row-major cosines; the columns point to about L, P and S.
     :param mode: ``exact``, ``in-plane`` or ``resampled``, see the module's description.
@@ -59,8 +59,8 @@ class StackGrid:
         exact = axial and pixel_mm == spacing[:2]
 
         low, high = _extent(image, frame)
-        centre = _head_centre(image, frame)
-        start = [_first_pixel(low[a], high[a], centre[a], rule.size, pixel_mm[a], snap=exact) for a in (0, 1)]
+        center = _head_center(image, frame)
+        start = [_first_pixel(low[a], high[a], center[a], rule.size, pixel_mm[a], snap=exact) for a in (0, 1)]
         if axial:
             slice_mm, count = spacing[2], image.GetSize()[order[2]]
             start.append(low[2] + slice_mm / 2)
@@ -174,7 +174,7 @@ def resample_mask(mask: sitk.Image, reference: sitk.Image, transform: sitk.Trans
 
     Where both grids coincide voxels are copied. Else the 0/1 mask is smoothed over a reference voxel if it is finer,
     interpolated linearly and cut at 0.5, which avoids staircases and keeps the volume. A mask too small to leave any
-    voxel that way is marked by the reference voxels that hold its voxel centres.
+    voxel that way is marked by the reference voxels that hold its voxel centers.
 
     :param transform: maps reference points to mask points, as in SimpleITK.
     :return: bool array, shape of the reference in numpy order; empty only if mask and reference do not overlap.
@@ -203,7 +203,7 @@ def resample_mask(mask: sitk.Image, reference: sitk.Image, transform: sitk.Trans
     return result
 
 
-def voxel_centres(image: sitk.Image, selected: np.ndarray) -> np.ndarray:
+def voxel_centers(image: sitk.Image, selected: np.ndarray) -> np.ndarray:
     """LPS mm positions, shape (m, 3), of the voxels selected by a bool array in numpy order."""
     index = np.argwhere(selected)[:, ::-1]
     return np.asarray(image.GetOrigin()) + (index * np.asarray(image.GetSpacing())) @ _matrix(image).T
@@ -259,8 +259,8 @@ def _extent(image: sitk.Image, frame: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return edges.min(axis=0), edges.max(axis=0)
 
 
-def _head_centre(image: sitk.Image, frame: np.ndarray) -> np.ndarray:
-    """Centre of mass (3,) of the voxels above the image's mean, in mm along the axes of a frame."""
+def _head_center(image: sitk.Image, frame: np.ndarray) -> np.ndarray:
+    """Center of mass (3,) of the voxels above the image's mean, in mm along the axes of a frame."""
     voxels = sitk.GetArrayViewFromImage(image)
     step = max(1, round((voxels.size / 1e6) ** (1 / 3)))
     coarse = voxels[::step, ::step, ::step]
@@ -269,15 +269,15 @@ def _head_centre(image: sitk.Image, frame: np.ndarray) -> np.ndarray:
     return np.linalg.inv(frame) @ image.TransformContinuousIndexToPhysicalPoint(index.tolist())
 
 
-def _first_pixel(low: float, high: float, centre: float, count: int, pixel_mm: float, *, snap: bool) -> float:
-    """Centre in mm of the first of count pixels placed over the extent low...high.
+def _first_pixel(low: float, high: float, center: float, count: int, pixel_mm: float, *, snap: bool) -> float:
+    """Center in mm of the first of count pixels placed over the extent low...high.
 
-    A window larger than the extent is centred on it; a smaller one on the head, without leaving the extent.
+    A window larger than the extent is centered on it; a smaller one on the head, without leaving the extent.
 
     :param snap: keep to multiples of pixel_mm from low, so that pixels coincide with those of the image.
     """
     field = count * pixel_mm
-    edge = (low + high - field) / 2 if high - low <= field else min(max(centre - field / 2, low), high - field)
+    edge = (low + high - field) / 2 if high - low <= field else min(max(center - field / 2, low), high - field)
     if snap:
         edge = low + np.floor((edge - low) / pixel_mm + 0.5) * pixel_mm
     return edge + pixel_mm / 2
@@ -304,7 +304,7 @@ def _resample(source: sitk.Image, target: sitk.Image, fill: float) -> np.ndarray
 
 
 def _copy_if_aligned(source: sitk.Image, target: sitk.Image, fill: float) -> np.ndarray | None:
-    """Copy of the source on the target's grid, float32, or None if voxel centres do not coincide."""
+    """Copy of the source on the target's grid, float32, or None if voxel centers do not coincide."""
     to_index = np.linalg.inv(_matrix(source) * source.GetSpacing())
     exact_step = to_index @ (_matrix(target) * target.GetSpacing())
     exact_start = to_index @ np.subtract(target.GetOrigin(), source.GetOrigin())
@@ -366,9 +366,9 @@ def _blur_variance(mask: sitk.Image, reference: sitk.Image) -> list[float]:
 def _nearest_voxels(
     mask: sitk.Image, inside: np.ndarray, reference: sitk.Image, transform: sitk.Transform
 ) -> np.ndarray:
-    """Reference voxels that hold the centre of a mask voxel."""
+    """Reference voxels that hold the center of a mask voxel."""
     inverse = transform.GetInverse()
-    points = np.array([inverse.TransformPoint(point) for point in voxel_centres(mask, inside).tolist()])
+    points = np.array([inverse.TransformPoint(point) for point in voxel_centers(mask, inside).tolist()])
     index, within = voxel_indices(reference, points)
     result = np.zeros(reference.GetSize()[::-1], bool)
     result[tuple(index[within].T)] = True

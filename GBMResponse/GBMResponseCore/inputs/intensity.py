@@ -1,4 +1,4 @@
-"""Reversible normalisation of MR intensities to about [-1, 1]."""
+"""Reversible normalization of MR intensities to about [-1, 1]."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -12,12 +12,12 @@ KINDS = ("percentile", "max")
 
 
 @dataclass(frozen=True)
-class NormalisationSettings:
-    """How a model's inputs are normalised; stored in the model bundle.
+class NormalizationSettings:
+    """How a model's inputs are normalized; stored in the model bundle.
 
     :param kind: ``percentile`` (robust), or ``max``: the volume's maximum, as the authors of the method did.
     :param percentile: of the foreground, mapped to 1 (``percentile`` only).
-    :param clip_high: largest normalised value: a few bright vessels must not dominate.
+    :param clip_high: largest normalized value: a few bright vessels must not dominate.
     """
 
     kind: str = "percentile"
@@ -25,14 +25,14 @@ class NormalisationSettings:
     clip_high: float = 1.5
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "NormalisationSettings":
+    def from_dict(cls, values: Mapping[str, Any]) -> "NormalizationSettings":
         """:raises BundleSchemaError: for an unknown key or kind."""
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
-            raise BundleSchemaError(f"Unknown normalisation setting: {', '.join(sorted(unknown))}.")
+            raise BundleSchemaError(f"Unknown normalization setting: {', '.join(sorted(unknown))}.")
         settings = cls(**values)
         if settings.kind not in KINDS:
-            raise BundleSchemaError(f"Unknown normalisation '{settings.kind}', known are {', '.join(KINDS)}.")
+            raise BundleSchemaError(f"Unknown normalization '{settings.kind}', known are {', '.join(KINDS)}.")
         return settings
 
     def to_dict(self) -> dict[str, Any]:
@@ -45,25 +45,25 @@ class IntensityScale:
 
     :param low: intensity, in the image's units.
     :param high: intensity, in the image's units, above ``low``.
-    :param clip_high: largest normalised value; the smallest is -1.
+    :param clip_high: largest normalized value; the smallest is -1.
     """
 
     low: float
     high: float
     clip_high: float = 1.5
 
-    def normalise(self, array: np.ndarray) -> np.ndarray:
+    def normalize(self, array: np.ndarray) -> np.ndarray:
         """Intensities of any shape -> float32 in [-1, clip_high]."""
         scaled = (np.asarray(array, np.float32) - self.low) * (2 / (self.high - self.low)) - 1
         return np.clip(scaled, -1, self.clip_high).astype(np.float32)
 
     def restore(self, array: np.ndarray) -> np.ndarray:
-        """Inverse of :meth:`normalise` for values within the clip range; float32, the image's units."""
+        """Inverse of :meth:`normalize` for values within the clip range; float32, the image's units."""
         restored = (np.asarray(array, np.float32) + 1) * ((self.high - self.low) / 2) + self.low
         return restored.astype(np.float32)
 
 
-def fit_scale(volume: np.ndarray, settings: NormalisationSettings | Mapping[str, Any] | None = None) -> IntensityScale:
+def fit_scale(volume: np.ndarray, settings: NormalizationSettings | Mapping[str, Any] | None = None) -> IntensityScale:
     """Find the scale of a volume (any shape).
 
     ``percentile``: low is 0, or the 0.1 percentile of a volume with negative values; high is a percentile of the
@@ -72,8 +72,8 @@ def fit_scale(volume: np.ndarray, settings: NormalisationSettings | Mapping[str,
 
     :raises ConstantImageError: if the volume has no contrast.
     """
-    if not isinstance(settings, NormalisationSettings):
-        settings = NormalisationSettings.from_dict(settings or {})
+    if not isinstance(settings, NormalizationSettings):
+        settings = NormalizationSettings.from_dict(settings or {})
     volume = np.asarray(volume)
     if settings.kind == "max":
         low, high = 0.0, float(volume.max())

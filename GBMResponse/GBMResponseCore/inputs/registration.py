@@ -12,7 +12,7 @@ _COARSE_MM = 4.0
 _TURN = np.radians(20)
 _TURNS = [tuple(sign * _TURN * np.eye(3)[axis]) for axis in range(3) for sign in (-1, 1)]
 """Rotations about x, y and z, in radians, beside none."""
-_OPTIMISED_STARTS = 3
+_OPTIMIZED_STARTS = 3
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class RigidResult:
     """Outcome of :func:`register_rigidly`.
 
     :param transform: maps points of the fixed image to points of the moving image, LPS mm; identity if not improved.
-    :param metric_before: normalised correlation over the fixed head, -1...1, without a transform.
-    :param metric_after: the same with the transform found by the optimiser, kept or not.
+    :param metric_before: normalized correlation over the fixed head, -1...1, without a transform.
+    :param metric_after: the same with the transform found by the optimizer, kept or not.
     :param improved: whether the registration raised the correlation.
     """
 
@@ -34,7 +34,7 @@ class RigidResult:
 def register_rigidly(fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image | None = None) -> RigidResult:
     """Align a moving volume with a fixed one by rotation and translation; the same inputs give the same result.
 
-    Mattes mutual information is optimised from several starts, so that heads turned by up to 40 degrees are found too.
+    Mattes mutual information is optimized from several starts, so that heads turned by up to 40 degrees are found too.
     A registration that does not raise the correlation, or fails, is dropped: the transform is then the identity.
 
     :param mask: restricts the similarity measure to a part of the fixed image (positive voxels, fixed grid).
@@ -42,7 +42,7 @@ def register_rigidly(fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image | N
     fixed, moving = sitk.Cast(fixed, sitk.sitkFloat32), sitk.Cast(moving, sitk.sitkFloat32)
     before = _correlation(fixed, moving, sitk.Transform())
     try:
-        found = _optimise(fixed, moving, mask)
+        found = _optimize(fixed, moving, mask)
     except RuntimeError:
         return RigidResult(sitk.Euler3DTransform(), before, before, False)
     after = _correlation(fixed, moving, found)
@@ -65,16 +65,16 @@ def resample_onto(
     return sitk.Resample(moving, fixed, transform or sitk.Transform(), sitk.sitkLinear, fill)
 
 
-def _optimise(fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image | None) -> sitk.Euler3DTransform:
+def _optimize(fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image | None) -> sitk.Euler3DTransform:
     """The rigid transform with the highest mutual information, from several starts.
 
-    All starts are compared on coarse images, the best of them are optimised there, and the best of those in full.
+    All starts are compared on coarse images, the best of them are optimized there, and the best of those in full.
     """
     coarse = _coarse(fixed), _coarse(moving)
     starts = _starts(fixed, moving)
     method = _method(mask)
     mismatch = [_mismatch(method, *coarse, start) for start in starts]
-    ranked = [starts[index] for index in np.argsort(mismatch, kind="stable")[:_OPTIMISED_STARTS]]
+    ranked = [starts[index] for index in np.argsort(mismatch, kind="stable")[:_OPTIMIZED_STARTS]]
     found = []
     for start in ranked:
         method = _method(mask)
@@ -109,13 +109,13 @@ def _method(mask: sitk.Image | None) -> sitk.ImageRegistrationMethod:
 
 
 def _starts(fixed: sitk.Image, moving: sitk.Image) -> list[sitk.Euler3DTransform]:
-    """Centres of mass or of the fields brought together, each straight and turned about every axis."""
-    initialiser = sitk.CenteredTransformInitializerFilter
+    """Centers of mass or of the fields brought together, each straight and turned about every axis."""
+    initializer = sitk.CenteredTransformInitializerFilter
     starts = []
-    for kind in (initialiser.MOMENTS, initialiser.GEOMETRY):
-        centred = sitk.CenteredTransformInitializer(fixed, moving, sitk.Euler3DTransform(), kind)
+    for kind in (initializer.MOMENTS, initializer.GEOMETRY):
+        centered = sitk.CenteredTransformInitializer(fixed, moving, sitk.Euler3DTransform(), kind)
         for angles in ((0.0, 0.0, 0.0), *_TURNS):
-            start = sitk.Euler3DTransform(centred)
+            start = sitk.Euler3DTransform(centered)
             start.SetRotation(*angles)
             starts.append(start)
     return starts

@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 _HEAD_LEVEL = -0.8
-"""Normalised intensity from which a voxel belongs to the head."""
+"""Normalized intensity from which a voxel belongs to the head."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class EnhancementRule:
 
 
 class EnhancementSegmenter:
-    """The segmenter of one case; arrays are axial stacks (slices, rows, columns), normalised to -1...
+    """The segmenter of one case; arrays are axial stacks (slices, rows, columns), normalized to -1...
 
     :param pre: the input.
     :param spacing_mm: of the stack, same order.
@@ -69,7 +69,7 @@ class EnhancementSegmenter:
             self._around[slab] = shown & (inside_mm > 0)
 
     def threshold(self, stack: np.ndarray) -> float:
-        """Normalised intensity from which a voxel of an image with this tissue enhances."""
+        """Normalized intensity from which a voxel of an image with this tissue enhances."""
         return (float(np.median(stack[self._around])) + 1.0) * self.rule.ratio - 1.0
 
     def segment(self, stack: np.ndarray, threshold: float) -> np.ndarray:

@@ -79,7 +79,7 @@ def measure(
     spacing = grid.spacing[::-1]
     generated = np.zeros(grid.shape[0], bool)
     generated[first.slices] = True
-    pre = scale.normalise(grid.to_stack(case.image))
+    pre = scale.normalize(grid.to_stack(case.image))
     gtv = grid.to_stack(case.gtv, label=True)
     segmenter = EnhancementSegmenter(pre, gtv, generated, spacing, enhancement)
     threshold = segmenter.threshold(pre)
@@ -87,11 +87,11 @@ def measure(
     before = find_lesions(mask_before, spacing, rule.lesions)
     truth = None
     if follow_up is not None:
-        truth = _Truth(follow_up.scale.normalise(grid.to_stack(follow_up.image)), segmenter, before, rule, follow_up)
+        truth = _Truth(follow_up.scale.normalize(grid.to_stack(follow_up.image)), segmenter, before, rule, follow_up)
 
     classes, maps = {}, {}
     for name, prediction in predictions.items():
-        stacks = [scale.normalise(grid.to_stack(image)) for image in prediction.samples]
+        stacks = [scale.normalize(grid.to_stack(image)) for image in prediction.samples]
         masks = [segmenter.segment(stack, threshold) for stack in stacks]
         lesions = [find_lesions(mask, spacing, rule.lesions) for mask in masks]
         changes = [compare_lesions(before, after, rule) for after in lesions]
@@ -199,7 +199,7 @@ class _Truth:
     def score(
         self, stacks: list[np.ndarray], masks: list[np.ndarray], changes: list[SizeChange], gtv: np.ndarray
     ) -> dict[str, Any]:
-        """How close samples come to the truth; means over the samples, intensities in normalised units."""
+        """How close samples come to the truth; means over the samples, intensities in normalized units."""
         by_volume = probabilities([change.category_by_volume for change in changes])
         truth = self._change.category_by_volume
         return {

@@ -19,7 +19,7 @@ from torch import nn
 from ..errors import BundleError, BundleIntegrityError, BundleSchemaError
 from ..files import sha256_of_file
 from ..inputs.in_plane import InPlaneRule
-from ..inputs.intensity import NormalisationSettings
+from ..inputs.intensity import NormalizationSettings
 from .classes import ClassScheme
 from .networks import Denoiser, LatentCodec, build_autoencoder, build_classifier, build_denoiser
 from .sampling import SamplingOptions
@@ -72,7 +72,7 @@ class Bundle:
         return self.description["latents"].get("change_scale")
 
     @property
-    def neighbour_slices(self) -> int:
+    def neighbor_slices(self) -> int:
         """Slices on either side whose pre latents are sources too."""
         return self.description["neighbour_slices"]
 
@@ -90,8 +90,8 @@ class Bundle:
         return InPlaneRule.from_dict(self.description["preprocessing"]["in_plane"])
 
     @property
-    def normalisation(self) -> NormalisationSettings:
-        return NormalisationSettings.from_dict(self.description["preprocessing"]["intensity"])
+    def normalization(self) -> NormalizationSettings:
+        return NormalizationSettings.from_dict(self.description["preprocessing"]["intensity"])
 
     @cached_property
     def schemes(self) -> dict[str, ClassScheme]:

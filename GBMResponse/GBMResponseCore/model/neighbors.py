@@ -1,4 +1,4 @@
-"""Which slices stand beside a slice, for models that look at neighbours too (2.5-D)."""
+"""Which slices stand beside a slice, for models that look at neighbors too (2.5-D)."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,13 @@ import numpy as np
 import torch
 
 
-def neighbour_rows(stack_indices: Sequence[int] | np.ndarray, count: int) -> np.ndarray:
-    """Rows (2 * count, n) of the neighbours one step below, one above, two below, ... of each of n slices.
+def neighbor_rows(stack_indices: Sequence[int] | np.ndarray, count: int) -> np.ndarray:
+    """Rows (2 * count, n) of the neighbors one step below, one above, two below, ... of each of n slices.
 
-    A neighbour that is not among the slices (the GTV ends there, or has a gap) is replaced by the slice itself.
+    A neighbor that is not among the slices (the GTV ends there, or has a gap) is replaced by the slice itself.
 
     :param stack_indices: index of each slice in its stack (n,), each once.
-    :param count: neighbours on either side.
+    :param count: neighbors on either side.
     """
     indices = np.asarray(stack_indices)
     row_of = {int(index): row for row, index in enumerate(indices)}
@@ -21,10 +21,10 @@ def neighbour_rows(stack_indices: Sequence[int] | np.ndarray, count: int) -> np.
     return np.array(rows, dtype=np.int64).reshape(2 * count, len(indices))
 
 
-def with_neighbours(sources: torch.Tensor, rows: np.ndarray, channels: int) -> torch.Tensor:
-    """Append the pre latents of neighbours to source latents (n, S * C, h, w), whose first C channels are pre latents.
+def with_neighbors(sources: torch.Tensor, rows: np.ndarray, channels: int) -> torch.Tensor:
+    """Append the pre latents of neighbors to source latents (n, S * C, h, w), whose first C channels are pre latents.
 
-    :param rows: of :func:`neighbour_rows`.
+    :param rows: of :func:`neighbor_rows`.
     :param channels: C.
     """
     pre = sources[:, :channels]

@@ -18,7 +18,7 @@ DAY_FEATURES = 6
 
 
 class LatentCodec(nn.Module):
-    """A vector-quantised autoencoder between images and standardised latents.
+    """A vector-quantized autoencoder between images and standardized latents.
 
     :param model: `VQModel` or `PlainVQVAE`.
     :param shift: per latent channel, subtracted before scaling.
@@ -41,12 +41,12 @@ class LatentCodec(nn.Module):
         return codebook(self.model)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (B, 1, H, W) to quantised, standardised latents (B, C, H/4, W/4)."""
+        """Images (B, 1, H, W) to quantized, standardized latents (B, C, H/4, W/4)."""
         latents = quantize(encode_continuous(self.model, images), self.codes)
         return (latents - self.shift) * self.scale
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Standardised latents (B, C, h, w) to images (B, 1, 4h, 4w)."""
+        """Standardized latents (B, C, h, w) to images (B, 1, 4h, 4w)."""
         latents = latents / self.scale + self.shift
         if self.requantize:
             latents = quantize(latents, self.codes)
@@ -60,12 +60,12 @@ def codebook(model: nn.Module) -> torch.Tensor:
 
 
 def encode_continuous(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """Images (B, 1, H, W) to latents (B, C, h, w) before quantisation."""
+    """Images (B, 1, H, W) to latents (B, C, h, w) before quantization."""
     return model.quant_conv(model.encoder(images))
 
 
 def decode_continuous(model: nn.Module, latents: torch.Tensor) -> torch.Tensor:
-    """Latents (B, C, h, w), quantised or not, to images (B, 1, H, W)."""
+    """Latents (B, C, h, w), quantized or not, to images (B, 1, H, W)."""
     return model.decoder(model.post_quant_conv(latents))
 
 

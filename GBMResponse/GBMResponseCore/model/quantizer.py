@@ -1,4 +1,4 @@
-"""Exact nearest-code search for a vector-quantised latent.
+"""Exact nearest-code search for a vector-quantized latent.
 
 A distance matrix over 8192 codes costs 134 MB and 133 ms per slice on two CPU cores; a k-d tree over the 4-D codes
 finds the same indices in 8 ms (`Testing/benchmarks/bench_quantizer.py`).

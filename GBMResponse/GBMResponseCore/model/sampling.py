@@ -4,7 +4,7 @@ Guidance (Ho and Salimans 2021, arXiv 2207.12598): output = unconditional + s * 
 branches in one batch of 2B. s = 1 is the conditional model and s = 0 the unconditional one. The paper's Algorithm 2
 prints conditional + s * (unconditional - conditional), which is the same line with s' = 1 - s.
 
-Noise belongs to a physical slice: it depends on the seed, the sample and the slice's position in millimetres only, so
+Noise belongs to a physical slice: it depends on the seed, the sample and the slice's position in millimeters only, so
 batch size, slice order and the chosen class do not change it.
 """
 
@@ -94,7 +94,7 @@ def build_scheduler(config: dict[str, Any], options: SamplingOptions) -> Any:
 def slice_generator(seed: int, sample: int, position_mm: float, purpose: str = "start") -> torch.Generator:
     """Return a CPU generator that belongs to one physical slice of one sample.
 
-    :param position_mm: position of the slice centre along its normal; rounded to 0.1 mm.
+    :param position_mm: position of the slice center along its normal; rounded to 0.1 mm.
     """
     key = f"{seed}/{sample}/{round(position_mm * 10)}/{purpose}".encode()
     return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key).digest()[:8], "little") >> 1)

@@ -15,7 +15,7 @@ from ..errors import GuidanceError, OptionError
 from ..request import PREDICTED_CLASS
 from .bundle import Bundle
 from .classes import NO_CLASS, coarsen, patient_probabilities
-from .neighbors import neighbour_rows, with_neighbours
+from .neighbors import neighbor_rows, with_neighbors
 from .runtime import choose_device, choose_precision
 from .sampling import SamplingOptions, sample_latents
 
@@ -99,18 +99,18 @@ class SliceModel:
         stack_indices: np.ndarray | None = None,
         pulse: Callable[[], None] | None = None,
     ) -> torch.Tensor:
-        """Source latents (n, S * C, h, w) of normalised slices and masks (n, H, W); cached.
+        """Source latents (n, S * C, h, w) of normalized slices and masks (n, H, W); cached.
 
-        :param stack_indices: index of each slice in its stack (n,), for a model that sees neighbours: then all slices
+        :param stack_indices: index of each slice in its stack (n,), for a model that sees neighbors: then all slices
             of a patient must come in one call. None: consecutive.
         :param pulse: called before each part; may raise to stop.
         """
         latents = self._encode_each(pre, gtv, batch, pulse)
-        count = self.bundle.neighbour_slices
+        count = self.bundle.neighbor_slices
         if not count:
             return latents
-        rows = neighbour_rows(np.arange(len(pre)) if stack_indices is None else stack_indices, count)
-        return with_neighbours(latents, rows, self.bundle.latent_channels)
+        rows = neighbor_rows(np.arange(len(pre)) if stack_indices is None else stack_indices, count)
+        return with_neighbors(latents, rows, self.bundle.latent_channels)
 
     @torch.inference_mode()
     def _encode_each(
@@ -208,7 +208,7 @@ class SliceModel:
         days_since_rt: float | None = None,
         on_step: Callable[[int, int], None] | None = None,
     ) -> np.ndarray:
-        """Draw one sample of slices: source latents (b, S * C, h, w) to normalised slices float32 (b, H, W)."""
+        """Draw one sample of slices: source latents (b, S * C, h, w) to normalized slices float32 (b, H, W)."""
         tokens = torch.full((len(sources),), token, dtype=torch.long, device=self.device)
         days = None if days_since_rt is None else torch.full((len(sources),), days_since_rt, device=self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._precision(sources) == torch.bfloat16):

@@ -1,4 +1,4 @@
-"""A page of pictures: input with contour, prediction, true follow-up and difference, for every tumour slice."""
+"""A page of pictures: input with contour, prediction, true follow-up and difference, for every tumor slice."""
 
 import io
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from .picture import head_window, white_level
 
 @dataclass(frozen=True)
 class _Column:
-    """Normalised slices (n, H, W) under one title; `white` is the intensity shown white."""
+    """Normalized slices (n, H, W) under one title; `white` is the intensity shown white."""
 
     title: str
     images: np.ndarray
@@ -34,8 +34,8 @@ def write_montage(case: Case, prediction: Prediction, path: Path, follow_up: Ali
 
     grid, scale = prediction.grid, prediction.scale
     rows = prediction.slices[::-1]
-    pre = scale.normalise(grid.to_stack(case.image)[rows])
-    predicted = scale.normalise(grid.to_stack(prediction.samples[0])[rows])
+    pre = scale.normalize(grid.to_stack(case.image)[rows])
+    predicted = scale.normalize(grid.to_stack(prediction.samples[0])[rows])
     gtv = grid.to_stack(case.gtv, label=True)[rows]
     white = white_level(pre)
     choice = prediction.class_choice
@@ -71,6 +71,6 @@ def write_montage(case: Case, prediction: Prediction, path: Path, follow_up: Ali
 
 
 def _follow_up(follow_up: AlignedFollowUp, prediction: Prediction, rows: list[int]) -> _Column:
-    images = follow_up.scale.normalise(prediction.grid.to_stack(follow_up.image)[rows])
+    images = follow_up.scale.normalize(prediction.grid.to_stack(follow_up.image)[rows])
     title = "true follow-up, registered" if follow_up.registered else "true follow-up, not registered"
     return _Column(title, images, white_level(images))

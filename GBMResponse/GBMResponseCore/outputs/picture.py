@@ -1,4 +1,4 @@
-"""Slices as pictures: grey levels, contours, differences in colour, a stamp that says synthetic, and PNG files."""
+"""Slices as pictures: gray levels, contours, differences in color, a stamp that says synthetic, and PNG files."""
 
 import struct
 import zlib
@@ -24,14 +24,14 @@ _RED = (255, 60, 60)
 
 
 def white_level(stack: np.ndarray) -> float:
-    """Normalised intensity to show as white."""
+    """Normalized intensity to show as white."""
     head = stack[stack > -0.8]
     # Scalp fat is the brightest tenth of a head: it may saturate, the brain may not.
     return -1.0 + 1.4 * (float(np.percentile(head, 85)) + 1.0) if head.size else 1.0
 
 
 def head_window(stack: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns that hold the head in any normalised slice (n, H, W), with a margin."""
+    """Rows and columns that hold the head in any normalized slice (n, H, W), with a margin."""
     head = (stack > -0.7).mean(axis=0) > 0.2
     windows = []
     for axis in (1, 0):
@@ -41,38 +41,38 @@ def head_window(stack: np.ndarray) -> tuple[slice, slice]:
     return windows[0], windows[1]
 
 
-def grey_levels(pixels: np.ndarray, white: float) -> np.ndarray:
-    """Normalised intensities of any shape as uint8, -1 black and `white` white."""
+def gray_levels(pixels: np.ndarray, white: float) -> np.ndarray:
+    """Normalized intensities of any shape as uint8, -1 black and `white` white."""
     return np.rint(np.clip((pixels + 1.0) / (white + 1.0), 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
-def with_contour(grey: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """A grey picture (H, W) as colours (H, W, 3) with the rim of a mask in red."""
-    colours = np.repeat(grey[..., None], 3, axis=-1)
-    colours[mask & ~ndimage.binary_erosion(mask)] = _RED
-    return colours
+def with_contour(gray: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A gray picture (H, W) as colors (H, W, 3) with the rim of a mask in red."""
+    colors = np.repeat(gray[..., None], 3, axis=-1)
+    colors[mask & ~ndimage.binary_erosion(mask)] = _RED
+    return colors
 
 
-def difference_colours(difference: np.ndarray, largest: float) -> np.ndarray:
-    """Differences (H, W) as colours (H, W, 3): blue darker, white equal, red brighter; full colour at `largest`."""
+def difference_colors(difference: np.ndarray, largest: float) -> np.ndarray:
+    """Differences (H, W) as colors (H, W, 3): blue darker, white equal, red brighter; full color at `largest`."""
     part = np.clip(difference / largest, -1.0, 1.0)
     red, blue = np.minimum(1.0, 1.0 + part), np.minimum(1.0, 1.0 - part)
     return np.rint(255.0 * np.stack([red, np.minimum(red, blue), blue], axis=-1)).astype(np.uint8)
 
 
-def stamped(grey: np.ndarray) -> np.ndarray:
-    """A copy of a grey picture (H, W) with the word SYNTHETIC in its lower left corner."""
+def stamped(gray: np.ndarray) -> np.ndarray:
+    """A copy of a gray picture (H, W) with the word SYNTHETIC in its lower left corner."""
     letters = [np.array([[int(dot) for dot in row] for row in _LETTERS[c].split()], np.uint8) for c in _STAMP]
     word = np.concatenate([np.pad(letter, ((1, 1), (1, 0))) for letter in letters], axis=1)
-    scale = max(1, grey.shape[1] // (3 * word.shape[1]))
-    word = np.kron(word, np.ones((scale, scale), np.uint8))[: grey.shape[0], : grey.shape[1]]
-    result = grey.copy()
+    scale = max(1, gray.shape[1] // (3 * word.shape[1]))
+    word = np.kron(word, np.ones((scale, scale), np.uint8))[: gray.shape[0], : gray.shape[1]]
+    result = gray.copy()
     result[-word.shape[0] :, : word.shape[1]] = word * 255
     return result
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """A PNG file of uint8 grey levels (H, W) or colours (H, W, 3)."""
+    """A PNG file of uint8 gray levels (H, W) or colors (H, W, 3)."""
     height, width = pixels.shape[:2]
     header = struct.pack(">IIBBBBB", width, height, 8, 2 if pixels.ndim == 3 else 0, 0, 0, 0)
     rows = np.ascontiguousarray(pixels, dtype=np.uint8).reshape(height, -1)
@@ -84,8 +84,8 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def write_preview(pixels: np.ndarray, white: float, path: Path) -> Path:
-    """Write a predicted slice (H, W), normalised, as a stamped PNG, anterior at the top.
+    """Write a predicted slice (H, W), normalized, as a stamped PNG, anterior at the top.
 
     :raises OutputFolderError: it cannot be written.
     """
-    return write_bytes(png(stamped(grey_levels(pixels, white))), path)
+    return write_bytes(png(stamped(gray_levels(pixels, white))), path)

@@ -18,7 +18,7 @@ from ..inputs.case import Case
 from ..inputs.follow_up import AlignedFollowUp
 from ..measure.measurements import CAVEATS, TITLE, Measurements
 from ..prediction import Prediction
-from .picture import difference_colours, grey_levels, head_window, png, stamped, white_level, with_contour
+from .picture import difference_colors, gray_levels, head_window, png, stamped, white_level, with_contour
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #1b1b1b }
@@ -93,23 +93,23 @@ def _classes(predictions: Mapping[str, Prediction]) -> str:
 def _pictures(case: Case, predictions: Mapping[str, Prediction], follow_up: AlignedFollowUp | None) -> str:
     first = next(iter(predictions.values()))
     grid, scale, rows = first.grid, first.scale, first.slices[::-1]
-    pre = scale.normalise(grid.to_stack(case.image)[rows])
+    pre = scale.normalize(grid.to_stack(case.image)[rows])
     gtv = grid.to_stack(case.gtv, label=True)[rows]
     window, white = head_window(pre), white_level(pre)
     pre, gtv = pre[:, *window], gtv[:, *window]
-    before = [with_contour(grey_levels(plane, white), mask) for plane, mask in zip(pre, gtv, strict=True)]
+    before = [with_contour(gray_levels(plane, white), mask) for plane, mask in zip(pre, gtv, strict=True)]
     columns = [_Column("T1-Gd before, GTV in red", before)]
     for prediction in predictions.values():
         name = prediction.class_choice.name
-        predicted = scale.normalise(grid.to_stack(prediction.samples[0])[rows])[:, *window]
-        columns.append(_Column(f"SYNTHETIC, class {name}", [stamped(grey_levels(p, white)) for p in predicted]))
-        changes = [difference_colours(plane, 1.0 + white) for plane in predicted - pre]
+        predicted = scale.normalize(grid.to_stack(prediction.samples[0])[rows])[:, *window]
+        columns.append(_Column(f"SYNTHETIC, class {name}", [stamped(gray_levels(p, white)) for p in predicted]))
+        changes = [difference_colors(plane, 1.0 + white) for plane in predicted - pre]
         columns.append(_Column(f"SYNTHETIC minus before, class {name}", changes))
     if follow_up is not None:
-        truth = follow_up.scale.normalise(grid.to_stack(follow_up.image)[rows])[:, *window]
+        truth = follow_up.scale.normalize(grid.to_stack(follow_up.image)[rows])[:, *window]
         own_white = white_level(truth)
         title = "true follow-up" if follow_up.registered else "true follow-up, not registered"
-        columns.append(_Column(title, [grey_levels(plane, own_white) for plane in truth]))
+        columns.append(_Column(title, [gray_levels(plane, own_white) for plane in truth]))
 
     lines = ["<tr><th></th>" + "".join(f"<th>{escape(column.title)}</th>" for column in columns) + "</tr>"]
     for line, index in enumerate(rows):

@@ -26,10 +26,10 @@ def write_volumes(
         volumes |= {"mean": prediction.mean, "spread": prediction.spread}
         volumes |= {f"sample_{number:02d}": image for number, image in enumerate(prediction.samples, start=1)}
     volumes |= extra or {}
-    return {name: write_image(_labelled(image), folder / f"{name}{suffix}") for name, image in volumes.items()}
+    return {name: write_image(_labeled(image), folder / f"{name}{suffix}") for name, image in volumes.items()}
 
 
-def _labelled(image: sitk.Image) -> sitk.Image:
-    labelled = sitk.Image(image)
-    labelled.SetMetaData("ITK_FileNotes", SYNTHETIC_NOTICE[:79])  # NIfTI's description field holds 79 characters
-    return labelled
+def _labeled(image: sitk.Image) -> sitk.Image:
+    labeled = sitk.Image(image)
+    labeled.SetMetaData("ITK_FileNotes", SYNTHETIC_NOTICE[:79])  # NIfTI's description field holds 79 characters
+    return labeled

@@ -38,7 +38,7 @@ class ReaderStudyImages:
         return list(volumes.values())
 
     def fill(self, item: ReaderStudyItem, target: Any) -> None:
-        """Put the slice of an item into a scalar volume node: one slice at a place of its own, 256 greys.
+        """Put the slice of an item into a scalar volume node: one slice at a place of its own, 256 grays.
 
         What Slicer shows of a volume (window, values, positions) is then the same for every source.
 
@@ -57,8 +57,8 @@ class ReaderStudyImages:
         image.SetDimensions(*pixels.shape[::-1])
         flat = np.ascontiguousarray(pixels, dtype=np.float32).reshape(-1)
         low, high = _window(flat)
-        greys = np.rint(np.clip((flat - low) / (high - low), 0.0, 1.0) * 255.0).astype(np.uint8)
-        image.GetPointData().SetScalars(numpy_to_vtk(greys, deep=True, array_type=vtk.VTK_UNSIGNED_CHAR))
+        grays = np.rint(np.clip((flat - low) / (high - low), 0.0, 1.0) * 255.0).astype(np.uint8)
+        image.GetPointData().SetScalars(numpy_to_vtk(grays, deep=True, array_type=vtk.VTK_UNSIGNED_CHAR))
         target.SetIJKToRASMatrix(_centered(volume, image))
         target.SetAndObserveImageData(image)
         display = target.GetDisplayNode()

@@ -9,7 +9,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 from ..common import NodeRoles
 from . import ColorTables
 
-_GREY = "vtkMRMLColorTableNodeGrey"
+_GRAY = "vtkMRMLColorTableNodeGrey"
 _MOST_SAMPLED = 1_000_000
 _TABLES = {
     NodeRoles.DIFFERENCE: ColorTables.DIFFERENCE,
@@ -54,7 +54,7 @@ def addWithDisplay(volume: Any, display: Any, role: str) -> None:
         display.SetDefaultColorMap()
     else:
         table = _TABLES.get(role)
-        display.SetAndObserveColorNodeID(ColorTables.colorTable(table).GetID() if table else _GREY)
+        display.SetAndObserveColorNodeID(ColorTables.colorTable(table).GetID() if table else _GRAY)
     volume.SetAndObserveDisplayNodeID(display.GetID())
     scene.AddNode(volume)
 

@@ -10,7 +10,7 @@ from GBMResponseCore import SYNTHETIC_NOTICE
 from GBMResponseCore.errors import OptionError, OutputFolderError
 from GBMResponseCore.files import ensure_output_folder, sha256_of_file
 from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import NormalisationSettings
+from GBMResponseCore.inputs.intensity import NormalizationSettings
 from GBMResponseCore.model.bundle import open_bundle
 
 from ..export import export_bundle
@@ -140,7 +140,7 @@ def _description(
         "intended_use": "Research only; not for clinical decisions.",
         "preprocessing": {
             "in_plane": InPlaneRule(size=project.latent_size * downsampling).to_dict(),
-            "intensity": NormalisationSettings(kind="max", clip_high=1.0).to_dict(),
+            "intensity": NormalizationSettings(kind="max", clip_high=1.0).to_dict(),
         },
         "latents": {
             "channels": project.channels,
@@ -165,7 +165,7 @@ def _model_card(description: dict[str, Any]) -> str:
         f"# {description['name']}",
         description["description"],
         f"{description['intended_use']} {SYNTHETIC_NOTICE}",
-        f"Training data: {description['training_data']} Held-out figures: none. Licence: {description['license']}",
+        f"Training data: {description['training_data']} Held-out figures: none. License: {description['license']}",
         "Method: Leclercq et al., doi 10.1007/978-3-032-05472-2_18.",
     ]
     return "\n\n".join(parts) + "\n"

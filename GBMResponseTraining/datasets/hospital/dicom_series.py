@@ -31,7 +31,7 @@ _DUPLICATE_MM = 0.01
 class Slice:
     """One file of a series.
 
-    :param position: centre of the first pixel, LPS mm (3,), or None.
+    :param position: center of the first pixel, LPS mm (3,), or None.
     :param directions: of rows and of columns (6,), or None.
     :param pixel_mm: distance of rows and of columns, or None.
     """
@@ -201,7 +201,7 @@ def _stack(series: Series) -> _Stack:
     first = slices[0]
     turned = np.abs(np.subtract([item.directions for item in slices], first.directions)).max()
     if turned > _DIRECTION_TOLERANCE:
-        raise DicomSeriesError(f"{name} mixes slices of different directions, as a localiser does.")
+        raise DicomSeriesError(f"{name} mixes slices of different directions, as a localizer does.")
     if len({(item.matrix, tuple(np.round(item.pixel_mm, 4))) for item in slices}) > 1:
         raise DicomSeriesError(f"{name} mixes slices of different matrices or pixel sizes.")
 

@@ -40,7 +40,7 @@ from tqdm import tqdm
 
 from ...store.importer import digest, file_state
 from ..errors import DatasetError, DicomSeriesError, FrameOfReferenceError, StructureSetError, TableValueError
-from ..pair import DAYS_PER_WEEK, PairSource, Skipped, drop_duplicates, normalised_id, parse_number, parse_truth
+from ..pair import DAYS_PER_WEEK, PairSource, Skipped, drop_duplicates, normalized_id, parse_number, parse_truth
 from ..tables import Row, read_csv
 from ..visits import Window
 from .dicom_series import Series, Tree, read_series, scan_tree
@@ -184,14 +184,14 @@ def _choose(row: Row, tree: Tree, rule: DicomRule) -> DicomPair:
     patient = row["patient"]
     if not patient:
         raise TableValueError("The row has no patient id.")
-    names = {normalised_id(patient)}
-    series = [item for item in tree.series if names & {normalised_id(item.folder), normalised_id(item.patient_id)}]
+    names = {normalized_id(patient)}
+    series = [item for item in tree.series if names & {normalized_id(item.folder), normalized_id(item.patient_id)}]
     if not series:
         raise DicomSeriesError("There is no series of this patient.", "Compare folder names and PatientID.")
     structures = [
         read_structure_set(path)
         for folder, patient_id, path in tree.structure_sets
-        if names & {normalised_id(folder), normalised_id(patient_id)}
+        if names & {normalized_id(folder), normalized_id(patient_id)}
     ]
     drawn_on = frozenset().union(*(item.series for item in structures))
     pre = _pre(row, series, drawn_on, rule)
@@ -282,7 +282,7 @@ def _convert(pair: DicomPair, folder: Path) -> PairSource:
     :raises GBMResponseError: for a value of the table, a series or the contours.
     """
     values = _table_values(pair)
-    name = digest(normalised_id(pair.patient))
+    name = digest(normalized_id(pair.patient))
     paths = {key: folder / f"{name}_{key}.nii.gz" for key in ("pre", "post", "gtv")}
     files = [item.path for series in (pair.pre, pair.post, pair.gtv_grid) for item in series.slices]
     states = [(str(path), file_state(path)) for path in (*sorted(files), pair.structures.path)]

@@ -117,7 +117,7 @@ def draw_rois(structures: StructureSet, rois: Iterable[Roi], image: sitk.Image) 
 
 
 def rasterise(contours: Iterable[np.ndarray], image: sitk.Image) -> np.ndarray:
-    """Fill closed planar contours: a voxel is inside if its centre is within an odd number of them.
+    """Fill closed planar contours: a voxel is inside if its center is within an odd number of them.
 
     So a contour inside another one is a hole.
 
@@ -143,7 +143,7 @@ def rasterise(contours: Iterable[np.ndarray], image: sitk.Image) -> np.ndarray:
 
 
 def _filled(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Pixels (rows, columns) whose centre is inside a polygon (n, 2) of points (column, row), even-odd rule."""
+    """Pixels (rows, columns) whose center is inside a polygon (n, 2) of points (column, row), even-odd rule."""
     inside = np.zeros(shape, bool)
     x, y = polygon.T
     next_x, next_y = np.roll(x, -1), np.roll(y, -1)

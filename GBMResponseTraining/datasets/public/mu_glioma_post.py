@@ -16,7 +16,7 @@ from pathlib import Path
 from GBMResponseCore.errors import GBMResponseError
 
 from ..errors import DatasetError
-from ..pair import PairSource, Skipped, natural_order, normalised_id, parse_number
+from ..pair import PairSource, Skipped, natural_order, normalized_id, parse_number
 from ..tables import Row, column_with, find_one, read_sheet
 from ..visits import Visit, Window
 
@@ -70,12 +70,12 @@ def read_mu_glioma_post(source: Path, rule: MuRule | None = None) -> tuple[list[
     pairs, skipped, seen = [], [], set()
     for _, row in rows:
         patient = row["patient_id"]
-        key = normalised_id(patient)
+        key = normalized_id(patient)
         if not key.startswith("patientid"):
             continue
         if key in seen:
             skipped.append(Skipped(patient, "duplicate-patient", "The workbook has more than one row of this patient."))
-            pairs = [pair for pair in pairs if normalised_id(pair.patient) != key]
+            pairs = [pair for pair in pairs if normalized_id(pair.patient) != key]
             continue
         seen.add(key)
         try:
@@ -106,7 +106,7 @@ def _images(source: Path) -> dict[str, dict[int, dict[str, Path]]]:
     for path in sorted(source.rglob("*.nii*")):
         match = _FILE.match(path.name)
         if match and path.is_file():
-            images[normalised_id(match[1])][int(match[2])][match[3].lower()] = path
+            images[normalized_id(match[1])][int(match[2])][match[3].lower()] = path
     return images
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from GBMResponseCore.errors import GBMResponseError
 
 from ..errors import DatasetError
-from ..pair import DAYS_PER_WEEK, PairSource, Skipped, natural_order, normalised_id, parse_number
+from ..pair import DAYS_PER_WEEK, PairSource, Skipped, natural_order, normalized_id, parse_number
 from ..tables import Row, find_one, read_sheet
 
 LABELS = {1: "non-enhancing core", 2: "edema", 3: "enhancing", 4: "resection cavity"}
@@ -52,7 +52,7 @@ def read_ucsf_alptdg(source: Path, rule: UcsfRule | None = None) -> tuple[list[P
     """
     rule = rule or UcsfRule()
     workbook = find_one(source, "UCSF_PostopGlioma*.xlsx", "UCSF*.xlsx")
-    rows = {normalised_id(row[_ID]): row for _, row in read_sheet(workbook, _SHEET, (_ID, _INTERVAL, _DEATH))}
+    rows = {normalized_id(row[_ID]): row for _, row in read_sheet(workbook, _SHEET, (_ID, _INTERVAL, _DEATH))}
     publishers_split = _publishers_split(workbook)
     images = _images(source)
     if not images:
@@ -81,7 +81,7 @@ def _publishers_split(workbook: Path) -> dict[str, str]:
         rows = read_sheet(workbook, _SPLIT_SHEET, (_ID,))
     except DatasetError:
         return {}
-    return {normalised_id(row[_ID]): " ".join(cell for name, cell in row.items() if name != _ID) for _, row in rows}
+    return {normalized_id(row[_ID]): " ".join(cell for name, cell in row.items() if name != _ID) for _, row in rows}
 
 
 def _images(source: Path) -> dict[str, dict[str, list[Path]]]:
@@ -90,7 +90,7 @@ def _images(source: Path) -> dict[str, dict[str, list[Path]]]:
     for path in sorted(source.rglob("*.nii*")):
         match = _FILE.match(path.name)
         if match and path.is_file():
-            images[normalised_id(match[1])][f"{match[2]}_{match[3].lower()}"].append(path)
+            images[normalized_id(match[1])][f"{match[2]}_{match[3].lower()}"].append(path)
     return images
 
 

@@ -1,6 +1,6 @@
 """Image metrics of the paper's Table 1, exactly defined.
 
-With p the prediction and t the truth, both normalised slices clipped to [-1, 1] (data range L = 2), N pixels, and M the
+With p the prediction and t the truth, both normalized slices clipped to [-1, 1] (data range L = 2), N pixels, and M the
 pixels of the pre-treatment GTV:
 
 - MSE = sum (p - t)^2 / N; MSE local = sum over M of (p - t)^2 / |M|
@@ -110,7 +110,7 @@ def per_patient_means(rows: Sequence[dict[str, float]], patients: np.ndarray) ->
     return {name: np.array([_mean(values[group]) for group in groups]) for name, values in columns.items()}
 
 
-def summarise(rows: Sequence[dict[str, float]], patients: np.ndarray) -> dict[str, dict[str, float]]:
+def summarize(rows: Sequence[dict[str, float]], patients: np.ndarray) -> dict[str, dict[str, float]]:
     """Mean and SD over slices, and over patients with the 95 % patient-bootstrap interval of that mean.
 
     A patient's value is the mean over the patient's slices. NaN values count as absent; SDs are those of a sample

@@ -19,7 +19,7 @@ from ..fields import Grid, signed_distance, smooth_step
 
 DOCUMENTED_ORIGIN = (-98.0, -134.0, -72.0)
 CONTROL_SPACING_MM = 16.0
-VENTRICLE_CENTRES = np.array([[-14.0, -12.0, 18.0], [14.0, -12.0, 18.0]], np.float32)
+VENTRICLE_CENTERS = np.array([[-14.0, -12.0, 18.0], [14.0, -12.0, 18.0]], np.float32)
 VENTRICLE_RADII = np.array([16.0, 40.0, 18.0], np.float32)
 VENTRICLE_SCALING_AXES = np.array([1.0, 0.35, 0.7], np.float32)
 
@@ -27,9 +27,9 @@ VENTRICLE_SCALING_AXES = np.array([1.0, 0.35, 0.7], np.float32)
 class Anatomy:
     """One healthy head in its own (source) space, with the maps the simulation needs.
 
-    Attributes: `t1` float32 at full resolution on `grid`; on `half_grid` (2 mm) float32 maps `csf`, `grey`, `white`
-    (0-1), `ventricles` (0-1) and `depth` (mm below the brain surface, negative outside); `grey_level`, the T1 value
-    of grey matter.
+    Attributes: `t1` float32 at full resolution on `grid`; on `half_grid` (2 mm) float32 maps `csf`, `gray`, `white`
+    (0-1), `ventricles` (0-1) and `depth` (mm below the brain surface, negative outside); `gray_level`, the T1 value
+    of gray matter.
     """
 
     def __init__(
@@ -38,10 +38,10 @@ class Anatomy:
         """`t1` float32, white matter 1; `brain` bool; `tissues` csf, gm, wm, uint8 probability x 255; 1 mm voxels."""
         self.name = name
         self.grid = Grid(tuple(float(value) for value in origin), 1.0, t1.shape)
-        grey_voxels = t1[(tissues["gm"] > 200) & brain]
-        self.grey_level = float(np.clip(np.median(grey_voxels), 0.55, 0.9)) if grey_voxels.size else 0.75
+        gray_voxels = t1[(tissues["gm"] > 200) & brain]
+        self.gray_level = float(np.clip(np.median(gray_voxels), 0.55, 0.9)) if gray_voxels.size else 0.75
 
-        self.csf, self.grey, self.white = (
+        self.csf, self.gray, self.white = (
             halve(tissues[name].astype(np.float32) / 255) for name in ("csf", "gm", "wm")
         )
         self.half_grid = Grid(self.grid.origin, 2.0, self.csf.shape)
@@ -51,7 +51,7 @@ class Anatomy:
         self.t1 = clean_outside_brain(t1, self.depth)
 
     def tissue(self, points: np.ndarray, name: str, fill: float = 0.0) -> np.ndarray:
-        """One half-resolution map (`csf`, `grey`, `white`, `ventricles`, `depth`) at source world points (..., 3)."""
+        """One half-resolution map (`csf`, `gray`, `white`, `ventricles`, `depth`) at source world points (..., 3)."""
         return self.half_grid.sample(getattr(self, name), points, fill)
 
     def brain_depth(self, points: np.ndarray) -> np.ndarray:
@@ -154,8 +154,8 @@ class SubjectShape:
         for axis in range(3):
             mapped[..., axis] += ndimage.map_coordinates(self._control[axis], index, order=1, mode="nearest")
         pull = (1 / self.ventricle_scale - 1) * 0.8
-        for centre in VENTRICLE_CENTRES:
-            offset = mapped - centre
+        for center in VENTRICLE_CENTERS:
+            offset = mapped - center
             weight = np.exp(-1.2 * ((offset / VENTRICLE_RADII) ** 2).sum(-1, keepdims=True))
             mapped += offset * VENTRICLE_SCALING_AXES * (pull * weight)
         if self.flipped:

@@ -127,20 +127,20 @@ def to_standard_position(image: sitk.Image, labels: np.ndarray) -> sitk.Transfor
     cerebrum, cerebellum = (
         physical_points(image, np.isin(labels, chosen)) for chosen in ((2, 3, 41, 42), (7, 8, 46, 47))
     )
-    centre = cerebrum.mean(axis=0)
+    center = cerebrum.mean(axis=0)
     nod = 0.0
     if len(cerebellum):
-        _, posterior, superior = cerebellum.mean(axis=0) - centre
+        _, posterior, superior = cerebellum.mean(axis=0) - center
         nod = np.deg2rad(CEREBELLUM_BELOW_DEGREES) - np.arctan2(-superior, posterior)
     rotation = np.array([[1, 0, 0], [0, np.cos(nod), -np.sin(nod)], [0, np.sin(nod), np.cos(nod)]])
-    upright = (np.concatenate([cerebrum, cerebellum]) - centre) @ rotation
+    upright = (np.concatenate([cerebrum, cerebellum]) - center) @ rotation
     low, high = np.percentile(upright, (0.05, 99.95), axis=0)
     wanted_low = np.array([-BRAIN_HIGH[0], -BRAIN_HIGH[1], BRAIN_LOW[2]])
     wanted_high = np.array([-BRAIN_LOW[0], -BRAIN_LOW[1], BRAIN_HIGH[2]])
     scale = (high - low) / (wanted_high - wanted_low)
     transform = sitk.AffineTransform(3)
     transform.SetMatrix((rotation * scale).ravel().tolist())
-    transform.SetTranslation((rotation @ (low - scale * wanted_low) + centre).tolist())
+    transform.SetTranslation((rotation @ (low - scale * wanted_low) + center).tolist())
     return transform
 
 

@@ -1,4 +1,4 @@
-"""Displacement of the brain by tumour and oedema, as a backward map on a coarse grid around the tumour."""
+"""Displacement of the brain by tumor and oedema, as a backward map on a coarse grid around the tumor."""
 
 from __future__ import annotations
 

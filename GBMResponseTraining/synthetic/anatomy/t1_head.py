@@ -1,7 +1,7 @@
 """A head anatomy from a T1 volume of a whole head: registration to a prepared atlas, then tissue classes.
 
 Bias field (N4), affine registration of the head, demons between the atlas and the head, which bring the atlas' brain
-mask and tissue maps along, then expectation-maximisation of three classes with those maps as priors.
+mask and tissue maps along, then expectation-maximization of three classes with those maps as priors.
 """
 
 from __future__ import annotations
@@ -73,13 +73,13 @@ def affine_registration(fixed: sitk.Image, moving: sitk.Image, brain: sitk.Image
     rigid = sitk.CenteredTransformInitializer(
         fixed, moving, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.MOMENTS
     )
-    rigid = _optimised(fixed, moving, rigid, (8, 4))
+    rigid = _optimized(fixed, moving, rigid, (8, 4))
     affine = sitk.AffineTransform(3)
     affine.SetMatrix(rigid.GetMatrix())
     affine.SetTranslation(rigid.GetTranslation())
     affine.SetCenter(rigid.GetCenter())
-    affine = _optimised(fixed, moving, affine, (4, 2))
-    return _optimised(fixed, moving, affine, (2,), sitk.Cast(brain, sitk.sitkUInt8))
+    affine = _optimized(fixed, moving, affine, (4, 2))
+    return _optimized(fixed, moving, affine, (2,), sitk.Cast(brain, sitk.sitkUInt8))
 
 
 def demons(head: sitk.Image, atlas: sitk.Image) -> sitk.Transform:
@@ -98,7 +98,7 @@ def demons(head: sitk.Image, atlas: sitk.Image) -> sitk.Transform:
 
 
 def tissue_classes(t1: np.ndarray, brain: np.ndarray, priors: list[np.ndarray]) -> tuple[list[np.ndarray], float]:
-    """Probabilities of CSF, grey and white matter in the brain, and the level of white matter."""
+    """Probabilities of CSF, gray and white matter in the brain, and the level of white matter."""
     inside = ndimage.binary_erosion(brain, iterations=2)
     values = t1[brain]
     level = np.array([np.median(t1[inside & (prior > 0.6)]) for prior in priors])
@@ -118,7 +118,7 @@ def tissue_classes(t1: np.ndarray, brain: np.ndarray, priors: list[np.ndarray]) 
     return classes, float(level[2])
 
 
-def _optimised(
+def _optimized(
     fixed: sitk.Image,
     moving: sitk.Image,
     start: sitk.Transform,

@@ -36,7 +36,7 @@ def cohort_values(records: Sequence[dict]) -> dict[str, np.ndarray]:
     """Columns of the hidden values, with the volume ratio and times in weeks."""
     values = {
         name: np.array([record[name] for record in records], float)
-        for name in ("gtv_t0_ml", "gtv_t1_ml", "post_tumour_ml", "age_years")
+        for name in ("gtv_t0_ml", "gtv_t1_ml", "post_tumor_ml", "age_years")
     }
     values["volume_ratio"] = values["gtv_t1_ml"] / values["gtv_t0_ml"]
     for name in ("interval", "survival"):

@@ -1,4 +1,4 @@
-"""Random simulated slices beside random real ones, in one grey scale."""
+"""Random simulated slices beside random real ones, in one gray scale."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .patches import PatchSet
 SIMULATED, REAL = "simulated (synthetic)", "real"
 
 _BLACK, _WHITE = -1.0, 1.0
-"""Normalised intensities; 1 is the percentile that the import scales by, so that hardly anything saturates."""
+"""Normalized intensities; 1 is the percentile that the import scales by, so that hardly anything saturates."""
 
 
 def write_comparison(

@@ -1,4 +1,4 @@
-"""Windows around the tumour, cut from the slices of a store; where the tumour is drawn is not in them."""
+"""Windows around the tumor, cut from the slices of a store; where the tumor is drawn is not in them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FEWEST_PATIENTS = 2
 class PatchSet:
     """Patches of one store, at its resolution, all slices of a patient together.
 
-    :param images: `pre` and `post` -> float32 (n, side, side), normalised; both from one place.
+    :param images: `pre` and `post` -> float32 (n, side, side), normalized; both from one place.
     :param person: int (n,), 0 to persons - 1, in the order of the store; visits of a patient are one person.
     :param rows: int (n,), slice of the store.
     :param slice_shape: rows and columns of the slices they were cut from.

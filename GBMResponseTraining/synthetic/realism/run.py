@@ -1,4 +1,4 @@
-"""Can simulated tumours be told from real ones? A classifier tries, on patients it has not seen.
+"""Can simulated tumors be told from real ones? A classifier tries, on patients it has not seen.
 
 The figure is the AUC of held-out patches: 0.5 says that this classifier finds no difference, 1 that it is never wrong.
 Patients are held out whole, real and simulated ones, so that nobody is in training and test. Scores of different folds

@@ -18,7 +18,7 @@ class AcquisitionStyle:
     slice_thickness_mm: float
     slice_spacing_mm: float
     sub_slices: int
-    grey_white_compression: float
+    gray_white_compression: float
     enhancement_range: tuple[float, float]
     scalp_gain: float
     blur_pixels: float
@@ -37,7 +37,7 @@ class AcquisitionStyle:
 
 
 def draw_style(generator: np.random.Generator, spin_echo_probability: float) -> AcquisitionStyle:
-    """`mprage`: thin slices, strong grey-white contrast. `spin_echo`: thick, flat contrast, bright fat.
+    """`mprage`: thin slices, strong gray-white contrast. `spin_echo`: thick, flat contrast, bright fat.
 
     To save time, only every second or third mm of an `mprage` is rendered: its slices have gaps.
     """
@@ -48,7 +48,7 @@ def draw_style(generator: np.random.Generator, spin_echo_probability: float) -> 
             slice_thickness_mm=thickness,
             slice_spacing_mm=round(min(thickness * float(generator.uniform(1.0, 1.2)), 6.5), 2),
             sub_slices=3,
-            grey_white_compression=float(generator.uniform(0.55, 0.95)),
+            gray_white_compression=float(generator.uniform(0.55, 0.95)),
             enhancement_range=(1.35, 1.95),
             scalp_gain=float(generator.uniform(1.6, 2.3)),
             blur_pixels=float(generator.uniform(0.25, 0.5)),
@@ -59,7 +59,7 @@ def draw_style(generator: np.random.Generator, spin_echo_probability: float) -> 
         slice_thickness_mm=round(float(generator.uniform(1.0, 1.5)), 2),
         slice_spacing_mm=round(float(generator.uniform(2.0, 3.0)), 2),
         sub_slices=2,
-        grey_white_compression=float(generator.uniform(-0.1, 0.25)),
+        gray_white_compression=float(generator.uniform(-0.1, 0.25)),
         enhancement_range=(1.2, 1.65),
         scalp_gain=float(generator.uniform(0.9, 1.2)),
         blur_pixels=float(generator.uniform(0.3, 0.6)),
@@ -69,7 +69,7 @@ def draw_style(generator: np.random.Generator, spin_echo_probability: float) -> 
 
 @dataclass(frozen=True)
 class Pose:
-    """In-plane misregistration of a visit: rotation about the field-of-view centre, then a shift (mm)."""
+    """In-plane misregistration of a visit: rotation about the field-of-view center, then a shift (mm)."""
 
     rotation_degrees: float = 0.0
     shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -77,17 +77,17 @@ class Pose:
 
 @dataclass(frozen=True)
 class FieldOfView:
-    """Axial planes of `size` x `size` pixels centred on world x, y; row 0 anterior, column 0 patient right."""
+    """Axial planes of `size` x `size` pixels centered on world x, y; row 0 anterior, column 0 patient right."""
 
     size: int
     spacing_mm: float
-    centre_x: float
-    centre_y: float
+    center_x: float
+    center_y: float
 
     def first_pixel_ras_mm(self) -> tuple[float, float]:
-        """World x and y of the centre of the pixel in row 0, column 0."""
+        """World x and y of the center of the pixel in row 0, column 0."""
         half = (self.size - 1) / 2 * self.spacing_mm
-        return self.centre_x + half, self.centre_y + half
+        return self.center_x + half, self.center_y + half
 
     def plane_points(self, height_mm: float, pose: Pose, step: int) -> np.ndarray:
         """World points of every `step`-th pixel of the plane at `height_mm`, one more at the end: (n, n, 3)."""
@@ -95,8 +95,8 @@ class FieldOfView:
         offset = ((self.size - 1) / 2 - np.arange(count, dtype=np.float32) * step) * self.spacing_mm
         anterior, right = np.meshgrid(offset, offset, indexing="ij")
         angle = np.deg2rad(pose.rotation_degrees)
-        x = self.centre_x + np.cos(angle) * right - np.sin(angle) * anterior + pose.shift_mm[0]
-        y = self.centre_y + np.sin(angle) * right + np.cos(angle) * anterior + pose.shift_mm[1]
+        x = self.center_x + np.cos(angle) * right - np.sin(angle) * anterior + pose.shift_mm[0]
+        y = self.center_y + np.sin(angle) * right + np.cos(angle) * anterior + pose.shift_mm[1]
         z = np.full_like(x, height_mm + pose.shift_mm[2])
         return np.stack([x, y, z], axis=-1).astype(np.float32)
 

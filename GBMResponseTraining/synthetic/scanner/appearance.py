@@ -60,7 +60,7 @@ def follow_up_look(generator: np.random.Generator, look: Look) -> Look:
 
 @dataclass(frozen=True)
 class Textures:
-    """Unit-variance 3-D noise around the tumour at several scales, plus two head-wide fields that trace vessels."""
+    """Unit-variance 3-D noise around the tumor at several scales, plus two head-wide fields that trace vessels."""
 
     fields: dict[str, tuple[Grid, np.ndarray]]
 

@@ -10,7 +10,7 @@ from .appearance import LESION_SCALES_MM, Look, Textures
 
 
 class LesionPainter:
-    """Oedema, scar, enhancing tumour, radiation necrosis and cavity of one visit."""
+    """Oedema, scar, enhancing tumor, radiation necrosis and cavity of one visit."""
 
     def __init__(self, lesion: Lesion, textures: Textures, look: Look) -> None:
         self.lesion, self.textures, self.look = lesion, textures, look
@@ -28,7 +28,7 @@ class LesionPainter:
         lesion, look = self.lesion, self.look
         texture = {name: self.textures.sample(name, subject) for name in LESION_SCALES_MM}
         field = lesion.grid.sample
-        tumour_depth = field(lesion.tumour_depth, subject, -50.0)
+        tumor_depth = field(lesion.tumor_depth, subject, -50.0)
         oedema = field(lesion.oedema, subject)
         inside_brain = smooth_step(depth, -1.0, 1.0)
 
@@ -38,15 +38,15 @@ class LesionPainter:
             image = image * (1 - look.radiation_change * field(lesion.treated, subject) * inside_brain)
         if lesion.scar.any():
             image = self._scar(image, field(lesion.scar, subject), texture, inside_brain)
-        image = self._tumour(image, tumour_depth, texture, inside_brain * (1 - 0.7 * ventricles))
+        image = self._tumor(image, tumor_depth, texture, inside_brain * (1 - 0.7 * ventricles))
         if lesion.pseudoprogression:
             image = self._radiation_necrosis(image, field(lesion.treated, subject), texture, inside_brain * (1 - csf))
         if lesion.has_cavity:
             cavity_depth = field(lesion.cavity_depth, subject, -50.0)
-            image = self._cavity(image, cavity_depth, tumour_depth, texture, subject, depth)
+            image = self._cavity(image, cavity_depth, tumor_depth, texture, subject, depth)
         return image
 
-    def _tumour(
+    def _tumor(
         self, image: np.ndarray, depth: np.ndarray, texture: dict[str, np.ndarray], allowed: np.ndarray
     ) -> np.ndarray:
         """Ragged enhancing ring of varying thickness around a necrotic core crossed by strands."""
@@ -68,7 +68,7 @@ class LesionPainter:
     def _scar(
         self, image: np.ndarray, scar: np.ndarray, texture: dict[str, np.ndarray], allowed: np.ndarray
     ) -> np.ndarray:
-        """Killed tumour: dark gliosis with a faint, broken enhancing edge."""
+        """Killed tumor: dark gliosis with a faint, broken enhancing edge."""
         amount = smooth_step(scar + 0.06 * texture["coarse"], 0.2, 0.6) * allowed
         level = 0.62 + 0.05 * texture["coarse"] + 0.03 * texture["medium"]
         image = image * (1 - 0.85 * amount) + 0.85 * amount * level
@@ -88,7 +88,7 @@ class LesionPainter:
         self,
         image: np.ndarray,
         cavity_depth: np.ndarray,
-        tumour_depth: np.ndarray,
+        tumor_depth: np.ndarray,
         texture: dict[str, np.ndarray],
         subject: np.ndarray,
         depth: np.ndarray,
@@ -97,10 +97,10 @@ class LesionPainter:
         look = self.look
         ragged = cavity_depth + 1.2 * texture["coarse"] + 0.85 * texture["medium"] + 0.4 * texture["fine"]
         patches = smooth_step(texture["broad"] + 0.6 * texture["coarse"], -0.3, 1.0)
-        near_tumour = smooth_step(tumour_depth, -4.0, -0.5)
+        near_tumor = smooth_step(tumor_depth, -4.0, -0.5)
         thickness = look.wall_thickness_mm * np.exp(0.35 * texture["coarse"] + 0.25 * texture["medium"])
         wall = np.exp(-(((ragged + 0.6 * thickness) / thickness) ** 2)) * smooth_step(depth, 0.5, 3.0)
-        wall *= np.clip(0.15 + 0.6 * patches + 0.45 * near_tumour, 0, 0.95)
+        wall *= np.clip(0.15 + 0.6 * patches + 0.45 * near_tumor, 0, 0.95)
         image = image * (1 - wall) + wall * look.enhancement * (0.9 + 0.1 * texture["medium"] + 0.08 * texture["fine"])
         level = look.cavity_level * (1 + 0.05 * texture["broad"])
         debris = smooth_step(texture["coarse"] + 0.5 * texture["medium"], 0.9, 2.0) * (

@@ -1,7 +1,7 @@
 """Pictures of a simulated head: healthy tissue, gadolinium in vessels and dura, craniotomy, then the lesion.
 
 Intensities are relative to white matter (about 1). Planes are [row, column] with row 0 anterior and column 0 on the
-patient's right. Every texture is a 3-D field, so neighbouring slices agree. Levels are plausible by eye.
+patient's right. Every texture is a 3-D field, so neighboring slices agree. Levels are plausible by eye.
 """
 
 from __future__ import annotations
@@ -90,11 +90,11 @@ class HeadRenderer:
         return image
 
     def _tissue(self, source: np.ndarray, depth: np.ndarray) -> np.ndarray:
-        """Unenhanced anatomy with this style's grey-white contrast and fat brightness."""
+        """Unenhanced anatomy with this style's gray-white contrast and fat brightness."""
         t1 = self.anatomy.grid.sample(self.anatomy.t1, source)
-        grey = self.anatomy.grey_level
-        lifted = grey + self.style.grey_white_compression * (1 - grey)
-        brain = np.interp(t1, (0.0, 0.3, grey, 1.0, 1.4, 3.0), (0.0, 0.27, lifted, 1.0, 1.2, 1.5))
+        gray = self.anatomy.gray_level
+        lifted = gray + self.style.gray_white_compression * (1 - gray)
+        brain = np.interp(t1, (0.0, 0.3, gray, 1.0, 1.4, 3.0), (0.0, 0.27, lifted, 1.0, 1.2, 1.5))
         scalp = t1 * self.style.scalp_gain
         inside = smooth_step(depth, -3.5, -0.5)
         return (brain * inside + scalp * (1 - inside)).astype(np.float32)

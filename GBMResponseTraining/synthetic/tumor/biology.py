@@ -1,4 +1,4 @@
-"""A simulated patient's hidden tumour properties and the tissue it grows in. Plausible by eye, fitted to no cohort."""
+"""A simulated patient's hidden tumor properties and the tissue it grows in. Plausible by eye, fitted to no cohort."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..anatomy.anatomy import Anatomy, SubjectShape
-from ..fields import Grid, centred_grid, smooth_noise, smooth_step
+from ..fields import Grid, centered_grid, smooth_noise, smooth_step
 from ..reference import AGE_YEARS
 from .growth import GrowthModel
 
 
 @dataclass(frozen=True)
 class Biology:
-    """Standardised hidden factors; `growth` and `sensitivity` are N(0, 1)."""
+    """Standardized hidden factors; `growth` and `sensitivity` are N(0, 1)."""
 
     growth: float
     sensitivity: float
@@ -30,7 +30,7 @@ class Biology:
 
     @property
     def fast_and_resistant(self) -> float:
-        """Growth minus sensitivity; above about 1 the tumour tends to fail away from the treated volume."""
+        """Growth minus sensitivity; above about 1 the tumor tends to fail away from the treated volume."""
         return self.growth - self.sensitivity
 
 
@@ -49,22 +49,22 @@ def draw_biology(generator: np.random.Generator) -> Biology:
 
 @dataclass(frozen=True)
 class Host:
-    """Tissue around the tumour on a box of the subject: maps 0-1 and `depth` in mm below the brain surface."""
+    """Tissue around the tumor on a box of the subject: maps 0-1 and `depth` in mm below the brain surface."""
 
     grid: Grid
     points: np.ndarray
     white: np.ndarray
-    grey: np.ndarray
+    gray: np.ndarray
     csf: np.ndarray
     depth: np.ndarray
 
 
-def sample_host(anatomy: Anatomy, shape: SubjectShape, centre: np.ndarray, extent_mm: float) -> Host:
-    """Tissue maps on a 2 mm box of `extent_mm` centred on a subject world point."""
-    grid = centred_grid(centre, extent_mm, 2.0)
+def sample_host(anatomy: Anatomy, shape: SubjectShape, center: np.ndarray, extent_mm: float) -> Host:
+    """Tissue maps on a 2 mm box of `extent_mm` centered on a subject world point."""
+    grid = centered_grid(center, extent_mm, 2.0)
     points = grid.points()
     source = shape.to_source(points)
-    tissue = {name: anatomy.tissue(source, name) for name in ("white", "grey", "csf")}
+    tissue = {name: anatomy.tissue(source, name) for name in ("white", "gray", "csf")}
     return Host(grid, points, depth=anatomy.brain_depth(source), **tissue)
 
 
@@ -78,19 +78,19 @@ def choose_seed_point(generator: np.random.Generator, anatomy: Anatomy, shape: S
         good = (anatomy.tissue(source, "white") > 0.6) & (depth > 8) & (depth < 45)
         if good.any():
             return points[np.argmax(good)]
-    raise ValueError(f"Anatomy {anatomy.name!r} has no hemispheric white matter to seed a tumour in.")
+    raise ValueError(f"Anatomy {anatomy.name!r} has no hemispheric white matter to seed a tumor in.")
 
 
 def growth_model(generator: np.random.Generator, biology: Biology, host: Host) -> GrowthModel:
-    """Heterogeneous growth: fast along white matter, slow in grey, none in fluid or outside the brain."""
+    """Heterogeneous growth: fast along white matter, slow in gray, none in fluid or outside the brain."""
     patchy_diffusion = np.exp(np.clip(0.55 * smooth_noise(generator, host.grid, 7.0), -1.2, 0.9))
     patchy_rate = np.exp(np.clip(0.35 * smooth_noise(generator, host.grid, 8.0), -0.8, 0.8))
-    diffusion = biology.white_matter_diffusion_mm2_per_day * (host.white + 0.12 * host.grey) * patchy_diffusion
+    diffusion = biology.white_matter_diffusion_mm2_per_day * (host.white + 0.12 * host.gray) * patchy_diffusion
     diffusion = np.where((host.csf > 0.6) | (host.depth < 1), 0, diffusion)
     return GrowthModel(diffusion, biology.proliferation_per_day * patchy_rate, host.grid.spacing_mm)
 
 
-def seed_density(host: Host, centre: np.ndarray) -> np.ndarray:
+def seed_density(host: Host, center: np.ndarray) -> np.ndarray:
     """Initial cell density: a 4 mm blob inside the brain."""
-    squared = ((host.points - centre) ** 2).sum(-1)
+    squared = ((host.points - center) ** 2).sum(-1)
     return (np.exp(-squared / 32.0) * smooth_step(host.depth, 0.0, 2.0)).astype(np.float32)

@@ -1,6 +1,6 @@
-"""Fisher-Kolmogorov tumour growth: du/dt = div(D grad u) + rho u (1 - u), on a small box around the tumour.
+"""Fisher-Kolmogorov tumor growth: du/dt = div(D grad u) + rho u (1 - u), on a small box around the tumor.
 
-u is tumour cell density relative to the carrying capacity (0-1), D in mm2/day, rho in 1/day.
+u is tumor cell density relative to the carrying capacity (0-1), D in mm2/day, rho in 1/day.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 VISIBLE_DENSITY = 0.58
-"""Density above which tumour enhances on T1-Gd; chosen by eye."""
+"""Density above which tumor enhances on T1-Gd; chosen by eye."""
 
 NEGLIGIBLE_DENSITY = 1e-5
 ACTIVE_MARGIN_VOXELS = 6
@@ -26,7 +26,7 @@ class GrowthModel:
         self._faces = [face_diffusion(self.diffusion, axis) for axis in range(3)]
 
     def blocked(self, mask: np.ndarray) -> GrowthModel:
-        """The same model where tumour can neither enter nor grow inside `mask` (a resection cavity)."""
+        """The same model where tumor can neither enter nor grow inside `mask` (a resection cavity)."""
         return GrowthModel(np.where(mask, 0, self.diffusion), np.where(mask, 0, self.rate), self.spacing_mm)
 
     def scaled(self, rate_factor: float) -> GrowthModel:
@@ -34,7 +34,7 @@ class GrowthModel:
         return GrowthModel(self.diffusion, self.rate * rate_factor, self.spacing_mm)
 
     def volume_ml(self, density: np.ndarray, threshold: float = VISIBLE_DENSITY) -> float:
-        """Volume of visible tumour."""
+        """Volume of visible tumor."""
         return float(np.count_nonzero(density > threshold)) * self.spacing_mm**3 / 1000.0
 
     def grow(self, density: np.ndarray, days: float) -> np.ndarray:
@@ -85,7 +85,7 @@ class GrowthModel:
         return (density * odds / (1 + density * (odds - 1))).astype(np.float32)
 
     def _advance(self, density: np.ndarray, step_days: float, steps: int) -> None:
-        """`steps` explicit steps in place, on the part of the box that tumour can reach in that many steps."""
+        """`steps` explicit steps in place, on the part of the box that tumor can reach in that many steps."""
         active = active_region(density, max(ACTIVE_MARGIN_VOXELS, steps))
         if active is None:
             return
@@ -102,7 +102,7 @@ class GrowthModel:
             change *= part
             change *= growth
             for axis, face in enumerate(faces):
-                lower, upper = neighbour_slices(axis)
+                lower, upper = neighbor_slices(axis)
                 flux = part[upper] - part[lower]
                 flux *= face
                 change[lower] += flux
@@ -113,19 +113,19 @@ class GrowthModel:
 
 def face_diffusion(diffusion: np.ndarray, axis: int) -> np.ndarray:
     """Harmonic mean of D across the faces along one axis (one entry fewer on that axis)."""
-    lower, upper = (diffusion[part] for part in neighbour_slices(axis))
+    lower, upper = (diffusion[part] for part in neighbor_slices(axis))
     return 2 * lower * upper / (lower + upper + 1e-6)
 
 
-def neighbour_slices(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Index of all voxels with an upper neighbour along `axis`, and of those neighbours."""
+def neighbor_slices(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Index of all voxels with an upper neighbor along `axis`, and of those neighbors."""
     lower, upper = [slice(None)] * 3, [slice(None)] * 3
     lower[axis], upper[axis] = slice(None, -1), slice(1, None)
     return tuple(lower), tuple(upper)
 
 
 def active_region(density: np.ndarray, margin: int) -> tuple[slice, slice, slice] | None:
-    """Bounding box of all tumour, widened by `margin` voxels; None when there is none."""
+    """Bounding box of all tumor, widened by `margin` voxels; None when there is none."""
     occupied = density > NEGLIGIBLE_DENSITY
     region = []
     for axis in range(3):

@@ -18,7 +18,7 @@ class Lesion:
     """Everything abnormal at one visit, on the host's 2 mm grid. Depths are mm, positive inside."""
 
     grid: Grid
-    tumour_depth: np.ndarray
+    tumor_depth: np.ndarray
     oedema: np.ndarray
     cavity_depth: np.ndarray
     scar: np.ndarray
@@ -42,7 +42,7 @@ def lesion_at_visit(host: Host, course: Course, visit: str) -> Lesion:
     oedema = ndimage.gaussian_filter(oedema, 0.7) * (1 - host.csf)
     return Lesion(
         grid=host.grid,
-        tumour_depth=level_depth(density, VISIBLE_DENSITY, spacing),
+        tumor_depth=level_depth(density, VISIBLE_DENSITY, spacing),
         oedema=oedema.astype(np.float32),
         cavity_depth=level_depth(cavity, 0.5, spacing),
         scar=ndimage.gaussian_filter(course.scar, 0.6) if later else np.zeros_like(density),
@@ -69,9 +69,7 @@ def level_depth(field: np.ndarray, level: float, spacing_mm: float) -> np.ndarra
 
 def abnormal_extent(lesion: Lesion) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest world corner (mm) of everything abnormal that would show in a picture."""
-    abnormal = (
-        (lesion.oedema > 0.02) | (lesion.tumour_depth > -4) | (lesion.cavity_depth > -5) | (lesion.treated > 0.02)
-    )
+    abnormal = (lesion.oedema > 0.02) | (lesion.tumor_depth > -4) | (lesion.cavity_depth > -5) | (lesion.treated > 0.02)
     corners = []
     for axis in range(3):
         hits = np.flatnonzero(abnormal.any(axis=tuple(other for other in range(3) if other != axis)))

@@ -1,4 +1,4 @@
-"""What is done to the tumour: surgery, the drawn GTV, chemoradiation and relapse. Constants are plausible by eye."""
+"""What is done to the tumor: surgery, the drawn GTV, chemoradiation and relapse. Constants are plausible by eye."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .growth import VISIBLE_DENSITY, GrowthModel
 EXTENTS_OF_RESECTION = ("biopsy", "partial", "total")
 EXTENT_PROBABILITIES = (0.2, 0.4, 0.4)
 VOLUME_CAP_ML = 75.0
-"""Visible tumour never grows beyond this between diagnosis and follow-up."""
+"""Visible tumor never grows beyond this between diagnosis and follow-up."""
 
 LARGEST_GTV_ML = 135.0
 SMALLEST_GTV_ML = 1.5
 DIAGNOSIS_SHARE, DIAGNOSIS_POWER = 0.24, 1.13
-"""Visible tumour at diagnosis (ml) = share x GTV ** power; the contour adds the infiltrated rim and closes gaps."""
+"""Visible tumor at diagnosis (ml) = share x GTV ** power; the contour adds the infiltrated rim and closes gaps."""
 
 LARGEST_CORRIDOR_MM = 42.0
 LOWEST_ENTRY_MM = -25.0
@@ -47,7 +47,7 @@ class Surgery:
 
 @dataclass(frozen=True)
 class Course:
-    """Tumour and cavity on the host grid at the two visits, before mass effect moves anything.
+    """Tumor and cavity on the host grid at the two visits, before mass effect moves anything.
 
     `gtv_depth` and `gtv_post_depth` are signed distances (mm, positive inside) to the surfaces of the contours drawn on
     the two images.
@@ -65,8 +65,8 @@ class Course:
     pseudoprogression: float
     satellite: bool
     interval_days: float
-    pre_tumour_ml: float
-    post_tumour_ml: float
+    pre_tumor_ml: float
+    post_tumor_ml: float
 
 
 def operate(generator: np.random.Generator, host: Host, density: np.ndarray) -> Surgery:
@@ -78,16 +78,16 @@ def operate(generator: np.random.Generator, host: Host, density: np.ndarray) -> 
     cut_offset, cut_softness = generator.uniform(-12, 4), generator.uniform(2, 6)
     if extent == "biopsy":
         return Surgery(extent, np.zeros(host.grid.shape, np.float32), None, flap_radius, np.zeros((0, 3)))
-    centre = host.points[density > 0.5].mean(axis=0) if (density > 0.5).any() else host.points.mean(axis=(0, 1, 2))
-    reachable = host.points[..., 2] > max(float(centre[2]) - 8.0, LOWEST_ENTRY_MM)
+    center = host.points[density > 0.5].mean(axis=0) if (density > 0.5).any() else host.points.mean(axis=(0, 1, 2))
+    reachable = host.points[..., 2] > max(float(center[2]) - 8.0, LOWEST_ENTRY_MM)
     cortex = host.points[(host.depth > 0) & (host.depth < 4) & reachable]
     if len(cortex):
-        entry = cortex[np.argmin(((cortex - centre) ** 2).sum(-1))]
+        entry = cortex[np.argmin(((cortex - center) ** 2).sum(-1))]
     else:
-        entry = centre + np.array([0, 0, 30], np.float32)
-    approach = entry - centre
+        entry = center + np.array([0, 0, 30], np.float32)
+    approach = entry - center
     distance_to_cortex = float(np.linalg.norm(approach)) + 1e-3
-    relative = host.points - centre
+    relative = host.points - center
     along = relative @ (approach / distance_to_cortex)
 
     threshold = 0.50 if extent == "total" else 0.57
@@ -111,19 +111,19 @@ def place_plates(generator: np.random.Generator, host: Host, entry: np.ndarray, 
 
 
 def visible(density: np.ndarray, cavity: np.ndarray) -> np.ndarray:
-    """Where tumour or cavity shows: bool."""
+    """Where tumor or cavity shows: bool."""
     return (cavity > 0.5) | (density > VISIBLE_DENSITY)
 
 
 def segment_follow_up(host: Host, density: np.ndarray, cavity: np.ndarray) -> np.ndarray:
-    """Signed distance (mm) to a network-like contour around cavity and enhancing tumour; may be empty."""
+    """Signed distance (mm) to a network-like contour around cavity and enhancing tumor; may be empty."""
     target = visible(density, cavity)
     depth = ndimage.gaussian_filter(signed_distance(target, host.grid.spacing_mm), 0.5)
     return np.minimum(depth, 4.0 * (host.depth + 1.0)).astype(np.float32)
 
 
 def draw_gtv(generator: np.random.Generator, host: Host, density: np.ndarray, cavity: np.ndarray) -> np.ndarray:
-    """Signed distance (mm) to a human-like contour around cavity and enhancing tumour; never empty."""
+    """Signed distance (mm) to a human-like contour around cavity and enhancing tumor; never empty."""
     target = visible(density, cavity)
     if not target.any():
         target = density > 0.5 * density.max()
@@ -171,9 +171,9 @@ def chemoradiation(
         allowed = (model.diffusion > 0.4 * biology.white_matter_diffusion_mm2_per_day) & (gtv_depth < -8)
         candidates = host.points[allowed & (gtv_depth > -35)]
         if len(candidates):
-            centre = candidates[generator.integers(len(candidates))]
+            center = candidates[generator.integers(len(candidates))]
             radius = generator.uniform(2.0, 4.0)
-            squared = ((host.points - centre) ** 2).sum(-1)
+            squared = ((host.points - center) ** 2).sum(-1)
             density = np.maximum(density, np.exp(-squared / (2 * radius**2)) * (model.diffusion > 0))
             satellite = True
     slowed = np.clip(1 - 0.3 * biology.mgmt_methylated - 0.12 * biology.sensitivity, 0.25, 1.25)
@@ -182,7 +182,7 @@ def chemoradiation(
 
 
 def follow_up_volumes(generator: np.random.Generator, gtv_ml: float, cavity_ml: float) -> tuple[float, float]:
-    """Volumes (ml) of cavity and tumour at follow-up that together make up the GTV's `gtv_ml`."""
+    """Volumes (ml) of cavity and tumor at follow-up that together make up the GTV's `gtv_ml`."""
     if cavity_ml == 0:
         return 0.0, min(gtv_ml, VOLUME_CAP_ML)
     contracted = cavity_ml * generator.uniform(0.6, 0.98)
@@ -220,12 +220,12 @@ def simulate_course(
 
     ratio = draw_volume_ratio(generator, biology, gtv_ml, interval_days / DAYS_PER_WEEK)
     post_gtv_ml = min(ratio * gtv_ml, LARGEST_GTV_ML)
-    cavity_ml, tumour_ml = follow_up_volumes(generator, post_gtv_ml, host.grid.volume_ml(cavity_pre > 0.5))
+    cavity_ml, tumor_ml = follow_up_volumes(generator, post_gtv_ml, host.grid.volume_ml(cavity_pre > 0.5))
     cavity_post = contract_cavity(surgery.cavity, spacing, cavity_ml)
     open_brain = model.blocked(cavity_post > 0.5)
     regrowth_days = max(interval_days - RADIATION_DAYS, 10.0)
-    post, satellite = chemoradiation(generator, host, open_brain, biology, pre, gtv_depth, regrowth_days, tumour_ml)
-    post = open_brain.fitted(post, (cavity_post <= 0.5) & (host.depth > 0), tumour_ml)
+    post, satellite = chemoradiation(generator, host, open_brain, biology, pre, gtv_depth, regrowth_days, tumor_ml)
+    post = open_brain.fitted(post, (cavity_post <= 0.5) & (host.depth > 0), tumor_ml)
     pseudoprogression = 0.0
     if generator.random() < 0.2:
         pseudoprogression = float(generator.uniform(0.4, 1.0) * (1 + 0.4 * biology.mgmt_methylated))
@@ -242,6 +242,6 @@ def simulate_course(
         pseudoprogression=pseudoprogression,
         satellite=satellite,
         interval_days=interval_days,
-        pre_tumour_ml=model.volume_ml(pre),
-        post_tumour_ml=model.volume_ml(post),
+        pre_tumor_ml=model.volume_ml(pre),
+        post_tumor_ml=model.volume_ml(post),
     )

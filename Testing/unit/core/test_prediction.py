@@ -1,4 +1,4 @@
-"""One case from checked inputs to volumes, with randomly initialised networks."""
+"""One case from checked inputs to volumes, with randomly initialized networks."""
 
 from dataclasses import replace
 
@@ -28,9 +28,9 @@ def predictor(tmp_path_factory):
 
 def make(pixel=sitk.sitkInt16, direction=phantoms.IDENTITY):
     size, spacing = (60, 64, 12), (0.95, 0.95, 5.0)
-    centre = phantoms.GTV_CENTRE
-    image = phantoms.head(size, spacing, direction, centre=centre, pixel=pixel)
-    return make_case(image, phantoms.gtv(size, spacing, direction, centre=centre))
+    center = phantoms.GTV_CENTER
+    image = phantoms.head(size, spacing, direction, center=center, pixel=pixel)
+    return make_case(image, phantoms.gtv(size, spacing, direction, center=center))
 
 
 def voxels(image):
@@ -104,7 +104,7 @@ def test_a_slice_keeps_its_position_when_the_volume_is_cropped(predictor):
     assert np.array_equal(whole.grid.slice_positions_mm[whole.slices], cropped.grid.slice_positions_mm[cropped.slices])
 
 
-def test_another_class_changes_the_tumour_under_the_same_noise(predictor):
+def test_another_class_changes_the_tumor_under_the_same_noise(predictor):
     case = make(sitk.sitkFloat32)
     short, long = (
         voxels(predictor.predict(case, PredictionOptions(survival_class=name)).samples[0]) for name in ("short", "long")
@@ -198,8 +198,8 @@ def test_impossible_numbers_are_refused(options):
 
 def test_a_gtv_outside_the_field_of_view_is_refused(predictor):
     size, spacing = (512, 64, 6), (0.95, 0.95, 5.0)
-    image = phantoms.head(size, spacing, centre=phantoms.GTV_CENTRE)
-    far = phantoms.gtv(size, spacing, centre=phantoms.GTV_CENTRE, at=(225.0, -15.0, 20.0))
+    image = phantoms.head(size, spacing, center=phantoms.GTV_CENTER)
+    far = phantoms.gtv(size, spacing, center=phantoms.GTV_CENTER, at=(225.0, -15.0, 20.0))
     with pytest.raises(NoOverlapError):
         predictor.predict(make_case(image, far))
 

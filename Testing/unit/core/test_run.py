@@ -35,8 +35,8 @@ class Recorder(RunListener):
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("case")
-    sitk.WriteImage(phantoms.head(SIZE, SPACING, centre=phantoms.GTV_CENTRE), str(folder / "pre.nrrd"))
-    sitk.WriteImage(phantoms.gtv(SIZE, SPACING, centre=phantoms.GTV_CENTRE), str(folder / "gtv.nrrd"))
+    sitk.WriteImage(phantoms.head(SIZE, SPACING, center=phantoms.GTV_CENTER), str(folder / "pre.nrrd"))
+    sitk.WriteImage(phantoms.gtv(SIZE, SPACING, center=phantoms.GTV_CENTER), str(folder / "gtv.nrrd"))
     return {"image": folder / "pre.nrrd", "gtv": folder / "gtv.nrrd"}
 
 

@@ -144,7 +144,7 @@ def test_more_samples_need_more_room():
     ("names", "expected"),
     [
         ({"a": "edema", "b": "GTV"}, "b"),
-        ({"a": "Brain", "b": "Tumour core"}, "b"),
+        ({"a": "Brain", "b": "Tumor core"}, "b"),
         ({"a": "tumor", "b": "gtv_1"}, "b"),
         ({"a": "Enhancing", "b": "Necrosis"}, "a"),
         ({"a": "PTV", "b": "CTV of GTV"}, ""),

@@ -73,7 +73,7 @@ def test_gtv_volume_is_in_ml(image, gtv):
 
 
 def test_inputs_are_not_modified(image):
-    other = phantoms.gtv((60, 60, 60), (1, 1, 1), centre=phantoms.GTV_CENTRE) * 3
+    other = phantoms.gtv((60, 60, 60), (1, 1, 1), center=phantoms.GTV_CENTER) * 3
     before = [sitk.GetArrayFromImage(i) for i in (image, other)]
     make_case(image, other)
     assert all(np.array_equal(a, sitk.GetArrayFromImage(i)) for a, i in zip(before, (image, other), strict=True))
@@ -152,8 +152,8 @@ def test_five_slices_are_enough(image, gtv):
     assert make_case(image[:, :, 8:13], gtv).image.GetSize()[2] == 5
 
 
-def test_colour_image(image, gtv):
-    fails(errors.ColorImageError, sitk.Compose([image] * 3), gtv, says="greyscale")
+def test_color_image(image, gtv):
+    fails(errors.ColorImageError, sitk.Compose([image] * 3), gtv, says="grayscale")
 
 
 def test_complex_image(image, gtv):
@@ -194,7 +194,7 @@ def test_signed_mr_passes(image, gtv):
     assert make_case(edited(image, lambda voxels: (voxels + noise).astype(np.int16)), gtv).notes == []
 
 
-def test_standardised_mr_passes(image, gtv):
+def test_standardized_mr_passes(image, gtv):
     assert make_case(edited(image, lambda v: ((v - v.mean()) / v.std()).astype(np.float32)), gtv).notes == []
 
 
@@ -207,10 +207,10 @@ def test_sagittal_image_with_few_slices_is_not_small(gtv):
     assert make_case(phantoms.head((100, 100, 26), (2, 2, 6), sagittal), gtv).image.GetSize()[2] == 26
 
 
-@pytest.mark.parametrize("change", ["constant", "colour", "small"])
+@pytest.mark.parametrize("change", ["constant", "color", "small"])
 def test_follow_up_is_checked_like_the_image(image, gtv, change):
-    bad = {"constant": image * 0, "colour": sitk.Compose([image] * 3), "small": image[::4, ::4]}[change]
-    error = {"constant": errors.ConstantImageError, "colour": errors.ColorImageError, "small": errors.SmallImageError}
+    bad = {"constant": image * 0, "color": sitk.Compose([image] * 3), "small": image[::4, ::4]}[change]
+    error = {"constant": errors.ConstantImageError, "color": errors.ColorImageError, "small": errors.SmallImageError}
     fails(error[change], image, gtv, bad, says="follow-up")
 
 
@@ -272,10 +272,10 @@ def test_fractional_gtv_is_cut_at_half(image, gtv, pixel):
 @pytest.mark.parametrize("spacing", [(0.5, 0.5, 0.5), (1, 1, 3), (3, 3, 3)])
 def test_gtv_on_another_grid_is_resampled(image, spacing):
     size = [round(40 / s) for s in spacing]
-    case = make_case(image, phantoms.gtv(size, spacing, phantoms.rotation("z", 10), centre=phantoms.GTV_CENTRE))
+    case = make_case(image, phantoms.gtv(size, spacing, phantoms.rotation("z", 10), center=phantoms.GTV_CENTER))
     assert codes(case) == ["gtv-grid"]
     assert case.gtv_volume_ml == pytest.approx(GTV_ML, rel=0.12)
-    assert np.linalg.norm(phantoms.voxel_mean(case.gtv) - phantoms.GTV_CENTRE) < 1.5
+    assert np.linalg.norm(phantoms.voxel_mean(case.gtv) - phantoms.GTV_CENTER) < 1.5
 
 
 def test_a_header_rounded_by_a_file_is_the_same_grid(tmp_path):
@@ -291,7 +291,7 @@ def test_gtv_partly_outside_is_noted(image):
 
 
 def test_tiny_gtv_of_a_fine_grid_survives(image):
-    dot = phantoms.gtv((20, 20, 20), (0.4, 0.4, 0.4), radius_mm=0.6, at=(10, 10, 10), centre=(10, 10, 10))
+    dot = phantoms.gtv((20, 20, 20), (0.4, 0.4, 0.4), radius_mm=0.6, at=(10, 10, 10), center=(10, 10, 10))
     case = make_case(image, dot)
     assert case.gtv_volume_ml > 0
     assert "small-gtv" in codes(case)

@@ -152,11 +152,11 @@ def test_anterior_is_row_0_right_is_column_0_inferior_is_slice_0(volume, name):
 @pytest.mark.parametrize("name", GRIDS)
 def test_mask_on_another_grid_lands_in_the_same_place(volume, name):
     grid = StackGrid.for_image(volume(name), RULE)
-    other = phantoms.gtv((90, 80, 70), (1.1, 1.2, 1.3), rotation("z", 12), centre=(22, -14, 21))
+    other = phantoms.gtv((90, 80, 70), (1.1, 1.2, 1.3), rotation("z", 12), center=(22, -14, 21))
     stack = grid.to_stack(other, label=True)
     assert stack.dtype == bool
-    centre = phantoms.voxel_mean(grid.as_image(stack.astype(np.uint8)))
-    assert np.linalg.norm(centre - np.array(phantoms.GTV_CENTRE)) < 0.3 * max(*grid.spacing, 2)
+    center = phantoms.voxel_mean(grid.as_image(stack.astype(np.uint8)))
+    assert np.linalg.norm(center - np.array(phantoms.GTV_CENTER)) < 0.3 * max(*grid.spacing, 2)
     volume_ml = stack.sum() * np.prod(grid.spacing) / 1000
     assert volume_ml == pytest.approx(4 / 3 * np.pi * 1.2**3, rel=0.12)
 
@@ -197,11 +197,11 @@ def test_nothing_generated_gives_the_input(volume):
 
 
 def test_a_large_field_is_cropped_about_the_head():
-    image = phantoms.head((400, 400, 10), (0.9, 0.9, 12), centre=(50, -40, 0))
+    image = phantoms.head((400, 400, 10), (0.9, 0.9, 12), center=(50, -40, 0))
     grid = StackGrid.for_image(image, RULE)
-    centre = phantoms.voxel_mean(grid.as_image((grid.to_stack(image) > 100).astype(np.uint8)))
+    center = phantoms.voxel_mean(grid.as_image((grid.to_stack(image) > 100).astype(np.uint8)))
     window = np.array(grid.origin)[:2] + 127.5 * 0.9
-    assert np.abs(window - centre[:2]).max() < 3
+    assert np.abs(window - center[:2]).max() < 3
 
 
 @pytest.mark.parametrize("name", ["axial", "flipped", "oblique", "big matrix", "coronal", "tilted by 45 degrees"])
@@ -258,20 +258,20 @@ def test_resampled_slab_edges_use_the_image_next_to_them(volume):
 
 def test_a_tiny_mask_does_not_vanish():
     reference = phantoms.empty((64, 64, 10), (3, 3, 6))
-    dot = phantoms.gtv((100, 100, 100), (0.3, 0.3, 0.3), radius_mm=0.5, at=(1.8, 1.2, 2.5), centre=(2, 1, 1))
+    dot = phantoms.gtv((100, 100, 100), (0.3, 0.3, 0.3), radius_mm=0.5, at=(1.8, 1.2, 2.5), center=(2, 1, 1))
     assert resample_mask(dot, reference).sum() == 1
 
 
 def test_a_finer_mask_keeps_its_volume():
     reference = phantoms.empty((64, 64, 20), (2.5, 2.5, 5))
-    ball = phantoms.gtv((160, 160, 160), (0.5, 0.5, 0.5), centre=phantoms.GTV_CENTRE)
+    ball = phantoms.gtv((160, 160, 160), (0.5, 0.5, 0.5), center=phantoms.GTV_CENTER)
     volume_ml = resample_mask(ball, reference).sum() * 2.5 * 2.5 * 5 / 1000
     assert volume_ml == pytest.approx(4 / 3 * np.pi * 1.2**3, rel=0.1)
 
 
 def test_a_coarser_mask_becomes_smoother_than_its_voxels():
-    reference = phantoms.gtv((200, 200, 100), (0.6, 0.6, 1.2), rotation("z", 1), centre=phantoms.GTV_CENTRE)
-    coarse = phantoms.gtv((40, 40, 40), (3, 3, 3), centre=phantoms.GTV_CENTRE)
+    reference = phantoms.gtv((200, 200, 100), (0.6, 0.6, 1.2), rotation("z", 1), center=phantoms.GTV_CENTER)
+    coarse = phantoms.gtv((40, 40, 40), (3, 3, 3), center=phantoms.GTV_CENTER)
     truth = array(reference) > 0
     dice = {
         "here": resample_mask(coarse, reference),
@@ -283,7 +283,7 @@ def test_a_coarser_mask_becomes_smoother_than_its_voxels():
 
 def test_a_mask_elsewhere_is_empty():
     reference = phantoms.empty((64, 64, 10), (3, 3, 6))
-    assert not resample_mask(phantoms.gtv((20, 20, 20), (1, 1, 1), at=(900, 0, 0), centre=(900, 0, 0)), reference).any()
+    assert not resample_mask(phantoms.gtv((20, 20, 20), (1, 1, 1), at=(900, 0, 0), center=(900, 0, 0)), reference).any()
 
 
 def test_same_grid_tolerates_rounded_headers_only():
@@ -302,5 +302,5 @@ def test_rule_survives_json():
 
 
 def test_rule_refuses_an_unknown_key():
-    with pytest.raises(BundleSchemaError, match="colour"):
-        InPlaneRule.from_dict({"colour": 1})
+    with pytest.raises(BundleSchemaError, match="color"):
+        InPlaneRule.from_dict({"color": 1})

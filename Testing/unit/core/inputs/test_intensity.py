@@ -3,9 +3,9 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore.errors import BundleSchemaError, ConstantImageError
-from GBMResponseCore.inputs.intensity import IntensityScale, NormalisationSettings, fit_scale
+from GBMResponseCore.inputs.intensity import IntensityScale, NormalizationSettings, fit_scale
 
-MAX = NormalisationSettings(kind="max")
+MAX = NormalizationSettings(kind="max")
 
 
 @pytest.fixture(scope="module")
@@ -19,23 +19,23 @@ def head() -> np.ndarray:
 def test_restore_is_the_inverse_within_the_clip_range():
     scale = IntensityScale(low=-20, high=900)
     values = np.linspace(-20, 900 + 0.25 * 920, 1000)
-    assert np.allclose(scale.restore(scale.normalise(values)), values, atol=1e-3)
+    assert np.allclose(scale.restore(scale.normalize(values)), values, atol=1e-3)
 
 
 def test_low_and_high_become_minus_1_and_1():
-    assert IntensityScale(10, 30).normalise(np.array([10, 20, 30])).tolist() == [-1, 0, 1]
+    assert IntensityScale(10, 30).normalize(np.array([10, 20, 30])).tolist() == [-1, 0, 1]
 
 
 def test_values_outside_are_clipped():
     scale = IntensityScale(0, 100, clip_high=1.5)
-    assert scale.normalise(np.array([-50, 1e6])).tolist() == [-1, 1.5]
+    assert scale.normalize(np.array([-50, 1e6])).tolist() == [-1, 1.5]
 
 
 def test_arrays_become_float32_and_inputs_stay():
     values = np.array([0, 50, 1000], np.int16)
     scale = IntensityScale(0, 100)
-    assert scale.normalise(values).dtype == np.float32
-    assert scale.restore(scale.normalise(values)).dtype == np.float32
+    assert scale.normalize(values).dtype == np.float32
+    assert scale.restore(scale.normalize(values)).dtype == np.float32
     assert values.tolist() == [0, 50, 1000]
 
 
@@ -73,7 +73,7 @@ def test_low_is_robust_with_negative_values(head):
 def test_max_uses_0_and_the_maximum(head):
     scale = fit_scale(head - 30, MAX)
     assert (scale.low, scale.high) == (0, pytest.approx(head.max() - 30))
-    assert scale.normalise(np.array([-30.0]))[0] == -1
+    assert scale.normalize(np.array([-30.0]))[0] == -1
 
 
 def test_percentile_comes_from_the_settings(head):
@@ -96,14 +96,14 @@ def test_no_contrast_is_an_error(value):
 
 
 def test_settings_survive_json():
-    assert NormalisationSettings.from_dict(MAX.to_dict()) == MAX
+    assert NormalizationSettings.from_dict(MAX.to_dict()) == MAX
 
 
 def test_unknown_settings_are_refused():
     with pytest.raises(BundleSchemaError, match="gamma"):
-        NormalisationSettings.from_dict({"gamma": 2})
+        NormalizationSettings.from_dict({"gamma": 2})
 
 
 def test_an_unknown_kind_is_refused():
     with pytest.raises(BundleSchemaError, match="median"):
-        NormalisationSettings.from_dict({"kind": "median"})
+        NormalizationSettings.from_dict({"kind": "median"})

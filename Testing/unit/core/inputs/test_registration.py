@@ -59,14 +59,14 @@ def test_the_same_inputs_give_the_same_transform(result, fixed, moving):
 
 def test_a_worse_result_is_dropped(fixed, monkeypatch):
     far = sitk.Euler3DTransform((0, 0, 0), 0, 0, 0, (40, 0, 0))
-    monkeypatch.setattr("GBMResponseCore.inputs.registration._optimise", lambda *_: far)
+    monkeypatch.setattr("GBMResponseCore.inputs.registration._optimize", lambda *_: far)
     result = register_rigidly(fixed, fixed)
     assert not result.improved
     assert result.metric_after < result.metric_before == pytest.approx(1)
     assert error_mm(result.transform, sitk.Transform()) == 0
 
 
-def test_a_failing_optimiser_gives_the_identity(fixed):
+def test_a_failing_optimizer_gives_the_identity(fixed):
     result = register_rigidly(fixed, fixed * 0)
     assert not result.improved
     assert error_mm(result.transform, sitk.Transform()) == 0
@@ -91,10 +91,10 @@ def test_outside_the_field_is_the_moving_minimum(fixed):
 
 
 def test_resampled_mask_is_0_and_1(fixed, truth):
-    ball = phantoms.gtv((60, 60, 60), (1, 1, 1), at=phantoms.GTV_CENTRE, centre=phantoms.GTV_CENTRE)
+    ball = phantoms.gtv((60, 60, 60), (1, 1, 1), at=phantoms.GTV_CENTER, center=phantoms.GTV_CENTER)
     moved = resample_onto(ball, fixed, truth, label=True)
     assert moved.GetPixelID() == sitk.sitkUInt8
-    expected = truth.GetInverse().TransformPoint(phantoms.GTV_CENTRE)
+    expected = truth.GetInverse().TransformPoint(phantoms.GTV_CENTER)
     assert np.linalg.norm(phantoms.voxel_mean(moved) - np.array(expected)) < 1.5
 
 

@@ -13,8 +13,8 @@ def grid(shape, spacing):
     return np.stack(np.meshgrid(*axes, indexing="ij"))
 
 
-def ellipsoid(radii, spacing=SPACING, shape=(40, 80, 80), centre=(0, 0, 0)):
-    offset = [(axis - c) / r for axis, c, r in zip(grid(shape, spacing), centre, radii, strict=True)]
+def ellipsoid(radii, spacing=SPACING, shape=(40, 80, 80), center=(0, 0, 0)):
+    offset = [(axis - c) / r for axis, c, r in zip(grid(shape, spacing), center, radii, strict=True)]
     return sum(part**2 for part in offset) <= 1
 
 
@@ -44,7 +44,7 @@ def test_diameters_do_not_depend_on_the_orientation(degrees):
     assert perpendicular == pytest.approx(20, abs=1)
 
 
-def test_anisotropic_pixels_are_measured_in_millimetres():
+def test_anisotropic_pixels_are_measured_in_millimeters():
     mask = np.zeros((30, 30), bool)
     mask[10:20, 5:25] = True  # 10 rows of 3 mm, 20 columns of 1 mm
     longest, perpendicular = perpendicular_diameters(mask, (3.0, 1.0))
@@ -84,7 +84,7 @@ def test_voxels_that_touch_at_a_corner_are_one_lesion():
 
 
 def test_lesions_come_largest_first_with_their_labels():
-    mask = ellipsoid((8, 8, 8), centre=(0, -25, -25)) | ellipsoid((12, 12, 12), centre=(0, 20, 20))
+    mask = ellipsoid((8, 8, 8), center=(0, -25, -25)) | ellipsoid((12, 12, 12), center=(0, 20, 20))
     found = find_lesions(mask, SPACING)
     assert [lesion.volume_ml for lesion in found.lesions] == sorted(
         (le.volume_ml for le in found.lesions), reverse=True

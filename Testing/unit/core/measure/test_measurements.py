@@ -22,8 +22,8 @@ SIZE, SPACING = (120, 128, 14), (1.6, 1.6, 5.0)
 
 @pytest.fixture(scope="module")
 def case():
-    image = phantoms.head(SIZE, SPACING, centre=phantoms.GTV_CENTRE)
-    return make_case(image, phantoms.gtv(SIZE, SPACING, centre=phantoms.GTV_CENTRE))
+    image = phantoms.head(SIZE, SPACING, center=phantoms.GTV_CENTER)
+    return make_case(image, phantoms.gtv(SIZE, SPACING, center=phantoms.GTV_CENTER))
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +31,8 @@ def prediction(case, tiny_bundle):
     return Predictor(open_bundle(tiny_bundle), "cpu", "float32").predict(case, PredictionOptions(samples=2))
 
 
-def distance_mm(image, centre=phantoms.GTV_CENTRE):
-    offset = phantoms._points(image) - np.asarray(centre, np.float32)[:, None, None, None]
+def distance_mm(image, center=phantoms.GTV_CENTER):
+    offset = phantoms._points(image) - np.asarray(center, np.float32)[:, None, None, None]
     return np.sqrt((offset**2).sum(axis=0))
 
 
@@ -100,7 +100,7 @@ def test_one_sample_gives_no_map(case, prediction):
 
 def test_scalp_far_tissue_and_other_slices_do_not_enhance(case, prediction):
     grid, spacing = prediction.grid, prediction.grid.spacing[::-1]
-    pre = prediction.scale.normalise(grid.to_stack(case.image))
+    pre = prediction.scale.normalize(grid.to_stack(case.image))
     generated = np.isin(np.arange(len(pre)), prediction.slices)
     segmenter = EnhancementSegmenter(pre, grid.to_stack(case.gtv, label=True), generated, spacing)
     bright = segmenter.segment(np.full_like(pre, 1.5), 0.0)

@@ -31,9 +31,9 @@ RULE = SizeRule()
 WITH_MINOR = SizeRule(minor=0.40)
 
 
-def ball(radius, centre=(0, 0), spacing=SPACING):
+def ball(radius, center=(0, 0), spacing=SPACING):
     z, y, x = np.meshgrid(*[(np.arange(n) - n / 2) * s for n, s in zip(SHAPE, spacing, strict=True)], indexing="ij")
-    return (z**2 + (y - centre[0]) ** 2 + (x - centre[1]) ** 2) <= radius**2
+    return (z**2 + (y - center[0]) ** 2 + (x - center[1]) ** 2) <= radius**2
 
 
 def compare(before, after, rule=RULE, spacing=SPACING):

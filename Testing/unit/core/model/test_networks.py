@@ -45,7 +45,7 @@ def test_an_autoencoder_compresses_four_times(config):
     assert codec.decode(latents).shape == (2, 1, 64, 32)
 
 
-def test_encoded_latents_are_standardised_codes():
+def test_encoded_latents_are_standardized_codes():
     codec = LatentCodec(build_autoencoder(SMALL_RESIDUAL), [0.5, 0, 0, 0], [2.0, 1, 1, 1])
     latents = codec.encode(torch.randn(1, 1, 32, 32))
     rows = (latents / codec.scale + codec.shift).permute(0, 2, 3, 1).reshape(-1, 4)
@@ -142,9 +142,9 @@ def test_days_without_class_are_refused():
         unet(tokens=0, days_since_rt=True)
 
 
-def test_neighbours_need_room_in_the_first_layer():
+def test_neighbors_need_room_in_the_first_layer():
     channels = 4 * SMOKE.diffusion.fold**2
-    assert unet(neighbour_slices=2)["in_channels"] - unet()["in_channels"] == 4 * channels
+    assert unet(neighbor_slices=2)["in_channels"] - unet()["in_channels"] == 4 * channels
 
 
 @pytest.mark.parametrize(("classes", "width", "millions"), [(0, 8, 131.67), (2, 4, 164.95), (4, 8, 164.95)])

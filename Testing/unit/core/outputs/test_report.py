@@ -13,7 +13,7 @@ from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.inputs.follow_up import align_follow_up
 from GBMResponseCore.measure.measurements import CAVEATS, measure
 from GBMResponseCore.model.bundle import open_bundle
-from GBMResponseCore.outputs.picture import difference_colours, png, stamped, with_contour
+from GBMResponseCore.outputs.picture import difference_colors, png, stamped, with_contour
 from GBMResponseCore.outputs.provenance import provenance
 from GBMResponseCore.outputs.report import write_report
 from GBMResponseCore.prediction import PredictionOptions, Predictor
@@ -43,9 +43,9 @@ class Page(HTMLParser):
 def parts(tmp_path_factory, tiny_bundle):
     """Everything a report is made of, for two classes and a follow-up."""
     folder = tmp_path_factory.mktemp("Jörg Müller")
-    image = phantoms.head(SIZE, SPACING, centre=phantoms.GTV_CENTRE)
+    image = phantoms.head(SIZE, SPACING, center=phantoms.GTV_CENTER)
     sitk.WriteImage(image, str(folder / "Müller pre.nrrd"))
-    sitk.WriteImage(phantoms.gtv(SIZE, SPACING, centre=phantoms.GTV_CENTRE), str(folder / "Müller gtv.nrrd"))
+    sitk.WriteImage(phantoms.gtv(SIZE, SPACING, center=phantoms.GTV_CENTER), str(folder / "Müller gtv.nrrd"))
     case = load_case(folder / "Müller pre.nrrd", folder / "Müller gtv.nrrd", folder / "Müller pre.nrrd")
     bundle = open_bundle(tiny_bundle)
     predictor = Predictor(bundle, "cpu", "float32")
@@ -132,21 +132,21 @@ def test_a_png_holds_its_pixels(shape, tmp_path):
 
 @pytest.mark.parametrize("shape", [(64, 64), (256, 240), (20, 20)])
 def test_a_stamp_changes_one_corner_only(shape):
-    grey = np.full(shape, 100, np.uint8)
-    changed = stamped(grey) != grey
+    gray = np.full(shape, 100, np.uint8)
+    changed = stamped(gray) != gray
     assert changed.any()
     assert not changed[: shape[0] // 2].any()
-    assert (grey == 100).all()
+    assert (gray == 100).all()
 
 
-def test_a_contour_is_red_and_the_rest_grey():
+def test_a_contour_is_red_and_the_rest_gray():
     mask = np.zeros((20, 20), bool)
     mask[5:15, 5:15] = True
-    colours = with_contour(np.full((20, 20), 80, np.uint8), mask)
-    assert tuple(colours[5, 8]) == (255, 60, 60)
-    assert tuple(colours[10, 10]) == tuple(colours[0, 0]) == (80, 80, 80)
+    colors = with_contour(np.full((20, 20), 80, np.uint8), mask)
+    assert tuple(colors[5, 8]) == (255, 60, 60)
+    assert tuple(colors[10, 10]) == tuple(colors[0, 0]) == (80, 80, 80)
 
 
 def test_differences_are_blue_white_and_red():
-    colours = difference_colours(np.array([[-1.0, 0.0, 1.0]]), 1.0)
-    assert colours[0].tolist() == [[0, 0, 255], [255, 255, 255], [255, 0, 0]]
+    colors = difference_colors(np.array([[-1.0, 0.0, 1.0]]), 1.0)
+    assert colors[0].tolist() == [[0, 0, 255], [255, 255, 255], [255, 0, 0]]

@@ -95,12 +95,12 @@ def test_notes_are_a_section(description):
     assert "## Notes" not in bundle_card(description, CONFIGURATION, [])
 
 
-def test_a_bundle_without_class_and_with_neighbours(tmp_path):
+def test_a_bundle_without_class_and_with_neighbors(tmp_path):
     conditioning = {"label_dropout": 0.0, "null_token": 0, "schemes": {}}
     description = open_bundle(write_tiny_bundle(tmp_path / "bundle")).description
     card = bundle_card({**description, "conditioning": conditioning, "neighbour_slices": 2}, CONFIGURATION, [])
     assert "The model knows no survival class." in card
-    assert "2 neighbours on either side" in card
+    assert "2 neighbors on either side" in card
 
 
 def test_the_card_is_the_same_twice(description, report):

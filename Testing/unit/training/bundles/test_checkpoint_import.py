@@ -1,4 +1,4 @@
-"""Import of the authors' checkpoints: parity on randomly initialised networks of their configuration at small widths.
+"""Import of the authors' checkpoints: parity on randomly initialized networks of their configuration at small widths.
 
 The checkpoints are made here: networks with random weights, renamed to the layout of the released code and wrapped as
 Lightning does.
@@ -44,7 +44,7 @@ HEAD = 16
 ATTENTION_BLOCKS = {"down_blocks": (1, 2), "up_blocks": (1, 2)}
 
 
-def randomised(module):
+def randomized(module):
     """Give every parameter a value that is not its initial one: zero biases and unit norms hide mistakes."""
     with torch.no_grad():
         for parameter in module.parameters():
@@ -60,12 +60,12 @@ def reference_unet(with_class):
         "down_block_types": ("DownBlock2D", f"{kind}DownBlock2D", f"{kind}DownBlock2D", "DownBlock2D"),
         "up_block_types": ("UpBlock2D", f"{kind}UpBlock2D", f"{kind}UpBlock2D", "UpBlock2D"),
     }
-    return randomised((UNet2DConditionModel if with_class else UNet2DModel)(**COMMON, **blocks, **extra))
+    return randomized((UNet2DConditionModel if with_class else UNet2DModel)(**COMMON, **blocks, **extra))
 
 
 def vqvae(seed):
     torch.manual_seed(seed)
-    return randomised(PlainVQVAE(block_out_channels=(32, 64, 64), num_vq_embeddings=16))
+    return randomized(PlainVQVAE(block_out_channels=(32, 64, 64), num_vq_embeddings=16))
 
 
 # diffusers name to LDM name: blocks are numbered through, two residual layers and one down- or upsampling per level
@@ -317,7 +317,7 @@ def test_the_bundle_says_what_it_does(bundle):
     assert description["latents"]["image"] == {"shift": [0.0] * 4, "scale": [1.0] * 4}
     assert not description["latents"]["requantize"]
     assert (bundle.scheduler_config["prediction_type"], bundle.scheduler_config["beta_end"]) == ("epsilon", 0.0195)
-    assert bundle.normalisation.kind == "max"
+    assert bundle.normalization.kind == "max"
     assert bundle.in_plane_rule.size == 64
     assert bundle.null_token == 2
     assert "short survival" in description["description"]
@@ -354,8 +354,8 @@ def test_statements_that_do_not_fit_are_refused(statement):
 
 def phantom_case():
     size, spacing = (60, 64, 12), (0.95, 0.95, 5.0)
-    centre = phantoms.GTV_CENTRE
-    return make_case(phantoms.head(size, spacing, centre=centre), phantoms.gtv(size, spacing, centre=centre))
+    center = phantoms.GTV_CENTER
+    return make_case(phantoms.head(size, spacing, center=center), phantoms.gtv(size, spacing, center=center))
 
 
 def test_an_imported_bundle_predicts_for_a_chosen_class_only(bundle):

@@ -98,7 +98,7 @@ def test_two_volumes_in_one_series(folder, image):
     assert "several volumes" in message(folder)
 
 
-def test_a_localiser(folder):
+def test_a_localizer(folder):
     change(folder, 3, ImageOrientationPatient=[0, 1, 0, 0, 0, -1])
     assert "different directions" in message(folder)
 

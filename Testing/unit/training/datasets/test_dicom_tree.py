@@ -43,7 +43,7 @@ def patient(root, image):
             folder / "s2", image, patient=name, date=PRE, frame=plain.FrameOfReferenceUID, description="T1 MPRAGE +C"
         )
         write_series(folder / "s3", image + 4, patient=name, date=POST, description="T1 post Gd", number=8)
-        circles = ball_contours(image, phantoms.GTV_CENTRE, 20)
+        circles = ball_contours(image, phantoms.GTV_CENTER, 20)
         write_structures(folder / "RS.dcm", pre, {"GTV": circles} if rois is None else rois, **structures)
         return pre
 
@@ -221,7 +221,7 @@ def test_another_frame_of_reference(root, patient, table):
 
 def test_the_newest_structure_set_with_a_gtv(root, patient, table, image):
     pre = patient()
-    circles = ball_contours(image, phantoms.GTV_CENTRE, 20)
+    circles = ball_contours(image, phantoms.GTV_CENTER, 20)
     write_structures(root / "P1" / "b.dcm", pre, {"GTV_new": circles}, time="20200101")
     write_structures(root / "P1" / "c.dcm", pre, {"Brain": circles}, time="20200109")
     assert only_pair(root, table("P1,400")).rois[0].name == "GTV"
@@ -230,7 +230,7 @@ def test_the_newest_structure_set_with_a_gtv(root, patient, table, image):
 
 
 def test_regions_of_the_table(root, patient, table, image):
-    circles = ball_contours(image, phantoms.GTV_CENTRE, 20)
+    circles = ball_contours(image, phantoms.GTV_CENTER, 20)
     patient(rois={"Cavity": circles, "Rest": circles, "GTV": circles})
     path = table("P1,400,cavity | rest", header="patient,survival_days,gtv_roi")
     assert [roi.name for roi in only_pair(root, path).rois] == ["Cavity", "Rest"]

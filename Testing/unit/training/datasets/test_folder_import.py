@@ -3,7 +3,7 @@ from GBMResponseCore.errors import EmptyFileError, MissingFileError
 
 from GBMResponseTraining.datasets.errors import DatasetError, TableValueError
 from GBMResponseTraining.datasets.hospital.folder import read_folder
-from GBMResponseTraining.datasets.pair import drop_duplicates, natural_order, normalised_id, parse_number
+from GBMResponseTraining.datasets.pair import drop_duplicates, natural_order, normalized_id, parse_number
 
 HEADER = "patient,pre,post,gtv,survival_days"
 GOOD = "a/pre.nii.gz,a/post.nii.gz,a/gtv.nii.gz"
@@ -147,8 +147,8 @@ def test_all_rows_of_a_duplicate_are_left_out(table):
 
 
 @pytest.mark.parametrize("text, key", [(" P-007 ", "p-7"), ("015", "15"), ("Patient_10", "patient_10"), ("0", "0")])
-def test_normalised_id(text, key):
-    assert normalised_id(text) == key
+def test_normalized_id(text, key):
+    assert normalized_id(text) == key
 
 
 def test_natural_order():

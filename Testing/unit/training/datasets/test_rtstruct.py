@@ -61,7 +61,7 @@ def test_a_ball(image):
     assert np.count_nonzero(mask ^ ball) < 0.01 * ball.sum()
 
 
-def test_a_pixel_is_inside_by_its_centre(plane):
+def test_a_pixel_is_inside_by_its_center(plane):
     assert np.argwhere(rasterise([square(1.6, 4.4)], plane)[0]).tolist() == [
         [y, x] for y in (2, 3, 4) for x in (2, 3, 4)
     ]

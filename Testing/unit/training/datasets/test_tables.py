@@ -5,11 +5,11 @@ import pytest
 from fake_cohorts import write_csv, write_workbook
 
 from GBMResponseTraining.datasets.errors import DatasetError, MissingPackageError, TableValueError
-from GBMResponseTraining.datasets.tables import column_with, find_one, normalised_header, read_csv, read_sheet
+from GBMResponseTraining.datasets.tables import column_with, find_one, normalized_header, read_csv, read_sheet
 
 
 def test_headers_are_compared_without_case_and_blanks():
-    assert normalised_header("  Number of \n Days  from  Diagnosis ") == "number of days from diagnosis"
+    assert normalized_header("  Number of \n Days  from  Diagnosis ") == "number of days from diagnosis"
 
 
 def test_cells_with_separators_and_line_ends(tmp_path):

@@ -66,7 +66,7 @@ def diffusion(settings, **changes):
 
 def autoencoder(settings, **changes):
     torch.manual_seed(0)
-    # The discriminator starts at step 2, quantisation at step 3.
+    # The discriminator starts at step 2, quantization at step 3.
     adversarial = Adversarial(start_step=2, channels=32, layers=1)
     options = dataclasses.replace(SMOKE.image_autoencoder, training=settings, adversarial=adversarial, **changes)
     return AutoencoderModule(options, settings.steps)
@@ -280,7 +280,7 @@ def test_min_snr_weights_lie_below_one_and_fall_towards_clean_images():
         assert weights[0] < weights[1] <= 1.0
 
 
-def test_the_codebook_is_filled_once_when_quantisation_begins(tmp_path):
+def test_the_codebook_is_filled_once_when_quantization_begins(tmp_path):
     module, _ = run(tmp_path, "autoencoder", held_out=EMPTY)
     assert module.quantize_from == STEPS // 2
     assert module.codebook_filled

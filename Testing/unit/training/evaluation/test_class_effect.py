@@ -34,9 +34,9 @@ def slices(count=2):
     )
 
 
-def bright(*centres):
+def bright(*centers):
     """The head with enhancing discs of radius 3 at these columns, one slice per patient."""
-    return np.stack([np.where(np.hypot(X - centre, Y) < 3, 0.6, PRE) for centre in centres])
+    return np.stack([np.where(np.hypot(X - center, Y) < 3, 0.6, PRE) for center in centers])
 
 
 def test_bright_pixels_near_the_gtv_enhance():

@@ -373,8 +373,8 @@ def predicted(bundle, store):
     return predict_slices(loaded, slices, assign_classes(loaded, slices).tokens, seed=1), slices
 
 
-def test_a_model_that_sees_neighbours_sees_those_of_the_patient_alone(store, tmp_path):
-    bundle = write_tiny_bundle(tmp_path / "bundle", neighbour_slices=1)
+def test_a_model_that_sees_neighbors_sees_those_of_the_patient_alone(store, tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "bundle", neighbor_slices=1)
     changed = tmp_path / "store"
     shutil.copytree(store, changed)
     pre = np.load(changed / "pre.npy")
@@ -386,9 +386,9 @@ def test_a_model_that_sees_neighbours_sees_those_of_the_patient_alone(store, tmp
     assert differs == [False] * 7 + [True] * 2
 
 
-def test_a_selection_of_slices_has_no_neighbours(store, tmp_path):
-    bundle = write_tiny_bundle(tmp_path / "bundle", neighbour_slices=1)
-    with pytest.raises(EvaluationError, match="neighbouring slices"):
+def test_a_selection_of_slices_has_no_neighbors(store, tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "bundle", neighbor_slices=1)
+    with pytest.raises(EvaluationError, match="neighboring slices"):
         evaluate(only(bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1))
 
 

@@ -10,7 +10,7 @@ from matplotlib import image as pictures
 
 from GBMResponseTraining.evaluation.figures import (
     Example,
-    _tumour_window,
+    _tumor_window,
     spread_by_local_ssim,
     worst_against_copy,
     write_examples,
@@ -62,8 +62,8 @@ def test_slices_without_gtv_are_no_failures():
     assert worst_against_copy([math.nan, 0.2], [0.5, 0.5], [0, 0], 5) == [1]
 
 
-def test_the_crop_holds_the_tumour_with_a_margin():
-    rows, columns = _tumour_window(GTV)
+def test_the_crop_holds_the_tumor_with_a_margin():
+    rows, columns = _tumor_window(GTV)
     assert (rows.stop - rows.start, columns.stop - columns.start) == (48, 48)
     assert GTV[rows, columns].sum() == GTV.sum()
     assert columns.stop == 64
@@ -73,15 +73,15 @@ def test_the_crop_holds_the_tumour_with_a_margin():
 def test_the_crop_stays_inside_the_slice(corner):
     gtv = np.zeros((64, 64), bool)
     gtv[corner] = True
-    rows, columns = _tumour_window(gtv)
+    rows, columns = _tumor_window(gtv)
     assert gtv[rows, columns].shape == (48, 48)
     assert gtv[rows, columns].any()
 
 
-def test_a_large_tumour_fills_the_crop():
+def test_a_large_tumor_fills_the_crop():
     gtv = np.zeros((64, 64), bool)
     gtv[4:60, 10:20] = True
-    assert _tumour_window(gtv) == (slice(0, 64), slice(0, 64))
+    assert _tumor_window(gtv) == (slice(0, 64), slice(0, 64))
 
 
 def test_the_picture_has_a_row_per_slice(tmp_path):

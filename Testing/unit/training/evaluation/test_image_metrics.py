@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from GBMResponseTraining.evaluation.metrics.image import NAMES, psnr, slice_metrics, standard_metrics, summarise
+from GBMResponseTraining.evaluation.metrics.image import NAMES, psnr, slice_metrics, standard_metrics, summarize
 
 IMAGE = np.random.default_rng(0).uniform(-1, 1, (64, 64))
 GTV = np.zeros((64, 64), bool)
@@ -44,20 +44,20 @@ def test_psnr_of_the_largest_error_is_zero():
 
 def test_the_interval_is_over_patients_not_slices():
     rows = [{"mse": value} for value in (0.0,) * 50 + (1.0,)]
-    summary = summarise(rows, np.array([0] * 50 + [1]))["mse"]
+    summary = summarize(rows, np.array([0] * 50 + [1]))["mse"]
     assert summary["mean"] == pytest.approx(1 / 51)
     assert summary["patient_mean"] == pytest.approx(0.5)
     assert summary["ci_low"] <= 0.5 <= summary["ci_high"]
 
 
 def test_a_mean_over_slices_and_one_over_patients_have_their_own_sd():
-    summary = summarise([{"mse": value} for value in (0.0, 2.0, 5.0)], np.array([0, 0, 1]))["mse"]
+    summary = summarize([{"mse": value} for value in (0.0, 2.0, 5.0)], np.array([0, 0, 1]))["mse"]
     assert summary["sd"] == pytest.approx(np.std([0, 2, 5], ddof=1))
     assert summary["patient_sd"] == pytest.approx(np.std([1, 5], ddof=1))
 
 
 def test_slices_without_gtv_do_not_count():
-    summary = summarise([{"mse_local": value} for value in (1.0, float("nan"), 3.0)], np.array([0, 0, 1]))["mse_local"]
+    summary = summarize([{"mse_local": value} for value in (1.0, float("nan"), 3.0)], np.array([0, 0, 1]))["mse_local"]
     assert (summary["mean"], summary["patient_mean"]) == (2.0, 2.0)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from GBMResponseCore.model.classes import ClassScheme
 
-from GBMResponseTraining.items.latent_items import Conditions, latent_items, latent_validation, store_neighbours
+from GBMResponseTraining.items.latent_items import Conditions, latent_items, latent_validation, store_neighbors
 from GBMResponseTraining.items.latents import LatentStore, change_scale, gtv_at_latent_size
 from GBMResponseTraining.items.slices import Epochs, classifier_items, gtv_items, image_items, image_validation
 from GBMResponseTraining.settings.configuration import load_configuration
@@ -26,7 +26,7 @@ CONDITIONS = Conditions(
     tokens=np.array([[0, 2], [0, 3], [1, 4], [1, 5], [0, 2]]),
     null_token=6,
     days=np.array([90.0, 90.0, 120.0, np.nan, 90.0]),
-    neighbours=np.array([[0, 0, 1, 2, 3], [1, 2, 3, 4, 4]]),
+    neighbors=np.array([[0, 0, 1, 2, 3], [1, 2, 3, 4, 4]]),
 )
 ROWS = np.arange(COUNT)
 
@@ -82,11 +82,11 @@ def test_the_change_scale_gives_unit_variance():
     np.testing.assert_allclose(change.std(axis=(0, 2, 3)), 1.0, rtol=1e-4)
 
 
-def test_sources_are_pre_then_gtv_then_neighbours():
+def test_sources_are_pre_then_gtv_then_neighbors():
     item = items(1)[0]
     flipped, row = row_of(item)
     parts = [LATENTS.pre[flipped, row], LATENTS.gtv[flipped, row]]
-    parts += [LATENTS.pre[flipped, neighbour] for neighbour in CONDITIONS.neighbours[:, row]]
+    parts += [LATENTS.pre[flipped, neighbor] for neighbor in CONDITIONS.neighbors[:, row]]
     np.testing.assert_array_equal(item["sources"].numpy(), np.concatenate(parts))
 
 
@@ -146,8 +146,8 @@ def store():
     return SliceStore(pre, -pre, gtv, np.array([0, 0, 0, 1], np.int32), patients)
 
 
-def test_neighbours_stay_within_a_patient_and_do_not_bridge_gaps(store):
-    np.testing.assert_array_equal(store_neighbours(store, 1), [[0, 0, 2, 3], [1, 1, 2, 3]])
+def test_neighbors_stay_within_a_patient_and_do_not_bridge_gaps(store):
+    np.testing.assert_array_equal(store_neighbors(store, 1), [[0, 0, 2, 3], [1, 1, 2, 3]])
 
 
 def test_an_epoch_of_images_shows_pre_and_post(store):

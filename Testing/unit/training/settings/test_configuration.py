@@ -45,8 +45,8 @@ def test_an_exponent_without_dot_is_a_number():
     ("override", "message"),
     [
         ("nonsense", "key=value"),
-        ("diffusion.colour=red", "Unknown setting diffusion.colour"),
-        ("colour=red", "Unknown setting colour"),
+        ("diffusion.color=red", "Unknown setting diffusion.color"),
+        ("color=red", "Unknown setting color"),
         ("diffusion.fold=two", "diffusion.fold must be of type int"),
         ("diffusion.fold=true", "diffusion.fold must be of type int"),
         ("diffusion.prediction=x0", "v_prediction, epsilon"),
@@ -90,7 +90,7 @@ def test_broken_yaml_is_refused(tmp_path):
 
 def test_epochs_become_steps_of_all_devices():
     training = Training(batch_size=30, learning_rate=1e-4, epochs=200, accumulate=2)
-    assert training.optimiser_steps(6000, devices=2) == 200 * 6000 // 120
+    assert training.optimizer_steps(6000, devices=2) == 200 * 6000 // 120
 
 
 def test_neither_steps_nor_epochs_is_refused():

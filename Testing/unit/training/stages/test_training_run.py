@@ -48,7 +48,7 @@ def test_days_without_class_are_refused_before_training(command, store, tmp_path
     ("words", "settings"),
     [
         (["--evaluation-split", "tset"], []),
-        (["--max-slices", "1"], ["diffusion.neighbour_slices=1"]),
+        (["--max-slices", "1"], ["diffusion.neighbor_slices=1"]),
         (["--nodes", "2"], []),
     ],
 )

@@ -1,4 +1,4 @@
-"""Can simulated tumours be told from real ones? The classifier, what it is shown, and the report."""
+"""Can simulated tumors be told from real ones? The classifier, what it is shown, and the report."""
 
 import json
 import logging
@@ -135,7 +135,7 @@ def test_every_fold_tests_both_kinds(tmp_path):
     assert all(len(set(patches.real[patches.fold == one])) == 2 for one in range(3))
 
 
-def test_the_tumour_is_in_the_middle_of_its_patch(tmp_path):
+def test_the_tumor_is_in_the_middle_of_its_patch(tmp_path):
     size = 2 * SIDE
     image, gtv = np.full((2, size, size), -1.0), np.zeros((2, size, size), np.uint8)
     image[:, 50:53, 70:75] = gtv[:, 50:53, 70:75] = 1

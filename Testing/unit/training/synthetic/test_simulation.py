@@ -112,15 +112,15 @@ def test_image_is_int16_and_says_synthetic(cohort):
     assert image.GetMetaData("descrip").startswith("SYNTHETIC")
 
 
-def test_geometry_agrees_with_the_side_the_tumour_grows_on(cohort):
+def test_geometry_agrees_with_the_side_the_tumor_grows_on(cohort):
     """ITK's x runs to the patient's left; the phantom's midline is near 0."""
     gtv = sitk.ReadImage(str(cohort / "data/1/t0/1_t0_gtv.nii.gz"))
     shape = sitk.LabelShapeStatisticsImageFilter()
     shape.Execute(gtv)
-    centre = shape.GetCentroid(1)
+    center = shape.GetCentroid(1)
     truth = json.loads((cohort / "data/1/1_truth.json").read_text())
-    assert np.sign(centre[0]) == -np.sign(truth["tumour_centre_ras_mm"][0])
-    assert centre[2] == pytest.approx(truth["tumour_centre_ras_mm"][2], abs=25)
+    assert np.sign(center[0]) == -np.sign(truth["tumor_center_ras_mm"][0])
+    assert center[2] == pytest.approx(truth["tumor_center_ras_mm"][2], abs=25)
 
 
 def test_folder_says_synthetic_everywhere(cohort):

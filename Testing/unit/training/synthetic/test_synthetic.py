@@ -108,7 +108,7 @@ def test_row_zero_is_anterior(patients):
 
 
 def test_column_zero_is_patient_right(library, patients):
-    """The GTV's side in the picture agrees with the hidden tumour's world x (RAS: positive is right)."""
+    """The GTV's side in the picture agrees with the hidden tumor's world x (RAS: positive is right)."""
     for seed, patient in zip((1, 2), patients, strict=True):
         hidden = simulate_hidden_patient(seed, library, SETTINGS)
         world_x = hidden.host.points[hidden.course.gtv_depth > 0][:, 0].mean()
@@ -118,7 +118,7 @@ def test_column_zero_is_patient_right(library, patients):
 
 
 def test_slices_of_one_patient_agree(patients):
-    """Neighbouring slices show the same head: much more alike than slices of different patients."""
+    """Neighboring slices show the same head: much more alike than slices of different patients."""
     first, second = patients
     same = np.corrcoef(first.pre[0].ravel(), first.pre[1].ravel())[0, 1]
     other = np.corrcoef(first.pre[1].ravel(), second.pre[1].ravel())[0, 1]
@@ -143,10 +143,10 @@ def test_shape_maps_smoothly(library):
 
 
 def test_hidden_course(library):
-    """No tumour passes the caps; surgery leaves an entry point, plates and a cavity, biopsy none."""
+    """No tumor passes the caps; surgery leaves an entry point, plates and a cavity, biopsy none."""
     settings = SimulationSettings(**{**SETTINGS.__dict__, "box_mm": 72.0})
     hidden = [simulate_hidden_patient(seed, library, settings).course for seed in range(14)]
-    assert max(course.post_tumour_ml for course in hidden) <= VOLUME_CAP_ML
+    assert max(course.post_tumor_ml for course in hidden) <= VOLUME_CAP_ML
     assert {course.surgery.extent for course in hidden} == {"biopsy", "partial", "total"}
     for course in hidden:
         operated = course.surgery.extent != "biopsy"
@@ -161,7 +161,7 @@ def survival(pre_ml: float, post_ml: float, growth: float = 0.0) -> np.ndarray:
     generator = np.random.default_rng(1)
     days = [
         draw_survival_days(
-            generator, biology, extent="partial", pre_tumour_ml=pre_ml, post_tumour_ml=post_ml, interval_days=100.0
+            generator, biology, extent="partial", pre_tumor_ml=pre_ml, post_tumor_ml=post_ml, interval_days=100.0
         )
         for _ in range(400)
     ]
@@ -187,8 +187,8 @@ def test_survival_follows_from_the_record_and_draws_of_its_own(library):
         random_stream(3, 12),
         hidden.biology,
         extent=record["extent_of_resection"],
-        pre_tumour_ml=record["pre_tumour_ml"],
-        post_tumour_ml=record["post_tumour_ml"],
+        pre_tumor_ml=record["pre_tumor_ml"],
+        post_tumor_ml=record["post_tumor_ml"],
         interval_days=hidden.course.interval_days,
     )
     assert record["survival_days"] == pytest.approx(again, abs=0.051)
@@ -217,7 +217,7 @@ def test_cavity_contracts_to_a_volume(volume_ml):
 
 
 @pytest.mark.parametrize("volume_ml", [0.2, 3.0])
-def test_tumour_is_fitted_to_a_volume(volume_ml):
+def test_tumor_is_fitted_to_a_volume(volume_ml):
     model = GrowthModel(np.full((24, 24, 24), 0.2, np.float32), np.full((24, 24, 24), 0.03, np.float32), 2.0)
     density = 0.4 * blob()
     allowed = np.ones(density.shape, bool)
@@ -227,7 +227,7 @@ def test_tumour_is_fitted_to_a_volume(volume_ml):
 
 
 def blob(size: int = 24) -> np.ndarray:
-    """A soft tumour seed in the middle of a cube."""
+    """A soft tumor seed in the middle of a cube."""
     squared = sum(
         (np.arange(size, dtype=np.float32) - size / 2).reshape(shape) ** 2 for shape in np.diag([size - 1] * 3) + 1
     )
@@ -263,7 +263,7 @@ def test_growth_is_monotone_bounded_and_stops_at_the_cap():
     assert 60 <= days <= 90
 
 
-def test_blocked_model_keeps_tumour_out():
+def test_blocked_model_keeps_tumor_out():
     model = GrowthModel(np.full((24, 24, 24), 0.2, np.float32), np.full((24, 24, 24), 0.03, np.float32), 2.0)
     cavity = np.zeros((24, 24, 24), bool)
     cavity[:8] = True
