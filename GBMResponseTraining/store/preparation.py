@@ -9,8 +9,7 @@ from GBMResponseCore.errors import EmptyGTVError, GBMResponseError, OptionError
 from GBMResponseCore.files import read_image
 from GBMResponseCore.inputs.case import Case, Note, load_case, make_case
 from GBMResponseCore.inputs.grid import StackGrid, image_like, same_grid
-from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import NormalizationSettings, fit_scale
+from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings, fit_scale
 from GBMResponseCore.inputs.registration import register_rigidly, resample_onto
 
 from ..datasets.errors import FollowUpCoverageError, RegistrationQualityError, SameImageError

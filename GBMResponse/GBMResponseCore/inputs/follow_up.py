@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import SimpleITK as sitk
 
 from .case import Case
-from .intensity import IntensityScale, fit_scale
+from .preprocessing import IntensityScale, fit_scale
 from .registration import register_rigidly, resample_onto
 
 

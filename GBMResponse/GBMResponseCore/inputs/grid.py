@@ -22,7 +22,7 @@ from itertools import permutations
 import numpy as np
 import SimpleITK as sitk
 
-from .in_plane import InPlaneRule
+from .preprocessing import InPlaneRule
 
 _ISOTROPY = 0.05
 """Pixels whose sides differ by less than this fraction count as square."""

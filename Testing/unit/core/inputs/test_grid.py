@@ -6,7 +6,7 @@ import pytest
 import SimpleITK as sitk
 from GBMResponseCore.errors import BundleSchemaError
 from GBMResponseCore.inputs.grid import StackGrid, resample_mask, same_grid
-from GBMResponseCore.inputs.in_plane import InPlaneRule
+from GBMResponseCore.inputs.preprocessing import InPlaneRule
 from phantoms import IDENTITY, rotation
 
 SAGITTAL = np.array([[0, 0, 1], [1, 0, 0], [0, -1, 0]], float)  # columns: image axes toward P, I, L
