@@ -6,7 +6,8 @@ import SimpleITK as sitk
 
 from .case import Case
 from .preprocessing import IntensityScale, fit_scale
-from .registration import register_rigidly, resample_onto
+from .registration import register_rigidly
+from .resampling import resample_onto
 
 
 @dataclass(frozen=True, eq=False)

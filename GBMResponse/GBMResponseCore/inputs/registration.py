@@ -1,11 +1,11 @@
-"""Rigid registration of a follow-up volume, and resampling in physical space."""
+"""Rigid registration of a follow-up volume."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
 
-from .grid import image_like, resample_mask
+from .resampling import resample_onto
 
 _SEED = 42
 _COARSE_MM = 4.0
@@ -48,21 +48,6 @@ def register_rigidly(fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image | N
     after = _correlation(fixed, moving, found)
     improved = after > before
     return RigidResult(found if improved else sitk.Euler3DTransform(), before, after, improved)
-
-
-def resample_onto(
-    moving: sitk.Image, fixed: sitk.Image, transform: sitk.Transform | None = None, label: bool = False
-) -> sitk.Image:
-    """The moving image on the grid of the fixed one.
-
-    :param transform: maps fixed points to moving points, LPS mm.
-    :param label: the moving image is a mask: positive is inside.
-    :return: the moving pixel type, linear interpolation, outside the field the moving minimum; a mask as uint8 0/1.
-    """
-    if label:
-        return image_like(fixed, resample_mask(moving, fixed, transform).astype(np.uint8))
-    fill = float(sitk.GetArrayViewFromImage(moving).min())
-    return sitk.Resample(moving, fixed, transform or sitk.Transform(), sitk.sitkLinear, fill)
 
 
 def _optimize(fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image | None) -> sitk.Euler3DTransform:

@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from ..errors import GridMismatchError
-from ..inputs.grid import same_grid
+from ..inputs.resampling import same_grid
 from .lesions import LesionMap, LesionRule, find_lesions
 
 CR, PR, MR, SD, PD, NOT_ASSESSABLE = "CR", "PR", "MR", "SD", "PD", "not assessable"

@@ -2,7 +2,8 @@ import numpy as np
 import phantoms
 import pytest
 import SimpleITK as sitk
-from GBMResponseCore.inputs.registration import register_rigidly, resample_onto
+from GBMResponseCore.inputs.registration import register_rigidly
+from GBMResponseCore.inputs.resampling import resample_onto
 
 GRID = ((80, 90, 20), (2.2, 2.2, 6.5))
 
