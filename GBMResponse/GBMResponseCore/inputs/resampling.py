@@ -3,6 +3,8 @@
 Interpolation is linear because it cannot ring, see :mod:`.grid`. Coordinates are LPS millimeters.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -57,10 +59,8 @@ def resample_mask(mask: sitk.Image, reference: sitk.Image, transform: sitk.Trans
     :return: bool array, shape of the reference in numpy order; empty only if mask and reference do not overlap.
     """
     inside = sitk.GetArrayViewFromImage(mask) > 0
-    box = bounding_box(inside)
-    shape = reference.GetSize()[::-1]
-    if box is None:
-        return np.zeros(shape, bool)
+    if not inside.any():
+        return np.zeros(reference.GetSize()[::-1], bool)
     if transform is None:
         copied = _copy_if_aligned(mask, reference, 0.0)
         if copied is not None:
@@ -69,7 +69,7 @@ def resample_mask(mask: sitk.Image, reference: sitk.Image, transform: sitk.Trans
 
     blur = _blur_variance(mask, reference)
     margin = [2 + int(np.ceil(3 * v**0.5 / s)) for v, s in zip(blur, mask.GetSpacing(), strict=True)]
-    box = tuple(slice(max(b.start - m, 0), b.stop + m) for b, m in zip(box, reversed(margin), strict=True))
+    box = bounding_box(inside, margin[::-1])
     part = sitk.Cast(mask[tuple(reversed(box))] > 0, sitk.sitkFloat32)
     if any(blur):
         part = sitk.DiscreteGaussian(part, blur, 64, 0.01, True)
@@ -105,15 +105,16 @@ def outer_corners(image: sitk.Image) -> np.ndarray:
     return np.asarray(image.GetOrigin()) + (ends * np.asarray(image.GetSpacing())) @ direction_matrix(image).T
 
 
-def bounding_box(selected: np.ndarray) -> tuple[slice, ...] | None:
-    """Slices around the True voxels of an array, or None if there are none."""
+def bounding_box(selected: np.ndarray, margin: Sequence[int] = (0, 0, 0)) -> tuple[slice, ...] | None:
+    """Slices around the True voxels of an array and `margin` voxels more, within it; None if there are none."""
     box = []
     for axis in range(selected.ndim):
         others = tuple(a for a in range(selected.ndim) if a != axis)
         hits = np.flatnonzero(selected.any(axis=others))
         if not hits.size:
             return None
-        box.append(slice(int(hits[0]), int(hits[-1]) + 1))
+        last = min(int(hits[-1]) + margin[axis], selected.shape[axis] - 1)
+        box.append(slice(max(int(hits[0]) - margin[axis], 0), last + 1))
     return tuple(box)
 
 
