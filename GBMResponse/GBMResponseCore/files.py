@@ -1,4 +1,4 @@
-"""Files: reading that notices damage, and writing that never leaves half a file.
+"""Files: writing that never leaves half a file.
 
 Every file is written under a temporary name beside its own, read again and compared with what was meant, brought to the
 disk, and only then renamed. A failure leaves the older file of that name as it was.
@@ -7,51 +7,29 @@ disk, and only then renamed. A failure leaves the older file of that name as it 
 import csv
 import gzip
 import hashlib
-import io
 import json
-import math
 import os
 import re
 import shutil
-import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from .errors import EmptyFileError, MissingFileError, OptionError, OutputFolderError, UnreadableFileError
+from .errors import EmptyFileError, MissingFileError, OptionError, OutputFolderError
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
 _IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 _PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial.*")
-_FORMULA = re.compile(r"\s*[=+\-@].")
+_NUMBER = re.compile(r"[+-]?\d+\.?\d*([eE][+-]?\d+)?")
 _COMPRESSION = 3
 """Level of gzip: MR voxels hardly become smaller beyond it, only slower."""
 _CHUNK = 1 << 20
 _NIFTI_HEADER = 352
-
-
-def read_image(path: Path | str, name: str = "image") -> "sitk.Image":
-    """Read a NIfTI, NRRD or MetaImage volume.
-
-    :param name: what the file is, for messages. They name the file without its folder, which may identify a patient.
-    :raises MissingFileError, EmptyFileError, UnreadableFileError: by the file.
-    """
-    import SimpleITK as sitk  # training runs on stores alone, also where SimpleITK is not installed
-
-    path = check_file(path, name)
-    if path.name.lower().endswith((".nii", ".nii.gz")) and not _nifti_is_complete(path):
-        raise UnreadableFileError(f"The {name} file {path.name} is cut off or damaged.", "Export or copy it again.")
-    try:
-        return sitk.ReadImage(os.fspath(path))
-    except RuntimeError as error:
-        if "orthonormal" in str(error):
-            message = f"The {name} file {path.name} has sheared axes."
-            raise UnreadableFileError(message, "Resample it to a regular grid, or convert the DICOM again.") from None
-        raise UnreadableFileError(f"The {name} file {path.name} cannot be read.") from None
 
 
 def check_file(path: Path | str, name: str = "image") -> Path:
@@ -144,25 +122,30 @@ def write_json(content: Any, path: Path | str) -> Path:
 
 
 def write_csv(
+    columns: Sequence[str],
     rows: Iterable[Mapping[str, Any] | Sequence[Any]],
     path: Path | str,
-    columns: Sequence[str],
     delimiter: str = ",",
     line_end: str = "\n",
 ) -> Path:
-    """Write a UTF-8 table in which no text is a formula of a spreadsheet.
+    """Write a UTF-8 table; None is an empty cell, and no cell is a formula to a spreadsheet, see :func:`plain_cell`.
 
-    :param rows: cells in the order of the columns, or by column; other columns are left out, absent ones empty. None
-        is an empty cell.
+    :param rows: cells in the order of the columns, or by column: then others are left out, and absent ones empty.
     :raises OutputFolderError: if the file cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter=delimiter, lineterminator=line_end)
+    lines: list[str] = []
+    # Before Python 3.13 a carriage return in a cell is quoted only if lines end in one.
+    writer = csv.writer(SimpleNamespace(write=lines.append), delimiter=delimiter, lineterminator="\r\n")
     writer.writerow(columns)
     for row in rows:
         cells = [row.get(name) for name in columns] if isinstance(row, Mapping) else row
-        writer.writerow([_no_formula(cell) for cell in cells])
-    return write_text(text.getvalue(), path)
+        writer.writerow([_marked_cell(cell) for cell in cells])
+    return write_text("".join(f"{line[:-2]}{line_end}" for line in lines), path)
+
+
+def plain_cell(text: str) -> str:
+    """Text of a cell that :func:`write_csv` wrote: without the apostrophe before what could be taken for a formula."""
+    return text[1:] if text.startswith("'") and _is_formula(text.lstrip("'")) else text
 
 
 def write_file(path: Path | str, write: Callable[[Path], Any], suffix: str = "", durable: bool = True) -> Path:
@@ -213,27 +196,6 @@ def sha256_of_image(image: "sitk.Image") -> str:
     digest = hashlib.sha256(repr((*geometry, image.GetOrigin(), image.GetDirection())).encode())
     digest.update(sitk.GetArrayViewFromImage(image))
     return digest.hexdigest()
-
-
-def _nifti_is_complete(path: Path) -> bool:
-    """False if a NIfTI-1 file has fewer bytes than its header promises; ITK reads the missing voxels as 0."""
-    try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as file:
-            header = file.read(348)
-            size = len(header)
-            while chunk := file.read(1 << 22):
-                size += len(chunk)
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        return False
-    if len(header) < 348:
-        return False
-    order = next((o for o in "<>" if struct.unpack_from(o + "i", header)[0] == 348), None)
-    if order is None:
-        return True
-    dimensions = struct.unpack_from(order + "8h", header, 40)
-    bits = struct.unpack_from(order + "h", header, 72)[0]
-    offset = struct.unpack_from(order + "f", header, 108)[0]
-    return size >= offset + math.prod(dimensions[1 : 1 + dimensions[0]]) * bits / 8
 
 
 def _compare_image(image: "sitk.Image", path: Path) -> None:
@@ -312,15 +274,13 @@ def _folder_to_disk(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _no_formula(cell: Any) -> Any:
-    """The cell, its text made harmless if a spreadsheet would calculate it."""
-    if not isinstance(cell, str) or not _FORMULA.match(cell):
-        return cell
-    try:
-        float(cell)
-    except ValueError:
-        return f"'{cell}"
-    return cell
+def _marked_cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and _is_formula(value.lstrip("'")) else value
+
+
+def _is_formula(text: str) -> bool:
+    # A table read from one file and written to another has its numbers as text.
+    return text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(text)
 
 
 def _temporary_name(suffix: str) -> str:

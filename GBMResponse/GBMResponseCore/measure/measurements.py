@@ -16,7 +16,7 @@ from .. import SYNTHETIC_NOTICE
 from ..files import write_csv, write_json
 from ..inputs.case import Case
 from ..inputs.follow_up import AlignedFollowUp
-from ..inputs.grid import image_like
+from ..inputs.resampling import image_like
 from .enhancement import EnhancementRule, EnhancementSegmenter
 from .lesions import LesionMap, find_lesions
 from .response import CATEGORIES, SizeChange, SizeRule, compare_lesions, possible_categories, probabilities
@@ -141,7 +141,7 @@ def write_measurements(measurements: Measurements, folder: Path) -> dict[str, Pa
             rows.append(values | {"class": name, "sample": number, "synthetic": True})
     return {
         "measurements": write_json(measurements.record, folder / "measurements.json"),
-        "measurements_table": write_csv(rows, folder / "measurements.csv", _COLUMNS),
+        "measurements_table": write_csv(_COLUMNS, rows, folder / "measurements.csv"),
     }
 
 
