@@ -12,7 +12,7 @@ from . import __version__
 from .environment import translate_memory_errors
 from .errors import OptionError, OutOfMemoryError
 from .inputs.case import Case
-from .inputs.grid import image_like
+from .inputs.resampling import image_like
 from .inputs.slices import CaseSlices, read_slices
 from .model.bundle import Bundle
 from .model.classes import ClassChoice
@@ -107,10 +107,11 @@ class Predictor:
                 with translate_memory_errors():
                     return run.predict()
             except OutOfMemoryError:
-                if wanted.batch_size is not None or min(run.options.batch_size, len(slices.indices)) <= 1:
+                at_once = min(run.options.batch_size, len(slices.indices))
+                if wanted.batch_size is not None or at_once == 1:
                     raise
             self.model.free_memory()
-            run = run.with_batch_size(min(run.options.batch_size, len(slices.indices)) // 2)
+            run = run.with_batch_size(at_once // 2)
             sentence = f"There is little memory: {run.options.batch_size} slice(s) are sampled at once."
             listener.warning("small-memory", sentence)
 

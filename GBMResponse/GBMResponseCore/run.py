@@ -12,7 +12,7 @@ from .environment import translate_import_errors, translate_memory_errors
 from .files import ensure_output_folder, sha256_of_file
 from .inputs.case import Case, load_case
 from .inputs.follow_up import AlignedFollowUp, align_follow_up
-from .inputs.intensity import NormalizationSettings
+from .inputs.preprocessing import NormalizationSettings
 from .measure.measurements import measure
 from .outputs.write import UNFINISHED, RunResult, write_results
 from .progress import Clock, Listener, Progress

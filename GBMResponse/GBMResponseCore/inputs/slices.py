@@ -10,8 +10,7 @@ from ..errors import NoOverlapError
 from .case import Case
 from .follow_up import AlignedFollowUp
 from .grid import StackGrid
-from .in_plane import InPlaneRule
-from .intensity import IntensityScale, NormalizationSettings, fit_scale
+from .preprocessing import InPlaneRule, IntensityScale, NormalizationSettings, fit_scale
 
 
 @dataclass(frozen=True, eq=False)
