@@ -18,7 +18,7 @@ from ..errors import (
     NotMRError,
     SmallImageError,
 )
-from ..files import check_file, sha256_of_file
+from ..files import check_file, sha256_of_image
 from .reading import read_image
 from .resampling import image_like, resample_mask, same_grid, voxel_centers, voxel_indices
 
@@ -57,8 +57,8 @@ class Case:
     :param gtv_volume_ml: volume of ``gtv``.
     :param follow_up: 3-D, on its own grid, pixel type as given, or None.
     :param notes: what was adapted or is unusual.
-    :param sources: ``image``, ``GTV`` and ``follow-up`` -> ``file`` (its name without folder) and ``sha256``; empty if
-        the case did not come from files.
+    :param sources: ``image``, ``GTV`` and ``follow-up`` -> ``file`` (its name without folder) and ``sha256`` of its
+        voxels and geometry; empty if the case did not come from files.
     """
 
     image: sitk.Image
@@ -77,9 +77,10 @@ def load_case(image_path: Path | str, gtv_path: Path | str, follow_up_path: Path
     """
     paths = {_IMAGE: image_path, _GTV: gtv_path, _FOLLOW_UP: follow_up_path}
     paths = {name: check_file(path, name) for name, path in paths.items() if path is not None}
-    case = make_case(*[read_image(path, name) for name, path in paths.items()])
-    sources = {name: {"file": path.name, "sha256": sha256_of_file(path)} for name, path in paths.items()}
-    return replace(case, sources=sources)
+    images = {name: read_image(path, name) for name, path in paths.items()}
+    # Of what was read: the header of a detached format says nothing about its voxels.
+    sources = {name: {"file": paths[name].name, "sha256": sha256_of_image(image)} for name, image in images.items()}
+    return replace(make_case(*images.values()), sources=sources)
 
 
 def make_case(image: sitk.Image, gtv: sitk.Image, follow_up: sitk.Image | None = None) -> Case:
