@@ -125,8 +125,8 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def _cohort(arguments: argparse.Namespace) -> None:
-    from .case_table import read_case_table
     from .cohort import part_of, run_cohort, run_on_devices
+    from .inputs.case_table import read_case_table
 
     print(SYNTHETIC_NOTICE)
     cases = read_case_table(arguments.table)

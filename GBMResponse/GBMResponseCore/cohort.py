@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .case_table import TableCase
 from .environment import search_path
 from .errors import CancelledError, GBMResponseError, SomeCasesFailedError
 from .files import ensure_output_folder, sha256_of_file, write_json, write_text
+from .inputs.case_table import TableCase
 from .progress import RunListener
 from .request import PredictionRequest
 from .run import PROVENANCE, Runner, RunResult

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import CaseTableError
-from .files import check_file
-from .request import PREDICTED_CLASS
+from ..errors import CaseTableError
+from ..files import check_file
+from ..request import PREDICTED_CLASS
 
 REQUIRED = ("id", "image", "gtv")
 OPTIONAL = ("follow_up", "class")

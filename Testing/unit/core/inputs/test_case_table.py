@@ -1,8 +1,8 @@
 """The table of a cohort: what it may hold, and what is refused with the line to look at."""
 
 import pytest
-from GBMResponseCore.case_table import read_case_table
 from GBMResponseCore.errors import CaseTableError, EmptyFileError, MissingFileError
+from GBMResponseCore.inputs.case_table import read_case_table
 
 
 @pytest.fixture
