@@ -1,19 +1,22 @@
 """The table of a cohort: one case per line of a CSV file. Columns: docs/batch.md."""
 
-import csv
-import io
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CaseTableError
-from ..files import check_file
+from ..files import read_table
 from ..request import PREDICTED_CLASS
 
 REQUIRED = ("id", "image", "gtv")
 OPTIONAL = ("follow_up", "class")
-_ID = re.compile(r"\w[\w.-]{0,99}")
+_ID = re.compile(r"\w[\w.-]*(?<!\.)")
+_LONGEST_ID = 200
+"""Bytes: most file systems allow 255, and temporary names need some of them."""
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?|(summary|measurements)(-\d+)?\.csv")
+"""Names of devices of Windows, and of files that stand beside the folders of the cases."""
 
 
 @dataclass(frozen=True)
@@ -32,39 +35,25 @@ class TableCase:
 
 
 def read_case_table(path: Path) -> list[TableCase]:
-    """Read a UTF-8 CSV file with commas or semicolons; relative paths start at the folder of the file.
+    """Read a CSV file as of :func:`read_table`; relative paths start at the folder of the file.
 
-    :raises MissingFileError, EmptyFileError: there is no such file, or nothing in it.
-    :raises CaseTableError: a column is missing, unknown or doubled, an id is missing, doubled or no file name, an image
-        or a GTV is not given, or there is no case. Whether the images exist is not asked here.
+    :raises MissingFileError, EmptyFileError, UnreadableFileError: by the file.
+    :raises CaseTableError: a column is missing, unknown or doubled, an id is missing, doubled or cannot name a folder
+        on every system, an image or a GTV is not given, or there is no case. Whether images exist is not asked here.
     """
-    text = _text(check_file(path, "case table"))
-    header = text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if ";" in header else ",", strict=True)
-    try:
-        columns = [(name or "").strip() for name in reader.fieldnames or ()]
-        _check_columns(columns)
-        reader.fieldnames = columns
-        rows = [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise CaseTableError(f"The table {path.name} is no valid CSV: {error}.") from error
-    cases = [_case(row, line, path.parent) for line, row in rows if any(row.values())]
+    names, rows = read_table(path, "case table")
+    columns = [name.replace(" ", "_").replace("-", "_") for name in names]
+    _check_columns(columns)
+    cases = [_case(columns, cells, line, path.parent) for line, cells in rows]
     if not cases:
         raise CaseTableError(f"The table {path.name} has no cases.")
-    seen: dict[str, str] = {}
+    seen = set()
     for case in cases:
-        folded = case.identifier.casefold()  # folders differ in more than case on every system
+        folded = unicodedata.normalize("NFKC", case.identifier).casefold()  # some systems see no difference
         if folded in seen:
             raise CaseTableError(f"The id {case.identifier!r} is there twice.", "Give each case its own id.")
-        seen[folded] = case.identifier
+        seen.add(folded)
     return cases
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CaseTableError(f"The table {path.name} is not UTF-8 text.", "Save it as CSV UTF-8.") from error
 
 
 def _check_columns(columns: Sequence[str]) -> None:
@@ -79,20 +68,24 @@ def _check_columns(columns: Sequence[str]) -> None:
         raise CaseTableError("The table has a column twice.")
 
 
-def _case(row: dict[str, str | None], line: int, folder: Path) -> TableCase:
-    if None in row or None in row.values():
-        raise CaseTableError(f"Line {line} of the table has another number of cells than the first line.")
-    values = {name: value.strip() for name, value in row.items()}
-    if not _ID.fullmatch(values["id"]):
-        message = f"The id {values['id']!r} in line {line} of the table cannot name a folder."
-        raise CaseTableError(message, "Use letters, digits, '_', '-' and '.', at most 100 of them.")
+def _case(columns: Sequence[str], cells: Sequence[str], line: int, folder: Path) -> TableCase:
+    if len(cells) > len(columns):
+        raise CaseTableError(f"Line {line} of the table has more cells than the first line.")
+    values = dict(zip(columns, cells, strict=True))
+    identifier = values["id"]
+    if not _ID.fullmatch(identifier) or len(identifier.encode("utf-8", "surrogatepass")) > _LONGEST_ID:
+        message = f"The id {identifier[:_LONGEST_ID]!r} in line {line} of the table cannot name a folder."
+        raise CaseTableError(message, "Use letters, digits, '_', '-' and '.', no '.' at either end, 200 bytes at most.")
+    if _RESERVED.fullmatch(identifier.casefold()):
+        message = f"The id {identifier!r} in line {line} of the table is the name of something else."
+        raise CaseTableError(message, "Take another: it is a device of Windows, or a table beside the cases' folders.")
     for name in ("image", "gtv"):
         if not values[name]:
-            raise CaseTableError(f"The case {values['id']} in line {line} of the table has no {name}.")
+            raise CaseTableError(f"The case {identifier} in line {line} of the table has no {name}.")
     follow_up = values.get("follow_up")
     classes = tuple(name.strip() for name in values.get("class", "").split("+") if name.strip())
     return TableCase(
-        values["id"],
+        identifier,
         folder / values["image"],
         folder / values["gtv"],
         folder / follow_up if follow_up else None,
