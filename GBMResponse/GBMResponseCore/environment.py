@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -90,6 +91,14 @@ def describe_environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
     problems = [_sentence(name, **entry) for name, entry in report["packages"].items() if entry["problem"]]
     problems += [f"The device {d['name']} does not work: {d['problem']}." for d in report["devices"] if d["problem"]]
     return report | {"ok": not problems, "problems": problems}
+
+
+def interrupt_when_terminated() -> None:
+    """Let a request to end the process, or a closed terminal, stop it as Ctrl+C does: with KeyboardInterrupt."""
+    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks
+            signal.signal(number, signal.default_int_handler)
 
 
 def _sentence(name: str, version: str | None, problem: str) -> str:

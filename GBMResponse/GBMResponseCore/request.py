@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 from .errors import RequestError
@@ -61,14 +62,14 @@ class PredictionRequest:
             raise RequestError("The classes must be one or more different names.", "Name each class once.")
         for name in self.classes:  # also a folder's name
             if not name or name.startswith(".") or set(name) & set("/\\:"):
-                raise RequestError(f"{name!r} is no name of a class.")
+                raise RequestError(f"{short(name)} is no name of a class.")
         if self.format not in FORMATS:
             raise RequestError(f"Unknown format {self.format!r}.", f"Choose one of: {', '.join(FORMATS)}.")
         unknown = set(self.sampling) - set(SAMPLING_FIELDS)
         if unknown:
-            raise RequestError(f"Unknown sampling field {min(unknown)!r}.")
+            raise RequestError(f"Unknown sampling field {short(min(unknown))}.")
         for name, value in self.sampling.items():
-            _check_type(f"sampling.{name}", value, SAMPLING_FIELDS[name])
+            check_type(f"sampling.{name}", value, SAMPLING_FIELDS[name])
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> "PredictionRequest":
@@ -78,18 +79,18 @@ class PredictionRequest:
         """
         unknown = set(message) - {entry.name for entry in fields(cls)}
         if unknown:
-            raise RequestError(f"Unknown field {min(unknown)!r}.")
+            raise RequestError(f"Unknown field {short(min(unknown))}.")
         values = {name: value for name, value in message.items() if value is not None}
         for name in ("image", "gtv", "out"):
             if name not in values:
                 raise RequestError(f"The field {name!r} is missing.")
         for name, value in values.items():
-            _check_type(name, value, _JSON_TYPES[name])
+            check_type(name, value, _JSON_TYPES[name])
         for name in _PATHS & set(values):
             values[name] = Path(values[name])
         if "classes" in values:
             for name in values["classes"]:
-                _check_type("classes", name, str)
+                check_type("classes", name, str)
             values["classes"] = tuple(values["classes"])
         return cls(**values)
 
@@ -105,10 +106,17 @@ _JSON_TYPES = {
 }
 
 
-def _check_type(name: str, value: Any, expected: type | tuple[type, ...]) -> None:
-    """:raises RequestError: the type is wrong; JSON's true is no number."""
+def check_type(name: str, value: Any, expected: type | tuple[type, ...]) -> None:
+    """Check a value that came as JSON.
+
+    :raises RequestError: the type is wrong (JSON's true is no number), or nothing here can hold the value.
+    """
     if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
         names = " or ".join(t.__name__ for t in (expected if isinstance(expected, tuple) else (expected,)))
-        raise RequestError(f"The field {name!r} has the value {value!r}, which is not of type {names}.")
+        raise RequestError(f"The field {name!r} has the value {short(value)}, which is not of type {names}.")
     if isinstance(value, float) and not math.isfinite(value):
         raise RequestError(f"The field {name!r} is not a finite number.")
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        raise RequestError(f"The field {name!r} is a number of more than 64 bits.")
+    if isinstance(value, str) and ("\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
+        raise RequestError(f"The field {name!r} holds a character that no text can have.")
