@@ -8,7 +8,7 @@ import qt
 import slicer
 
 from ..common import NodeRoles
-from ..common.Blinker import Blinker
+from ..views.Blinker import Blinker
 from ..common.Failure import Failure
 from ..common.Signal import Signal
 from ..common.Translation import tr as _
