@@ -18,7 +18,7 @@ from .. import SYNTHETIC_NOTICE
 from ..files import write_json, write_text
 from ..inputs.case import Case
 from ..inputs.follow_up import AlignedFollowUp
-from ..inputs.grid import image_like
+from ..inputs.resampling import image_like
 from .enhancement import EnhancementRule, EnhancementSegmenter
 from .lesions import LesionMap, find_lesions
 from .response import CATEGORIES, SizeChange, SizeRule, compare_lesions, possible_categories, probabilities
