@@ -87,7 +87,8 @@ class Runner:
             return self._predictor(bundle, device, precision)
 
     def _predictor(self, bundle: Path | None, device: str, precision: str) -> "Predictor":
-        from .model.bundle import default_bundle, open_bundle
+        from .model.bundle import open_bundle
+        from .model.manifest import default_bundle
         from .prediction import Predictor
 
         folder = bundle or default_bundle()

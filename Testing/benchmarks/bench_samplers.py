@@ -16,7 +16,8 @@ import torch
 from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.inputs.grid import StackGrid
 from GBMResponseCore.inputs.preprocessing import fit_scale
-from GBMResponseCore.model.bundle import default_bundle, open_bundle
+from GBMResponseCore.model.bundle import open_bundle
+from GBMResponseCore.model.manifest import default_bundle
 from GBMResponseCore.model.sampling import SamplingOptions, sample_latents
 from GBMResponseCore.prediction import PredictionOptions, Predictor
 

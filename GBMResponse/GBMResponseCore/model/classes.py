@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
+
+if TYPE_CHECKING:
+    import numpy as np  # the panel reads classes where no package need be
 
 NO_CLASS = "none"
 
@@ -76,18 +77,22 @@ class ClassScheme:
         raise OptionError(f"Unknown survival class {name!r} in scheme {self.name}.", f"Choose one of: {allowed}.")
 
 
-def patient_probabilities(slice_logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+def patient_probabilities(slice_logits: "np.ndarray", temperature: float = 1.0) -> "np.ndarray":
     """Pool logits (slices, classes) to patient probabilities (classes,): softmax of the mean logit.
 
     Slices of one patient are not independent, so their log-likelihoods are averaged, not added.
     """
+    import numpy as np
+
     logits = np.asarray(slice_logits, dtype=np.float64).mean(axis=0) / temperature
     weights = np.exp(logits - logits.max())
     return weights / weights.sum()
 
 
-def coarsen(probabilities: np.ndarray, fine: ClassScheme, coarse: ClassScheme) -> np.ndarray:
+def coarsen(probabilities: "np.ndarray", fine: ClassScheme, coarse: ClassScheme) -> "np.ndarray":
     """Sum probabilities of `fine` classes into the `coarse` classes whose day range holds them."""
+    import numpy as np
+
     pooled = np.zeros(len(coarse.classes))
     for probability, entry in zip(probabilities, fine.classes, strict=True):
         pooled[coarse.classes.index(coarse.of_survival(entry.min_days))] += probability
