@@ -5,6 +5,7 @@ safetensors). Nothing in it is executed: no pickle, no code, no network access. 
 SHA-256 before it is used.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any
 
 import jsonschema
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from ..errors import BundleError, BundleSchemaError
+from ..errors import BundleError, BundleIntegrityError, BundleSchemaError
 from ..inputs.preprocessing import InPlaneRule, NormalizationSettings
+from .bundle_check import check_description, must_fit, try_networks
 from .manifest import Manifest, read_json, read_manifest
 from .networks import Denoiser, LatentCodec, build_autoencoder, build_classifier, build_denoiser
 from .sampling import SamplingOptions
@@ -78,24 +81,38 @@ class Bundle(Manifest):
         return read_json(self._verified("scheduler/scheduler_config.json"))
 
     def load_networks(self, device: torch.device | str = "cpu") -> Networks:
-        """Build the networks and load their weights as float32."""
+        """Build the networks and load their weights as float32.
+
+        :raises BundleError: a file is missing.
+        :raises BundleSchemaError: the networks do not fit their weights, each other or the description.
+        :raises BundleIntegrityError: a file of weights is none, or holds values that are no numbers.
+        """
         latents = self.description["latents"]
         codecs = {}
         for part in ("image", "gtv"):
-            model = build_autoencoder(self._config(f"{part}_autoencoder"))
-            self._load_weights(model, f"{part}_autoencoder")
-            codecs[part] = LatentCodec(model, **latents[part], requantize=latents["requantize"])
-        denoiser = build_denoiser(self._config("denoiser"), latents["fold"])
-        self._load_weights(denoiser.unet, "denoiser")
+            with self._part(f"{part}_autoencoder"):
+                model = build_autoencoder(self._config(f"{part}_autoencoder"))
+                self._load_weights(model, f"{part}_autoencoder")
+                codecs[part] = LatentCodec(model, **latents[part], requantize=latents["requantize"])
+        with self._part("denoiser"):
+            denoiser = build_denoiser(self._config("denoiser"), latents["fold"])
+            self._load_weights(denoiser.unet, "denoiser")
         classifier = None
         if "classifier" in self.description:
-            classifier = build_classifier(self._config("classifier"))
-            self._load_weights(classifier, "classifier")
+            with self._part("classifier"):
+                classifier = build_classifier(self._config("classifier"))
+                self._load_weights(classifier, "classifier")
         networks = Networks(codecs["image"], codecs["gtv"], denoiser, classifier)
-        for network in vars(networks).values():
-            if network is not None:
-                network.to(device).eval().requires_grad_(False)
+        loaded = [network for network in vars(networks).values() if network is not None]
+        for network in loaded:
+            network.eval().requires_grad_(False)
+        try_networks(self, networks)
+        for network in loaded:
+            network.to(device)
         return networks
+
+    def _part(self, name: str) -> AbstractContextManager[None]:
+        return must_fit(f"The {name} of the bundle {self.name!r}")
 
     def _verified(self, name: str) -> Path:
         if name not in self.description["files"]:
@@ -106,13 +123,20 @@ class Bundle(Manifest):
         return read_json(self._verified(f"{part}/config.json"))
 
     def _load_weights(self, model: nn.Module, part: str) -> None:
-        weights = {name: tensor.float() for name, tensor in load_file(self._verified(f"{part}/{WEIGHTS}")).items()}
+        path = self._verified(f"{part}/{WEIGHTS}")
+        try:
+            weights = {name: tensor.float() for name, tensor in load_file(path).items()}
+        except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+            raise BundleIntegrityError(f"The file {part}/{WEIGHTS} is no file of weights.") from error
+        wrong = next((name for name, tensor in weights.items() if not bool(tensor.isfinite().all())), None)
+        if wrong is not None:
+            raise BundleIntegrityError(f"The weights {wrong} of {part} hold values that are no numbers.")
         missing, unexpected = model.load_state_dict(weights, strict=False)
         # The GTV decoder is not needed at prediction time, so a bundle may leave it out.
         optional = ("decoder.", "post_quant_conv.") if part == "gtv_autoencoder" else ()
         missing = [name for name in missing if not name.startswith(optional or ("\0",))]
         if missing or unexpected:
-            raise BundleError(
+            raise BundleSchemaError(
                 f"The weights of {part} do not fit its configuration: {len(missing)} missing, "
                 f"{len(unexpected)} unexpected (first: {(missing + unexpected)[0]})."
             )
@@ -128,11 +152,15 @@ def open_bundle(folder: Path | str) -> Bundle:
     manifest = read_manifest(folder)
     try:
         jsonschema.validate(manifest.description, read_json(Path(__file__).with_name("bundle_schema.json")))
+    except RecursionError as error:
+        raise BundleSchemaError(f"bundle.json of {manifest.folder.name!r} is nested too deep.") from error
     except jsonschema.ValidationError as error:
         place = "/".join(str(part) for part in error.absolute_path) or "top level"
-        message = f"bundle.json of {manifest.folder.name!r} is not valid at {place}: {error.message}."
+        message = f"bundle.json of {manifest.folder.name!r} is not valid at {place}: {error.message[:200]}."
         raise BundleSchemaError(message) from error
     manifest.check()
     for _fraction in manifest.verification_steps():
         pass
-    return Bundle(manifest.folder, manifest.description)
+    bundle = Bundle(manifest.folder, manifest.description)
+    check_description(bundle)
+    return bundle

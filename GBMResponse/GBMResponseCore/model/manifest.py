@@ -6,6 +6,7 @@ and the networks.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -137,11 +138,24 @@ def default_bundle(folder: Path = BUNDLED_MODELS) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """:raises BundleError: the file is not readable JSON."""
+    """Read a JSON file whose numbers are finite.
+
+    :raises BundleError: the file cannot be read.
+    :raises BundleSchemaError: it is no such JSON.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path.parent.name}/{path.name} is not readable JSON.") from error
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
+    except OSError as error:
+        raise BundleError(f"{path.parent.name}/{path.name} cannot be read.") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleSchemaError(f"{path.parent.name}/{path.name} is not readable JSON.") from error
+
+
+def _finite(text: str) -> float:
+    """:raises ValueError: no number of double precision."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no number")
+    return value
 
 
 def _check(manifest: Manifest) -> None:
