@@ -12,6 +12,7 @@ from typing import Any
 
 from . import SYNTHETIC_NOTICE, __version__
 from .cli_options import add_machine_options, add_model_options, add_output_options, shared_fields
+from .environment import interrupted_when_terminated
 from .errors import CancelledError, GBMResponseError
 from .progress import RunListener, RunProgress
 from .request import PREDICTED_CLASS, PredictionRequest
@@ -27,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv, argparse.Namespace(argv=argv))
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s")
     try:
-        arguments.run(arguments)
+        with interrupted_when_terminated():
+            arguments.run(arguments)
     except KeyboardInterrupt:
         return _report(CancelledError("Cancelled; finished slices are kept and the same command continues."))
     except GBMResponseError as error:
@@ -125,21 +127,24 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def _cohort(arguments: argparse.Namespace) -> None:
-    from .cohort import part_of, run_cohort, run_on_devices
+    from .cohort import cohort_folder, end_with_parent, part_of, run_cohort, run_on_devices
     from .inputs.case_table import read_case_table
 
     print(SYNTHETIC_NOTICE)
     cases = read_case_table(arguments.table)
     if len(arguments.devices) > 1:
-        run_on_devices(arguments.devices, cases, arguments.argv, arguments.out)
+        with cohort_folder(cases, arguments.table, arguments.out):
+            run_on_devices(arguments.devices, cases, arguments.argv, arguments.out)
         return
     template = PredictionRequest(
         image=Path(), gtv=Path(), out=arguments.out, device=arguments.devices[0], **shared_fields(arguments)
     )
     if arguments.part:
+        end_with_parent()
         run_cohort(part_of(cases, arguments.part), template, arguments.out, summarize=False)
     else:
-        run_cohort(cases, template, arguments.out)
+        with cohort_folder(cases, arguments.table, arguments.out):
+            run_cohort(cases, template, arguments.out)
 
 
 class _Terminal(RunListener):

@@ -17,7 +17,7 @@ from reprlib import repr as short
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..environment import describe_environment, interrupt_when_terminated
+from ..environment import describe_environment, interrupted_when_terminated
 from ..errors import CancelledError, GBMResponseError, ProtocolError, RequestError
 from ..progress import RunListener, RunProgress
 from ..request import PredictionRequest, check_type
@@ -40,10 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--idle-seconds", type=_seconds, default=600.0, help="end after this time without a request")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    interrupt_when_terminated()
     channel = EventChannel.take_standard_output()
     try:
-        Worker(Inbox(sys.stdin.fileno(), _PATIENCE_S), channel, arguments.idle_seconds).serve()
+        with interrupted_when_terminated():
+            Worker(Inbox(sys.stdin.fileno(), _PATIENCE_S), channel, arguments.idle_seconds).serve()
     except ReaderGoneError:
         return 1
     except KeyboardInterrupt:
