@@ -24,9 +24,10 @@ from .files import ensure_output_folder, plain_cell, sha256_of_image, write_csv,
 from .inputs.case_table import TableCase
 from .inputs.reading import read_image
 from .outputs.folder import folder_in_use, refuse_to_replace, result_files
-from .progress import RunListener
+from .outputs.write import PROVENANCE, RunResult
+from .progress import Listener
 from .request import PredictionRequest
-from .run import PROVENANCE, Runner, RunResult
+from .run import Runner
 
 STATUS = "status.json"
 JOURNAL = ".running"
@@ -63,7 +64,7 @@ def run_cohort(
     out: Path,
     say: Say = print,
     runner: Runner | None = None,
-    listener: RunListener | None = None,
+    listener: Listener | None = None,
     summarize: bool = True,
 ) -> None:
     """Run all cases in this process and write the summary after each.
@@ -93,7 +94,7 @@ def run_case(
     out: Path,
     basis: Mapping[str, str],
     runner: Runner,
-    listener: RunListener | None = None,
+    listener: Listener | None = None,
 ) -> dict[str, Any]:
     """Run one case unless it is done, and return its status, which is also in `status.json` of its folder.
 
@@ -104,7 +105,8 @@ def run_case(
     started = time.perf_counter()
     try:
         files = {"image": case.image, "gtv": case.gtv, "follow_up": case.follow_up}
-        request = replace(template, **files, classes=case.classes, out=folder)
+        options = replace(template.options, classes=case.classes)
+        request = replace(template, **files, options=options, out=folder)
         with _journal(request, basis):
             status = read_status(folder)
             if status["status"] == DONE and (folder / PROVENANCE).is_file():
@@ -113,7 +115,7 @@ def run_case(
                     return status | {"again": True}
             (folder / STATUS).unlink(missing_ok=True)
             result = runner.run(request, listener)
-            images = [result.case.sources.get(name, {}).get("sha256") for name in _SOURCES]
+            images = [result.slices.case.sources.get(name, {}).get("sha256") for name in _SOURCES]
             status = _done(result, request) | {"key": _key(request, basis, images)}
     except CancelledError:
         raise
@@ -270,16 +272,17 @@ def _journal(request: PredictionRequest, basis: Mapping[str, str]) -> Iterator[N
 
 def _basis(runner: Runner, template: PredictionRequest) -> dict[str, str]:
     """What all results depend on besides their requests."""
-    predictor = runner.predictor(template.bundle, template.device, template.precision)
+    options = template.options
+    predictor = runner.predictor(template.bundle, options.device, options.precision)
     from .model.runtime import has_fast_bfloat16
 
     # Where `auto` may take bfloat16, it decides by the first case.
-    exact = template.precision == "auto" and not has_fast_bfloat16(predictor.device)
+    exact = options.precision == "auto" and not has_fast_bfloat16(predictor.model.device)
     return {
         "version": __version__,
         "bundle_sha256": predictor.bundle.sha256,
-        "device": predictor.device.type,
-        "precision": "float32" if exact else template.precision,
+        "device": predictor.model.device.type,
+        "precision": "float32" if exact else options.precision,
     }
 
 
@@ -289,10 +292,13 @@ def _key(request: PredictionRequest, basis: Mapping[str, str], images: Sequence[
 
 
 def _options(request: PredictionRequest) -> dict[str, Any]:
-    options = asdict(request)
-    for name in (*_INPUTS, "out", "bundle", "device", "precision", "batch_size"):
+    fields = asdict(request)
+    options = fields.pop("options")
+    for name in (*_INPUTS, "out", "bundle"):
+        del fields[name]
+    for name in ("device", "precision", "batch_size"):
         del options[name]
-    return options
+    return fields | options
 
 
 def _mark(path: Path | None) -> list[Any] | None:
@@ -309,12 +315,12 @@ def _hash(content: Mapping[str, Any]) -> str:
 
 
 def _done(result: RunResult, request: PredictionRequest) -> dict[str, Any]:
-    choices = [entry.prediction.class_choice for entry in result.classes]
-    classes = " + ".join(f"{choice.name} ({choice.source})" for choice in choices)
+    choices = [prediction.class_choice for prediction in result.predictions.values()]
+    classes = " + ".join(f"{choice.name} ({choice.class_source})" for choice in choices)
     return {
         "status": DONE,
         "classes": classes,
-        "samples": request.samples,
+        "samples": request.options.sample_count,
         "measured": request.measure,
         "stages": result.seconds,
     }

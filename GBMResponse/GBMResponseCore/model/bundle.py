@@ -19,10 +19,10 @@ from torch import nn
 
 from ..errors import BundleError, BundleIntegrityError, BundleSchemaError
 from ..inputs.preprocessing import InPlaneRule, NormalizationSettings
+from ..request import SamplingOptions
 from .bundle_check import check_description, must_fit, try_networks
 from .manifest import Manifest, read_json, read_manifest
 from .networks import Denoiser, LatentCodec, build_autoencoder, build_classifier, build_denoiser
-from .sampling import SamplingOptions
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -66,7 +66,7 @@ class Bundle(Manifest):
 
     @property
     def default_sampling(self) -> SamplingOptions:
-        return SamplingOptions(**self.description["sampling"])
+        return SamplingOptions().with_defaults(self.description["sampling"])
 
     @property
     def in_plane_rule(self) -> InPlaneRule:
