@@ -16,8 +16,8 @@ from GBMResponseCore.model.bundle import Bundle, open_bundle
 from GBMResponseCore.model.sampling import SamplingOptions, check_guidance
 
 from ..evaluation.model_predictions import networks_sha256
-from ..items.model_configurations import ModelConfiguration
 from ..models.unet_config import noise_schedule
+from ..settings.model_configurations import ModelConfiguration
 from ..stages.autoencoder import train_autoencoder
 from ..stages.classifier import train_classifier
 from ..stages.diffusion import check_diffusion, train_diffusion

@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     from GBMResponseCore.model.bundle import open_bundle
 
     from ..bundles.stage import CARD, check_evaluated, describe_bundle, exported_bundle
-    from ..items.model_configurations import model_configuration
+    from ..settings.model_configurations import model_configuration
     from ..stages.training_run import TrainingRun
 
     configuration = model_configuration(arguments.configuration)

@@ -115,7 +115,7 @@ def _store_of(run_folder: Path) -> Path:
 def _describe_bundles(run_folder: Path, report: dict[str, Any]) -> None:
     """Bring the figures into the model cards of a run that our training made."""
     from ..bundles.stage import BUNDLES, describe_bundle
-    from ..items.model_configurations import BOTH_SCHEMES, TABLE_1
+    from ..settings.model_configurations import BOTH_SCHEMES, TABLE_1
     from ..stages.training_run import SNAPSHOT, TrainingRun
 
     if not (run_folder / SNAPSHOT).is_file():
@@ -166,7 +166,7 @@ def models_of_run(folder: Path) -> list["EvaluatedModel"]:
     from GBMResponseCore.errors import BundleError
 
     from ..evaluation.model_predictions import EvaluatedModel
-    from ..items.model_configurations import BOTH_SCHEMES, TABLE_1
+    from ..settings.model_configurations import BOTH_SCHEMES, TABLE_1
 
     bundles = folder / "bundles"
     models = [

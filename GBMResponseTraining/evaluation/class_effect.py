@@ -8,7 +8,7 @@ import numpy as np
 from GBMResponseCore.model.classes import ClassScheme
 from scipy import ndimage
 
-from ..items.model_configurations import true_class
+from ..items.class_labels import true_class
 from .held_out import EvaluationError, HeldOut
 from .metrics.image import per_patient_means, standard_metrics
 from .model_predictions import LoadedModel, assign_classes, predict_slices

@@ -18,7 +18,7 @@ from GBMResponseCore.model.slice_cache import SliceCache
 from GBMResponseCore.model.slice_model import PredictionOptions, SliceModel
 from tqdm import tqdm
 
-from ..items.model_configurations import true_class
+from ..items.class_labels import true_class
 from .held_out import EvaluationError, HeldOut
 
 CLASS_SOURCES = ("true", "predicted", "none")

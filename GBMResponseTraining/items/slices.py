@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from ..engine.fit import Item
 from ..settings.configuration import Classifier
 from ..store.slice_store import SliceStore, as_float32
-from .model_configurations import true_class
+from .class_labels import true_class
 
 
 class Epochs:

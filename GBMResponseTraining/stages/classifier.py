@@ -15,7 +15,7 @@ from torch import nn
 
 from ..engine.fit import fit
 from ..evaluation.metrics.classification import classification_report
-from ..items.model_configurations import true_class
+from ..items.class_labels import true_class
 from ..items.slices import classifier_items, classifier_validation
 from ..models.classifier import ClassifierModule
 from ..store.reports import write_csv

@@ -12,11 +12,12 @@ from GBMResponseCore.model.networks import Denoiser, LatentCodec
 from GBMResponseCore.model.sampling import SamplingOptions, sample_latents
 
 from ..engine.fit import check_start, fit, has_begun, start_from
+from ..items.class_labels import true_class
 from ..items.latent_items import Conditions, latent_items, latent_validation, source_latents, store_neighbors
 from ..items.latents import LatentStore, change_scale, encode_store
-from ..items.model_configurations import ModelConfiguration, true_class
 from ..models.diffusion import DiffusionModule
 from ..models.unet_config import noise_schedule, unet_config
+from ..settings.model_configurations import ModelConfiguration
 from .autoencoder import train_autoencoder
 from .classifier import train_classifier
 from .image_grid import ImageGrid

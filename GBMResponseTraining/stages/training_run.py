@@ -15,7 +15,7 @@ from GBMResponseCore.model.classes import ClassScheme
 
 from ..engine.fit import Machine, check_start
 from ..engine.processes import is_first, wait_for
-from ..items.model_configurations import class_schemes
+from ..items.class_labels import class_schemes
 from ..settings.configuration import Autoencoder, Configuration, ConfigurationError, load_configuration
 from ..store.slice_store import SliceStore, open_store, read_patients
 from ..store.splits import SPLIT_FILE, SplitError, read_split, split_store, write_split
