@@ -1,14 +1,17 @@
 """Files: reading that notices damage, and writing that never leaves half a file (temporary name, then rename)."""
 
+import csv
 import gzip
 import hashlib
 import json
 import math
 import os
+import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -17,6 +20,7 @@ from .errors import EmptyFileError, MissingFileError, OptionError, OutputFolderE
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
+_NUMBER = re.compile(r"[+-]?\d+\.?\d*([eE][+-]?\d+)?")
 _IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
@@ -144,3 +148,30 @@ def _write(path: Path, suffix: str, write: Callable[[Path], Any]) -> Path:
 def _temporary_name(suffix: str) -> str:
     # Random, because a name made from the target's could carry a patient's name.
     return f".{uuid4().hex}.partial{suffix}"
+
+
+def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], path: Path | str) -> Path:
+    """Write a UTF-8 table; None is an empty cell, and no cell is a formula to a spreadsheet, see :func:`plain_cell`.
+
+    :raises OutputFolderError: if the file cannot be written.
+    """
+    lines: list[str] = []
+    # Before Python 3.13 a carriage return in a cell is quoted only if lines end in one.
+    writer = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n")
+    writer.writerow(columns)
+    writer.writerows([_marked_cell(value) for value in row] for row in rows)
+    return write_text("".join(f"{line[:-2]}\n" for line in lines), path)
+
+
+def plain_cell(text: str) -> str:
+    """Text of a cell that :func:`write_csv` wrote: without the apostrophe before what could be taken for a formula."""
+    return text[1:] if text.startswith("'") and _is_formula(text.lstrip("'")) else text
+
+
+def _marked_cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and _is_formula(value.lstrip("'")) else value
+
+
+def _is_formula(text: str) -> bool:
+    # A table read from one file and written to another has its numbers as text.
+    return text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(text)

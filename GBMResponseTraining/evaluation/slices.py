@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from GBMResponseCore.files import write_csv
 
-from ..store.reports import write_csv
 from .figures import Example, spread_by_local_ssim, worst_against_copy, write_examples, write_figure4
 from .held_out import HeldOut, patient_ids
 from .metrics.image import NAMES, per_patient_means
@@ -44,9 +44,9 @@ def write_slices(rows: Sequence[Row], slices: HeldOut, out: Path) -> None:
             record = slices.records[patient]
             place = [record["id"], record["survival_days"], name, len(own)]
             patient_lines.append([row.name, *place, *(_cell(means[metric][k]) for metric in metrics)])
-    write_csv(out / "per_slice.csv", ["model", "patient", "slice", "position_mm", "class", *metrics], lines)
+    write_csv(["model", "patient", "slice", "position_mm", "class", *metrics], lines, out / "per_slice.csv")
     columns = ["model", "patient", "survival_days", "class", "slices", *metrics]
-    write_csv(out / "per_patient.csv", columns, patient_lines)
+    write_csv(columns, patient_lines, out / "per_patient.csv")
 
 
 def _cell(value: float) -> float | None:

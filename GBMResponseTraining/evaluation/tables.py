@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from GBMResponseCore import SYNTHETIC_NOTICE
-from GBMResponseCore.files import write_text
+from GBMResponseCore.files import write_csv, write_text
 
-from ..store.reports import write_csv
 from .metrics.image import HIGHER_IS_BETTER, NAMES
 from .spread import LEVELS, OFFSET_ML
 from .statistics import skill
@@ -48,7 +47,7 @@ def write_table1(report: dict[str, Any], out: Path) -> None:
         for name in _skill_names(report):
             line += [row["skill"][name][value] for value in ("value", "ci_low", "ci_high")]
         lines.append(line)
-    write_csv(out / "table1.csv", columns, lines)
+    write_csv(columns, lines, out / "table1.csv")
     write_text(table1_markdown(report), out / "table1.md")
 
 
@@ -187,7 +186,7 @@ def write_paired_tests(report: dict[str, Any], out: Path) -> None:
     :raises OutputFolderError: if a file cannot be written.
     """
     tests = report["paired_tests"]
-    write_csv(out / "paired_tests.csv", _TEST_COLUMNS, [[test[column] for column in _TEST_COLUMNS] for test in tests])
+    write_csv(_TEST_COLUMNS, [[test[column] for column in _TEST_COLUMNS] for test in tests], out / "paired_tests.csv")
     rows = [
         [
             TITLES[test["metric"]],
@@ -220,7 +219,7 @@ def write_guidance_sweep(report: dict[str, Any], out: Path) -> None:
     :raises OutputFolderError: if a file cannot be written.
     """
     rows = report["guidance_sweep"]["rows"]
-    write_csv(out / "guidance_sweep.csv", list(rows[0]), [list(row.values()) for row in rows])
+    write_csv(list(rows[0]), [list(row.values()) for row in rows], out / "guidance_sweep.csv")
     parts = ["# Guidance sweep", f"**{SYNTHETIC_NOTICE}**", data_sentence(report), sweep_text(report)]
     write_text(_join([*parts, sweep_table(report), note_list(report)]), out / "guidance_sweep.md")
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+from GBMResponseCore.files import write_csv
 from GBMResponseCore.model.classes import ClassScheme, patient_probabilities
 from torch import nn
 
@@ -18,7 +19,6 @@ from ..evaluation.metrics.classification import classification_report
 from ..items.class_labels import true_class
 from ..items.slices import classifier_items, classifier_validation
 from ..models.classifier import ClassifierModule
-from ..store.reports import write_csv
 from ..store.splits import SplitError
 from .calibration import fit_temperature, patient_logits
 from .training_run import TrainingRun
@@ -147,7 +147,7 @@ def _write_predictions(
         )
     columns = ("patient", "split", "classifier", "true_class", "predicted_class")
     chances = tuple(f"probability_{entry.name}" for entry in scheme.classes)
-    write_csv(run.folder / "classifier" / PREDICTIONS, (*columns, *chances), lines)
+    write_csv((*columns, *chances), lines, run.folder / "classifier" / PREDICTIONS)
 
 
 def _report(run: TrainingRun, scheme: ClassScheme, probabilities: dict[str, list[float]]) -> dict[str, object]:

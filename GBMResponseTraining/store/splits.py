@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 from GBMResponseCore.errors import GBMResponseError
-from GBMResponseCore.files import check_file
+from GBMResponseCore.files import check_file, plain_cell, write_csv
 
 from ..datasets.pair import natural_order, normalized_id, require_columns
-from .reports import write_csv
 
 SPLITS = ("train", "validation", "test")
 SPLIT_FILE = "patient_split.csv"
@@ -155,7 +154,7 @@ def read_split(path: Path) -> list[tuple[str, str]]:
     with check_file(path, "split").open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, restval="")
         require_columns(reader.fieldnames or [], _COLUMNS, path.name)
-        entries = [(row["patient"].strip(), row["split"].strip()) for row in reader]
+        entries = [(plain_cell(row["patient"]).strip(), row["split"].strip()) for row in reader]
     for patient, split in entries:
         if split not in SPLITS:
             message = f"{path.name} puts {patient} into '{split}'."
@@ -165,7 +164,7 @@ def read_split(path: Path) -> list[tuple[str, str]]:
 
 def write_split(split: Mapping[str, str], path: Path) -> None:
     """:raises OutputFolderError: if the file cannot be written."""
-    write_csv(path, _COLUMNS, sorted(split.items(), key=lambda entry: natural_order(entry[0])))
+    write_csv(_COLUMNS, sorted(split.items(), key=lambda entry: natural_order(entry[0])), path)
 
 
 def survival_thresholds(patients: Sequence[Mapping[str, Any]], split: Mapping[str, str], classes: int) -> list[float]:

@@ -14,6 +14,7 @@ from GBMResponseTraining.store.splits import (
     split_store,
     stratified_split,
     survival_thresholds,
+    write_split,
 )
 
 
@@ -200,3 +201,9 @@ def test_thresholds_leave_out_censored_patients():
 def test_thresholds_need_a_known_survival():
     with pytest.raises(SplitError, match="No training patient"):
         survival_thresholds(records({"a": 1.0}), {"a": "test"}, 2)
+
+def test_a_split_with_an_id_that_looks_like_a_formula_is_read_as_it_was_written(tmp_path):
+    split = {"-lab 3": "train", "=1": "test", "@P2": "validation", "-4": "train"}
+    write_split(split, tmp_path / SPLIT_FILE)
+    assert "'=1" in (tmp_path / SPLIT_FILE).read_text("utf-8")
+    assert dict(read_split(tmp_path / SPLIT_FILE)) == split
