@@ -18,10 +18,9 @@ from ..engine.processes import is_first, wait_for
 from ..items.class_labels import class_schemes
 from ..settings.configuration import Autoencoder, Configuration, ConfigurationError, load_configuration
 from ..store.slice_store import SliceStore, open_store, read_patients
-from ..store.splits import SPLIT_FILE, SplitError, read_split, split_store, write_split
+from ..store.splits import SPLIT_FILE, STORE_FILE, SplitError, read_split, split_store, write_split
 
 SNAPSHOT = "configuration.yaml"
-STORE_FILE = "store.json"
 
 
 class TrainingRun:
