@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 from GBMResponseCore import SYNTHETIC_NOTICE
 
-from ..evaluation.evaluate_bundles import COPY
 from ..evaluation.metrics.image import HIGHER_IS_BETTER
+from ..evaluation.results import COPY
 from ..evaluation.tables import (
     TITLES,
     data_sentence,

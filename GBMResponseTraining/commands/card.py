@@ -52,7 +52,7 @@ def read_reports(texts: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
     from GBMResponseCore.errors import OptionError
     from GBMResponseCore.files import check_file
 
-    from ..evaluation.evaluate_bundles import REPORT
+    from ..evaluation.results import REPORT
 
     reports: list[tuple[str, dict[str, Any]]] = []
     for text in texts:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..evaluation.evaluate_bundles import EvaluationOptions
     from ..evaluation.model_predictions import EvaluatedModel
+    from ..evaluation.options import EvaluationOptions
 
 ONE_NETWORK = "(one network)"
 """Ends the rows of the bundle with both schemes where bundles of the single configurations have rows, too."""
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
     from GBMResponseCore.errors import OptionError
 
-    from ..evaluation.evaluate_bundles import EvaluationOptions
+    from ..evaluation.options import EvaluationOptions
 
     if arguments.run_folder is None and arguments.store is None:
         raise OptionError("There are no slices to evaluate on.", "Name a slice store, or a run folder with --run.")
@@ -94,7 +94,7 @@ def evaluate_run(folder: Path, options: "EvaluationOptions") -> None:
 def _evaluate(
     models: Sequence["EvaluatedModel"], store: Path, out: Path, options: "EvaluationOptions", run_folder: Path | None
 ) -> None:
-    from ..evaluation.evaluate_bundles import evaluate
+    from ..evaluation.evaluate import evaluate
     from ..evaluation.tables import slice_table
 
     report = evaluate(models, store, out, options)

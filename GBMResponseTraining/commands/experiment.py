@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .run_options import add_run_options, open_run
 
 if TYPE_CHECKING:
-    from ..evaluation.evaluate_bundles import EvaluationOptions
+    from ..evaluation.options import EvaluationOptions
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -33,7 +33,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
     from ..bundles.stage import export_configuration
-    from ..evaluation.evaluate_bundles import EvaluationOptions
+    from ..evaluation.options import EvaluationOptions
     from ..settings.model_configurations import model_configuration
     from ..stages.diffusion import check_diffusion
     from .evaluate import evaluate_run

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +10,7 @@ from GBMResponseCore.files import write_csv
 from .figures import Example, spread_by_local_ssim, worst_against_copy, write_examples, write_figure4
 from .held_out import HeldOut, patient_ids
 from .metrics.image import NAMES, per_patient_means
-
-
-@dataclass
-class Row:
-    """One row of Table 1: metrics per slice; `kind` is `model` or `baseline`."""
-
-    name: str
-    kind: str
-    per_slice: list[dict[str, float]]
-    classes: list[str] | None = None
+from .results import Row
 
 
 def write_slices(rows: Sequence[Row], slices: HeldOut, out: Path) -> None:
@@ -62,7 +52,7 @@ def write_figures(images: np.ndarray, row: Row, copy: Row, slices: HeldOut, coun
     :param about: which data, for the titles.
     :raises OutputFolderError: if a file cannot be written.
     """
-    local, copied = ([values["ssim_local"] for values in entry.per_slice] for entry in (row, copy))
+    local, copied = (entry.values("ssim_local") for entry in (row, copy))
 
     def example(k: int, label: str) -> Example:
         return Example(slices.pre[k], images[k], slices.post[k], slices.gtv[k], local[k], label)

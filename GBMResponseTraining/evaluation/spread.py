@@ -77,6 +77,26 @@ def rank_thirds(truth: np.ndarray, samples: np.ndarray) -> np.ndarray:
     return inside / (high - low)[:, None]
 
 
+def evaluate_spread(slices: HeldOut, zones: Sequence[Zone], volumes: Mapping[str, np.ndarray]) -> dict[str, Any] | None:
+    """Calibration of the samples' spread of every model; None if no voxel's size is known.
+
+    :param volumes: by model, of every sample and patient (samples, patients) in ml.
+    :return: `patients` whose volume is known, `true_mean_ml`, `copy` and `models`.
+    """
+    truth, copied = (enhancing_ml(images, slices, zones) for images in (slices.post, slices.pre))
+    # A record of the split may have no slice in a selection.
+    truth[np.setdiff1d(np.arange(len(truth)), slices.patient)] = np.nan
+    known = int((~np.isnan(truth)).sum())
+    if not known:
+        return None
+    return {
+        "patients": known,
+        "true_mean_ml": float(np.nanmean(truth)),
+        "copy": volume_report(truth, copied),
+        "models": {name: spread_report(truth, samples) for name, samples in volumes.items()},
+    }
+
+
 def spread_report(truth: np.ndarray, samples: np.ndarray) -> dict[str, Any]:
     """Coverage, ranks and spread of one model.
 

@@ -8,8 +8,10 @@ from small_store import write_small_store
 from tiny_bundle import write_tiny_bundle
 
 from GBMResponseTraining.bundles.card import bundle_card
-from GBMResponseTraining.evaluation.evaluate_bundles import COPY, EvaluationOptions, evaluate
+from GBMResponseTraining.evaluation.evaluate import evaluate
 from GBMResponseTraining.evaluation.model_predictions import EvaluatedModel
+from GBMResponseTraining.evaluation.options import EvaluationOptions
+from GBMResponseTraining.evaluation.results import COPY
 
 CONFIGURATION = {"name": "tiny", "diffusion": {"label_dropout": 0.15, "training": {"steps": 240}}}
 

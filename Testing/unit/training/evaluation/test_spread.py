@@ -6,9 +6,10 @@ from small_store import SLICES, write_small_store
 
 from GBMResponseTraining.bundles.card import bundle_card
 from GBMResponseTraining.evaluation.class_effect import enhancement_zones, enhancing_pixels
-from GBMResponseTraining.evaluation.evaluate_bundles import EvaluationOptions, evaluate
+from GBMResponseTraining.evaluation.evaluate import evaluate
 from GBMResponseTraining.evaluation.held_out import read_held_out
 from GBMResponseTraining.evaluation.model_predictions import EvaluatedModel
+from GBMResponseTraining.evaluation.options import EvaluationOptions
 from GBMResponseTraining.evaluation.spread import (
     OFFSET_ML,
     enhancing_ml,

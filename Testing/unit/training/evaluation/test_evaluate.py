@@ -14,14 +14,7 @@ from small_store import SLICES, SPLIT, write_small_store
 from tiny_bundle import write_tiny_bundle
 
 from GBMResponseTraining.bundles.export import write_description
-from GBMResponseTraining.evaluation.evaluate_bundles import (
-    COPY,
-    TRAINING_MEAN,
-    UPPER_BOUND,
-    EvaluationOptions,
-    evaluate,
-    json_values,
-)
+from GBMResponseTraining.evaluation.evaluate import evaluate
 from GBMResponseTraining.evaluation.held_out import EvaluationError, patient_ids, read_held_out
 from GBMResponseTraining.evaluation.metrics.image import per_patient_means, slice_metrics, standard_metrics
 from GBMResponseTraining.evaluation.model_predictions import (
@@ -32,6 +25,9 @@ from GBMResponseTraining.evaluation.model_predictions import (
     patient_seed,
     predict_slices,
 )
+from GBMResponseTraining.evaluation.options import EvaluationOptions
+from GBMResponseTraining.evaluation.report import json_values
+from GBMResponseTraining.evaluation.results import COPY, TRAINING_MEAN, UPPER_BOUND
 from GBMResponseTraining.evaluation.statistics.skill import skills
 from GBMResponseTraining.models.lpips import BACKBONE_VARIABLE, LPIPS
 from GBMResponseTraining.store.splits import SPLIT_FILE, LeakageError, write_split
