@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from GBMResponseCore.files import ensure_output_folder, write_json
-from GBMResponseCore.inputs.intensity import NormalizationSettings
+from GBMResponseCore.inputs.preprocessing import NormalizationSettings
 from GBMResponseCore.model.runtime import choose_device
 
 from ..models.lpips import load_lpips_if_present
