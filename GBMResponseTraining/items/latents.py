@@ -15,7 +15,7 @@ from GBMResponseCore.files import write_json
 from GBMResponseCore.model.networks import LatentCodec
 from tqdm import tqdm
 
-from ..engine.processes import is_first, wait_for
+from .processes import is_first, wait_for
 from ..store.slice_store import SliceStore, write_array
 
 _SCALE_SLICES = 256

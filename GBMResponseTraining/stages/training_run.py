@@ -14,7 +14,7 @@ from GBMResponseCore.files import ensure_output_folder, write_json, write_text
 from GBMResponseCore.model.classes import ClassScheme
 
 from ..engine.fit import Machine, check_start
-from ..engine.processes import is_first, wait_for
+from ..items.processes import is_first, wait_for
 from ..items.model_configurations import class_schemes
 from ..settings.configuration import Autoencoder, Configuration, ConfigurationError, load_configuration
 from ..store.slice_store import SliceStore, open_store, read_patients
