@@ -44,7 +44,7 @@ def open_run(arguments: argparse.Namespace) -> Any:
     """
     from GBMResponseCore.errors import OptionError
 
-    from ..engine.fit import Machine
+    from ..engine.machine import Machine
     from ..settings.configuration import load_configuration
     from ..stages.training_run import SNAPSHOT, TrainingRun
 

@@ -15,8 +15,8 @@ from GBMResponseCore.files import write_json
 from GBMResponseCore.model.networks import LatentCodec
 from tqdm import tqdm
 
-from .processes import is_first, wait_for
 from ..store.slice_store import SliceStore, write_array
+from .processes import is_first, wait_for
 
 _SCALE_SLICES = 256
 _PARTS = ("pre", "post", "gtv")

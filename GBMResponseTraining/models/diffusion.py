@@ -13,8 +13,8 @@ from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 from GBMResponseCore.model.networks import build_denoiser
 
-from ..engine.fit import VALIDATION_LOSS, adamw, warmup_and_decay
 from ..settings.configuration import Diffusion
+from .optimization import VALIDATION_LOSS, adamw, warmup_and_decay
 
 
 class DiffusionModule(lightning.LightningModule):

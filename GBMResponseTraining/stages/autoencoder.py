@@ -9,7 +9,8 @@ import torch
 from GBMResponseCore.model.networks import LatentCodec, codebook, decode_continuous, encode_continuous
 from GBMResponseCore.model.quantizer import quantize
 
-from ..engine.fit import fit, has_begun, start_from
+from ..engine.checkpoints import has_begun, start_from
+from ..engine.fit import fit
 from ..items.slices import gtv_items, gtv_validation, image_items, image_validation
 from ..models.autoencoder import AutoencoderModule, latent_statistics
 from ..models.lpips import MISSING_BACKBONE, load_lpips_if_present

@@ -11,7 +11,8 @@ from GBMResponseCore.model.classes import ClassScheme, coarsen
 from GBMResponseCore.model.networks import Denoiser, LatentCodec
 from GBMResponseCore.model.sampling import SamplingOptions, sample_latents
 
-from ..engine.fit import check_start, fit, has_begun, start_from
+from ..engine.checkpoints import check_start, has_begun, start_from
+from ..engine.fit import fit
 from ..items.latent_items import Conditions, latent_items, latent_validation, source_latents, store_neighbors
 from ..items.latents import LatentStore, change_scale, encode_store
 from ..items.model_configurations import ModelConfiguration, true_class

@@ -13,9 +13,10 @@ from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import ensure_output_folder, write_json, write_text
 from GBMResponseCore.model.classes import ClassScheme
 
-from ..engine.fit import Machine, check_start
-from ..items.processes import is_first, wait_for
+from ..engine.checkpoints import check_start
+from ..engine.machine import Machine
 from ..items.model_configurations import class_schemes
+from ..items.processes import is_first, wait_for
 from ..settings.configuration import Autoencoder, Configuration, ConfigurationError, load_configuration
 from ..store.slice_store import SliceStore, open_store, read_patients
 from ..store.splits import SPLIT_FILE, SplitError, read_split, split_store, write_split

@@ -15,7 +15,7 @@ from GBMResponseCore.model.networks import LatentCodec, build_autoencoder
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from GBMResponseTraining.engine.fit import ItemStream
+from GBMResponseTraining.engine.stream import ItemStream
 from GBMResponseTraining.items.latent_items import Conditions, latent_items
 from GBMResponseTraining.items.latents import encode_store
 from GBMResponseTraining.models.diffusion import DiffusionModule
