@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from ..models.optimization import VALIDATION_LOSS
-from ..settings.configuration import ConfigurationError
+from ..settings.networks import ConfigurationError
 
 LAST, BEST, FINISHED = "last.ckpt", "best.ckpt", "finished.json"
 

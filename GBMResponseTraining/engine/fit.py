@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 
 from ..items.slices import Item
 from ..models.optimization import VALIDATION_LOSS, DivergedError
-from ..settings.configuration import Training
+from ..settings.networks import Training
 from .checkpoints import (
     BEST,
     FINISHED,

@@ -13,7 +13,7 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..items.slices import Item
-from ..settings.configuration import Training
+from ..settings.networks import Training
 from .machine import Machine, trains_on_gpu
 
 

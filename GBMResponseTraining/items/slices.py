@@ -13,7 +13,7 @@ import torch
 from GBMResponseCore.model.classes import ClassScheme
 from torch.utils.data import Dataset
 
-from ..settings.configuration import Classifier
+from ..settings.networks import Classifier
 from ..store.slice_store import SliceStore, as_float32
 from .model_configurations import true_class
 

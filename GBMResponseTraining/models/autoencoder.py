@@ -15,7 +15,7 @@ from monai.networks.nets import PatchDiscriminator
 from torch import nn
 from torch.nn import functional
 
-from ..settings.configuration import Autoencoder
+from ..settings.networks import Autoencoder
 from .optimization import VALIDATION_LOSS, DivergedError, adamw, warmup_and_decay
 
 BETA = 0.25

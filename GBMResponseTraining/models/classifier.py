@@ -5,7 +5,7 @@ import torch
 from GBMResponseCore.model.networks import build_classifier
 from torch.nn import functional
 
-from ..settings.configuration import Classifier
+from ..settings.networks import Classifier
 from .optimization import VALIDATION_LOSS, adamw, warmup_and_decay
 
 

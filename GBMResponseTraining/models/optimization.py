@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from GBMResponseCore.errors import GBMResponseError
 
-from ..settings.configuration import Training
+from ..settings.networks import Training
 
 VALIDATION_LOSS = "val_loss"
 """Name under which every module logs the figure that selects its weights."""

@@ -14,7 +14,7 @@ from ..engine.fit import fit
 from ..items.slices import gtv_items, gtv_validation, image_items, image_validation
 from ..models.autoencoder import AutoencoderModule, latent_statistics
 from ..models.lpips import MISSING_BACKBONE, load_lpips_if_present
-from ..settings.configuration import Autoencoder
+from ..settings.networks import Autoencoder
 from .image_grid import ImageGrid
 from .training_run import TrainingRun
 

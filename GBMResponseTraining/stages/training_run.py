@@ -17,7 +17,9 @@ from ..engine.checkpoints import check_start
 from ..engine.machine import Machine
 from ..items.model_configurations import class_schemes
 from ..items.processes import is_first, wait_for
-from ..settings.configuration import Autoencoder, Configuration, ConfigurationError, load_configuration
+from ..settings.configuration import Configuration
+from ..settings.networks import Autoencoder, ConfigurationError
+from ..settings.reader import load_configuration
 from ..store.slice_store import SliceStore, open_store, read_patients
 from ..store.splits import SPLIT_FILE, SplitError, read_split, split_store, write_split
 

@@ -19,7 +19,8 @@ from GBMResponseTraining.models.autoencoder import AutoencoderModule, hinge
 from GBMResponseTraining.models.diffusion import DiffusionModule
 from GBMResponseTraining.models.optimization import DivergedError
 from GBMResponseTraining.models.unet_config import noise_schedule, unet_config
-from GBMResponseTraining.settings.configuration import Adversarial, load_configuration
+from GBMResponseTraining.settings.networks import Adversarial
+from GBMResponseTraining.settings.reader import load_configuration
 
 SMOKE = load_configuration("smoke")
 STEPS = 6

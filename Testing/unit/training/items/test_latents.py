@@ -14,7 +14,7 @@ from small_file_limit import small_file_limit
 from small_store import write_small_store
 
 from GBMResponseTraining.items.latents import encode_store
-from GBMResponseTraining.settings.configuration import load_configuration
+from GBMResponseTraining.settings.reader import load_configuration
 from GBMResponseTraining.store.slice_store import open_store
 
 SETTINGS = load_configuration("smoke")

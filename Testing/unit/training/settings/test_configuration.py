@@ -3,13 +3,8 @@
 import pytest
 import yaml
 
-from GBMResponseTraining.settings.configuration import (
-    ConfigurationError,
-    Training,
-    load_configuration,
-    parse_configuration,
-    presets,
-)
+from GBMResponseTraining.settings.networks import ConfigurationError, Training
+from GBMResponseTraining.settings.reader import load_configuration, parse_configuration, presets
 
 
 @pytest.mark.parametrize("name", presets())
