@@ -33,9 +33,9 @@ def selected_weights(folder: Path) -> dict[str, torch.Tensor]:
     return _load(folder / report["selected"])["state_dict"]
 
 
-def check_start(start: str | None, folder: Path, part: str) -> None:
+def check_start(start: Path | None, folder: Path, part: str) -> None:
     """:raises ConfigurationError: `folder` has not begun, and the stage that `part` should start from is not there."""
-    if start is not None and not has_begun(folder) and not is_finished(Path(start)):
+    if start is not None and not has_begun(folder) and not is_finished(start):
         raise ConfigurationError(
             f"There is no finished stage in {start} for {part} to start from.",
             f"Name a folder such as OTHER_RUN/{part}.",
