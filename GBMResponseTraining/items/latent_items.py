@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from GBMResponseCore.model.neighbors import neighbor_rows
 
-from ..engine.fit import Item
 from ..store.slice_store import SliceStore, stack_indices
 from .latents import LatentStore
-from .slices import Epochs, Fixed
+from .slices import Epochs, Fixed, Item
 
 TIME_STEPS = 1000
 _GOLDEN = (math.sqrt(5) - 1) / 2

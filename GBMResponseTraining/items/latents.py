@@ -15,11 +15,13 @@ from GBMResponseCore.files import write_json
 from GBMResponseCore.model.networks import LatentCodec
 from tqdm import tqdm
 
-from ..engine.processes import is_first, wait_for
 from ..store.slice_store import SliceStore, write_array
+from .processes import is_first, wait_for
 
 _SCALE_SLICES = 256
 _PARTS = ("pre", "post", "gtv")
+CHANGE_SCALE = "change_scale.json"
+"""File beside the latents that holds what :func:`change_scale` found in them."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def encode_store(
         return made_with.is_file() and json.loads(made_with.read_text(encoding="utf-8")) == wanted
 
     if not complete() and is_first():
-        made_with.unlink(missing_ok=True)
+        for outdated in (made_with, folder / CHANGE_SCALE):
+            outdated.unlink(missing_ok=True)
         for name in _PARTS:
             codec = codecs["gtv" if name == "gtv" else "image"].to(device)
             _encode(getattr(store, name), folder / f"{name}.npy", codec, flip, batch, name, device, bfloat16)

@@ -6,16 +6,19 @@ is part of its items, so that a step is the same however many devices share it.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from GBMResponseCore.model.classes import ClassScheme
 from torch.utils.data import Dataset
 
-from ..engine.fit import Item
-from ..settings.configuration import Classifier
+from ..settings.networks import Classifier
 from ..store.slice_store import SliceStore, as_float32
 from .class_labels import true_class
+
+Item = Callable[[np.random.Generator, int], Any]
+"""Make item `index` of a training stream, drawing from its own random generator."""
 
 
 class Epochs:

@@ -2,20 +2,20 @@
 
 import logging
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from GBMResponseCore.model.networks import LatentCodec, codebook, decode_continuous, encode_continuous
 from GBMResponseCore.model.quantizer import quantize
 
-from ..engine.fit import fit, has_begun, start_from
+from ..engine.checkpoints import start_from
+from ..engine.fit import fit
 from ..items.slices import gtv_items, gtv_validation, image_items, image_validation
 from ..models.autoencoder import AutoencoderModule, latent_statistics
 from ..models.lpips import MISSING_BACKBONE, load_lpips_if_present
-from ..settings.configuration import Autoencoder
+from ..settings.networks import Autoencoder
 from .image_grid import ImageGrid
-from .training_run import TrainingRun
+from .training_run import StagePhase, TrainingRun
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +26,18 @@ _GRID_SLICES = 4
 
 def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
     """Train the autoencoder `image` or `gtv`, or take the finished one; return it with standardized latents."""
-    settings: Autoencoder = getattr(run.configuration, f"{part}_autoencoder")
     name = f"{part}_autoencoder"
+    for phase in run.phases(name, run.folder / name):
+        module = _train(run, part, phase)
+    return _codec(run, part, module)
+
+
+def _train(run: TrainingRun, part: str, phase: StagePhase) -> AutoencoderModule:
+    settings: Autoencoder = getattr(phase.configuration, f"{part}_autoencoder")
     store, train, validation = run.store, run.rows("train"), run.rows("validation")
     seed = run.configuration.seed
     if part == "image":
-        extra = (run.extra_images, run.configuration.extra_images_share)
+        extra = (run.extra_images, phase.configuration.extra_images_share)
         items, held_out = image_items(store, train, settings.crop, seed, *extra), image_validation(store, validation)
         slices_per_epoch = 2 * len(train)
     else:
@@ -41,24 +47,24 @@ def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
     perceptual = _perceptual(settings)
     torch.manual_seed(seed)
     module = AutoencoderModule(settings, steps, perceptual)
-    if settings.start is not None and not has_begun(run.folder / name):
-        start_from(module.model, Path(settings.start), "model.")
+    if phase.initial_weights is not None:
+        start_from(module.model, phase.initial_weights, "model.")
     shown = torch.stack([held_out[index] for index in _spread(len(held_out), _GRID_SLICES)]) if len(held_out) else None
-    grids = [ImageGrid(partial(_reconstructions, shown), run.folder / name / "images")] if shown is not None else []
+    grids = [ImageGrid(partial(_reconstructions, shown), phase.folder / "images")] if shown is not None else []
     report = fit(
         module,
         items,
         held_out,
-        run.folder / name,
+        phase.folder,
         settings.training,
         epoch_items=slices_per_epoch,
         seed=seed,
         machine=run.machine,
         callbacks=grids,
     )
-    perceptual_name = "LPIPS (AlexNet)" if perceptual is not None else "none"
-    run.once(f"{name}/losses.json", lambda: {"perceptual": perceptual_name, "steps": report["steps"]})
-    return _codec(run, part, module)
+    losses = {"perceptual": "LPIPS (AlexNet)" if perceptual is not None else "none", "steps": report["steps"]}
+    run.once(f"{phase.folder.relative_to(run.folder).as_posix()}/losses.json", lambda: losses)
+    return module
 
 
 def _codec(run: TrainingRun, part: str, module: AutoencoderModule) -> LatentCodec:

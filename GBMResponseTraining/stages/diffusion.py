@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,17 +10,18 @@ from GBMResponseCore.model.classes import ClassScheme, coarsen
 from GBMResponseCore.model.networks import Denoiser, LatentCodec
 from GBMResponseCore.model.sampling import SamplingOptions, sample_latents
 
-from ..engine.fit import check_start, fit, has_begun, start_from
+from ..engine.checkpoints import start_from
+from ..engine.fit import fit
 from ..items.class_labels import true_class
 from ..items.latent_items import Conditions, latent_items, latent_validation, source_latents, store_neighbors
-from ..items.latents import LatentStore, change_scale, encode_store
+from ..items.latents import CHANGE_SCALE, LatentStore, change_scale, encode_store
 from ..models.diffusion import DiffusionModule
 from ..models.unet_config import noise_schedule, unet_config
 from ..settings.model_configurations import ModelConfiguration
 from .autoencoder import train_autoencoder
 from .classifier import train_classifier
 from .image_grid import ImageGrid
-from .training_run import TrainingRun
+from .training_run import StagePhase, TrainingRun
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,49 +69,63 @@ def check_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> None
     unet_config(
         settings.diffusion, len(configuration.schemes), settings.image_autoencoder.latent_channels, run.latent_size
     )
-    check_start(settings.diffusion.start, run.folder / _folder(configuration), _folder(configuration))
+    run.check_start("diffusion", run.folder / _folder(configuration))
 
 
 def train_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> DiffusionModel:
     """Train the diffusion model of one configuration, or take the finished one."""
     check_diffusion(run, configuration)
-    settings, seed = run.configuration.diffusion, run.configuration.seed
+    settings = run.configuration.diffusion
     latents, codecs = cached_latents(run)
     schemes = run.schemes(configuration.schemes)
     conditions = _conditions(run, configuration, schemes)
-    train, validation = run.rows("train"), run.rows("validation")
-    folder = _folder(configuration)
     scale = None
     if settings.predict_change:
-        scale = run.once("latents/change_scale.json", lambda: change_scale(latents, train).tolist())
+        scale = run.once(f"latents/{CHANGE_SCALE}", lambda: change_scale(latents, run.rows("train")).tolist())
     tokens = conditions.null_token + 1 if schemes else 0
     unet = unet_config(settings, tokens, run.configuration.image_autoencoder.latent_channels, run.latent_size)
+    factor = None if scale is None else np.array(scale)
+    for phase in run.phases("diffusion", run.folder / _folder(configuration)):
+        module = _train(run, phase, unet, latents, conditions, factor, codecs["image"])
+    return DiffusionModel(module.ema.eval(), unet, schemes, conditions.null_token, scale)
+
+
+def _train(
+    run: TrainingRun,
+    phase: StagePhase,
+    unet: dict,
+    latents: LatentStore,
+    conditions: Conditions,
+    scale: np.ndarray | None,
+    codec: LatentCodec,
+) -> DiffusionModule:
+    settings, seed = phase.configuration.diffusion, run.configuration.seed
+    train, validation = run.rows("train"), run.rows("validation")
     schedule = noise_schedule(settings.prediction)
     steps = settings.training.optimizer_steps(len(train), run.machine.processes)
     torch.manual_seed(seed)
     module = DiffusionModule(settings, unet, schedule, steps)
-    if settings.start is not None and not has_begun(run.folder / folder):
+    if phase.initial_weights is not None:
         for network in (module.denoiser, module.ema):
-            start_from(network, Path(settings.start), "ema.")
-    factor = None if scale is None else np.array(scale)
-    held_out = latent_validation(latents, conditions, validation, scale=factor, seed=seed)
+            start_from(network, phase.initial_weights, "ema.")
+    held_out = latent_validation(latents, conditions, validation, scale=scale, seed=seed)
     grids = []
     if len(validation) and settings.preview_slices:
         chosen = validation[np.linspace(0, len(validation) - 1, settings.preview_slices).astype(int)]
-        preview = partial(_preview, run, codecs["image"], latents, conditions, chosen, schedule, factor)
-        grids.append(ImageGrid(preview, run.folder / folder / "images"))
+        preview = partial(_preview, run, codec, latents, conditions, chosen, schedule, scale)
+        grids.append(ImageGrid(preview, phase.folder / "images"))
     fit(
         module,
-        latent_items(latents, conditions, train, label_dropout=settings.label_dropout, scale=factor, seed=seed),
+        latent_items(latents, conditions, train, label_dropout=settings.label_dropout, scale=scale, seed=seed),
         held_out,
-        run.folder / folder,
+        phase.folder,
         settings.training,
         epoch_items=len(train),
         seed=seed,
         machine=run.machine,
         callbacks=grids,
     )
-    return DiffusionModel(module.ema.eval(), unet, schemes, conditions.null_token, scale)
+    return module
 
 
 def _folder(configuration: ModelConfiguration) -> str:

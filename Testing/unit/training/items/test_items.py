@@ -10,7 +10,7 @@ from GBMResponseCore.model.classes import ClassScheme
 from GBMResponseTraining.items.latent_items import Conditions, latent_items, latent_validation, store_neighbors
 from GBMResponseTraining.items.latents import LatentStore, change_scale, gtv_at_latent_size
 from GBMResponseTraining.items.slices import Epochs, classifier_items, gtv_items, image_items, image_validation
-from GBMResponseTraining.settings.configuration import load_configuration
+from GBMResponseTraining.settings.reader import load_configuration
 from GBMResponseTraining.store.slice_store import SliceStore
 
 COUNT = 5
