@@ -70,7 +70,7 @@ def export_configuration(
         "downsampling": settings.image_autoencoder.downsampling,
         "fold": settings.diffusion.fold,
         "requantize": False,
-        **{part: run.read(f"{part}_autoencoder/standardization.json") for part in ("image", "gtv")},
+        **{part: _standardization(run, part) for part in ("image", "gtv")},
     }
     if model.scale is not None:
         latents["change_scale"] = model.scale
@@ -177,6 +177,11 @@ def training_data(run: TrainingRun) -> str:
         text += f" The image autoencoder also learned {2 * len(extra)} slices of {ids}."
     stated = run.configuration.training_data
     return text if stated == "Not stated." else f"{text} {stated}"
+
+
+def _standardization(run: TrainingRun, part: str) -> dict[str, Any]:
+    stated = run.read(f"{part}_autoencoder/standardization.json")
+    return {"shift": stated["shift"], "scale": stated["scale"]}
 
 
 def _left_out(run: TrainingRun) -> str:
