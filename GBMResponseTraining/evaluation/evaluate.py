@@ -13,7 +13,8 @@ from GBMResponseCore.model.runtime import choose_device
 from ..models.lpips import load_lpips_if_present
 from ..store.leakage import SplitCheck, check_training_split
 from ..store.slice_store import read_patients
-from .class_effect import Zone, enhancement_zones, guidance_sweep
+from .class_effect import guidance_sweep
+from .enhancement import Zone, enhancement_zones, enhancing_ml
 from .held_out import EvaluationError, HeldOut, read_held_out, stored_split, training_mean
 from .metrics.classification import classification_report
 from .metrics.image import summarize
@@ -43,7 +44,7 @@ from .results import (
     Row,
 )
 from .slices import write_figures, write_slices
-from .spread import FEWEST_SAMPLES, enhancing_ml, evaluate_spread
+from .spread import FEWEST_SAMPLES, evaluate_spread
 from .tables import write_guidance_sweep, write_paired_tests, write_spread, write_table1, write_vq_vae_table
 
 WITHOUT_CODEBOOK = ", without the codebook"
@@ -110,7 +111,8 @@ def evaluate_models(
     if lpips is not None:
         lpips.to(choose_device(options.device))
     measure = options.measure(slices, lpips)
-    zones = enhancement_zones(slices) if options.samples >= FEWEST_SAMPLES else None
+    wants_volumes = options.samples >= FEWEST_SAMPLES
+    zones = enhancement_zones(slices) if wants_volumes or to_sweep else None
     baselines = [Row(COPY, "baseline", measure(slices.pre, slices.post))]
     if training_mean is not None:
         images = np.broadcast_to(training_mean, slices.pre.shape)
@@ -127,7 +129,9 @@ def evaluate_models(
             loaded = None
         loaded = model.load(options.device, options.precision, options.batch_size, loaded)
         assigned = assign_classes(loaded, slices)
-        prediction, first = predict(loaded, slices, assigned, measure, options, finished, zones)
+        prediction, first = predict(
+            loaded, slices, assigned, measure, options, finished, zones if wants_volumes else None
+        )
         images = first if model.model.name == figure_model else images
         reconstruction = None
         if loaded.autoencoder not in autoencoders:
@@ -136,7 +140,15 @@ def evaluate_models(
             autoencoders.add(loaded.autoencoder)
         sweep = None
         if model is to_sweep:
-            sweep = guidance_sweep(loaded, slices, options.guidance_sweep, seed=options.seed, finished=finished)
+            sweep = guidance_sweep(
+                loaded,
+                slices,
+                options.guidance_sweep,
+                zones,
+                options.measure(slices),
+                seed=options.seed,
+                finished=finished,
+            )
         results.append(
             ModelResult(
                 name=model.model.name,
@@ -149,7 +161,7 @@ def evaluate_models(
             )
         )
     volumes = {result.name: result.prediction.volumes for result in results}
-    spread = None if zones is None else evaluate_spread(slices, zones, volumes)
+    spread = evaluate_spread(slices, zones, volumes) if wants_volumes else None
     notes = evaluation_notes(results, slices, options, has_lpips=lpips is not None, spread=spread)
     return EvaluationResult(slices, options, store, baselines, results, figure_model, images, spread, notes)
 
@@ -195,7 +207,7 @@ def evaluate_reconstruction(loaded: LoadedModel, slices: HeldOut, measure: Measu
         for note in ("", WITHOUT_CODEBOOK)
         for image, stack in {"pre": slices.pre, "post": slices.post}.items()
     }
-    summary = {image: summarize(values, slices.patient) for image, values in rows.items()}
+    summary = {image: summarize(values, slices.person) for image, values in rows.items()}
     return Reconstruction(Row(title, "upper bound", rows["post"]), summary)
 
 
@@ -204,8 +216,8 @@ def evaluate_classifier(loaded: LoadedModel, slices: HeldOut) -> dict[str, Any] 
     found = class_probabilities(loaded, slices)
     if found is None:
         return None
-    scheme, probabilities, labels = found
-    return {"scheme": scheme.name, **classification_report(probabilities, labels)}
+    figures = classification_report(found.probabilities, found.labels, persons=found.persons)
+    return {"scheme": found.scheme.name, **figures}
 
 
 def _write(result: EvaluationResult, report: dict[str, Any], out: Path) -> None:

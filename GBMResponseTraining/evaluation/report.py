@@ -9,6 +9,7 @@ import numpy as np
 from GBMResponseCore import SYNTHETIC_NOTICE, __version__
 
 from ..models.lpips import MISSING_BACKBONE
+from .enhancement import spacing_mm
 from .figures import spread_by_local_ssim, worst_against_copy
 from .held_out import HeldOut, patient_ids
 from .metrics.image import per_patient_means, summarize
@@ -22,7 +23,7 @@ from .statistics.skill import skills
 def report_of(result: EvaluationResult) -> dict[str, Any]:
     """The content of `report.json`."""
     slices, options, models, rows = result.slices, result.options, result.models, result.rows
-    means = {row.name: per_patient_means(row.per_slice, slices.patient) for row in rows}
+    means = {row.name: per_patient_means(row.per_slice, slices.person) for row in rows}
     names = [model.name for model in models]
     pairs = [(first, second) for index, second in enumerate(names) for first in names[index + 1 :]]
     pairs += [(name, COPY) for name in names]
@@ -33,7 +34,7 @@ def report_of(result: EvaluationResult) -> dict[str, Any]:
         "data": {
             "description": options.data or _data_sets(slices),
             "store": result.store,
-            "patients": len(np.unique(slices.patient)),
+            "patients": len(np.unique(slices.person)),
             "slices": len(slices),
             "slices_without_gtv": int((~slices.gtv.any(axis=(1, 2))).sum()),
         },
@@ -49,7 +50,7 @@ def report_of(result: EvaluationResult) -> dict[str, Any]:
         "table": {
             row.name: {
                 "kind": row.kind,
-                "metrics": summarize(row.per_slice, slices.patient),
+                "metrics": summarize(row.per_slice, slices.person),
                 "skill": skills(means[row.name], means[COPY]),
             }
             for row in rows
@@ -112,8 +113,13 @@ def evaluation_notes(
             f"{', '.join(name for name, count in seen.items() if count)}."
         )
     known = 0 if spread is None else spread["patients"]
-    if options.samples >= FEWEST_SAMPLES and known < len(np.unique(slices.patient)):
+    if options.samples >= FEWEST_SAMPLES and known < len(np.unique(slices.person)):
         notes.append("Volumes of patients whose voxel size the store does not know are left out.")
+    if options.guidance_sweep and any(spacing_mm(record) is None for record in slices.records):
+        notes.append("Enhancing pixels of patients whose pixel size the store does not know are those of 1 mm pixels.")
+    visits = len(np.unique(slices.patient)) - len(np.unique(slices.person))
+    if visits:
+        notes.append(f"Some patients have several visits, {visits} more than patients: each patient counts once.")
     return notes
 
 
@@ -128,7 +134,7 @@ def _chosen_slices(result: EvaluationResult) -> dict[str, Any]:
         return {"patient": ids[index], "position_mm": position, "ssim_local": local[index]}
 
     shown = spread_by_local_ssim(local, count)
-    failed = worst_against_copy(local, copied, slices.patient, count)
+    failed = worst_against_copy(local, copied, slices.person, count)
     return {
         "figure4": {"model": result.figure_model, "slices": [entry(index) for index in shown]},
         "failures": {

@@ -61,6 +61,6 @@ def write_figures(images: np.ndarray, row: Row, copy: Row, slices: HeldOut, coun
     limits = f"{local[chosen[0]]:.2f} to {local[chosen[-1]]:.2f}"
     title = f"Synthetic post MRI by {row.name}, ordered by descending local SSIM ({limits}); {about}"
     write_figure4([example(k, row.classes[k]) for k in chosen], title, out / "figure4.png", out / "figure4.pdf")
-    worst = worst_against_copy(local, copied, slices.patient, count)
+    worst = worst_against_copy(local, copied, slices.person, count)
     title = f"Failures: synthetic post MRI by {row.name}, worst local SSIM against copying the pre image; {about}"
     write_examples([example(k, f"copy {copied[k]:.2f}, {row.classes[k]}") for k in worst], title, out / "failures.png")
