@@ -82,7 +82,7 @@ def _scheme_table(schemes: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     if not schemes:
         return "The model knows no survival class."
     lines = [
-        "Survival classes, days from the start of treatment:",
+        "Survival classes, days from the pre-treatment MRI:",
         "",
         "| scheme | class | from | to |",
         "|---|---|---|---|",

@@ -155,7 +155,7 @@ class TrainingRun:
         path = self.folder / name
 
         def current() -> bool:
-            return path.is_file() and (made_from is None or self.read(name).get("made_from", made_from) == made_from)
+            return path.is_file() and (made_from is None or self.read(name).get("made_from") == made_from)
 
         if not current() and is_first():
             path.parent.mkdir(parents=True, exist_ok=True)
