@@ -45,6 +45,12 @@ def test_the_card_states_data_configuration_classes_and_limits(description):
     assert "Copying the pre-treatment image is the baseline to beat" in card
 
 
+def test_the_card_counts_survival_from_the_pre_treatment_mri_as_the_importers_do(description):
+    card = bundle_card(description, CONFIGURATION, [])
+    assert "Survival classes, days from the pre-treatment MRI:" in card
+    assert "start of treatment" not in card
+
+
 def test_the_figures_stand_beside_the_copy(description, report):
     card = bundle_card(description, CONFIGURATION, [("", report)])
     assert "not been evaluated" not in card
