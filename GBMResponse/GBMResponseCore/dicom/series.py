@@ -1,81 +1,21 @@
-"""A tree of DICOM files -> series, and a series -> a volume, complete and regular or refused."""
+"""A DICOM series -> a volume, complete and regular or refused."""
 
-import logging
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import SimpleITK as sitk
 
-from ..errors import DicomSeriesError, MissingPackageError
+from ..errors import DicomSeriesError
+from .tree import Series, Slice
 
-log = logging.getLogger(__name__)
-
-_TAGS = (
-    "SOPClassUID", "SOPInstanceUID", "Modality", "PatientID", "StudyDate", "SeriesInstanceUID", "SeriesDescription",
-    "SeriesNumber", "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows",
-    "Columns", "NumberOfFrames",
-)  # fmt: skip
 _DIRECTION_TOLERANCE = 1e-3
 _SPACING_TOLERANCE = 0.05
 """Largest difference of a slice distance from the usual one, as a share of it."""
 _TILT_TOLERANCE = np.sin(np.radians(0.5))
 _DUPLICATE_MM = 0.01
-
-
-@dataclass(frozen=True)
-class Slice:
-    """One file of a series.
-
-    :param position: center of the first pixel, LPS mm (3,), or None.
-    :param directions: of rows and of columns (6,), or None.
-    :param pixel_mm: distance of rows and of columns, or None.
-    """
-
-    path: Path
-    uid: str
-    position: tuple[float, ...] | None
-    directions: tuple[float, ...] | None
-    pixel_mm: tuple[float, ...] | None
-    matrix: tuple[int, int]
-    frames: int
-
-
-@dataclass(frozen=True)
-class Series:
-    """What the headers of a series say; `slices` in no order, files of the same object once.
-
-    :param folder: first folder below the root of the tree, empty if the files lie in the root itself.
-    :param study_date: YYYYMMDD, empty if not stated.
-    """
-
-    uid: str
-    modality: str
-    patient_id: str
-    folder: str
-    study_date: str
-    description: str
-    number: str
-    frame_of_reference: str
-    slices: tuple[Slice, ...]
-
-    def __str__(self) -> str:
-        return f"{self.number or '?'} '{self.description}' ({self.modality}, {len(self.slices)} files)"
-
-
-@dataclass(frozen=True)
-class Tree:
-    """All image series below a folder, and the files of its structure sets.
-
-    :param structure_sets: (first folder below the root, patient id, file).
-    """
-
-    series: tuple[Series, ...]
-    structure_sets: tuple[tuple[str, str, Path], ...]
+_INVERTED = "MONOCHROME1"
 
 
 @dataclass(frozen=True)
@@ -91,47 +31,15 @@ class _Stack:
         return [str(item.path) for item in self.slices]
 
 
-def pydicom_module() -> ModuleType:
-    """:raises MissingPackageError: without pydicom."""
-    try:
-        import pydicom
-    except ImportError:
-        raise MissingPackageError("pydicom", "read DICOM") from None
-    return pydicom
-
-
-def scan_tree(root: Path, files: Iterable[Path] | None = None) -> Tree:
-    """Read the headers of all DICOM files below a folder; other files are passed over.
-
-    :param files: those to read; all below the folder if None.
-    :raises MissingPackageError: without pydicom.
-    """
-    pydicom = pydicom_module()
-    headers: dict[str, tuple] = {}
-    slices: dict[str, dict[str, Slice]] = defaultdict(dict)
-    structure_sets = []
-    for path in sorted(root.rglob("*")) if files is None else files:
-        if not path.is_file():
-            continue
-        try:
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
-            parts = path.relative_to(root).parts
-            folder = parts[0] if len(parts) > 1 else ""
-            modality, patient = str(header.get("Modality", "")), str(header.get("PatientID", "")).strip()
-            if modality == "RTSTRUCT":
-                structure_sets.append((folder, patient, path))
-            elif "Rows" in header and "SeriesInstanceUID" in header:
-                key = f"{folder} {header.SeriesInstanceUID}"
-                headers.setdefault(key, (header, folder, patient))
-                slices[key].setdefault(str(header.SOPInstanceUID), _slice(header, path))
-        except (pydicom.errors.InvalidDicomError, AttributeError, ValueError, TypeError, OSError, EOFError) as error:
-            log.debug("%s is passed over: %s", path.name, error)
-    series = [_series(*headers[key], tuple(slices[key].values())) for key in headers]
-    return Tree(tuple(series), tuple(structure_sets))
+def is_inverted(series: Series) -> bool:
+    """True if the values of a series are stored with air bright (MONOCHROME1)."""
+    return any(item.photometric == _INVERTED for item in series.slices)
 
 
 def read_series(series: Series) -> sitk.Image:
     """Read a series of single-frame MR slices with GDCM; grid and order come from the headers.
+
+    Values that are stored inverted (:func:`is_inverted`) are turned around, the lowest one to 0: air is dark.
 
     :return: 3-D; its third axis follows the normal of the slices.
     :raises DicomSeriesError: if it is no MR, or if slices are missing, doubled, tilted, of different shapes or
@@ -146,43 +54,14 @@ def read_series(series: Series) -> sitk.Image:
         raise DicomSeriesError(f"The series {series} cannot be read.", "Export it again, uncompressed.") from None
     if image.GetSize()[2] != len(stack.slices):
         raise DicomSeriesError(f"The series {series} was read as {image.GetSize()[2]} slices.")
+    if is_inverted(series):
+        # GDCM turns the values around at the largest one that their type holds, which leaves air far above 0.
+        image = sitk.Cast(image, sitk.sitkFloat64)
+        image = sitk.Cast(image - float(sitk.GetArrayViewFromImage(image).min()), sitk.sitkFloat32)
     image.SetOrigin(stack.slices[0].position)
     image.SetSpacing(stack.spacing)
     image.SetDirection(stack.direction.ravel().tolist())
     return image
-
-
-def _slice(header, path: Path) -> Slice:
-    def numbers(name: str) -> tuple[float, ...] | None:
-        value = header.get(name)
-        return tuple(float(number) for number in value) if value else None
-
-    return Slice(
-        path,
-        str(header.SOPInstanceUID),
-        numbers("ImagePositionPatient"),
-        numbers("ImageOrientationPatient"),
-        numbers("PixelSpacing"),
-        (int(header.Rows), int(header.Columns)),
-        int(header.get("NumberOfFrames") or 1),
-    )
-
-
-def _series(header, folder: str, patient: str, slices: tuple[Slice, ...]) -> Series:
-    def text(name: str) -> str:
-        return str(header.get(name) or "").strip()
-
-    return Series(
-        uid=text("SeriesInstanceUID"),
-        modality=text("Modality"),
-        patient_id=patient,
-        folder=folder,
-        study_date=text("StudyDate"),
-        description=text("SeriesDescription"),
-        number=text("SeriesNumber"),
-        frame_of_reference=text("FrameOfReferenceUID"),
-        slices=slices,
-    )
 
 
 def _stack(series: Series) -> _Stack:
@@ -190,6 +69,12 @@ def _stack(series: Series) -> _Stack:
     slices, name = series.slices, f"The series {series}"
     if series.modality != "MR":
         raise DicomSeriesError(f"{name} is no MR.", "Name the T1-Gd series.")
+    if series.unreadable:
+        raise DicomSeriesError(
+            f"{name} lies beside {len(series.unreadable)} DICOM files that cannot be read, such as "
+            f"{series.unreadable[0].name}: slices may be missing.",
+            "Export the series again; remove the files if they do not belong to it.",
+        )
     if any(item.frames > 1 for item in slices):
         raise DicomSeriesError(
             f"{name} holds several slices in one file.", "Convert it to NIfTI and use the importer `folder`."
@@ -204,6 +89,13 @@ def _stack(series: Series) -> _Stack:
         raise DicomSeriesError(f"{name} mixes slices of different directions, as a localizer does.")
     if len({(item.matrix, tuple(np.round(item.pixel_mm, 4))) for item in slices}) > 1:
         raise DicomSeriesError(f"{name} mixes slices of different matrices or pixel sizes.")
+    if len({item.photometric for item in slices}) > 1:
+        raise DicomSeriesError(f"{name} mixes slices with bright and with dark air.")
+    if is_inverted(series) and len({item.rescale for item in slices}) > 1:
+        raise DicomSeriesError(
+            f"{name} is stored inverted (MONOCHROME1), and each slice with a scale of its own.",
+            "Export it as MONOCHROME2.",
+        )
 
     row, column = np.array(first.directions[:3]), np.array(first.directions[3:])
     normal = np.cross(row, column)

@@ -6,11 +6,10 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from fake_dicom import ball_contours, write_series, write_structures
-from GBMResponseCore.errors import NoOverlapError
-
-from GBMResponseTraining.datasets.errors import StructureSetError
-from GBMResponseTraining.datasets.hospital.dicom_series import read_series, scan_tree
-from GBMResponseTraining.datasets.hospital.rtstruct import choose_rois, draw_rois, rasterise, read_structure_set
+from GBMResponseCore.dicom.rtstruct import choose_rois, draw_rois, rasterize, read_structure_set
+from GBMResponseCore.dicom.series import read_series
+from GBMResponseCore.dicom.tree import scan_tree
+from GBMResponseCore.errors import NoOverlapError, StructureSetError
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 DATA = Path(os.environ.get("GBMRESPONSE_SHARED", REPOSITORY.parent / "shared")) / "data"
@@ -55,47 +54,47 @@ def test_published_mask_is_reproduced_exactly():
 
 
 def test_a_ball(image):
-    mask = rasterise(ball_contours(image, (6, -4, 3), 14), image)
+    mask = rasterize(ball_contours(image, (6, -4, 3), 14), image)
     ball = sitk.GetArrayFromImage(phantoms.gtv(*GRID, direction=np.reshape(image.GetDirection(), (3, 3)),
                                                radius_mm=14, at=(6, -4, 3))) > 0  # fmt: skip
     assert np.count_nonzero(mask ^ ball) < 0.01 * ball.sum()
 
 
 def test_a_pixel_is_inside_by_its_center(plane):
-    assert np.argwhere(rasterise([square(1.6, 4.4)], plane)[0]).tolist() == [
+    assert np.argwhere(rasterize([square(1.6, 4.4)], plane)[0]).tolist() == [
         [y, x] for y in (2, 3, 4) for x in (2, 3, 4)
     ]
 
 
 def test_a_contour_inside_another_is_a_hole(plane):
-    mask = rasterise([square(0.5, 6.5), square(2.5, 4.5)], plane)
+    mask = rasterize([square(0.5, 6.5), square(2.5, 4.5)], plane)
     assert mask.sum() == 36 - 4
     assert not mask[0, 3:5, 3:5].any()
 
 
 def test_contours_side_by_side(plane):
-    assert rasterise([square(0.5, 2.5), square(4.5, 6.5)], plane).sum() == 8
+    assert rasterize([square(0.5, 2.5), square(4.5, 6.5)], plane).sum() == 8
 
 
 def test_a_contour_that_leaves_the_image(plane):
-    assert rasterise([square(-3, 2.5)], plane).sum() == 9
+    assert rasterize([square(-3, 2.5)], plane).sum() == 9
 
 
 def test_contours_above_the_image_are_left_out(plane):
-    assert not rasterise([square(1, 4, z=5)], plane).any()
+    assert not rasterize([square(1, 4, z=5)], plane).any()
 
 
 @pytest.mark.parametrize("z", [0.4, -0.3])
 def test_a_contour_between_slices(plane, z):
     with pytest.raises(StructureSetError, match="does not lie in a slice"):
-        rasterise([square(1, 4, z=z)], plane)
+        rasterize([square(1, 4, z=z)], plane)
 
 
 def test_a_contour_across_slices(image):
     points = ball_contours(image, (0, 0, 0), 10)[2]
     points[0] += (0, 0, 3)
     with pytest.raises(StructureSetError, match="does not lie in a slice"):
-        rasterise([points], image)
+        rasterize([points], image)
 
 
 # Regions
@@ -143,7 +142,7 @@ def test_regions_are_united(tmp_path, image):
     circles = {"GTV1": ball_contours(image, (12, 0, 0), 9), "GTV2": ball_contours(image, (-12, 0, 0), 9)}
     found = structures(tmp_path, image, circles)
     both = sitk.GetArrayFromImage(draw_rois(found, choose_rois(found), image))
-    single = [rasterise(contours, image) for contours in circles.values()]
+    single = [rasterize(contours, image) for contours in circles.values()]
     assert np.array_equal(both > 0, single[0] | single[1])
 
 

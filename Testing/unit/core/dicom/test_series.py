@@ -8,10 +8,9 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from fake_dicom import change, write_series
-
-from GBMResponseTraining.datasets.errors import DicomSeriesError, MissingPackageError
-from GBMResponseTraining.datasets.hospital import dicom_series
-from GBMResponseTraining.datasets.hospital.dicom_series import read_series, scan_tree
+from GBMResponseCore.dicom.series import read_series
+from GBMResponseCore.dicom.tree import scan_tree
+from GBMResponseCore.errors import DicomSeriesError, MissingPackageError
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 DATA = Path(os.environ.get("GBMRESPONSE_SHARED", REPOSITORY.parent / "shared")) / "data"
@@ -148,4 +147,4 @@ def test_damaged_pixels(folder):
 def test_without_pydicom(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
     with pytest.raises(MissingPackageError, match="pip install"):
-        dicom_series.scan_tree(tmp_path)
+        scan_tree(tmp_path)

@@ -2,19 +2,14 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from fake_dicom import ball_contours, write_series, write_structures
-from GBMResponseCore.errors import OutputFolderError
+from GBMResponseCore.dicom.tree import Series
+from GBMResponseCore.errors import DicomSeriesError, OutputFolderError
 from GBMResponseCore.files import read_image
 
-from GBMResponseTraining.datasets.errors import DatasetError, DicomSeriesError, TableValueError
-from GBMResponseTraining.datasets.hospital import dicom_tree
-from GBMResponseTraining.datasets.hospital.dicom_series import Series
-from GBMResponseTraining.datasets.hospital.dicom_tree import (
-    DEFAULT_SERIES,
-    DicomRule,
-    choose_series,
-    find_pairs,
-    read_dicom,
-)
+from GBMResponseTraining.datasets.errors import DatasetError, TableValueError
+from GBMResponseTraining.datasets.hospital import dicom
+from GBMResponseTraining.datasets.hospital.choice import DEFAULT_SERIES, DicomRule, choose_series
+from GBMResponseTraining.datasets.hospital.dicom import find_pairs, read_dicom
 from GBMResponseTraining.datasets.visits import Window
 
 GRID = ((40, 46, 10), (4.4, 4.4, 9.0))
@@ -337,14 +332,14 @@ def test_converted_volumes_are_reused(root, patient, table, tmp_path):
 
 def test_a_full_disk_leaves_no_half_volume(root, patient, table, tmp_path, monkeypatch):
     patient()
-    original = dicom_tree.write_image
+    original = dicom.write_image
 
     def full(image, path):
         if path.name.endswith("post.nii.gz"):
             raise OutputFolderError("No space left.")
         return original(image, path)
 
-    monkeypatch.setattr(dicom_tree, "write_image", full)
+    monkeypatch.setattr(dicom, "write_image", full)
     arguments = (root, table("P1,400"), tmp_path / "out")
     with pytest.raises(OutputFolderError):
         read_dicom(*arguments)

@@ -74,9 +74,29 @@ def test_unknown_radiotherapy(tree, start):
     assert only_skipped(tree).code == "no-radiotherapy-date"
 
 
-def test_unknown_death(tree):
+def test_who_is_stated_to_be_alive_is_censored_on_the_last_known_day(tree):
     write_mu_workbook(tree, [row(death=None)])
-    assert read_mu_glioma_post(tree)[0][0].survival_days is None
+    (pair,), _ = read_mu_glioma_post(tree)
+    assert (pair.survival_days, pair.censored) == (170 - 40, True)
+
+
+def test_the_last_known_day_may_be_that_of_an_mri_without_images(tree):
+    write_mu_workbook(tree, [row(days=(*DAYS, 400), death=None)])
+    (pair,), _ = read_mu_glioma_post(tree)
+    assert (pair.survival_days, pair.censored) == (400 - 40, True)
+
+
+@pytest.mark.parametrize("stated", [None, 1])
+def test_without_a_day_of_death_survival_is_not_known_unless_the_table_says_alive(tree, stated):
+    cells = list(row(death=None))
+    cells[MU_HEADER.index("Overall Survival (Death)")] = stated
+    write_mu_workbook(tree, [cells])
+    (pair,), _ = read_mu_glioma_post(tree)
+    assert (pair.survival_days, pair.censored) == (None, False)
+
+
+def test_who_died_is_not_censored(tree):
+    assert not read_mu_glioma_post(tree)[0][0].censored
 
 
 def test_death_before_the_pre_image(tree):
