@@ -274,7 +274,8 @@ def _damage_is_typed() -> Iterator[None]:
     try:
         yield
     except AttributeError as error:
-        raise StructureSetError(f"The RTSTRUCT lacks a tag ({error}).", "Export it again.") from error
+        tag = re.search(r"attribute '(\w+)'", str(error))
+        raise StructureSetError(f"The RTSTRUCT lacks {tag[1] if tag else 'a tag'}.", "Export it again.") from error
     except (ValueError, TypeError, LookupError, ArithmeticError, OSError, EOFError, NotImplementedError) as error:
         raise StructureSetError(f"The RTSTRUCT holds an impossible value ({error}).", "Export it again.") from error
 

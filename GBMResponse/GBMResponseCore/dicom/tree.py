@@ -22,6 +22,7 @@ _PREAMBLE, _MAGIC = 128, b"DICM"
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 """Groups 2 and 8 in little endian, 8 in big endian: how a DICOM file begins that was written without a preamble."""
 _MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
+_DICOMDIR = "1.2.840.10008.1.3.10"
 _SUFFIXES = (".dcm", ".ima", ".dicom")
 
 
@@ -143,16 +144,13 @@ def _read_header(path: Path) -> Any | None:
         return None
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS), force=not whole)
-        usable = whole or "SOPClassUID" in header
+        if "SOPClassUID" in header or header.file_meta.get("MediaStorageSOPClassUID") == _DICOMDIR:
+            return header
+        raise ValueError("no object")
     except Exception:
         if whole or named:
             raise
-        usable = False
-    if usable:
-        return header
-    if named:
-        raise ValueError("no DICOM")
-    return None
+        return None
 
 
 def _slice(header: Any, path: Path) -> Slice:

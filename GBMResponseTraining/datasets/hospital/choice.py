@@ -132,8 +132,8 @@ def choose_pair(row: Row, tree: Tree, rule: DicomRule) -> DicomPair:
     grid = next((item for item in series if item.uid in chosen.series and item.modality == "MR"), pre)
     notes += [*passed_over, *_roi_notes(chosen, rois, rule.roi, roi_names)]
     notes += [
-        Note("inverted", f"The values of the series {item} are stored inverted; they were turned around.")
-        for item in (pre, post)
+        Note("inverted", f"The values of the {name}-treatment series are stored inverted; they were turned around.")
+        for name, item in (("pre", pre), ("post", post))
         if is_inverted(item)
     ]
     return DicomPair(patient, pre, post, pre if on_pre else grid, chosen, tuple(rois), row, tuple(notes))
