@@ -1,5 +1,7 @@
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +147,7 @@ def test_damaged_pixels(folder):
 
 
 def test_without_pydicom(monkeypatch, tmp_path):
-    monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
+    monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(MissingPackageError, match="pip install"):
         scan_tree(tmp_path)
 
@@ -231,3 +233,12 @@ def test_a_series_with_bright_air_and_a_scale_for_each_slice_is_refused(folder):
 def test_slices_with_bright_and_with_dark_air_are_refused(folder):
     change(folder, 2, PhotometricInterpretation="MONOCHROME1")
     assert "bright and with dark air" in message(folder)
+
+
+def test_reading_dicom_needs_no_network_library():
+    code = (
+        "import sys, GBMResponseCore.dicom.series, GBMResponseCore.dicom.rtstruct\n"
+        "print(sorted({'torch', 'pydicom', 'diffusers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -2,6 +2,7 @@ import pytest
 from fake_cohorts import MU_HEADER, mu_row, write_mu_visit, write_mu_workbook
 
 from GBMResponseTraining.datasets.errors import DatasetError, TableValueError
+from GBMResponseTraining.datasets.public import mu_glioma_post
 from GBMResponseTraining.datasets.public.mu_glioma_post import LABELS, MuRule, read_mu_glioma_post
 from GBMResponseTraining.datasets.visits import Window
 
@@ -188,3 +189,15 @@ def test_no_images(tmp_path):
     write_mu_workbook(tmp_path, [row()])
     with pytest.raises(DatasetError, match="no image"):
         read_mu_glioma_post(tmp_path)
+
+
+def test_what_nobody_expected_of_a_patient_is_listed_with_its_type(tree, monkeypatch):
+    def fails(*arguments):
+        raise ZeroDivisionError("by chance")
+
+    monkeypatch.setattr(mu_glioma_post, "_pair", fails)
+    pairs, skipped = read_mu_glioma_post(tree)
+    assert pairs == []
+    assert ("error", "Unexpected failure: ZeroDivisionError: by chance") in [
+        (item.code, item.reason) for item in skipped
+    ]
