@@ -13,8 +13,9 @@ import torch
 
 from .errors import NoOverlapError
 from .inputs.case import Case, Note
-from .inputs.grid import StackGrid, image_like
-from .inputs.intensity import IntensityScale, fit_scale
+from .inputs.grid import StackGrid
+from .inputs.preprocessing import IntensityScale, fit_scale
+from .inputs.resampling import image_like
 from .model.runtime import batch_size
 from .model.sampling import SamplingOptions, check_guidance
 from .model.slice_cache import SliceCache

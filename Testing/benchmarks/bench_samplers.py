@@ -15,7 +15,7 @@ import SimpleITK as sitk
 import torch
 from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.inputs.grid import StackGrid
-from GBMResponseCore.inputs.intensity import fit_scale
+from GBMResponseCore.inputs.preprocessing import fit_scale
 from GBMResponseCore.model.bundle import default_bundle, open_bundle
 from GBMResponseCore.model.sampling import SamplingOptions, sample_latents
 from GBMResponseCore.prediction import PredictionOptions, Predictor

@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from ..errors import FrameOfReferenceError, NoOverlapError, StructureSetError
-from ..inputs.grid import image_like
+from ..inputs.resampling import image_like
 from .tree import Series, pydicom_module
 
 DEFAULT_ROI = "gtv"

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import SimpleITK as sitk
 
 from .case import Case
-from .intensity import IntensityScale, fit_scale
-from .registration import register_rigidly, resample_onto
+from .preprocessing import IntensityScale, fit_scale
+from .registration import register_rigidly
+from .resampling import resample_onto
 
 
 @dataclass(frozen=True, eq=False)

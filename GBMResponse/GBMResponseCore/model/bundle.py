@@ -18,8 +18,7 @@ from torch import nn
 
 from ..errors import BundleError, BundleIntegrityError, BundleSchemaError
 from ..files import sha256_of_file
-from ..inputs.in_plane import InPlaneRule
-from ..inputs.intensity import NormalizationSettings
+from ..inputs.preprocessing import InPlaneRule, NormalizationSettings
 from .classes import ClassScheme
 from .networks import Denoiser, LatentCodec, build_autoencoder, build_classifier, build_denoiser
 from .sampling import SamplingOptions

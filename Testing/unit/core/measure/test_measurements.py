@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 from GBMResponseCore.inputs.case import make_case
 from GBMResponseCore.inputs.follow_up import AlignedFollowUp
-from GBMResponseCore.inputs.grid import image_like
+from GBMResponseCore.inputs.resampling import image_like
 from GBMResponseCore.measure.enhancement import EnhancementSegmenter
 from GBMResponseCore.measure.measurements import CAVEATS, TITLE, measure, write_measurements
 from GBMResponseCore.model.bundle import open_bundle

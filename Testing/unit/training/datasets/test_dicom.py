@@ -7,9 +7,8 @@ import SimpleITK as sitk
 from fake_dicom import ball_contours, write_series, write_structures
 from GBMResponseCore.dicom.tree import Series
 from GBMResponseCore.errors import DicomSeriesError, MissingPackageError, OutputFolderError
-from GBMResponseCore.files import read_image
-from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import NormalizationSettings
+from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
+from GBMResponseCore.inputs.reading import read_image
 
 from GBMResponseTraining.datasets.errors import DatasetError, TableValueError
 from GBMResponseTraining.datasets.hospital import dicom
