@@ -8,12 +8,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from GBMResponseCore.errors import DependencyError, GBMResponseError, OutputFolderError
-from GBMResponseCore.inputs.case import Note
 
 from .errors import TableValueError
+
+if TYPE_CHECKING:  # training runs on stores alone, also where SimpleITK is not installed
+    from GBMResponseCore.inputs.case import Note
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ class PairSource:
     brain_mask: Path | None = None
     label_names: dict[int, str] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[Note, ...] = ()
+    notes: "tuple[Note, ...]" = ()
 
     @property
     def files(self) -> tuple[Path, ...]:

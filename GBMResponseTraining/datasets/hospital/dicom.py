@@ -70,6 +70,10 @@ def find_pairs(source: Path, table: Path, rule: DicomRule | None = None) -> tupl
     if not any(name in rows[0][1] for name in _SURVIVAL):
         raise TableValueError(f"The table {table.name} has none of the columns {', '.join(_SURVIVAL)}.")
     tree = scan_tree(source, tqdm(sorted(source.rglob("*")), desc="Reading headers", unit="file"))
+    if not tree.series and tree.unreadable:
+        raise DatasetError(
+            f"None of the {len(tree.unreadable)} DICOM files below {source} can be read.", "Export the patients again."
+        )
     if not tree.series:
         raise DatasetError(f"There is no DICOM image below {source}.", "Give the folder of the exported patients.")
     pairs, skipped = [], []

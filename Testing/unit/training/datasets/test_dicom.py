@@ -306,6 +306,13 @@ def test_no_dicom(tmp_path, table):
         find_pairs(tmp_path / "empty", table("P1,400"))
 
 
+def test_dicom_that_cannot_be_read(tmp_path, table):
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "IM1.dcm").write_bytes(b"nothing of the kind")
+    with pytest.raises(DatasetError, match="None of the 1 DICOM files"):
+        find_pairs(tmp_path / "export", table("P1,400"))
+
+
 def test_bad_expression():
     with pytest.raises(DatasetError, match="no regular expression"):
         DicomRule(series="(")
