@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from GBMResponseCore.errors import MissingPackageError
 from GBMResponseCore.files import check_file
 
-from .errors import DatasetError, MissingPackageError
+from .errors import DatasetError
 from .pair import require_columns
 
 Row = dict[str, str]

@@ -33,6 +33,10 @@ def one_of(name: str, value: str, known: Sequence[str]) -> None:
     require(value in known, f"{name} is '{value}', but must be one of {', '.join(known)}")
 
 
+def _check_gain(gain: tuple[float, float]) -> None:
+    require(0.0 < gain[0] <= gain[1], "gain must be two ascending factors above 0")
+
+
 @dataclass(frozen=True)
 class Training:
     """How one network is trained.
@@ -103,6 +107,7 @@ class Autoencoder:
     :param architecture: `residual` (diffusers `VQModel`) or `plain` (the authors' released stack).
     :param channels: of every level; the latent is 2^(levels - 1) times smaller than the image.
     :param crop: side of the square training crops; None trains on whole slices.
+    :param gain: limits of a random factor of an item's brightness; [1, 1] leaves it, as the paper does. Not for masks.
     :param quantize_from: share of the training after which the codebook is filled and used; 0 from the start.
     :param legacy_beta: weight the codebook term by 0.25 and the commitment term by 1, as the released code does.
     :param squared_weight: of the mean square error beside the L1 loss: it sharpens strong edges first.
@@ -120,6 +125,7 @@ class Autoencoder:
     latent_channels: int = 4
     codes: int = 8192
     crop: int | None = None
+    gain: tuple[float, float] = (0.85, 1.1)
     quantize_from: float = 0.0
     legacy_beta: bool = False
     squared_weight: float = 0.0
@@ -135,6 +141,7 @@ class Autoencoder:
         require(
             self.start is None or self.quantize_from == 0.0, "with start, quantize_from must be 0: the codes are there"
         )
+        _check_gain(self.gain)
         require(len(self.channels) >= 2, "an autoencoder needs at least two levels")
         require(self.codes >= 2 and self.latent_channels >= 1, "codes and latent_channels are too small")
         require(all(width % self.groups == 0 for width in self.channels), "channels must be multiples of groups")
@@ -174,6 +181,7 @@ class Classifier:
     :param layers, channels: residual blocks and channels per stage.
     :param with_gtv: show it the GTV beside the image; without, the image alone.
     :param pooling: average pooling of its input.
+    :param gain: limits of a random factor of an item's brightness; [1, 1] leaves it.
     :param folds: for the out-of-fold predictions of the training patients, see docs/training.md.
     """
 
@@ -184,11 +192,14 @@ class Classifier:
     with_gtv: bool = True
     pooling: int = 1
     folds: int = 5
+    gain: tuple[float, float] = (0.9, 1.1)
     label_smoothing: float = 0.1
 
     def __post_init__(self) -> None:
         one_of("classifier.scheme", self.scheme, CLASSIFIER_SCHEMES)
         require(self.folds >= 2, "classifier.folds must be 2 or more")
+        _check_gain(self.gain)
+        require(0.0 <= self.label_smoothing < 1.0, "classifier.label_smoothing must lie in [0, 1)")
         require(self.pooling >= 1, "classifier.pooling must be 1 or more")
 
     @property
@@ -229,6 +240,7 @@ class Diffusion:
     :param flip: show left-right flipped slices too, as often.
     :param start: folder of a finished stage, such as `OTHER_RUN/diffusion/2-class`, whose averaged weights the training
         starts from; of a run with the same autoencoders.
+    :param even_time_steps: time steps that cover the range evenly in every batch; else drawn independently, as usual.
     :param preview_slices, preview_steps: of the image grid at every validation.
     """
 
@@ -252,6 +264,7 @@ class Diffusion:
     ema_decay: float = 0.9999
     flip: bool = True
     start: str | None = None
+    even_time_steps: bool = True
     preview_slices: int = 4
     preview_steps: int = 10
 

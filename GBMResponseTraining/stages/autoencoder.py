@@ -39,7 +39,8 @@ def _train(run: TrainingRun, part: str, phase: StagePhase) -> AutoencoderModule:
     seed = run.configuration.seed
     if part == "image":
         extra = (run.extra_images, phase.configuration.extra_images_share)
-        items, held_out = image_items(store, train, settings.crop, seed, *extra), image_validation(store, validation)
+        items = image_items(store, train, settings.crop, seed, *extra, settings.gain)
+        held_out = image_validation(store, validation)
         slices_per_epoch = 2 * len(train)
     else:
         items, held_out = gtv_items(store, train, settings.crop, seed), gtv_validation(store, validation)

@@ -140,9 +140,18 @@ def _train(
         chosen = validation[np.linspace(0, len(validation) - 1, settings.preview_slices).astype(int)]
         preview = partial(_preview, run, codec, latents, conditions, chosen, schedule, scale)
         grids.append(ImageGrid(preview, phase.folder / "images"))
+    items = latent_items(
+        latents,
+        conditions,
+        train,
+        label_dropout=settings.label_dropout,
+        scale=scale,
+        seed=seed,
+        even_time_steps=settings.even_time_steps,
+    )
     fit(
         module,
-        latent_items(latents, conditions, train, label_dropout=settings.label_dropout, scale=scale, seed=seed),
+        items,
         held_out,
         phase.folder,
         settings.training,

@@ -99,7 +99,7 @@ def prepare_pair(
     gtv = gtv[rows]
     pre = _normalized(case.image, grid.to_stack(case.image)[rows], normalization)
     follow_up = _align(case, grid, rows, pre, gtv, normalization, alignment)
-    notes = [*case.notes, *follow_up.notes]
+    notes = [*pair.notes, *case.notes, *follow_up.notes]
     if None not in (pair.survival_days, pair.interval_days) and pair.survival_days < pair.interval_days:
         notes.append(Note("survival-before-follow-up", "Survival is shorter than the time between the images."))
     post = follow_up.slices

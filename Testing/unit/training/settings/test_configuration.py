@@ -50,6 +50,9 @@ def test_an_exponent_without_dot_is_a_number():
         ("diffusion.training.batch_size=0", "batch_size"),
         ("diffusion.training=3", "must be a mapping"),
         ("classifier.layers=[1,2]", "needs 4 values"),
+        ("image_autoencoder.gain=[1.1,0.9]", "ascending factors"),
+        ("classifier.gain=[0,1]", "ascending factors"),
+        ("classifier.label_smoothing=1", "label_smoothing"),
         ("classifier.layers=3", "must be a list"),
         ("image_autoencoder.channels=[8,8]", "latents of one size"),
         ("image_autoencoder.channels=[9,9,9]", "multiples of groups"),
@@ -98,6 +101,15 @@ def test_an_override_changes_the_autoencoder_that_it_names(preset):
     settings = load_configuration(preset, ["image_autoencoder.codes=77", "image_autoencoder.training.steps=9"])
     assert settings.image_autoencoder.codes == 77
     assert settings.gtv_autoencoder == load_configuration(preset).gtv_autoencoder
+
+
+def test_the_paper_preset_sees_and_learns_what_the_paper_says():
+    configuration = load_configuration("paper")
+    assert configuration.image_autoencoder.gain == configuration.classifier.gain == (1.0, 1.0)
+    assert (configuration.classifier.with_gtv, configuration.classifier.label_smoothing) == (False, 0.0)
+    assert configuration.image_autoencoder.crop is None
+    assert not configuration.diffusion.even_time_steps
+    assert (configuration.diffusion.prediction, configuration.diffusion.predict_change) == ("epsilon", False)
 
 
 # Phases
