@@ -97,7 +97,7 @@ def test_little_memory_in_any_stage_means_fewer_slices_at_once(request_of, tiny_
     warm = Runner()
     model = warm.predictor(tiny_bundle, "cpu", "float32").model
     monkeypatch.setattr(model, "_autoencoder_slices", 40)
-    owner = model.networks.classifier if stage == "classify" else model.networks.image_codec
+    owner = model.networks.classifier if stage == "classify" else model.networks.image_autoencoder
     name = "forward" if stage == "classify" else stage
     original = getattr(owner, name)
 
