@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from . import SYNTHETIC_NOTICE, __version__
-from .environment import interrupted_when_terminated, write_diagnostics
 from .errors import CancelledError, GBMResponseError
+from .model.environment import interrupted_when_terminated, write_diagnostics
 from .progress import Listener, Progress
 from .request import PREDICTED_CLASS, PredictionOptions, PredictionRequest, Setting, settings
 from .run import Runner

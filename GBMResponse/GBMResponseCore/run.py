@@ -8,12 +8,12 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .environment import translate_import_errors, translate_memory_errors
 from .files import sha256_of_file
 from .inputs.case import Case, load_case
 from .inputs.follow_up import AlignedFollowUp, align_follow_up
 from .inputs.preprocessing import NormalizationSettings
 from .measure.measurements import measure
+from .model.environment import translate_import_errors, translate_memory_errors
 from .outputs.folder import folder_in_use, refuse_to_replace
 from .outputs.write import UNFINISHED, RunResult, replaceable_files, write_results
 from .progress import Clock, Listener, Progress
