@@ -1,6 +1,7 @@
 """Which packages and devices are here, asked in a process of its own: a broken package may crash the one that loads it.
 
-`python -m GBMResponseCore.model.environment` loads the packages and prints one line of JSON about each, then the devices.
+`python -m GBMResponseCore.model.environment` loads them and prints one line of JSON about each, then the devices. Also
+how this process is ended, and what it leaves for developers when it fails.
 """
 
 import importlib
