@@ -115,6 +115,14 @@ class GridMismatchError(GBMResponseError):
     remedy = "Resample one image onto the grid of the other first."
 
 
+class GeometryError(GBMResponseError):
+    """A header contradicts itself or cannot be that of a head, so that nothing can be placed by it."""
+
+    code = "geometry"
+    exit_code = 25
+    remedy = "Look at the volume in 3D Slicer, correct its spacing and orientation, and save it again."
+
+
 class BundleError(GBMResponseError):
     """The model bundle is missing, incomplete or not valid."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from .errors import EmptyFileError, MissingFileError, OptionError, OutputFolderError
+from .errors import EmptyFileError, MissingFileError, OptionError, OutputFolderError, UnreadableFileError
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -17,13 +17,35 @@ _IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
 def check_file(path: Path | str, name: str = "image") -> Path:
-    """:raises MissingFileError, EmptyFileError: if there is no such file, or nothing in it."""
+    """:raises MissingFileError, EmptyFileError, UnreadableFileError: if there is no such file, or nothing in it."""
     path = Path(path)
-    if not path.is_file():
+    try:
+        os.fsencode(path)
+        found, folder = path.is_file(), path.is_dir()
+        empty = found and path.stat().st_size == 0
+    except UnicodeEncodeError:
+        message = f"The path of the {name} file {path.name!a} cannot be expressed in this system's encoding."
+        raise UnreadableFileError(message, "Use a path of plain letters, or set PYTHONUTF8=1.") from None
+    except OSError as error:
+        message = f"The {name} file {path.name[:80]} cannot be read ({error.strerror or type(error).__name__})."
+        raise UnreadableFileError(message, "Check the path and the permissions.") from None
+    if folder:
+        message = f"The {name} {path.name} is a folder, not a file."
+        raise MissingFileError(message, "Give one volume; save a DICOM series as NRRD with 3D Slicer.")
+    if not found:
         raise MissingFileError(f"The {name} file {path.name} does not exist.")
-    if path.stat().st_size == 0:
+    if empty:
         raise EmptyFileError(f"The {name} file {path.name} is empty.")
     return path
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text can be given to libraries that expect UTF-8; undecodable bytes of a file name cannot."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def ensure_output_folder(path: Path | str) -> Path:

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import SimpleITK as sitk
 
+_TIE = 1e-5
+_PUSH = 0.01
+
 
 def image_like(image: sitk.Image, array: np.ndarray) -> sitk.Image:
     """An array as an image with the grid of another one."""
@@ -52,7 +55,8 @@ def resample_mask(mask: sitk.Image, reference: sitk.Image, transform: sitk.Trans
     """A mask (positive is inside) on the grid of a reference image, in physical space.
 
     Where both grids coincide voxels are copied. Else the 0/1 mask is smoothed over a reference voxel if it is finer,
-    interpolated linearly and cut at 0.5, which avoids staircases and keeps the volume. A mask too small to leave any
+    interpolated linearly and cut at 0.5, which avoids staircases and keeps the volume. Of ties, which lie on the border
+    where grids are half a voxel apart, those of one side are in. A mask too small to leave any
     voxel that way is marked by the reference voxels that hold its voxel centers.
 
     :param transform: maps reference points to mask points, as in SimpleITK.
@@ -74,10 +78,22 @@ def resample_mask(mask: sitk.Image, reference: sitk.Image, transform: sitk.Trans
     if any(blur):
         part = sitk.DiscreteGaussian(part, blur, 64, 0.01, True)
     soft = sitk.Resample(part, reference, transform, sitk.sitkLinear, 0.0)
-    result = sitk.GetArrayViewFromImage(soft) >= 0.5
+    soft = sitk.GetArrayFromImage(soft)
+    result = soft >= 0.5
+    ties = np.abs(soft - 0.5) < _TIE
+    if ties.any():
+        result[ties] = _pushed(part, reference, transform)[ties] >= 0.5
     if not result.any():
         result = _nearest_voxels(mask, inside, reference, transform)
     return result
+
+
+def _pushed(part: sitk.Image, reference: sitk.Image, transform: sitk.Transform) -> np.ndarray:
+    """The interpolated mask a hundredth of a voxel further along all axes of the reference."""
+    step = direction_matrix(reference) @ (_PUSH * np.asarray(reference.GetSpacing()))
+    moved = sitk.Image(reference)
+    moved.SetOrigin((np.asarray(reference.GetOrigin()) + step).tolist())
+    return sitk.GetArrayFromImage(sitk.Resample(part, moved, transform, sitk.sitkLinear, 0.0))
 
 
 def voxel_centers(image: sitk.Image, selected: np.ndarray) -> np.ndarray:
