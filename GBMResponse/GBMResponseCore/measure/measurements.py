@@ -4,8 +4,6 @@ A true follow-up is measured likewise, and the prediction is scored against it b
 and caveats: docs/measurements.md.
 """
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from .. import SYNTHETIC_NOTICE
-from ..files import write_json, write_text
+from ..files import write_csv, write_json
 from ..inputs.case import Case
 from ..inputs.follow_up import AlignedFollowUp
 from ..inputs.resampling import image_like
@@ -133,19 +131,17 @@ def write_measurements(measurements: Measurements, folder: Path) -> dict[str, Pa
 
     :raises OutputFolderError: they cannot be written.
     """
-    buffer = io.StringIO()
-    table = csv.DictWriter(buffer, _COLUMNS, lineterminator="\n")
-    table.writeheader()
+    rows = []
     for name, entry in measurements.record["classes"].items():
         for number, sample in enumerate(entry["per_sample"], start=1):
             values = {column: sample.get(column, "") for column in _COLUMNS}
             for kind in ("volume", "area"):
                 change = sample[f"{kind}_change"]
                 values[f"{kind}_change_percent"] = "" if change is None else round(100 * change, 2)
-            table.writerow(values | {"class": name, "sample": number, "synthetic": True})
+            rows.append(values | {"class": name, "sample": number, "synthetic": True})
     return {
         "measurements": write_json(measurements.record, folder / "measurements.json"),
-        "measurements_table": write_text(buffer.getvalue(), folder / "measurements.csv"),
+        "measurements_table": write_csv(_COLUMNS, rows, folder / "measurements.csv"),
     }
 
 

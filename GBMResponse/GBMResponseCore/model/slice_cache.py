@@ -34,7 +34,7 @@ class SliceCache:
         ensure_output_folder(self._folder)
         buffer = io.BytesIO()
         np.save(buffer, pixels.astype(np.float32))
-        write_bytes(buffer.getvalue(), self._path(sample, index))
+        write_bytes(buffer.getvalue(), self._path(sample, index), durable=False)
 
     def _path(self, sample: int, index: int) -> Path:
         return self._folder / f"sample{sample:03d}_slice{index:04d}.npy"

@@ -7,6 +7,7 @@ import SimpleITK as sitk
 from GBMResponseCore import files
 from GBMResponseCore.errors import OptionError, OutputFolderError
 from GBMResponseCore.inputs.reading import read_image
+from small_file_limit import small_file_limit
 
 
 @pytest.fixture
@@ -71,6 +72,138 @@ def test_a_failing_image_writer_is_an_output_error(tmp_path, image, monkeypatch)
     with pytest.raises(OutputFolderError):
         files.write_image(image, tmp_path / "a.nrrd")
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd", ".mha"])
+def test_a_full_disk_never_leaves_a_part_of_a_volume(tmp_path, image, suffix):
+    path = files.write_image(image, tmp_path / f"whole{suffix}")
+    whole = path.stat().st_size
+    for size in {0, 1, 100, 352, 4096, whole // 4, whole // 2, whole - 4096, whole - 100, *range(whole - 9, whole)}:
+        before = path.read_bytes()
+        with small_file_limit(size), pytest.raises(OutputFolderError):
+            files.write_image(sitk.Add(image, 1), path)
+        assert os.listdir(tmp_path) == [path.name], size
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.999])
+def test_a_full_disk_never_leaves_a_part_of_any_other_file(tmp_path, kept):
+    content = os.urandom(5_000_000)
+    for name, write in {
+        "a.png": lambda path: files.write_bytes(content, path),
+        "a.json": lambda path: files.write_json({"values": content.hex()}, path),
+        "a.csv": lambda path: files.write_csv(["values"], [[content.hex()]], path),
+    }.items():
+        path = tmp_path / name
+        whole = write(path).stat().st_size
+        path.write_text("older")
+        with small_file_limit(int(kept * whole)), pytest.raises(OutputFolderError):
+            write(path)
+        assert path.read_text() == "older"
+    assert sorted(os.listdir(tmp_path)) == ["a.csv", "a.json", "a.png"]
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd", ".mha"])
+def test_voxels_that_a_disk_has_changed_are_noticed(tmp_path, image, suffix, monkeypatch):
+    write = sitk.WriteImage
+
+    def flip_a_voxel(volume, *arguments, **options):
+        volume = sitk.Image(volume)
+        volume[1, 2, 3] = 7_777
+        write(volume, *arguments, **options)
+
+    monkeypatch.setattr(sitk, "WriteImage", flip_a_voxel)
+    with pytest.raises(OutputFolderError, match="does not hold what was written"):
+        files.write_image(image, tmp_path / f"a{suffix}")
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("cut", [1, 4, 8, 9, 5000])
+def test_a_compression_that_ends_early_is_noticed(tmp_path, image, cut, monkeypatch):
+    original = files.shutil.copyfileobj
+
+    def shorten(source, target, length):
+        original(source, target, length)
+        target.close()
+        name = target.fileobj.name if target.fileobj else next(tmp_path.glob("*.partial.nii.gz"))
+        monkeypatch.setattr(files.gzip.GzipFile, "close", lambda self: None)
+        os.truncate(name, os.path.getsize(name) - cut)
+
+    monkeypatch.setattr(files.shutil, "copyfileobj", shorten)
+    with pytest.raises(OutputFolderError):
+        files.write_image(image, tmp_path / "a.nii.gz")
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
+@pytest.mark.parametrize("pixel_type", [sitk.sitkUInt8, sitk.sitkInt16, sitk.sitkFloat32, sitk.sitkFloat64])
+def test_every_type_and_an_oblique_geometry_come_back(tmp_path, image, suffix, pixel_type):
+    volume = sitk.Cast(image, pixel_type)
+    volume.SetOrigin((-1234.5, 0.25, 777.125))
+    turn = sitk.Euler3DTransform()
+    turn.SetRotation(0.3, -0.2, 3.1)
+    volume.SetDirection(turn.GetMatrix())
+    again = sitk.ReadImage(str(files.write_image(volume, tmp_path / f"a{suffix}")))
+    assert again.GetPixelID() == pixel_type
+    assert np.array_equal(sitk.GetArrayViewFromImage(again), sitk.GetArrayViewFromImage(volume))
+    assert np.allclose(again.GetDirection(), volume.GetDirection(), atol=1e-5)
+
+
+def test_not_a_number_is_a_voxel_as_any_other(tmp_path, image):
+    volume = sitk.Cast(image, sitk.sitkFloat32)
+    volume[0, 0, 0] = float("nan")
+    assert np.isnan(sitk.ReadImage(str(files.write_image(volume, tmp_path / "a.nrrd")))[0, 0, 0])
+
+
+def test_a_geometry_that_a_format_cannot_hold_is_refused(tmp_path, image):
+    image.SetDirection((1, 0.5, 0, 0, 1, 0, 0, 0, 1))
+    with pytest.raises(OutputFolderError):
+        files.write_image(image, tmp_path / "a.nii.gz")
+    assert not os.listdir(tmp_path)
+
+
+def test_a_file_written_by_a_library_appears_complete_or_not_at_all(tmp_path):
+    path = files.write_file(tmp_path / "a.ckpt", lambda temporary: temporary.write_text("first"))
+
+    def fail(temporary):
+        temporary.write_text("half")
+        raise RuntimeError("PytorchStreamWriter failed writing file")
+
+    with pytest.raises(OutputFolderError, match="PytorchStreamWriter"):
+        files.write_file(path, fail)
+    assert path.read_text() == "first"
+    assert os.listdir(tmp_path) == ["a.ckpt"]
+
+
+def test_partial_files_of_a_killed_process_are_swept_and_nothing_else(tmp_path):
+    for name in (f".{'0a' * 16}.partial.nii.gz", f".{'0a' * 16}.partial", ".mine.partial.nii", "a.partial", ".keep"):
+        (tmp_path / name).touch()
+    files.sweep_partial_files(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".keep", ".mine.partial.nii", "a.partial"]
+
+
+def test_no_cell_of_a_table_is_a_formula(tmp_path):
+    cells = ["=1+1", "+A1", "-cmd", "@SUM(A1)", "\t=1", "-3.5", -3.5, None, "a=b"]
+    path = files.write_csv([f"c{k}" for k in range(len(cells))], [cells], tmp_path / "a.csv")
+    assert path.read_bytes().endswith(b"\n'=1+1,'+A1,'-cmd,'@SUM(A1),'\t=1,-3.5,-3.5,,a=b\n")
+    assert files.plain_cell("'=1+1") == "=1+1"
+
+
+def test_rows_of_a_table_may_be_mappings(tmp_path):
+    rows = [{"b": 2, "a": 1, "other": 3}, {"a": "x;y"}]
+    path = files.write_csv(["a", "b"], rows, tmp_path / "a.csv", ";", "\r\n")
+    assert path.read_bytes() == b'a;b\r\n1;2\r\n"x;y";\r\n'
+
+
+def test_images_are_known_by_voxels_and_geometry_and_not_by_their_file(tmp_path, image):
+    hashes = {files.sha256_of_image(sitk.ReadImage(str(files.write_image(image, tmp_path / f"a{suffix}"))))
+              for suffix in (".nrrd", ".mha")}  # fmt: skip
+    assert hashes == {files.sha256_of_image(image)}
+    moved, brighter = sitk.Image(image), sitk.Image(image)
+    moved.SetOrigin((0.1, 0, 0))
+    brighter[0, 0, 0] += 1
+    others = {files.sha256_of_image(entry) for entry in (moved, brighter, sitk.Cast(image, sitk.sitkInt32))}
+    assert len(others | hashes) == 4
 
 
 def test_temporary_names_do_not_carry_the_target_name(tmp_path, monkeypatch):
