@@ -80,9 +80,11 @@ def ensure_output_folder(path: Path | str) -> Path:
     return folder
 
 
-def write_image(image: "sitk.Image", path: Path | str) -> Path:
+def write_image(image: "sitk.Image", path: Path | str, finish: Callable[[Path], Any] | None = None) -> Path:
     """Write a volume, compressed where the format can.
 
+    :param finish: changes the header of the written file, whose voxels were compared already; NIfTI is not compressed
+        yet. Raises OSError if it cannot.
     :raises OptionError: if the suffix is not one of .nii.gz, .nii, .nrrd and .mha.
     :raises OutputFolderError: if the file cannot be written, or its format cannot hold the volume.
     """
@@ -96,6 +98,8 @@ def write_image(image: "sitk.Image", path: Path | str) -> Path:
         if suffix != ".nii.gz":
             sitk.WriteImage(image, str(temporary), useCompression=True)
             _compare_image(image, temporary)
+            if finish:
+                finish(temporary)
             _read_nrrd_to_its_end(temporary)
             return
         # ITK ignores what its compression of NIfTI cannot write.
@@ -103,6 +107,8 @@ def write_image(image: "sitk.Image", path: Path | str) -> Path:
         try:
             sitk.WriteImage(image, str(plain))
             _compare_image(image, plain)
+            if finish:
+                finish(plain)
             _compress(plain, temporary)
         finally:
             plain.unlink(missing_ok=True)

@@ -19,7 +19,8 @@ from ..errors import (
 from ..files import check_file, sha256_of_file
 from .geometry import is_head_size
 from .gtv import binary, check_place, distinct, on_grid, select_labels
-from .nifti import NiftiHeader
+from .headers import forget_orientation
+from .nifti import NiftiHeader, restore_nifti_orientation
 from .preprocessing import is_ct
 from .reading import Note, Volume, read_volume, scalar
 from .resampling import same_grid
@@ -58,6 +59,18 @@ class Case:
     sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     nifti: NiftiHeader | None = None
     oriented: bool = True
+
+    def keep_orientation(self, path: Path) -> None:
+        """Give a written volume on the image's grid the orientation that the image's header has, or does not have.
+
+        :param path: `.nii`, `.nrrd` or `.mha`; the argument `finish` of :func:`..files.write_image`.
+        :raises OSError: the file cannot be changed.
+        """
+        if path.suffix == ".nii":
+            if self.nifti is not None or not self.oriented:
+                restore_nifti_orientation(path, self.nifti)
+        elif not self.oriented:
+            forget_orientation(path)
 
 
 def load_case(

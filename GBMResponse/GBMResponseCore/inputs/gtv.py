@@ -18,7 +18,7 @@ _SOFT_LEVELS = 5
 """Fewest whole values of a soft mask: labels are fewer, or touch the background."""
 _SMALL_LABEL = 10
 """Largest value up to which whole numbers are always labels."""
-_PLATEAU = 0.05
+_PLATEAU = 0.02
 """Smallest fraction of a mask's voxels that a label holds after interpolation."""
 _MOST_OF_THE_HEAD = 0.5
 _DARKEST_TISSUE = 0.12

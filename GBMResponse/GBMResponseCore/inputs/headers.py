@@ -64,7 +64,8 @@ def inspect_nrrd(path: Path, name: str) -> TextHeader:
     """
     check = _Check(path, name)
     start = check.start()
-    end = min((m.end() for m in (re.search(rb"\r?\n\r?\n", start),) if m), default=len(start))
+    blank = re.search(rb"\r?\n\r?\n", start)
+    end = blank.end() if blank else len(start)
     fields, values = {}, {}
     for line in start[:end].decode("utf-8", "replace").splitlines()[1:]:
         key, separator, value = line.partition(":")
@@ -117,7 +118,7 @@ def inspect_meta_image(path: Path, name: str) -> TextHeader:
         end = match.end()
         check.line(line)
         key, separator, value = line.partition("=")
-        if not separator:
+        if not separator and line.strip():
             check.fail("its header has a line without '='")
         fields[key.strip()] = value.strip()
         if key.strip() == "ElementDataFile":
@@ -150,6 +151,17 @@ def inspect_meta_image(path: Path, name: str) -> TextHeader:
         skipped = max(_number(fields.get("HeaderSize", "0")), 0)
         check.enough(sum(s.stat().st_size for s in check.beside(data, listed)) - skipped, count, packed=packed)
     return TextHeader(fields.get("AnatomicalOrientation", "") != "???", size)
+
+
+def forget_orientation(path: Path) -> None:
+    """Take the claim of an orientation out of the header of an NRRD or MetaImage file that ITK wrote.
+
+    :raises OSError: the file cannot be changed.
+    """
+    head, separator, data = path.read_bytes().partition(b"\n\n" if path.suffix == ".nrrd" else b"ElementDataFile")
+    head = re.sub(rb"(?m)^space: .*$", b"space dimension: 3", head)
+    head = re.sub(rb"(?m)^AnatomicalOrientation = .*$", b"AnatomicalOrientation = ???", head)
+    path.write_bytes(head + separator + data)
 
 
 class _Check:

@@ -5,7 +5,6 @@ of a header are told apart, and the caller decides. Sources: nifti1.h and nifti2
 Group (https://nifti.nimh.nih.gov); where the standard is silent, what ITK does.
 """
 
-import gzip
 import math
 import struct
 import zlib
@@ -140,23 +139,19 @@ def read_nifti(path: Path, name: str) -> tuple[NiftiHeader, np.ndarray]:
     return header, _scaled(header, stored).reshape(header.size[::-1])
 
 
-def restore_nifti_orientation(path: Path, header: NiftiHeader) -> None:
+def restore_nifti_orientation(path: Path, header: NiftiHeader | None) -> None:
     """Give a written NIfTI-1 file the qform, the sform, both codes and the unit of another header, unrounded.
 
     pixdim is kept too, unless it contradicts the orientation that is in force.
 
-    :param path: `.nii` is changed in place, `.nii.gz` is unpacked and packed again.
+    :param path: `.nii`, which is changed in place.
+    :param header: None takes the file's own orientation away: both codes become 0.
     :raises OSError: the file cannot be changed.
     """
-    packed = path.suffix.lower() == ".gz"
-    with gzip.open(path) if packed else open(path, "rb") as file:
-        content = bytearray(file.read() if packed else file.read(348))
-    content[:348] = with_orientation(bytes(content[:348]), header)
-    if packed:
-        path.write_bytes(gzip.compress(content, 6, mtime=0))
-        return
     with open(path, "r+b") as file:
-        file.write(content)
+        written = file.read(348)
+        file.seek(0)
+        file.write(written[:252] + bytes(4) + written[256:] if header is None else with_orientation(written, header))
 
 
 def with_orientation(written: bytes, header: NiftiHeader) -> bytes:
@@ -275,7 +270,7 @@ def _check_type(header: NiftiHeader, path: Path, name: str) -> None:
 
 def _read_header(path: Path) -> NiftiHeader:
     raw = bytearray()
-    for block in unzipped(_partner(path, ".hdr")):
+    for block in unzipped(header_file(path)):
         raw += block
         if len(raw) >= 540:
             break
@@ -284,10 +279,10 @@ def _read_header(path: Path) -> NiftiHeader:
 
 def _read_data(header: NiftiHeader, path: Path, name: str) -> bytearray:
     """All bytes up to the last voxel; a zipped file is read to its end, where its checksum is."""
-    source = _partner(path, ".hdr")
+    source = header_file(path)
     if not header.in_one_file:
         source = _partner(path, ".img")
-        if source == _partner(path, ".hdr"):
+        if source == header_file(path):
             raise UnreadableFileError(f"The {name} file {path.name} is a header without data.", "Give both files.")
         if not source.is_file():
             raise UnreadableFileError(
@@ -303,6 +298,11 @@ def _read_data(header: NiftiHeader, path: Path, name: str) -> bytearray:
     if len(result) < needed:
         raise DamagedError
     return result
+
+
+def header_file(path: Path) -> Path:
+    """The file that holds the header: that of a pair is `.hdr`, whichever half is named."""
+    return _partner(path, ".hdr")
 
 
 def _partner(path: Path, suffix: str) -> Path:

@@ -13,7 +13,7 @@ from ..errors import GeometryError, UnreadableFileError
 from ..files import check_file, is_utf8
 from .geometry import AnatomicalGrid, is_head_size
 from .headers import inspect_meta_image, inspect_nrrd
-from .nifti import DamagedError, NiftiHeader, is_nifti, read_nifti, unzipped
+from .nifti import DamagedError, NiftiHeader, header_file, is_nifti, read_nifti, unzipped
 
 _AGREE = 0.25
 """qform and sform agree if no voxel lies further apart than this fraction of a voxel."""
@@ -79,7 +79,7 @@ def read_volume(path: Path | str, name: str = "image") -> Volume:
     """
     path = check_file(path, name)
     try:
-        start = next(unzipped(path), b"")
+        start = next(unzipped(header_file(path)), b"")
         if is_nifti(start):
             return _placed(name, path, *read_nifti(path, name))
         if start.startswith(b"NRRD"):
