@@ -55,9 +55,9 @@ def resample_mask(mask: sitk.Image, reference: sitk.Image, transform: sitk.Trans
     """A mask (positive is inside) on the grid of a reference image, in physical space.
 
     Where both grids coincide, or differ by a shift alone, voxels are copied. Else the 0/1 mask is smoothed over a
-    reference voxel if it is finer, interpolated linearly and cut at 0.5, which avoids staircases and keeps the volume; of
-    ties at 0.5 those on one side are in. A mask too small to leave any voxel that way is marked by the reference voxels
-    that hold its voxel centers.
+    reference voxel if it is finer, interpolated linearly and cut at 0.5, which avoids staircases and keeps the volume;
+    of ties at 0.5 those on one side are in. A mask too small to leave any voxel that way is marked by the reference
+    voxels that hold its voxel centers.
 
     :param transform: maps reference points to mask points, as in SimpleITK.
     :return: bool array, shape of the reference in numpy order; empty only if mask and reference do not overlap.
