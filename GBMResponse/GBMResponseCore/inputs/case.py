@@ -178,7 +178,7 @@ def _check_mr(name: str, image: sitk.Image) -> None:
     if small < _SMALLEST_MATRIX:
         raise SmallImageError(f"The slices of the {name} have only {medium} x {small} voxels.")
     extent = np.array(image.GetSize()) * image.GetSpacing()
-    if not is_head_size(extent):
+    if not is_head_size(extent, cropped=True):
         lengths = " x ".join(f"{length:.3g}" for length in extent)
         raise GeometryError(f"The {name} measures {lengths} mm: that is no head.")
     voxels = sitk.GetArrayViewFromImage(image)

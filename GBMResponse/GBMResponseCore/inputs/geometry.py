@@ -7,6 +7,8 @@ import SimpleITK as sitk
 
 _HEAD_MM = (80.0, 600.0)
 """Smallest and largest extent in mm of an image of a head along its longest axis."""
+_SMALLEST_PART_MM = 40.0
+"""The same of an image that was cropped about a tumor."""
 _LARGEST_SHEAR = 0.5
 """Axes that are not perpendicular are straightened if no voxel moves by more than this fraction of a voxel."""
 _EXACT = 1e-5
@@ -64,6 +66,6 @@ class AnatomicalGrid:
         return placed
 
 
-def is_head_size(extent: np.ndarray) -> bool:
-    """Whether an image with these extents (3,) in mm can show a head."""
-    return bool(_HEAD_MM[0] <= max(extent) <= _HEAD_MM[1])
+def is_head_size(extent: np.ndarray, cropped: bool = False) -> bool:
+    """Whether an image with these extents (3,) in mm can show a head, or a part of one."""
+    return bool((_SMALLEST_PART_MM if cropped else _HEAD_MM[0]) <= max(extent) <= _HEAD_MM[1])

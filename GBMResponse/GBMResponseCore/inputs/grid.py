@@ -96,6 +96,10 @@ class StackGrid:
         """Empty uint8 image on the grid."""
         return self.as_image(np.zeros(self.shape, np.uint8))
 
+    def slab(self, rows: np.ndarray) -> tuple[sitk.Image, np.ndarray]:
+        """The part of the reference between the first and the last of its slices `rows`; and where those are in it."""
+        return self.reference[:, :, int(rows[0]) : int(rows[-1]) + 1], rows - rows[0]
+
     @property
     def slice_positions_mm(self) -> np.ndarray:
         """Position of each slice along the stack's normal, shape (n,), LPS mm, in steps of 0.01 mm.

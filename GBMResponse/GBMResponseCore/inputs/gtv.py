@@ -21,6 +21,8 @@ _SMALL_LABEL = 10
 _PLATEAU = 0.02
 """Smallest fraction of a mask's voxels that a label holds after interpolation."""
 _MOST_OF_THE_HEAD = 0.5
+_LARGE_ML = 100.0
+"""A GTV of less is believed whatever it takes of the image, which may be cropped about it."""
 _DARKEST_TISSUE = 0.12
 """Intensity above that of air, relative to the mean of the head; liquor has about a quarter."""
 _TISSUE_IN_AIR = 0.05
@@ -139,7 +141,8 @@ def check_place(gtv: sitk.Image, image: sitk.Image, notes: list[Note]) -> None:
     voxels = sitk.GetArrayViewFromImage(image)
     head = voxels > ordinary_mean(voxels)
     covered = np.count_nonzero(head & inside) / np.count_nonzero(head)
-    if covered > _MOST_OF_THE_HEAD:
+    volume_ml = np.count_nonzero(inside) * float(np.prod(image.GetSpacing())) / 1000
+    if covered > _MOST_OF_THE_HEAD and volume_ml > _LARGE_ML:
         remedy = "Choose the GTV's mask: this looks like one of the brain, or like an inverted mask."
         raise NotAMaskError(f"The GTV takes {100 * covered:.0f} % of the head.", remedy)
     black, bright = ordinary_range(voxels)[0], ordinary_mean(voxels[head])
