@@ -18,7 +18,7 @@ from ..errors import (
 )
 from ..files import check_file, sha256_of_file
 from .geometry import is_head_size
-from .gtv import binary, check_place, distinct, on_grid, select_labels
+from .gtv import binary, check_place, distinct, on_grid, segment_names, select_labels
 from .headers import forget_orientation
 from .nifti import NiftiHeader, restore_nifti_orientation
 from .preprocessing import is_ct
@@ -95,6 +95,9 @@ def load_case(
     mask = gtv.image
     if gtv_labels is not None:
         mask = select_labels(mask, gtv_labels, gtv.values, notes)
+    elif mask.GetNumberOfComponentsPerPixel() > 1 and segment_names(gtv.values):
+        message = f"The GTV file has segments in several layers: {', '.join(segment_names(gtv.values))}."
+        raise ColorImageError(message, "Name the GTV's segment with --gtv-label, or export it as one binary labelmap.")
     follow_up = volumes[_FOLLOW_UP].image if _FOLLOW_UP in volumes else None
     case = _checked(image.image, mask, follow_up, image.oriented and gtv.oriented, notes)
     sources = {name: {"file": path.name, "sha256": sha256_of_file(path)} for name, path in paths.items()}

@@ -14,7 +14,7 @@ _LEAST_PADDING = 0.001
 _PADDING_GAP = 500.0
 _HOT = 20.0
 _LARGEST_BLACK = 0.2
-"""Largest level of the background, relative to the brightest tissue, that counts as 0."""
+"""Largest level of the background, relative to the brightest tissue."""
 _CT_SIGNS = ((-200, 0.05), (-900, 0.01))
 """A volume with at least this fraction of voxels below this value is no MR, unless they are padding."""
 _BRIGHTEST_SOFT_TISSUE = 100.0
@@ -128,11 +128,12 @@ def fit_scale(volume: np.ndarray, settings: NormalizationSettings | Mapping[str,
     """
     if not isinstance(settings, NormalizationSettings):
         settings = NormalizationSettings.from_dict(settings or {})
-    volume = _ordinary(np.asarray(volume))
+    volume = np.asarray(volume)
+    offset = settings.kind != "max" and _has_bright_background(volume)
+    volume = _ordinary(volume)
     if settings.kind == "max":
         low, high = 0.0, float(volume.max())
     else:
-        offset = _background_offset(volume)
         low = 0.0 if volume.min() >= 0 and not offset else float(np.percentile(volume, 0.1))
         high = float(np.percentile(_foreground(volume, low if offset else 0.0), settings.percentile))
     if not high > low:
@@ -194,12 +195,16 @@ def _sample(volume: np.ndarray) -> np.ndarray:
     return volume.ravel()[:: max(1, volume.size // 1_000_000)]
 
 
-def _background_offset(volume: np.ndarray) -> bool:
-    """Whether black is far above 0: the lowest values are more than a fifth of the brightest tissue."""
+def _has_bright_background(volume: np.ndarray) -> bool:
+    """Whether black is far above 0: the corners, which are air, are as dark as the darkest voxels and yet bright."""
     if volume.min() <= 0:
         return False
     darkest, brightest = np.percentile(_sample(volume), (0.1, 99.5))
-    return bool(darkest > _LARGEST_BLACK * brightest)
+    if darkest <= _LARGEST_BLACK * brightest:
+        return False
+    corners = [np.r_[: max(1, size // 16), size - max(1, size // 16) : size] for size in volume.shape]
+    air = float(np.median(volume[np.ix_(*corners)]))
+    return air <= darkest + _LARGEST_BLACK * (brightest - darkest)
 
 
 def _foreground(volume: np.ndarray, black: float) -> np.ndarray:
