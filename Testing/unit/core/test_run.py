@@ -1,13 +1,18 @@
 """The one function behind command, cohort and worker: memory, warm models, progress, order of files."""
 
+import itertools
 import time
+import traceback
+from pathlib import Path
 
 import phantoms
 import pytest
 import SimpleITK as sitk
-from GBMResponseCore import prediction
+from GBMResponseCore import cli, prediction, run
 from GBMResponseCore.errors import BundleIntegrityError, OutOfMemoryError
 from GBMResponseCore.inputs import follow_up
+from GBMResponseCore.inputs.grid import StackGrid
+from GBMResponseCore.model import networks
 from GBMResponseCore.outputs import write
 from GBMResponseCore.progress import Listener, TimeLeft
 from GBMResponseCore.request import PredictionOptions, PredictionRequest
@@ -184,3 +189,50 @@ def test_a_warm_run_samples_at_once(request_of):
     started = time.perf_counter()
     warm.run(request_of(options={"seed": 5}), Watch())
     assert moments["sample"] - started < 0.5
+
+
+def test_every_stack_is_read_once(request_of, files, monkeypatch):
+    read = []
+    original = StackGrid.to_stack
+    monkeypatch.setattr(StackGrid, "to_stack", lambda *a, **k: read.append(1) or original(*a, **k))
+    options = {"classes": ("short", "long"), "sample_count": 3}
+    Runner().run(request_of(options=options, follow_up=files["image"], montage=True))
+    image = gtv = follow_up = 1
+    assert len(read) == image + gtv + follow_up + 2 * 3
+
+
+def test_no_sample_is_read_back_if_nobody_looks_at_it(request_of, monkeypatch):
+    read = []
+    original = StackGrid.to_stack
+    monkeypatch.setattr(StackGrid, "to_stack", lambda *a, **k: read.append(1) or original(*a, **k))
+    Runner().run(request_of(measure=False, report=False))
+    assert len(read) == 2
+
+
+def files_on_the_way():
+    """Files of the engine in the call stack, from the caller inwards, each as often as the way comes into it."""
+    frames = [Path(frame.filename) for frame in traceback.extract_stack()]
+    engine = [path.name for path in frames if path.is_relative_to(Path(run.__file__).parent)]
+    return [name for name, _ in itertools.groupby(engine)]
+
+
+def test_a_sampling_step_changes_file_five_times_from_the_command_to_the_network_and_back(
+    files, tiny_bundle, tmp_path, monkeypatch
+):
+    to_network, to_listener = set(), set()
+    forward, progress = networks.Denoiser.forward, cli._Terminal.progress
+    monkeypatch.setattr(
+        networks.Denoiser,
+        "forward",
+        lambda self, *a: to_network.add((*files_on_the_way(), "networks.py")) or forward(self, *a),
+    )
+    monkeypatch.setattr(
+        cli._Terminal,
+        "progress",
+        lambda self, event: to_listener.add((event.step > 0, *files_on_the_way(), "cli.py")) or progress(self, event),
+    )
+    words = ["predict", "--image", files["image"], "--gtv", files["gtv"], "--bundle", tiny_bundle, "--no-montage"]
+    assert cli.main([str(word) for word in [*words, "--out", tmp_path / "out", "--precision", "float32"]]) == 0
+    way = ("cli.py", "run.py", "prediction.py", "sampling.py")
+    assert {tuple(name for name, _ in itertools.groupby(found)) for found in to_network} == {(*way, "networks.py")}
+    assert {found[1:] for found in to_listener if found[0]} == {(*way, "cli.py")}
