@@ -10,8 +10,8 @@ from GBMResponseCore.model.classes import ClassScheme
 from GBMResponseCore.model.networks import build_autoencoder, build_classifier, build_denoiser
 
 from GBMResponseTraining.bundles.export import export_bundle
-from GBMResponseTraining.items.model_configurations import CLASS_NAMES
 from GBMResponseTraining.models.unet_config import noise_schedule, unet_config
+from GBMResponseTraining.settings.model_configurations import CLASS_NAMES
 from GBMResponseTraining.settings.reader import load_configuration
 
 SETTINGS = load_configuration("smoke")

@@ -7,7 +7,7 @@ Batches depend on the seed and the step alone, neither on interruptions nor on h
 import json
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from .checkpoints import (
     selected_weights,
 )
 from .machine import Machine, device_name
+from .made_from import begin_stage
 from .stream import ItemStream, StreamData
 
 log = logging.getLogger(__name__)
@@ -76,13 +77,16 @@ def fit(
     seed: int,
     machine: Machine | None = None,
     callbacks: Sequence[Callback] = (),
+    made_from: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Train `module`, or continue the run that `folder` holds, and leave the selected weights in it.
 
     :param validation: items for the module's `validation_step`, which logs `val_loss`; empty: no validation.
     :param folder: receives `last.ckpt`, `best.ckpt`, `finished.json`, and logs for TensorBoard and as CSV.
     :param epoch_items: training items per epoch.
+    :param made_from: what the stage is made from -> SHA-256; kept in `finished.json`.
     :returns: content of `finished.json`: steps, seconds, parameters, the step of the selected weights.
+    :raises StaleStageError: the stage in `folder` was made from something else.
     :raises DivergedError: the weights are not finite.
     :raises OutputFolderError: a checkpoint cannot be written; the one before stays.
     """
@@ -90,8 +94,10 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     steps = training.optimizer_steps(epoch_items, machine.processes)
     finished = folder / FINISHED
+    made_from = made_from or {}
+    begin_stage(folder, made_from)
     if not finished.is_file():
-        _train(module, make_item, validation, folder, training, steps, seed, machine, callbacks)
+        _train(module, make_item, validation, folder, training, steps, seed, machine, callbacks, made_from)
     module.load_state_dict(selected_weights(folder))
     module.cpu().eval()
     return json.loads(finished.read_text(encoding="utf-8"))
@@ -107,6 +113,7 @@ def _train(
     seed: int,
     machine: Machine,
     callbacks: Sequence[Callback],
+    made_from: Mapping[str, str],
 ) -> None:
     last = folder / LAST
     done = completed_steps(last)
@@ -176,6 +183,7 @@ def _train(
                 "processes": machine.processes,
                 "precision": machine.lightning_precision(),
                 "torch": torch.__version__,
+                "made_from": dict(made_from),
             },
             folder / FINISHED,
         )

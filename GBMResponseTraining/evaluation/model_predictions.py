@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 from GBMResponseCore.model.bundle import WEIGHTS, Bundle, open_bundle
-from GBMResponseCore.model.classes import NO_CLASS, ClassScheme, coarsen
+from GBMResponseCore.model.classes import ClassScheme, coarsen
 from GBMResponseCore.model.networks import decode_continuous, encode_continuous
 from GBMResponseCore.model.runtime import batch_size
-from GBMResponseCore.model.sampling import SamplingOptions, check_guidance
+from GBMResponseCore.model.sampling import Conditions, generate_slices
 from GBMResponseCore.model.slice_cache import SliceCache
-from GBMResponseCore.model.slice_model import PredictionOptions, SliceModel
+from GBMResponseCore.model.slice_model import SliceModel
+from GBMResponseCore.request import NO_CLASS, PredictionOptions, SamplingOptions, check_guidance
 from tqdm import tqdm
 
-from ..items.model_configurations import true_class
+from ..items.class_labels import true_class
 from .held_out import EvaluationError, HeldOut
 
 CLASS_SOURCES = ("true", "predicted", "none")
@@ -175,29 +176,44 @@ def _class_of(loaded: LoadedModel, slices: HeldOut, patient: int) -> tuple[int, 
         options = PredictionOptions(scheme=NO_CLASS)
     rows = slices.rows_of(patient)
     choice = loaded.predictor.choose_class(slices.pre[rows], slices.gtv[rows], options)
-    return choice.token, choice.name
+    return choice.class_token, choice.name
 
 
-def class_probabilities(loaded: LoadedModel, slices: HeldOut) -> tuple[ClassScheme, np.ndarray, np.ndarray] | None:
-    """The classifier's probabilities (p, K) and the true classes (p,), of patients whose class is known.
+@dataclass(frozen=True)
+class ClassProbabilities:
+    """What a classifier says of the records whose class is known.
 
-    The scheme is the model's, or the classifier's own if that is coarser. None if the model has no class or no
-    classifier, or if no class is known.
+    :param scheme: of the model, or the classifier's own if that is coarser.
+    :param probabilities: (p, K).
+    :param labels: true classes, int (p,).
+    :param persons: number of each record's person, int (p,).
     """
+
+    scheme: ClassScheme
+    probabilities: np.ndarray
+    labels: np.ndarray
+    persons: np.ndarray
+
+
+def class_probabilities(loaded: LoadedModel, slices: HeldOut) -> ClassProbabilities | None:
+    """Ask a model's classifier; None if the model has no class or no classifier, or if no class is known."""
     predictor = loaded.predictor
     own, scheme = predictor.bundle.classifier_scheme, loaded.scheme
     if own is None or scheme is None:
         return None
     if len(own.classes) < len(scheme.classes):
         scheme = own
-    probabilities, labels = [], []
+    probabilities, labels, persons = [], [], []
     for patient, record in enumerate(slices.records):
         label, rows = true_class(record, scheme), slices.rows_of(patient)
         if label is None or not len(rows):
             continue
         probabilities.append(coarsen(predictor.classify(slices.pre[rows], slices.gtv[rows]), own, scheme))
         labels.append(label)
-    return (scheme, np.array(probabilities), np.array(labels)) if labels else None
+        persons.append(slices.persons[patient])
+    if not labels:
+        return None
+    return ClassProbabilities(scheme, np.array(probabilities), np.array(labels), np.array(persons))
 
 
 def predict_slices(
@@ -271,11 +287,10 @@ def _predict_patient(
         return np.stack([images[k] for k in range(len(rows))])
     batch = _batch(loaded, pre[0].size)
     sources = predictor.encode(pre, gtv, batch, indices)
+    conditions = Conditions(sources, positions, token, days)
     for start in range(0, len(todo), batch):
         chunk = todo[start : start + batch]
-        pixels = predictor.generate(
-            sources[chunk], positions[chunk], token, sampling, seed=noise_seed, sample=sample, days_since_rt=days
-        )
+        pixels = generate_slices(predictor, conditions[chunk], sampling, seed=noise_seed, sample=sample)
         for k, image in zip(chunk, pixels, strict=True):
             images[k] = image
             if cache:

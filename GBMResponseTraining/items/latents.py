@@ -1,12 +1,10 @@
 """Encode a slice store once: latents of pre, post and GTV, also of the flipped slices, for the diffusion model."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +14,7 @@ from GBMResponseCore.model.networks import LatentCodec
 from tqdm import tqdm
 
 from ..store.slice_store import SliceStore, write_array
+from .fingerprints import weights_sha256
 from .processes import is_first, wait_for
 
 _SCALE_SLICES = 256
@@ -59,7 +58,7 @@ def encode_store(
     """
     folder.mkdir(parents=True, exist_ok=True)
     made_with = folder / "made_with.json"
-    wanted = {name: _fingerprint(codec) for name, codec in codecs.items()} | {"slices": len(store), "flip": flip}
+    wanted = {name: weights_sha256(codec) for name, codec in codecs.items()} | {"slices": len(store), "flip": flip}
 
     def complete() -> bool:
         return made_with.is_file() and json.loads(made_with.read_text(encoding="utf-8")) == wanted
@@ -129,12 +128,3 @@ def _write(path: Path, shape: tuple[int, ...], chunks: Iterable[np.ndarray]) -> 
         raise OutputFolderError(f"Cannot write latents to the folder {path.parent} ({error.strerror}).") from error
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _fingerprint(codec: LatentCodec) -> str:
-    digest = hashlib.sha256()
-    state: dict[str, Any] = codec.state_dict()
-    for name in sorted(state):
-        digest.update(name.encode())
-        digest.update(state[name].cpu().numpy().tobytes())
-    return digest.hexdigest()

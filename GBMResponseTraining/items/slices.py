@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from ..settings.networks import Classifier
 from ..store.slice_store import SliceStore, as_float32
-from .model_configurations import true_class
+from .class_labels import true_class
 
 Item = Callable[[np.random.Generator, int], Any]
 """Make item `index` of a training stream, drawing from its own random generator."""

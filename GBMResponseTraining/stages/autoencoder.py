@@ -10,6 +10,7 @@ from GBMResponseCore.model.quantizer import quantize
 
 from ..engine.checkpoints import start_from
 from ..engine.fit import fit
+from ..items.fingerprints import content_sha256, store_sha256, weights_sha256
 from ..items.slices import gtv_items, gtv_validation, image_items, image_validation
 from ..models.autoencoder import AutoencoderModule, latent_statistics
 from ..models.lpips import MISSING_BACKBONE, load_lpips_if_present
@@ -62,10 +63,18 @@ def _train(run: TrainingRun, part: str, phase: StagePhase) -> AutoencoderModule:
         seed=seed,
         machine=run.machine,
         callbacks=grids,
+        made_from=_made_from(run, part),
     )
     losses = {"perceptual": "LPIPS (AlexNet)" if perceptual is not None else "none", "steps": report["steps"]}
     run.once(f"{phase.folder.relative_to(run.folder).as_posix()}/losses.json", lambda: losses)
     return module
+
+
+def _made_from(run: TrainingRun, part: str) -> dict[str, str]:
+    """What an autoencoder is made from -> SHA-256."""
+    if part == "gtv" or not run.extra_images:
+        return run.made_from
+    return run.made_from | {"extra_images": content_sha256([store_sha256(store) for store in run.extra_images])}
 
 
 def _codec(run: TrainingRun, part: str, module: AutoencoderModule) -> LatentCodec:
@@ -83,7 +92,9 @@ def _codec(run: TrainingRun, part: str, module: AutoencoderModule) -> LatentCode
         module.model.cpu()
         return {"shift": shift, "scale": scale}
 
-    return LatentCodec(module.model.eval(), **run.once(f"{part}_autoencoder/standardization.json", statistics)).eval()
+    weights = weights_sha256(module.model.eval())
+    standard = run.once(f"{part}_autoencoder/standardization.json", statistics, made_from=weights)
+    return LatentCodec(module.model, standard["shift"], standard["scale"]).eval()
 
 
 def _perceptual(settings: Autoencoder) -> torch.nn.Module | None:

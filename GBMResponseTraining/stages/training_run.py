@@ -1,6 +1,5 @@
 """A run folder: which configuration, which slices, which files. Everything that all stages of a training share."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,16 +15,16 @@ from GBMResponseCore.model.classes import ClassScheme
 
 from ..engine.checkpoints import check_start, has_begun
 from ..engine.machine import Machine
-from ..items.model_configurations import class_schemes
+from ..items.class_labels import class_schemes
+from ..items.fingerprints import content_sha256, store_sha256
 from ..items.processes import is_first, wait_for
 from ..settings.configuration import Configuration
 from ..settings.networks import Autoencoder, ConfigurationError
 from ..settings.reader import load_configuration
 from ..store.slice_store import SliceStore, open_store, read_patients
-from ..store.splits import SPLIT_FILE, SplitError, read_split, split_store, write_split
+from ..store.splits import SPLIT_FILE, STORE_FILE, SplitError, read_split, split_store, write_split
 
 SNAPSHOT = "configuration.yaml"
-STORE_FILE = "store.json"
 PHASES = "phases"
 
 
@@ -120,6 +119,11 @@ class TrainingRun:
         chosen = [self.split[record["id"]] == split and (usable is None or usable(record)) for record in self.patients]
         return np.flatnonzero(np.array(chosen)[np.asarray(self.store.patient)])
 
+    @cached_property
+    def made_from(self) -> dict[str, str]:
+        """SHA-256 of what every stage of the run is made from."""
+        return {"store": store_sha256(self.store), "split": content_sha256(self.split)}
+
     def phases(self, network: str, folder: Path) -> list["StagePhase"]:
         """The parts of a network's training that are left to do, each of which starts from the one before.
 
@@ -143,13 +147,20 @@ class TrainingRun:
         """Content of a JSON file of the run."""
         return json.loads((self.folder / name).read_text(encoding="utf-8"))
 
-    def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """Content of a JSON file of the run, made by the first process if it is not there yet."""
+    def once(self, name: str, make: Callable[[], Any], made_from: str | None = None) -> Any:
+        """Content of a JSON file of the run, made by the first process if it is not there yet.
+
+        :param made_from: SHA-256 of what the content, an object, comes from: it is made again when that has changed.
+        """
         path = self.folder / name
-        if not path.is_file() and is_first():
+
+        def current() -> bool:
+            return path.is_file() and (made_from is None or self.read(name).get("made_from") == made_from)
+
+        if not current() and is_first():
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(make(), path)
-        wait_for(path.is_file)
+            write_json(make() if made_from is None else make() | {"made_from": made_from}, path)
+        wait_for(current)
         return self.read(name)
 
     def _check_sizes(self) -> None:
@@ -212,7 +223,7 @@ class TrainingRun:
         write_text(yaml.safe_dump(values, sort_keys=False), snapshot)
 
     def _patients_sha256(self) -> str:
-        return hashlib.sha256(json.dumps(self.patients, sort_keys=True).encode()).hexdigest()
+        return content_sha256(self.patients)
 
     def _check_unchanged(self) -> None:
         """Networks of one run must have been trained on the same patients."""

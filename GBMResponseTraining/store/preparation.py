@@ -15,6 +15,7 @@ from GBMResponseCore.inputs.resampling import image_like, resample_onto, same_gr
 
 from ..datasets.errors import FollowUpCoverageError, RegistrationQualityError, SameImageError
 from ..datasets.pair import PairSource
+from .person import patient_key
 from .skull_strip import find_brain, keep_brain
 
 REGISTER = ("auto", "always", "never")
@@ -106,6 +107,7 @@ def prepare_pair(
         pre, post = _without_skull(pair, case, grid, rows, follow_up.transform, normalization)
 
     record = {
+        "person": patient_key(pair.patient),
         **pair.extra,
         "id": pair.patient,
         "survival_days": pair.survival_days,

@@ -9,19 +9,12 @@ import pytest
 import torch
 from GBMResponseCore.errors import BundleError, GuidanceError, OptionError
 from GBMResponseCore.model.bundle import open_bundle
-from GBMResponseCore.model.slice_model import SliceModel
 from small_store import SLICES, SPLIT, write_small_store
 from tiny_bundle import write_tiny_bundle
 
 from GBMResponseTraining.bundles.export import write_description
-from GBMResponseTraining.evaluation.evaluate_bundles import (
-    COPY,
-    TRAINING_MEAN,
-    UPPER_BOUND,
-    EvaluationOptions,
-    evaluate,
-    json_values,
-)
+from GBMResponseTraining.evaluation import model_predictions
+from GBMResponseTraining.evaluation.evaluate import evaluate
 from GBMResponseTraining.evaluation.held_out import EvaluationError, patient_ids, read_held_out
 from GBMResponseTraining.evaluation.metrics.image import per_patient_means, slice_metrics, standard_metrics
 from GBMResponseTraining.evaluation.model_predictions import (
@@ -32,7 +25,11 @@ from GBMResponseTraining.evaluation.model_predictions import (
     patient_seed,
     predict_slices,
 )
+from GBMResponseTraining.evaluation.options import EvaluationOptions
+from GBMResponseTraining.evaluation.report import json_values
+from GBMResponseTraining.evaluation.results import COPY, TRAINING_MEAN, UPPER_BOUND
 from GBMResponseTraining.evaluation.statistics.skill import skills
+from GBMResponseTraining.evaluation.tables import sweep_text
 from GBMResponseTraining.models.lpips import BACKBONE_VARIABLE, LPIPS
 from GBMResponseTraining.store.splits import SPLIT_FILE, LeakageError, write_split
 
@@ -205,6 +202,28 @@ def test_the_sweep_stands_below_the_truth_and_the_copy(evaluated):
     assert table[2][5:7] == [f"{truth[f'enhancing_pixels_post_{which}']:.1f}" for which in ("first", "last")]
 
 
+def test_the_reconstruction_is_called_no_bound_of_lpips(evaluated):
+    assert "in LPIPS it is no bound" in (evaluated[0] / "table1.md").read_text("utf-8")
+
+
+def test_the_sweep_says_whose_metrics_it_has(evaluated):
+    report = evaluated[1]
+    assert " Metrics: means over patients" in sweep_text(report)
+    assert "Metrics, as the authors' code defines them: means" in sweep_text({**report, "metrics": "authors"})
+
+
+def test_visits_of_a_patient_are_one_patient(tiny_bundle, tmp_path):
+    store = write_small_store(tmp_path / "store", P4={"person": "x"}, P5={"person": "x"})
+    report = evaluate(only(tiny_bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1))
+    assert report["data"]["patients"] == 2
+    assert {test["patients"] for test in report["paired_tests"]} == {2}
+    errors = [float(row["mse"]) for row in read_csv(tmp_path / "out" / "per_slice.csv") if row["model"] == "model"]
+    expected = np.mean([np.mean(errors[:2]), errors[2]])
+    assert report["table"]["model"]["metrics"]["mse"]["patient_mean"] == pytest.approx(expected)
+    assert len(read_csv(tmp_path / "out" / "per_patient.csv")) == 4 * 3
+    assert any("several visits" in note for note in report["notes"])
+
+
 def test_the_sweep_shows_all_patients_under_either_class(evaluated):
     row = evaluated[1]["guidance_sweep"]["rows"][1]
     lines = (evaluated[0] / "guidance_sweep.md").read_text("utf-8").splitlines()
@@ -234,7 +253,7 @@ def test_an_unknown_training_split_is_told(evaluated):
 
 def test_other_metrics_of_the_same_predictions_sample_nothing(evaluated, store, tiny_bundle, tmp_path, monkeypatch):
     shutil.copytree(evaluated[0] / "predictions", tmp_path / "predictions")
-    monkeypatch.setattr(SliceModel, "generate", lambda *_, **__: pytest.fail("sampled again"))
+    monkeypatch.setattr(model_predictions, "generate_slices", lambda *_, **__: pytest.fail("sampled again"))
     report = evaluate(models(tiny_bundle), store, tmp_path, EvaluationOptions(metrics="authors"))
     standard, authors = (content["table"]["4-class"]["metrics"]["mse"]["mean"] for content in (evaluated[1], report))
     assert authors > standard
@@ -407,24 +426,24 @@ def test_a_model_that_knows_days_is_told_those_of_the_patient(tmp_path):
 
 def test_an_interrupted_evaluation_continues_where_it_stopped(store, tiny_bundle, tmp_path, monkeypatch):
     expected = evaluate(only(tiny_bundle), store, tmp_path / "whole")
-    generate, sampled = SliceModel.generate, []
+    generate, sampled = model_predictions.generate_slices, []
 
-    def stop_at_the_third_patient(self, sources, *arguments, **options):
+    def stop_at_the_third_patient(model, conditions, *arguments, **options):
         if len(sampled) == 2:
             raise KeyboardInterrupt
-        sampled.append(len(sources))
-        return generate(self, sources, *arguments, **options)
+        sampled.append(len(conditions))
+        return generate(model, conditions, *arguments, **options)
 
-    monkeypatch.setattr(SliceModel, "generate", stop_at_the_third_patient)
+    monkeypatch.setattr(model_predictions, "generate_slices", stop_at_the_third_patient)
     with pytest.raises(KeyboardInterrupt):
         evaluate(only(tiny_bundle), store, tmp_path / "out")
     assert not (tmp_path / "out" / "report.json").exists()
 
     continued = []
     monkeypatch.setattr(
-        SliceModel,
-        "generate",
-        lambda self, sources, *a, **k: continued.append(len(sources)) or generate(self, sources, *a, **k),
+        model_predictions,
+        "generate_slices",
+        lambda model, conditions, *a, **k: continued.append(len(conditions)) or generate(model, conditions, *a, **k),
     )
     report = evaluate(only(tiny_bundle), store, tmp_path / "out")
     assert continued == [SLICES]
