@@ -12,7 +12,7 @@ from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import write_text
 from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
 from GBMResponseCore.model.bundle import Bundle, open_bundle
-from GBMResponseCore.model.sampling import SamplingOptions, check_guidance
+from GBMResponseCore.request import SamplingOptions, check_guidance
 
 from ..evaluation.model_predictions import networks_sha256
 from ..models.unet_config import noise_schedule

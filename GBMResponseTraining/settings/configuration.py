@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from GBMResponseCore.errors import GBMResponseError
-from GBMResponseCore.model.sampling import SamplingOptions
+from GBMResponseCore.request import SamplingOptions
 
 from .networks import Autoencoder, Classifier, ConfigurationError, Diffusion, one_of, require
 

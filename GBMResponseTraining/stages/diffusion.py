@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from GBMResponseCore.model.classes import ClassScheme, coarsen
 from GBMResponseCore.model.networks import Denoiser, LatentCodec
-from GBMResponseCore.model.sampling import SamplingOptions, sample_latents
+from GBMResponseCore.model.sampling import sample_latents
+from GBMResponseCore.request import SamplingOptions
 
 from ..engine.checkpoints import is_finished, start_from
 from ..engine.fit import fit
