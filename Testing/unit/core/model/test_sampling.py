@@ -201,7 +201,6 @@ def test_one_or_two_steps_of_ddim_reach_the_mean_of_the_data(steps):
         {"rescale_betas_zero_snr": True},
         {"trained_betas": [0.1]},
         {"clip_sample": True},
-        {"num_train_timesteps": 500},
         {"beta_start": None},
     ],
 )
@@ -209,6 +208,12 @@ def test_a_schedule_that_would_be_misunderstood_is_refused(change):
     schedule = {key: value for key, value in {**noise_schedule("epsilon"), **change}.items() if value is not None}
     with pytest.raises(BundleSchemaError, match="noise schedule"):
         build_scheduler(schedule, SamplingOptions("unipc", 5))
+
+
+@pytest.mark.parametrize(("sampler", "steps"), [("ddim", 200), ("ddpm", 8), ("unipc", 501)])
+def test_steps_that_do_not_fit_a_schedule_of_another_length_are_refused(sampler, steps):
+    with pytest.raises(OptionError, match="divisor of 500"):
+        build_scheduler(noise_schedule("epsilon") | {"num_train_timesteps": 500}, SamplingOptions(sampler, steps))
 
 
 @pytest.mark.parametrize("sampler", ["unipc", "dpmpp"])
