@@ -16,7 +16,7 @@ from ..errors import (
     NotMRError,
     SmallImageError,
 )
-from ..files import check_file, sha256_of_file
+from ..files import check_file, sha256_of_image
 from .geometry import is_head_size
 from .gtv import binary, check_place, distinct, on_grid, segment_names, select_labels
 from .headers import forget_orientation
@@ -45,8 +45,8 @@ class Case:
     :param gtv_volume_ml: volume of ``gtv``.
     :param follow_up: 3-D, on its own grid, pixel type as given, or None.
     :param notes: what was adapted or is unusual.
-    :param sources: ``image``, ``GTV`` and ``follow-up`` -> ``file`` (its name without folder) and ``sha256``; empty if
-        the case did not come from files.
+    :param sources: ``image``, ``GTV`` and ``follow-up`` -> ``file`` (its name without folder) and ``sha256`` of its
+        voxels and geometry; empty if the case did not come from files.
     :param nifti: header of the image if it is a NIfTI file, whose orientation outputs keep.
     :param oriented: whether the image's header says which way its axes point in the patient.
     """
@@ -100,7 +100,10 @@ def load_case(
         raise ColorImageError(message, "Name the GTV's segment with --gtv-label, or export it as one binary labelmap.")
     follow_up = volumes[_FOLLOW_UP].image if _FOLLOW_UP in volumes else None
     case = _checked(image.image, mask, follow_up, image.oriented and gtv.oriented, notes)
-    sources = {name: {"file": path.name, "sha256": sha256_of_file(path)} for name, path in paths.items()}
+    # Of what was read: the header of a detached format says nothing about its voxels.
+    sources = {
+        name: {"file": paths[name].name, "sha256": sha256_of_image(volume.image)} for name, volume in volumes.items()
+    }
     return replace(case, sources=sources, nifti=image.nifti, oriented=image.oriented)
 
 
@@ -137,7 +140,8 @@ def _same_form(image: Volume, gtv: Volume) -> tuple[Volume, Volume]:
 
     :raises GeometryError: qform and sform of one disagree, and no choice puts them on one grid.
     """
-    if (image.qform is None and gtv.qform is None) or same_grid(image.image, gtv.image):
+    several = max(image.image.GetDimension(), gtv.image.GetDimension()) > 3  # which is refused later, or one frame
+    if several or (image.qform is None and gtv.qform is None) or same_grid(image.image, gtv.image):
         return image, gtv
     for first in (image, image.by_qform()):
         for second in (gtv, gtv.by_qform()):
