@@ -165,7 +165,8 @@ def with_orientation(written: bytes, header: NiftiHeader) -> bytes:
         result[76:92] = np.array([header.pixdim[0], *steps], "<f4").tobytes()
         result[256:328] = np.array([*header.quaternion, *header.offset, *header.rows], "<f4").tobytes()
     result[123] = header.units & 7 | result[123] & 0x38
-    struct.pack_into("<2h", result, 252, *(max(min(code, 32767), -32768) for code in (header.qform_code, header.sform_code)))
+    codes = np.clip((header.qform_code, header.sform_code), -32768, 32767)
+    struct.pack_into("<2h", result, 252, *codes.tolist())
     return bytes(result)
 
 
