@@ -20,6 +20,7 @@ from ..files import check_file, sha256_of_image
 from .geometry import is_head_size
 from .gtv import binary, check_place, distinct, on_grid, segment_names, select_labels
 from .headers import forget_orientation
+from .limits import LARGE_SLICE_SPACING_MM, SMALL_GTV_ML, SMALLEST_MATRIX
 from .nifti import NiftiHeader, restore_nifti_orientation
 from .preprocessing import is_ct
 from .reading import Note, Volume, read_volume, scalar
@@ -27,9 +28,6 @@ from .resampling import same_grid
 
 _IMAGE, _GTV, _FOLLOW_UP = "image", "GTV", "follow-up"
 
-_SMALLEST_MATRIX = 32
-_LARGEST_SLICE_SPACING_MM = 7.0
-_SMALLEST_GTV_ML = 0.5
 _FEWEST_GRAY_LEVELS = 16
 _FARTHEST_MM = 10_000.0
 """Largest coordinate of an origin: beyond it single precision, as headers have it, gets coarse."""
@@ -182,7 +180,7 @@ def _as_3d(name: str, image: sitk.Image, notes: list[Note]) -> sitk.Image:
 
 def _check_mr(name: str, image: sitk.Image) -> None:
     _, small, medium = sorted(image.GetSize())
-    if small < _SMALLEST_MATRIX:
+    if small < SMALLEST_MATRIX:
         raise SmallImageError(f"The slices of the {name} have only {medium} x {small} voxels.")
     extent = np.array(image.GetSize()) * image.GetSpacing()
     if not is_head_size(extent, cropped=True):
@@ -201,10 +199,10 @@ def _check_mr(name: str, image: sitk.Image) -> None:
 def _unusual(image: sitk.Image, gtv_volume_ml: float) -> list[Note]:
     notes = []
     spacing = max(image.GetSpacing())
-    if spacing > _LARGEST_SLICE_SPACING_MM:
+    if spacing > LARGE_SLICE_SPACING_MM:
         sentence = f"Slices are {spacing:.1f} mm apart; measurements between them are uncertain."
         notes.append(Note("thick-slices", sentence))
-    if gtv_volume_ml < _SMALLEST_GTV_ML:
+    if gtv_volume_ml < SMALL_GTV_ML:
         sentence = f"The GTV is small ({gtv_volume_ml:.2f} ml); the prediction has little to go by."
         notes.append(Note("small-gtv", sentence))
     return notes
