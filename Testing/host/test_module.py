@@ -124,6 +124,9 @@ def test_automatic_values_say_what_they_are_and_ask_the_model(ready, tmp_path):
     ready.settle()
     assert (ui.stepsSpinBox.text, ui.guidanceSpinBox.text) == ("Automatic (2)", "Automatic (2.0)")
     assert parameters.copy().request(ready.widget.panel._model, {}, Path("out"), "id")["sampling"] == {}
+    ui.guidanceSpinBox.value = -0.05
+    ready.settle()
+    assert ui.guidanceSpinBox.text == "Automatic (2.0)"
     ready.parameters.bundleFolder = str(write_tiny_bundle(tmp_path / "undropped", label_dropout=0.0))
     ready.settle()
     assert ui.guidanceSpinBox.text == "Automatic (1.0)"

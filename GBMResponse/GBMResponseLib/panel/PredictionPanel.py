@@ -192,6 +192,8 @@ class PredictionPanel:
         if self._preset is not chosen.samplerPreset:
             self._preset = chosen.samplerPreset
             chosen.steps = PredictionSettings.steps
+        if chosen.guidanceScale < 0.0:  # whatever was typed there
+            chosen.guidanceScale = PredictionSettings.guidanceScale
         self._followSegmentation()
         self._model = self._models.show(chosen.bundleFolder)
         usable = isinstance(self._model, ModelDescription)
