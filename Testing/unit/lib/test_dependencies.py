@@ -102,7 +102,7 @@ def test_missing_extension_is_said_before_anything_is_asked(requirements):
     made = DependencyInstaller(requirements, Packaging(), questions.append, lambda name: None, missing)
     with pytest.raises(Failure) as caught:
         made.ensure()
-    assert caught.value.code == "torch-missing" and "Extensions Manager" in caught.value.remedy
+    assert caught.value.code == "dependency" and "Extensions Manager" in caught.value.remedy
     assert questions == []
 
 
@@ -116,4 +116,4 @@ def test_failed_installation_is_a_sentence(requirements, error):
 def test_torch_that_was_not_installed_is_said(requirements):
     with pytest.raises(Failure) as caught:
         installer(requirements, Packaging(), torch=False, extension=Torch(None)).ensure()
-    assert caught.value.code == "torch-missing"
+    assert caught.value.code == "dependency"
