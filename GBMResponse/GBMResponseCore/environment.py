@@ -19,9 +19,9 @@ from . import __version__
 from .errors import DependencyError
 
 PACKAGES = (
-    "torch", "diffusers", "safetensors", "monai", "jsonschema", "tqdm", "matplotlib", "numpy", "scipy", "SimpleITK",
+    "torch", "diffusers", "safetensors", "jsonschema", "tqdm", "matplotlib", "numpy", "scipy", "SimpleITK",
 )  # fmt: skip
-_LOADED_LAZILY = {"diffusers": "UNet2DConditionModel", "monai.networks.nets.resnet": "ResNet"}
+_LOADED_LAZILY = {"diffusers": "UNet2DConditionModel"}
 """Modules that may load although their parts do not -> a part that is needed."""
 _INSTALL_TORCH = "Install PyTorch with the PyTorch extension (module PyTorch Utils), or with pip."
 _INSTALL_OTHERS = "Install the packages of Resources/requirements.txt."

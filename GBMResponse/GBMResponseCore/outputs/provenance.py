@@ -10,7 +10,7 @@ from ..inputs.case import Case
 from ..model.bundle import Bundle
 from ..prediction import Prediction, PredictionOptions
 
-_LIBRARIES = ("torch", "diffusers", "monai", "SimpleITK", "numpy")
+_LIBRARIES = ("torch", "diffusers", "SimpleITK", "numpy")
 
 
 def provenance(case: Case, bundle: Bundle, options: PredictionOptions, prediction: Prediction) -> dict[str, Any]:

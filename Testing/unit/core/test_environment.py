@@ -45,7 +45,7 @@ def test_the_working_environment_has_torch_and_a_processor():
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ModuleNotFoundError("No module", name="monai.networks"), "monai is not installed"),
+        (ModuleNotFoundError("No module", name="diffusers.models"), "diffusers is not installed"),
         (ImportError("undefined symbol"), "undefined symbol"),
         (OSError("libcudart.so.12: cannot open shared object file"), "libcudart"),
     ],
