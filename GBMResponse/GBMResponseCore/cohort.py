@@ -19,9 +19,10 @@ from .case_table import TableCase
 from .environment import search_path
 from .errors import CancelledError, GBMResponseError, SomeCasesFailedError
 from .files import ensure_output_folder, sha256_of_file, write_json, write_text
-from .progress import RunListener
+from .outputs.write import PROVENANCE, RunResult
+from .progress import Listener
 from .request import PredictionRequest
-from .run import PROVENANCE, Runner, RunResult
+from .run import Runner
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def run_cohort(
     out: Path,
     say: Say = print,
     runner: Runner | None = None,
-    listener: RunListener | None = None,
+    listener: Listener | None = None,
     summarize: bool = True,
 ) -> None:
     """Run all cases in this process and write the summary after each.
@@ -69,7 +70,7 @@ def run_cohort(
     """
     runner = runner or Runner()
     ensure_output_folder(out)
-    bundle = runner.predictor(template.bundle, template.device, template.precision).bundle
+    bundle = runner.predictor(template.bundle, template.options.device, template.options.precision).bundle
     for number, case in enumerate(cases, start=1):
         status = run_case(case, template, out, bundle.sha256, runner, listener)
         if summarize:
@@ -84,16 +85,15 @@ def run_case(
     out: Path,
     bundle_sha256: str,
     runner: Runner,
-    listener: RunListener | None = None,
+    listener: Listener | None = None,
 ) -> dict[str, Any]:
     """Run one case unless it is done, and return its status, which is also in `status.json` of its folder.
 
     :raises CancelledError: `listener` raised it.
     """
     folder = out / case.identifier
-    request = replace(
-        template, image=case.image, gtv=case.gtv, follow_up=case.follow_up, classes=case.classes, out=folder
-    )
+    options = replace(template.options, classes=case.classes)
+    request = replace(template, image=case.image, gtv=case.gtv, follow_up=case.follow_up, options=options, out=folder)
     key = _key(request, bundle_sha256)
     status = read_status(folder)
     if status["status"] == DONE and status.get("key") == key and (folder / PROVENANCE).is_file():
@@ -205,15 +205,17 @@ def _key(request: PredictionRequest, bundle_sha256: str) -> str:
             for path in (request.image, request.gtv, request.follow_up)
         ],
     }
-    for name in ("image", "gtv", "follow_up", "out", "bundle", "device", "batch_size"):
+    for name in ("image", "gtv", "follow_up", "out", "bundle"):
         del content[name]
+    for name in ("device", "batch_size"):
+        del content["options"][name]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _done(result: RunResult, request: PredictionRequest) -> dict[str, Any]:
-    choices = [entry.prediction.class_choice for entry in result.classes]
-    classes = " + ".join(f"{choice.name} ({choice.source})" for choice in choices)
-    return {"status": DONE, "classes": classes, "samples": request.samples, "stages": result.seconds}
+    choices = [prediction.class_choice for prediction in result.predictions.values()]
+    classes = " + ".join(f"{choice.name} ({choice.class_source})" for choice in choices)
+    return {"status": DONE, "classes": classes, "samples": request.options.sample_count, "stages": result.seconds}
 
 
 def _failed(error: GBMResponseError) -> dict[str, Any]:

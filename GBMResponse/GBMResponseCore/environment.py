@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .errors import DependencyError
+from .errors import DependencyError, OutOfMemoryError
 
 PACKAGES = (
     "torch", "diffusers", "safetensors", "jsonschema", "tqdm", "matplotlib", "numpy", "scipy", "SimpleITK",
@@ -30,7 +30,7 @@ _TIMEOUT_S = 180
 
 
 @contextmanager
-def imports_explained() -> Iterator[None]:
+def translate_import_errors() -> Iterator[None]:
     """Turn a failing import into a sentence.
 
     :raises DependencyError: a package is missing or does not load.
@@ -50,6 +50,18 @@ def imports_explained() -> Iterator[None]:
             raise  # about a file, not about a library
         message = f"A Python package is installed but does not load ({error})."
         raise DependencyError(message, _REINSTALL) from error
+
+
+@contextmanager
+def translate_memory_errors() -> Iterator[None]:
+    """:raises OutOfMemoryError: the processor or the graphics card has too little memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        text = str(error).lower()
+        if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
+            raise OutOfMemoryError("There is not enough memory for this prediction.") from error
+        raise
 
 
 def describe_environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import SimpleITK as sitk
 from GBMResponseCore import cli
 from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.model.bundle import open_bundle
-from GBMResponseCore.prediction import PredictionOptions, Predictor
+from GBMResponseCore.prediction import Predictor
+from GBMResponseCore.request import PredictionOptions
 from worker_session import WorkerSession
 
 SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
@@ -107,7 +108,7 @@ def test_worker_command_and_predictor_give_identical_voxels(worker, request_of, 
     arguments = ["predict", "--image", case["image"], "--gtv", case["gtv"], "--bundle", str(tiny_bundle)]
     arguments += ["--out", str(tmp_path / "cli"), "--seed", "4", "--class", "long", "--no-montage"]
     assert cli.main([*arguments, "--device", "cpu", "--precision", "float32"]) == 0
-    options = PredictionOptions(seed=4, survival_class="long")
+    options = PredictionOptions(seed=4, classes=("long",))
     in_process = Predictor(open_bundle(tiny_bundle), "cpu", "float32").predict(
         load_case(case["image"], case["gtv"]), options
     )

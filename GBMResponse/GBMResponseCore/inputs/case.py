@@ -18,8 +18,9 @@ from ..errors import (
     NotMRError,
     SmallImageError,
 )
-from ..files import check_file, read_image, sha256_of_file
-from .grid import image_like, resample_mask, same_grid, voxel_centers, voxel_indices
+from ..files import check_file, sha256_of_file
+from .reading import read_image
+from .resampling import image_like, resample_mask, same_grid, voxel_centers, voxel_indices
 
 _IMAGE, _GTV, _FOLLOW_UP = "image", "GTV", "follow-up"
 

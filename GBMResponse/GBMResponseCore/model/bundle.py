@@ -18,11 +18,10 @@ from torch import nn
 
 from ..errors import BundleError, BundleIntegrityError, BundleSchemaError
 from ..files import sha256_of_file
-from ..inputs.in_plane import InPlaneRule
-from ..inputs.intensity import NormalizationSettings
+from ..inputs.preprocessing import InPlaneRule, NormalizationSettings
+from ..request import SamplingOptions
 from .classes import ClassScheme
 from .networks import Denoiser, LatentCodec, build_autoencoder, build_classifier, build_denoiser
-from .sampling import SamplingOptions
 
 SCHEMA_VERSION = 1
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -83,7 +82,7 @@ class Bundle:
 
     @property
     def default_sampling(self) -> SamplingOptions:
-        return SamplingOptions(**self.description["sampling"])
+        return SamplingOptions().with_defaults(self.description["sampling"])
 
     @property
     def in_plane_rule(self) -> InPlaneRule:

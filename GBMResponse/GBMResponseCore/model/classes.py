@@ -1,14 +1,12 @@
 """Survival classes: quantile schemes, and the classifier's slice logits pooled to one patient-level probability."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ..errors import OptionError
-
-NO_CLASS = "none"
 
 
 @dataclass(frozen=True)
@@ -74,6 +72,23 @@ class ClassScheme:
                 return entry
         allowed = ", ".join(entry.name for entry in self.classes)
         raise OptionError(f"Unknown survival class {name!r} in scheme {self.name}.", f"Choose one of: {allowed}.")
+
+
+@dataclass(frozen=True)
+class ClassChoice:
+    """The survival class a prediction was made for.
+
+    :param scheme: `none` for no class.
+    :param class_token: what the denoiser is told.
+    :param class_source: `predicted`, `chosen` or `none`.
+    :param probabilities: classifier's patient-level probability per class of the scheme; empty without classifier.
+    """
+
+    scheme: str
+    name: str
+    class_token: int
+    class_source: str
+    probabilities: dict[str, float] = field(default_factory=dict)
 
 
 def patient_probabilities(slice_logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import torch
 
 from ..errors import DeviceError, OptionError
+from ..request import PRECISIONS
 
-PRECISIONS = ("auto", "float32", "bfloat16")
 BFLOAT16_TOLERANCE = 0.03
 """Largest relative L2 error of one bfloat16 network evaluation that `auto` accepts."""
 

@@ -7,28 +7,37 @@ import argparse
 import logging
 import os
 import queue
+import shutil
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from .. import __version__
 from ..environment import describe_environment
 from ..errors import CancelledError, GBMResponseError, ProtocolError, RequestError
-from ..progress import RunListener, RunProgress
+from ..files import ensure_output_folder
+from ..progress import Listener, Progress, TimeLeft
 from ..request import PredictionRequest
 from .protocol import PROTOCOL, EventChannel, parse_request
 
 if TYPE_CHECKING:
-    from ..prediction import ClassChoice
-    from ..run import Runner, RunResult
+    import numpy as np
+
+    from ..inputs.slices import CaseSlices
+    from ..model.classes import ClassChoice
+    from ..outputs.write import RunResult
+    from ..run import Runner
 
 log = logging.getLogger(__name__)
 
 _PATIENCE_S = 30.0
+_PREVIEW = ".preview"
 _LOAD_FIELDS = {"bundle", "device", "precision"}
 
 
@@ -182,20 +191,18 @@ class Worker:
         self._channel.send("stage", id=message.get("id"), stage="load", **{"class": None})
         predictor = self._runner.predictor(folder, values.get("device", "auto"), values.get("precision", "auto"))
         bundle = predictor.bundle
-        self._channel.send("loaded", bundle=bundle.folder, name=bundle.name, device=str(predictor.device))
+        self._channel.send("loaded", bundle=bundle.folder, name=bundle.name, device=str(predictor.model.device))
 
     def _predict(self, message: dict[str, Any]) -> None:
         identifier = message["id"]
         fields = {name: value for name, value in message.items() if name not in ("type", "id")}
         try:
             request = PredictionRequest.from_message({"format": ".nrrd", **fields})
-            listener = _Reporter(identifier, self._channel, self._inbox)
-            listener.stop_if_cancelled()
-            ending, answer = "result", _result_fields(self._runner.run(request, listener))
+            with _Reporter(identifier, self._channel, self._inbox, request.out) as listener:
+                listener.stop_if_cancelled()
+                ending, answer = "result", _result_fields(self._runner.run(request, listener))
         except CancelledError:
-            from ..run import kept_slices
-
-            ending, answer = "cancelled", {"kept_slices": kept_slices(request.out)}
+            ending, answer = "cancelled", {"kept_slices": listener.kept_slices}
         finally:
             self._inbox.done(identifier)  # before the answer: who has it may use the id again, or cancel too late
         self._channel.send(ending, id=identifier, **answer)
@@ -206,13 +213,29 @@ class Worker:
         self._channel.send("warning", id=message["id"], code="nothing-to-cancel", message=sentence)
 
 
-class _Reporter(RunListener):
-    """Sends what happens as events, and stops the run when it is cancelled."""
+class _Reporter(Listener):
+    """Sends what happens as events, and stops the run when it is cancelled.
 
-    def __init__(self, identifier: str, channel: EventChannel, inbox: Inbox) -> None:
+    :param out: of the run; gets a folder for the previews until the run ends.
+    """
+
+    def __init__(self, identifier: str, channel: EventChannel, inbox: Inbox, out: Path) -> None:
         self._id = identifier
         self._channel = channel
         self._inbox = inbox
+        self._previews = out / _PREVIEW / uuid4().hex  # another run in the same folder has another one
+        self._white = 1.0
+        self._time_left = TimeLeft()
+        self.kept_slices = 0
+        """Slices of this prediction that were finished, or found finished."""
+
+    def __enter__(self) -> "_Reporter":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        shutil.rmtree(self._previews, ignore_errors=True)
+        with suppress(OSError):  # it is not there, or holds those of another run
+            self._previews.parent.rmdir()
 
     def stop_if_cancelled(self) -> None:
         """:raises CancelledError: the prediction is not wanted any more."""
@@ -230,54 +253,70 @@ class _Reporter(RunListener):
     def warning(self, code: str, sentence: str) -> None:
         self._send("warning", code=code, message=sentence)
 
+    def prepared(self, slices: "CaseSlices") -> None:
+        from ..outputs.picture import white_level
+
+        self._white = white_level(slices.pre)
+
     def classified(self, choice: "ClassChoice") -> None:
         self._send("classification", scheme=choice.scheme, probabilities=choice.probabilities)
 
-    def progress(self, progress: RunProgress) -> None:
-        state = progress.state
+    def progress(self, progress: Progress) -> None:
+        seconds = self._time_left.seconds(progress)
         self._send(
             "progress",
             fraction=round(progress.fraction, 4),
-            slice=state.finished,
-            slices=state.slices,
-            sample=state.sample,
-            samples=state.samples,
+            slice=progress.finished,
+            slices=progress.slices,
+            sample=progress.sample,
+            samples=progress.sample_count,
             **{"class": progress.survival_class},
-            step=state.step,
-            steps=state.steps,
-            eta_s=None if progress.eta_s is None else round(progress.eta_s, 1),
+            step=progress.step,
+            steps=progress.steps,
+            eta_s=None if seconds is None else round(seconds, 1),
         )
         self.stop_if_cancelled()
 
-    def preview(self, survival_class: str, sample: int, index: int, path: Path) -> None:
+    def slice_done(self, survival_class: str, sample: int, index: int, pixels: "np.ndarray") -> None:
+        from ..outputs.picture import write_preview
+
+        self.kept_slices += 1
+        path = ensure_output_folder(self._previews) / f"{survival_class}_{sample:03d}_{index:04d}.png"
+        write_preview(pixels, self._white, path)
         self._send("slice_ready", **{"class": survival_class}, sample=sample, index=index, path=path)
-        self.stop_if_cancelled()
 
     def _send(self, kind: str, **fields: Any) -> None:
         self._channel.send(kind, id=self._id, **fields)
 
 
 def _result_fields(result: "RunResult") -> dict[str, Any]:
-    choice = result.classes[0].prediction.class_choice
+    choices = {name: prediction.class_choice for name, prediction in result.predictions.items()}
+    first = next(iter(choices.values()))
     return {
-        "out": result.out,
+        "out": result.request.out,
         "seconds": result.seconds,
-        "class_choice": vars(choice),
+        "class_choice": {
+            "scheme": first.scheme,
+            "name": first.name,
+            "token": first.class_token,
+            "source": first.class_source,
+            "probabilities": first.probabilities,
+        },
         "results": [
             {
-                "class": entry.prediction.class_choice.name,
-                "requested": entry.requested,
-                "token_source": entry.prediction.class_choice.source,
-                "files": {
-                    **{name: path for name, path in entry.files.items() if not name.startswith("sample_")},
-                    "samples": [path for name, path in entry.files.items() if name.startswith("sample_")],
-                },
-                "measurements": entry.measurements,
+                "class": choice.name,
+                "requested": requested,
+                "token_source": choice.class_source,
+                "files": _file_fields(result.class_files[requested]),
+                "measurements": result.measurements_of(requested),
             }
-            for entry in result.classes
+            for requested, choice in choices.items()
         ],
-        "provenance": result.files["provenance"],
-        "registered_follow_up": result.files.get("registered_follow_up"),
-        "measurements": result.files.get("measurements"),
-        "report": result.files.get("report"),
+        **{name: result.files.get(name) for name in ("provenance", "registered_follow_up", "measurements", "report")},
     }
+
+
+def _file_fields(files: dict[str, Path]) -> dict[str, Any]:
+    samples = {name: path for name, path in files.items() if name.startswith("sample_")}
+    others = {name: path for name, path in files.items() if name not in samples}
+    return {**others, "samples": list(samples.values())}
