@@ -56,7 +56,7 @@ def stamped(gray: np.ndarray) -> np.ndarray:
     picture = Image.fromarray(gray)
     font = ImageFont.load_default(max(8, width // 20))
     draw = ImageDraw.Draw(picture)
-    left, top, right, bottom = draw.textbbox((2, height - 2), _STAMP, font=font, anchor="lb")
+    left, top, right, _ = draw.textbbox((2, height - 2), _STAMP, font=font, anchor="lb")
     draw.rectangle((left - 2, top - 2, right + 1, height), fill=0)
     draw.text((2, height - 2), _STAMP, fill=255, font=font, anchor="lb")
     return np.asarray(picture)
