@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from .. import SYNTHETIC_NOTICE
 from ..files import write_bytes
 from .columns import CaseColumns
-from .picture import png
+from .picture import png, text_font
 
 if TYPE_CHECKING:
     from ..prediction import Prediction
@@ -30,7 +30,7 @@ def write_montage(columns: CaseColumns, prediction: "Prediction", path: Path) ->
     factor = max(1, round(_TILE_HEIGHT / height))
     height, width = height * factor, width * factor
     page_width = _GAP + len(shown) * (width + _GAP)
-    font = ImageFont.load_default(_TEXT)
+    font = text_font(_TEXT)
     titles = [_wrapped(column.title, font, width) for column in shown]
     notice = _wrapped(SYNTHETIC_NOTICE, font, page_width - 2 * _GAP)
     top = max(map(_height, titles))

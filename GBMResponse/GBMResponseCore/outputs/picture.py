@@ -1,6 +1,7 @@
 """Slices as pictures: gray levels, contours, differences in color, a stamp that says synthetic, and PNG files."""
 
 import io
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -50,12 +51,17 @@ def difference_colors(difference: np.ndarray, largest: float) -> np.ndarray:
     return np.rint(255.0 * np.stack([red, np.minimum(red, blue), blue], axis=-1)).astype(np.uint8)
 
 
+@cache
+def text_font(pixels: int) -> ImageFont.FreeTypeFont:
+    """The font that comes with Pillow, which takes a millisecond to load."""
+    return ImageFont.load_default(pixels)
+
+
 def stamped(gray: np.ndarray) -> np.ndarray:
     """A copy of a gray picture (H, W) with the word SYNTHETIC in its lower left corner."""
     height, width = gray.shape
     picture = Image.fromarray(gray)
-    font = ImageFont.load_default(max(8, width // 20))
-    draw = ImageDraw.Draw(picture)
+    draw, font = ImageDraw.Draw(picture), text_font(max(8, width // 20))
     left, top, right, _ = draw.textbbox((2, height - 2), _STAMP, font=font, anchor="lb")
     draw.rectangle((left - 2, top - 2, right + 1, height), fill=0)
     draw.text((2, height - 2), _STAMP, fill=255, font=font, anchor="lb")
