@@ -11,7 +11,7 @@ from pathlib import Path
 
 from GBMResponseCore.worker import serve as worker
 
-CORE_PARENT = Path(worker.__file__).resolve().parents[1]
+CORE_PARENT = Path(worker.__file__).resolve().parents[2]
 TIMEOUT_S = 60
 ENDINGS = ("result", "error", "cancelled")
 

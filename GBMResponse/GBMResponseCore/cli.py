@@ -5,13 +5,16 @@ Exit codes: 0 done, 2 wrong usage, 130 cancelled; every other failure has its ow
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import MISSING
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from . import SYNTHETIC_NOTICE, __version__
+from .environment import interrupted_when_terminated, write_diagnostics
 from .errors import CancelledError, GBMResponseError
 from .progress import Listener, Progress
 from .request import PREDICTED_CLASS, PredictionOptions, PredictionRequest, Setting, settings
@@ -36,17 +39,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv, argparse.Namespace(argv=argv))
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s")
     try:
-        arguments.run(arguments)
+        with interrupted_when_terminated():
+            arguments.run(arguments)
     except KeyboardInterrupt:
         return _report(CancelledError("Cancelled; finished slices are kept and the same command continues."))
     except GBMResponseError as error:
         return _report(error)
+    # The last resort: what nobody thought of ends in a sentence, too.
+    except Exception as error:
+        file = write_diagnostics(error, arguments.out)
+        remedy = "Please report it." if file is None else f"Please report it, with the file {file}."
+        return _report(GBMResponseError(f"Unexpected error ({type(error).__name__}).", remedy))
     return 0
 
 
 def _report(error: GBMResponseError) -> int:
-    print(f"Error ({error.code}): {error.message}\n{error.remedy}", file=sys.stderr)
+    _say(f"Error ({error.code}): {error.message}\n{error.remedy}", sys.stderr)
     return error.exit_code
+
+
+def _say(text: str, stream: TextIO | None = None) -> None:
+    """Print, unless nobody listens any more: that is no reason to end a run, nor to change its exit code."""
+    stream = stream or sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except UnicodeEncodeError:
+        print(text.encode("ascii", "backslashreplace").decode("ascii"), file=stream, flush=True)
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):  # Python flushes once more when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -128,12 +149,12 @@ def _predict(arguments: argparse.Namespace) -> None:
     for prediction in result.predictions.values():
         choice = prediction.class_choice
         chances = ", ".join(f"{name} {chance:.0%}" for name, chance in choice.probabilities.items())
-        print(
+        _say(
             f"Model: {result.bundle.name} {result.bundle.version}. "
             f"Survival class: {choice.name} ({choice.class_source}; {chances or '-'})."
         )
     options, seconds = prediction.options, result.seconds
-    print(
+    _say(
         f"{len(result.slices.indices)} slices, {options.sample_count} sample(s), {options.device}, "
         f"{options.precision}: "
         f"load {seconds['load']:.1f} s, predict {sum(seconds[name] for name in _PREDICTING):.1f} s, "
@@ -141,24 +162,27 @@ def _predict(arguments: argparse.Namespace) -> None:
     )
     files = [path for group in (*result.class_files.values(), result.files) for path in group.values()]
     for path in dict.fromkeys(files):
-        print(f"  {path}")
-    print(SYNTHETIC_NOTICE)
+        _say(f"  {path}")
+    _say(SYNTHETIC_NOTICE)
 
 
 def _cohort(arguments: argparse.Namespace) -> None:
-    from .case_table import read_case_table
-    from .cohort import part_of, run_cohort, run_on_devices
+    from .cohort import cohort_folder, end_with_parent, part_of, run_cohort, run_on_devices
+    from .inputs.case_table import read_case_table
 
-    print(SYNTHETIC_NOTICE)
+    _say(SYNTHETIC_NOTICE)
     cases = read_case_table(arguments.table)
     if len(arguments.devices) > 1:
-        run_on_devices(arguments.devices, cases, arguments.argv, arguments.out)
+        with cohort_folder(cases, arguments.table, arguments.out):
+            run_on_devices(arguments.devices, cases, arguments.argv, arguments.out, _say)
         return
     template = _request(arguments, image=Path(), gtv=Path(), follow_up=None, device=arguments.devices[0])
     if arguments.part:
-        run_cohort(part_of(cases, arguments.part), template, arguments.out, summarize=False)
+        end_with_parent()
+        run_cohort(part_of(cases, arguments.part), template, arguments.out, _say, summarize=False)
     else:
-        run_cohort(cases, template, arguments.out)
+        with cohort_folder(cases, arguments.table, arguments.out):
+            run_cohort(cases, template, arguments.out, _say)
 
 
 class _Terminal(Listener):
@@ -171,26 +195,29 @@ class _Terminal(Listener):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        with suppress(OSError, ValueError):  # nobody looks any more
+            if self._bar is not None:
+                self._bar.close()
 
     def warning(self, code: str, sentence: str) -> None:
-        print(f"Note ({code}): {sentence}")
+        _say(f"Note ({code}): {sentence}")
 
     def stage(self, name: str, survival_class: str | None) -> None:
-        if name == "prepare" and self._bar is None:
-            from tqdm import tqdm
+        with suppress(OSError, ValueError):
+            if name == "prepare" and self._bar is None:
+                from tqdm import tqdm
 
-            self._bar = tqdm(
-                total=100.0, unit="%", bar_format="{desc:<9}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-            )
-        if self._bar is not None:
-            self._bar.set_description_str(name.capitalize())
-            if name == "write":
-                self._bar.update(100.0 - self._bar.n)
+                form = "{desc:<9}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+                self._bar = tqdm(total=100.0, unit="%", bar_format=form)
+            if self._bar is not None:
+                self._bar.set_description_str(name.capitalize())
+                if name == "write":
+                    self._bar.update(100.0 - self._bar.n)
 
     def progress(self, progress: Progress) -> None:
-        self._bar.update(100.0 * progress.fraction - self._bar.n)
+        with suppress(OSError, ValueError):
+            if self._bar is not None:
+                self._bar.update(100.0 * progress.fraction - self._bar.n)
 
 
 if __name__ == "__main__":

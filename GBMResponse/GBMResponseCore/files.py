@@ -1,4 +1,4 @@
-"""Files: writing that never leaves half a file.
+"""Files: writing that never leaves half a file, and tables.
 
 Every file is written under a temporary name beside its own, read again and compared with what was meant, brought to the
 disk, and only then renamed. A failure leaves the older file of that name as it was.
@@ -7,10 +7,12 @@ disk, and only then renamed. A failure leaves the older file of that name as it 
 import csv
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +20,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from .errors import EmptyFileError, MissingFileError, OptionError, OutputFolderError
+from .errors import (
+    CaseTableError,
+    EmptyFileError,
+    MissingFileError,
+    OptionError,
+    OutputFolderError,
+    UnreadableFileError,
+)
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -30,15 +39,26 @@ _COMPRESSION = 3
 """Level of gzip: MR voxels hardly become smaller beyond it, only slower."""
 _CHUNK = 1 << 20
 _NIFTI_HEADER = 352
+_SPELL_OTHERWISE = "Rename it in plain letters, or set the environment variable PYTHONUTF8 to 1."
 
 
 def check_file(path: Path | str, name: str = "image") -> Path:
-    """:raises MissingFileError, EmptyFileError: if there is no such file, or nothing in it."""
+    """Check that there is a file to be read.
+
+    :raises MissingFileError, EmptyFileError: there is no such file, or nothing in it.
+    :raises UnreadableFileError: its path cannot be used here.
+    """
     path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"The {name} file {path.name} does not exist.")
-    if path.stat().st_size == 0:
-        raise EmptyFileError(f"The {name} file {path.name} is empty.")
+    problem = _problem_of(path)
+    if problem is not None:
+        raise UnreadableFileError(f"The {name} file has a path that cannot be used: {problem}.", _SPELL_OTHERWISE)
+    try:
+        if not path.is_file():
+            raise MissingFileError(f"The {name} file {path.name} does not exist.")
+        if path.stat().st_size == 0:
+            raise EmptyFileError(f"The {name} file {path.name} is empty.")
+    except OSError as error:  # a name beyond what the system allows, or a folder closed to us
+        raise UnreadableFileError(f"The {name} file {path.name[:80]} cannot be reached ({error.strerror}).") from error
     return path
 
 
@@ -48,6 +68,9 @@ def ensure_output_folder(path: Path | str) -> Path:
     :raises OutputFolderError: if either is not possible.
     """
     folder = Path(path)
+    problem = _problem_of(folder)
+    if problem is not None:
+        raise OutputFolderError(f"The output folder has a path that cannot be used: {problem}.", _SPELL_OTHERWISE)
     probe = folder / _temporary_name("")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -143,6 +166,46 @@ def write_csv(
     return write_text("".join(f"{line[:-2]}{line_end}" for line in lines), path)
 
 
+def read_table(path: Path | str, name: str = "table") -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Read a table as spreadsheets write it: UTF-8 or UTF-16; commas, semicolons or tabs; perhaps a first line `sep=;`.
+
+    :returns: the names of the columns, in lower case with single blanks, and of each row that is not blank its line
+        number and its cells, stripped; as many as there are columns, or more if the row has more.
+    :raises MissingFileError, EmptyFileError, UnreadableFileError: by the file.
+    :raises CaseTableError: it is no such table.
+    """
+    path = check_file(path, name)
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+    except OSError as error:
+        raise UnreadableFileError(f"The {name} file {path.name} cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise CaseTableError(f"The table {path.name} is not UTF-8 text.", "Save it as CSV UTF-8.") from error
+    if "\0" in text:
+        raise CaseTableError(f"The table {path.name} is no text.", "Save it as CSV UTF-8.")
+    named = re.match(r"\s*\"?sep=(.)\"?[^\S\n]*\r?\n", text, re.IGNORECASE)
+    skipped = text[: named.end()].count("\n") if named else 0
+    text = text[named.end() :] if named else text
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = named[1] if named else max(",;\t", key=header.count)
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        lines = [(reader.line_num + skipped, [cell.strip() for cell in cells]) for cells in reader]
+    except csv.Error as error:
+        raise CaseTableError(f"The table {path.name} is no valid CSV: {error}.") from error
+    lines = [(number, cells) for number, cells in lines if any(cells)]
+    columns = [re.sub(r"\s+", " ", cell).casefold() for cell in lines[0][1]] if lines else []
+    while columns and not columns[-1]:
+        columns.pop()
+    rows = []
+    for number, cells in lines[1:]:
+        while len(cells) > len(columns) and not cells[-1]:
+            cells.pop()
+        rows.append((number, cells + [""] * (len(columns) - len(cells))))
+    return columns, rows
+
+
 def plain_cell(text: str) -> str:
     """Text of a cell that :func:`write_csv` wrote: without the apostrophe before what could be taken for a formula."""
     return text[1:] if text.startswith("'") and _is_formula(text.lstrip("'")) else text
@@ -196,6 +259,21 @@ def sha256_of_image(image: "sitk.Image") -> str:
     digest = hashlib.sha256(repr((*geometry, image.GetOrigin(), image.GetDirection())).encode())
     digest.update(sitk.GetArrayViewFromImage(image))
     return digest.hexdigest()
+
+
+def _problem_of(path: Path) -> str | None:
+    """What keeps this system, or ITK, from using a path; None if nothing does."""
+    text = str(path)
+    if "\0" in text:
+        return "it holds a character that no file name can have"
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "it holds a character that is not UTF-8"
+    encoding = sys.getfilesystemencoding()
+    if not text.isascii() and encoding.replace("-", "").casefold() != "utf8":
+        return f"it holds letters beyond ASCII, and this system's file names are in {encoding}"
+    return None
 
 
 def _compare_image(image: "sitk.Image", path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, Self, get_args, get_origin
 
 from .errors import GuidanceError, OptionError, RequestError
@@ -66,7 +67,7 @@ class Setting:
         """:raises OptionError: the value is none of the choices, or out of range."""
         words = self.name.replace("_", " ")
         if self.choices and value not in self.choices:
-            raise OptionError(f"Unknown {words} {value!r}.", f"Choose one of: {', '.join(self.choices)}.")
+            raise OptionError(f"Unknown {words} {short(value)}.", f"Choose one of: {', '.join(self.choices)}.")
         low = -math.inf if self.lowest is None else self.lowest
         high = math.inf if self.highest is None else self.highest
         if (self.lowest, self.highest) != (None, None) and not low <= value <= high:
@@ -74,19 +75,28 @@ class Setting:
             raise OptionError(f"The {words} cannot be {value}.", f"Use {limit}.")
 
     def check_type(self, value: Any) -> None:
-        """:raises RequestError: the value, of a decoded message, is of another type; JSON's true is no number."""
+        """Check a value of a decoded message; JSON's true is no number.
+
+        :raises RequestError: it is of another type, or nothing here can hold it.
+        """
         entries = [value]
         if self.several:
             if not isinstance(value, list):
-                raise RequestError(f"The field {self.name!r} has the value {value!r}, which is no list.")
+                raise RequestError(f"The field {self.name!r} has the value {short(value)}, which is no list.")
             entries = value
         accepted = {float: (int, float), Path: (str,)}.get(self.kind, (self.kind,))
         for entry in entries:
             if not isinstance(entry, accepted) or (isinstance(entry, bool) and self.kind is not bool):
                 names = " or ".join(kind.__name__ for kind in accepted)
-                raise RequestError(f"The field {self.name!r} has the value {entry!r}, which is not of type {names}.")
+                raise RequestError(
+                    f"The field {self.name!r} has the value {short(entry)}, which is not of type {names}."
+                )
             if isinstance(entry, float) and not math.isfinite(entry):
                 raise RequestError(f"The field {self.name!r} is not a finite number.")
+            if isinstance(entry, int) and abs(entry) >= 1 << 63:
+                raise RequestError(f"The field {self.name!r} is a number of more than 64 bits.")
+            if isinstance(entry, str) and ("\0" in entry or any("\ud800" <= letter <= "\udfff" for letter in entry)):
+                raise RequestError(f"The field {self.name!r} holds a character that no text can have.")
 
 
 @cache
@@ -189,7 +199,7 @@ class PredictionOptions(SamplingOptions):
             raise RequestError("The classes must be one or more different names.", "Name each class once.")
         for name in self.classes:  # also a folder's name
             if not name or name.startswith(".") or set(name) & set("/\\:"):
-                raise RequestError(f"{name!r} is no name of a class.")
+                raise RequestError(f"{short(name)} is no name of a class.")
 
 
 @dataclass(frozen=True)
@@ -227,7 +237,7 @@ class PredictionRequest:
         """
         sampling = message.get("sampling")
         if sampling is not None and not isinstance(sampling, dict):
-            raise RequestError(f"The field 'sampling' has the value {sampling!r}, which is not of type dict.")
+            raise RequestError(f"The field 'sampling' has the value {short(sampling)}, which is not of type dict.")
         drawing = settings(SamplingOptions)
         others = [entry for entry in settings(PredictionOptions) if entry not in drawing]
         outer = {name: value for name, value in message.items() if name != "sampling"}
@@ -244,7 +254,7 @@ def _values(message: Mapping[str, Any], known: Sequence[Setting]) -> dict[str, A
     by_name = {entry.name: entry for entry in known}
     unknown = [str(name) for name in message if name not in by_name]
     if unknown:
-        raise RequestError(f"Unknown field {min(unknown)!r}.")
+        raise RequestError(f"Unknown field {short(min(unknown))}.")
     values = {}
     for name, value in message.items():
         if value is not None:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .environment import translate_import_errors, translate_memory_errors
-from .files import ensure_output_folder, sha256_of_file
+from .files import sha256_of_file
 from .inputs.case import Case, load_case
 from .inputs.follow_up import AlignedFollowUp, align_follow_up
 from .inputs.preprocessing import NormalizationSettings
 from .measure.measurements import measure
-from .outputs.write import UNFINISHED, RunResult, write_results
+from .outputs.folder import folder_in_use, refuse_to_replace
+from .outputs.write import UNFINISHED, RunResult, replaceable_files, write_results
 from .progress import Clock, Listener, Progress
 from .request import PredictionRequest
 
@@ -43,7 +44,8 @@ class Runner:
             return self._predictor(bundle, device, precision)
 
     def _predictor(self, bundle: Path | None, device: str, precision: str) -> "Predictor":
-        from .model.bundle import default_bundle, open_bundle
+        from .model.bundle import open_bundle
+        from .model.manifest import default_bundle
         from .outputs import montage, report  # noqa: F401  a package they miss shows now, not after the sampling
         from .prediction import Predictor
 
@@ -83,10 +85,17 @@ class Runner:
             return self._run(request, listener or Listener())
 
     def _run(self, request: PredictionRequest, listener: Listener) -> RunResult:
-        clock, options = Clock(), request.options
+        clock = Clock()
         listener.stage("load", None)
         case = load_case(request.image, request.gtv, request.follow_up)
-        ensure_output_folder(request.out)
+        refuse_to_replace(
+            {"image": request.image, "GTV": request.gtv, "follow-up": request.follow_up}, replaceable_files(request)
+        )
+        with folder_in_use(request.out):
+            return self._run_case(request, case, listener, clock)
+
+    def _run_case(self, request: PredictionRequest, case: Case, listener: Listener, clock: Clock) -> RunResult:
+        options = request.options
         for note in case.notes:
             listener.warning(note.code, note.sentence)
         predictor = self.predictor(request.bundle, options.device, options.precision)

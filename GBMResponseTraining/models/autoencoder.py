@@ -14,8 +14,8 @@ from GBMResponseCore.model.quantizer import nearest_code_indices
 from torch import nn
 from torch.nn import functional
 
-from ..engine.fit import VALIDATION_LOSS, DivergedError, adamw, warmup_and_decay
-from ..settings.configuration import Autoencoder
+from ..settings.networks import Autoencoder
+from .optimization import VALIDATION_LOSS, DivergedError, adamw, warmup_and_decay
 from .patch_discriminator import PatchDiscriminator
 
 BETA = 0.25

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from GBMResponseCore.inputs.case import load_case
-from GBMResponseCore.model.bundle import default_bundle, open_bundle
+from GBMResponseCore.model.bundle import open_bundle
+from GBMResponseCore.model.manifest import default_bundle
 from GBMResponseCore.model.sampling import sample_latents
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions, SamplingOptions

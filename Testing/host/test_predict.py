@@ -13,8 +13,8 @@ from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions
 from GBMResponseLib.common import NodeRoles
-from GBMResponseLib.results.RunCatalog import findRuns
-from GBMResponseLib.settings.ClassMode import ClassMode
+from GBMResponseLib.results.ResultNodes import findRuns
+from GBMResponseLib.settings.Choices import ClassMode
 
 from host.panel_driver import hierarchyItems, snapshot
 

@@ -8,7 +8,8 @@ import pytest
 import SimpleITK as sitk
 from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.inputs.grid import StackGrid
-from GBMResponseCore.model.bundle import BUNDLED_MODELS, bundled_models, default_bundle, open_bundle
+from GBMResponseCore.model.bundle import open_bundle
+from GBMResponseCore.model.manifest import BUNDLED_MODELS, bundled_models, default_bundle
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
+
+if TYPE_CHECKING:
+    import numpy as np  # the panel reads classes where no package need be
 
 
 @dataclass(frozen=True)
 class SurvivalClass:
-    """One class of a scheme: survival from the start of treatment in [min_days, max_days).
+    """One class of a scheme: survival from the pre-treatment MRI in [min_days, max_days).
 
     A `max_days` of None is open. A `min_days` of None says that the range is not known, as for an imported checkpoint.
     """
@@ -91,18 +92,22 @@ class ClassChoice:
     probabilities: dict[str, float] = field(default_factory=dict)
 
 
-def patient_probabilities(slice_logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+def patient_probabilities(slice_logits: "np.ndarray", temperature: float = 1.0) -> "np.ndarray":
     """Pool logits (slices, classes) to patient probabilities (classes,): softmax of the mean logit.
 
     Slices of one patient are not independent, so their log-likelihoods are averaged, not added.
     """
+    import numpy as np
+
     logits = np.asarray(slice_logits, dtype=np.float64).mean(axis=0) / temperature
     weights = np.exp(logits - logits.max())
     return weights / weights.sum()
 
 
-def coarsen(probabilities: np.ndarray, fine: ClassScheme, coarse: ClassScheme) -> np.ndarray:
+def coarsen(probabilities: "np.ndarray", fine: ClassScheme, coarse: ClassScheme) -> "np.ndarray":
     """Sum probabilities of `fine` classes into the `coarse` classes whose day range holds them."""
+    import numpy as np
+
     pooled = np.zeros(len(coarse.classes))
     for probability, entry in zip(probabilities, fine.classes, strict=True):
         pooled[coarse.classes.index(coarse.of_survival(entry.min_days))] += probability

@@ -23,9 +23,9 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise DeviceError(f"The device {name!r} is not available.") from error
+        torch.zeros(1, device=device).item()  # some devices, as `meta`, take everything and compute nothing
+    except (RuntimeError, AssertionError, ValueError, OverflowError) as error:
+        raise DeviceError(f"The device {name[:80]!r} is not available.") from error
     return device
 
 

@@ -30,8 +30,6 @@ class CaseColumns:
 
     def __init__(self, slices: CaseSlices) -> None:
         self._slices = slices
-        self._rows, self._across = head_window(slices.pre)
-        self._white = white_level(slices.pre)
         self._predictions: dict[Prediction, tuple[Column, Column]] = {}
 
     @property
@@ -75,8 +73,16 @@ class CaseColumns:
         return Column(title, pictures), Column(f"SYNTHETIC minus before, class {choice.name}", changes)
 
     @cached_property
+    def _white(self) -> float:
+        return white_level(self._slices.pre)
+
+    @cached_property
+    def _window(self) -> tuple[slice, slice]:
+        return head_window(self._slices.pre)
+
+    @cached_property
     def _gtv(self) -> np.ndarray:
         return self._cut(self._slices.gtv[self._slices.indices])
 
     def _cut(self, planes: np.ndarray) -> np.ndarray:
-        return planes[::-1, self._rows, self._across]
+        return planes[::-1, *self._window]

@@ -13,6 +13,7 @@ from ..inputs.slices import CaseSlices
 from ..measure.measurements import Measurements, write_measurements
 from ..progress import Clock, Listener
 from ..request import FORMATS, PredictionRequest
+from .folder import result_files
 from .provenance import provenance
 from .volumes import volumes_of
 
@@ -97,7 +98,7 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
             class_files[name]["montage"] = write_montage(columns, prediction, folder / _MONTAGE)
     files = _write_shared(result, columns, records)
     written = {path for group in (files, *class_files.values()) for path in group.values()}
-    _remove_stale(out, earlier, written | {folder / PROVENANCE for folder in (out, *folders.values())}, request)
+    _remove_stale(out, earlier, written | {folder / PROVENANCE for folder in (out, *folders.values())})
     for name, record in records.items():
         class_files[name]["provenance"] = write_json(record, folders[name] / PROVENANCE)
     files["provenance"] = write_json(whole, out / PROVENANCE) if several else out / PROVENANCE
@@ -106,6 +107,13 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     clock.mark("write")
     seconds = {name: round(spent, 3) for name, spent in (result.seconds | clock.seconds).items()}
     return replace(result, files=files, class_files=class_files, seconds=seconds)
+
+
+def replaceable_files(request: PredictionRequest) -> list[Path]:
+    """Files that the run of a request would replace or remove."""
+    out, classes = request.out, request.options.classes
+    folders = [out, *(out / name for name in classes if len(classes) > 1)]
+    return result_files(folders) + [out / name for name in _listed_files(out)]
 
 
 def _shared_names(result: RunResult) -> list[str]:
@@ -151,14 +159,13 @@ def _listed(record: Mapping[str, Any]) -> set[str]:
     return found
 
 
-def _remove_stale(out: Path, names: set[str], written: set[Path], request: PredictionRequest) -> None:
+def _remove_stale(out: Path, names: set[str], written: set[Path]) -> None:
     """Remove listed files that this run has not written, and folders of classes that are then empty."""
-    inputs = {path.resolve() for path in (request.image, request.gtv, request.follow_up) if path}
     for name in names:
         parts = PurePosixPath(name).parts
         inside = 0 < len(parts) <= 2 and ".." not in parts and not set(name) & set("\\:") and not name.startswith("/")
         path = out / name
-        if inside and path not in written and path.resolve() not in inputs and path.is_file():
+        if inside and path not in written and path.is_file():
             path.unlink()
             if len(parts) == 2 and not any(path.parent.iterdir()):
                 path.parent.rmdir()

@@ -1,6 +1,7 @@
 """A warm process that predicts on request: `python -m GBMResponseCore.worker`. Protocol: docs/worker-protocol.md.
 
-It ends when its standard input closes, on `shutdown`, or after an idle time. Exit code 0; 1 if its reader is gone.
+It ends when its standard input closes, on `shutdown`, or after an idle time. Exit code 0; 1 if its reader is gone; 130
+if it was interrupted or terminated.
 """
 
 import argparse
@@ -10,21 +11,21 @@ import queue
 import shutil
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
+from reprlib import repr as short
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from .. import __version__
-from ..environment import describe_environment
+from ..environment import describe_environment, interrupted_when_terminated
 from ..errors import CancelledError, GBMResponseError, ProtocolError, RequestError
 from ..files import ensure_output_folder
+from ..outputs.folder import preview_folder
 from ..progress import Listener, Progress, TimeLeft
-from ..request import PredictionRequest
-from .protocol import PROTOCOL, EventChannel, parse_request
+from ..request import PredictionOptions, PredictionRequest, settings
+from .inbox import EventChannel, Inbox, ReaderGoneError
+from .protocol import PROTOCOL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,93 +38,31 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PATIENCE_S = 30.0
-_PREVIEW = ".preview"
 _LOAD_FIELDS = {"bundle", "device", "precision"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve standard input until it closes; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m GBMResponseCore.worker", description=__doc__)
-    parser.add_argument("--idle-seconds", type=float, default=600.0, help="end after this time without a request")
+    parser.add_argument("--idle-seconds", type=_seconds, default=600.0, help="end after this time without a request")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     channel = EventChannel.take_standard_output()
     try:
-        Worker(Inbox(sys.stdin.fileno(), _PATIENCE_S), channel, arguments.idle_seconds).serve()
-    except BrokenPipeError:
+        with interrupted_when_terminated():
+            Worker(Inbox(sys.stdin.fileno(), _PATIENCE_S), channel, arguments.idle_seconds).serve()
+    except ReaderGoneError:
         return 1
+    except KeyboardInterrupt:
+        return CancelledError.exit_code
     return 0
 
 
-class Inbox:
-    """Requests in order, and the wish to cancel ahead of it.
-
-    A thread reads standard input, as nothing else can while a prediction runs. It only fills the queue and sets flags.
-
-    :param patience_s: end the process hard if it is still there this long after its input has closed; None: never.
-    """
-
-    def __init__(self, descriptor: int, patience_s: float | None = None) -> None:
-        self._descriptor = descriptor
-        self._patience_s = patience_s
-        self._requests: queue.SimpleQueue[dict[str, Any] | RequestError | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._waiting: set[str] = set()
-        self._cancelled: set[str] = set()
-        self._closing = False
-        threading.Thread(target=self._read, name="stdin", daemon=True).start()
-
-    def next(self, timeout_s: float) -> dict[str, Any] | RequestError | None:
-        """The next request, an error in its place, or None after the last one.
-
-        :raises queue.Empty: nothing came in this time.
-        """
-        return self._requests.get(timeout=timeout_s)
-
-    def is_cancelled(self, identifier: str) -> bool:
-        """Whether this prediction is not wanted any more."""
-        return self._closing or identifier in self._cancelled
-
-    def done(self, identifier: str) -> None:
-        """The prediction has been answered."""
-        with self._lock:
-            self._waiting.discard(identifier)
-            self._cancelled.discard(identifier)
-
-    def _read(self) -> None:
-        # Not sys.stdin: Python aborts if it ends while a thread waits inside a buffered reader.
-        rest = b""
-        try:
-            while chunk := os.read(self._descriptor, 1 << 16):
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    if line.strip():
-                        self._sort(line)
-        finally:
-            self._closing = True
-            self._requests.put(None)
-        if self._patience_s is not None:
-            # The caller is gone; it may have killed a launcher in between (PythonSlicer is one), and not this process.
-            time.sleep(self._patience_s)
-            os._exit(1)
-
-    def _sort(self, line: bytes) -> None:
-        try:
-            message = parse_request(line)
-            with self._lock:
-                if message["type"] == "predict":
-                    if message["id"] in self._waiting:
-                        raise RequestError(f"The id {message['id']!r} is that of a running or waiting prediction.")
-                    self._waiting.add(message["id"])
-                elif message["type"] == "cancel" and message["id"] in self._waiting:
-                    self._cancelled.add(message["id"])
-                    return
-        except RequestError as error:
-            self._requests.put(error)
-            return
-        if message["type"] == "shutdown":
-            self._closing = True
-        self._requests.put(message)
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not seconds > 0:
+        raise ValueError(f"{text} is no time to wait")
+    return min(seconds, threading.TIMEOUT_MAX)
 
 
 class Worker:
@@ -166,7 +105,7 @@ class Worker:
             getattr(self, f"_{message['type']}")(message)
         except GBMResponseError as error:
             self._channel.send_error(error, id=identifier)
-        except BrokenPipeError:
+        except ReaderGoneError:
             raise
         # Whatever else goes wrong inside a library must not end the worker: the panel shows it and can go on.
         except Exception as error:
@@ -176,7 +115,7 @@ class Worker:
 
     def _hello(self, message: dict[str, Any]) -> None:
         if message.get("protocol") != PROTOCOL:
-            raise ProtocolError(f"The worker speaks protocol {PROTOCOL}, not {message.get('protocol')!r}.")
+            raise ProtocolError(f"The worker speaks protocol {PROTOCOL}, not {short(message.get('protocol'))}.")
         self._channel.send("ready", protocol=PROTOCOL, version=__version__, pid=os.getpid())
 
     def _check(self, message: dict[str, Any]) -> None:
@@ -184,9 +123,9 @@ class Worker:
 
     def _load(self, message: dict[str, Any]) -> None:
         values = {name: value for name, value in message.items() if name in _LOAD_FIELDS and value is not None}
-        wrong = next((name for name, value in values.items() if not isinstance(value, str)), None)
-        if wrong:
-            raise RequestError(f"The field {wrong!r} is not a text.")
+        for entry in settings(PredictionRequest) + settings(PredictionOptions):
+            if entry.name in values:
+                entry.check_type(values[entry.name])
         folder = Path(values["bundle"]) if "bundle" in values else None
         self._channel.send("stage", id=message.get("id"), stage="load", **{"class": None})
         predictor = self._runner.predictor(folder, values.get("device", "auto"), values.get("precision", "auto"))
@@ -223,7 +162,7 @@ class _Reporter(Listener):
         self._id = identifier
         self._channel = channel
         self._inbox = inbox
-        self._previews = out / _PREVIEW / uuid4().hex  # another run in the same folder has another one
+        self._previews = preview_folder(out)
         self._white = 1.0
         self._time_left = TimeLeft()
         self.kept_slices = 0
@@ -234,8 +173,6 @@ class _Reporter(Listener):
 
     def __exit__(self, *exception: object) -> None:
         shutil.rmtree(self._previews, ignore_errors=True)
-        with suppress(OSError):  # it is not there, or holds those of another run
-            self._previews.parent.rmdir()
 
     def stop_if_cancelled(self) -> None:
         """:raises CancelledError: the prediction is not wanted any more."""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore import files
-from GBMResponseCore.errors import OptionError, OutputFolderError
+from GBMResponseCore.errors import OptionError, OutputFolderError, UnreadableFileError
 from GBMResponseCore.inputs.reading import read_image
 from small_file_limit import small_file_limit
 
@@ -243,3 +243,27 @@ def test_a_read_only_folder_is_an_output_error(tmp_path, monkeypatch):
 def test_sha256(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert files.sha256_of_file(tmp_path / "a").startswith("ba7816bf8f01cfea414140de5dae2223b00361a3")
+
+
+@pytest.mark.parametrize(("name", "error"), [("a" * 300, UnreadableFileError), ("a\0b", UnreadableFileError)])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, name, error):
+    with pytest.raises(error):
+        files.check_file(tmp_path / name)
+    with pytest.raises(OutputFolderError):
+        files.ensure_output_folder(tmp_path / name)
+
+
+def test_letters_that_the_system_cannot_write_are_refused_with_a_remedy(tmp_path, monkeypatch):
+    path = files.write_text("x", tmp_path / "Müller.nii")
+    assert files.check_file(path) == path
+    monkeypatch.setattr(files.sys, "getfilesystemencoding", lambda: "iso8859-1")
+    with pytest.raises(UnreadableFileError, match=r"iso8859-1.*PYTHONUTF8"):
+        files.check_file(path)
+    with pytest.raises(OutputFolderError, match="PYTHONUTF8"):
+        files.ensure_output_folder(tmp_path / "Müller")
+    assert files.check_file(files.write_text("x", tmp_path / "Miller.nii")).name == "Miller.nii"
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path):
+    with pytest.raises(UnreadableFileError, match="not UTF-8"):
+        files.check_file(tmp_path / "M\udcfcller.nii")

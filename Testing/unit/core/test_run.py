@@ -128,6 +128,23 @@ def test_a_damaged_model_is_never_kept(tmp_path):
     assert warm.predictor(folder, "cpu").bundle.name == "tiny"
 
 
+def test_a_warm_runner_never_gives_a_patient_the_follow_up_of_another(request_of, tmp_path):
+    """Their detached headers are equal, only the voxels beside them differ."""
+    warm, means = Runner(), []
+    for name, brighter in (("first", 0.0), ("second", 400.0)):
+        head = phantoms.head(SIZE, SPACING, center=phantoms.GTV_CENTER)
+        folder = tmp_path / name
+        folder.mkdir()
+        for file, image in {"pre": head, "post": sitk.ShiftScale(head, brighter, 1.0)}.items():
+            sitk.WriteImage(image, str(folder / f"{file}.mhd"))
+        paths = {"image": folder / "pre.mhd", "follow_up": folder / "post.mhd", "out": tmp_path / f"{name} out"}
+        result = warm.run(request_of(**paths, report=False, measure=True))
+        shown = sitk.GetArrayFromImage(sitk.ReadImage(str(result.files["registered_follow_up"])))
+        means.append(float(shown.max()))
+    assert (tmp_path / "first/post.mhd").read_bytes() == (tmp_path / "second/post.mhd").read_bytes()
+    assert means[1] - means[0] == pytest.approx(400.0, abs=1.0)
+
+
 def test_a_follow_up_is_registered_once(request_of, files, monkeypatch):
     counted = []
     original = follow_up.register_rigidly

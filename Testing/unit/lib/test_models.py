@@ -9,10 +9,8 @@ from GBMResponseLib.common.Failure import Failure
 from GBMResponseLib.model.ModelCatalog import ModelCatalog
 from GBMResponseLib.model.ModelDescription import ModelDescription
 from GBMResponseLib.model.ModelVerification import verificationSteps
-from GBMResponseLib.settings.ClassMode import ClassMode
-from GBMResponseLib.settings.ComputeDevice import ComputeDevice
+from GBMResponseLib.settings.Choices import ClassMode, ComputeDevice, SamplerPreset
 from GBMResponseLib.settings.PredictionSettings import PredictionSettings
-from GBMResponseLib.settings.SamplerPreset import SamplerPreset
 
 MODELS = Path(__file__).resolve().parents[3] / "GBMResponse" / "Resources" / "Models"
 SHIPPED = sorted(path.parent for path in MODELS.glob("*/bundle.json"))[-1]
