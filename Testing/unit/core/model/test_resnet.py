@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from GBMResponseCore.errors import BundleSchemaError
-from GBMResponseCore.model.bundle import default_bundle
+from GBMResponseCore.model.manifest import default_bundle
 from GBMResponseCore.model.networks import build_classifier
 from GBMResponseCore.model.resnet import ResNet
 from reference_weights import fill, wave
