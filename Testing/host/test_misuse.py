@@ -132,7 +132,7 @@ def test_declined_packages_are_no_error(ready, monkeypatch, unchanged):
     ready.predict()
     ready.wait()
     assert len(asked) == 1
-    assert "monai" in asked[0]
+    assert "diffusers" in asked[0]
     assert "not installed" in ready.status
     unchanged()
 
