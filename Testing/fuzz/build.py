@@ -303,5 +303,3 @@ def _with_value(content: Any, action: str, number: int, value: Any) -> Any:
     else:
         holder.append(value)
     return content
-
-

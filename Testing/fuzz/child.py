@@ -124,7 +124,13 @@ class Feeder:
                 raise FindingError("wrong-table", f"the folder of {name!r} is elsewhere")
 
     def _predict(
-        self, image: Path, gtv: Path, folder: Path, follow_up: Path | None = None, bundle: Path | None = None, seed: int = 1
+        self,
+        image: Path,
+        gtv: Path,
+        folder: Path,
+        follow_up: Path | None = None,
+        bundle: Path | None = None,
+        seed: int = 1,
     ) -> None:
         """Run a whole prediction and check what it wrote."""
         import numpy as np

@@ -14,7 +14,22 @@ FORMATS = (".nii.gz", ".nii", ".nrrd", ".mha")
 IMAGE_KINDS = ("nifti", "nifti-gz", "nrrd", "nrrd-gz", "mha", "nifti-pair", "mhd")
 _EXTREMES = (0, 1, -1, 2, 255, 32767, -32768, 65535, 2**31 - 1, -(2**31), 2**63 - 1, 10**9, 10**400)
 _EXTREME_FLOATS = (0.0, -0.0, 1e-45, 1e-6, -1.0, 1e6, 1e20, 3e38, float("nan"), float("inf"), float("-inf"))
-_ODD_TEXT = ("", " ", "0", "-1", "nan", "inf", "1e999", "0x10", "9" * 400, "x" * 5000, "(1,0,0) (0,1,0)", "\0", "ä", "../x")
+_ODD_TEXT = (
+    "",
+    " ",
+    "0",
+    "-1",
+    "nan",
+    "inf",
+    "1e999",
+    "0x10",
+    "9" * 400,
+    "x" * 5000,
+    "(1,0,0) (0,1,0)",
+    "\0",
+    "ä",
+    "../x",
+)
 
 _numbers = st.one_of(st.integers(-3, 300), st.sampled_from(_EXTREMES), st.sampled_from(_EXTREME_FLOATS), st.floats())
 _json_leaves = st.one_of(st.none(), st.booleans(), _numbers, st.sampled_from(_ODD_TEXT), st.text(max_size=20))
@@ -109,7 +124,9 @@ _line_edit = st.tuples(
         st.tuples(st.sampled_from("x,1 -"), st.sampled_from((300, 1100, 5000, 100_000))).map(lambda p: p[0] * p[1]),
         st.sampled_from(_ODD_TEXT),
         st.text(string.printable, max_size=60),
-        st.sampled_from(("LOCAL", "LIST", "/etc/hostname", "..", "gtv.raw", "NRRD0005", "double", "gzip", "bzip2", "raw")),
+        st.sampled_from(
+            ("LOCAL", "LIST", "/etc/hostname", "..", "gtv.raw", "NRRD0005", "double", "gzip", "bzip2", "raw")
+        ),
     ),
 )
 damaged_images = st.fixed_dictionaries(
@@ -138,7 +155,8 @@ damaged_bundles = st.one_of(
             # The n-th value of the document is replaced, taken away or doubled.
             "values": st.lists(
                 st.tuples(st.sampled_from(("replace", "replace", "remove", "add")), st.integers(0, 400), _json),
-                min_size=1, max_size=2,
+                min_size=1,
+                max_size=2,
             ),  # fmt: skip
             "right_hash": st.sampled_from((True, True, True, False)),
         }
@@ -179,7 +197,9 @@ damaged_dicom = st.fixed_dictionaries(
 # Tables and requests.
 
 _cell = st.one_of(
-    st.sampled_from(("p1", "P1", "a b", "summary.csv", "CON", "a.", "..", "=1+1", "", "1e5", "pre.nrrd", "x" * 300, "ä" * 200)),
+    st.sampled_from(
+        ("p1", "P1", "a b", "summary.csv", "CON", "a.", "..", "=1+1", "", "1e5", "pre.nrrd", "x" * 300, "ä" * 200)
+    ),
     st.sampled_from(_ODD_TEXT),
     st.text(max_size=12),
 )
@@ -189,7 +209,9 @@ tables = st.fixed_dictionaries(
         "header": st.one_of(
             st.just(["id", "image", "gtv"]),
             st.just(["id", "image", "gtv", "follow_up", "class"]),
-            st.lists(st.sampled_from(("id", "ID", "image", "gtv", "class", "follow_up", "", "x")), min_size=1, max_size=6),
+            st.lists(
+                st.sampled_from(("id", "ID", "image", "gtv", "class", "follow_up", "", "x")), min_size=1, max_size=6
+            ),
         ),
         "rows": st.lists(st.lists(_cell, min_size=0, max_size=6), max_size=6),
         "separator": st.sampled_from((",", ";", "\t", "|")),
@@ -217,7 +239,9 @@ lines = st.one_of(
             "type": st.sampled_from(("predict", "predict", "load", "cancel", "hello", "check", "x", None)),
             "fields": st.dictionaries(
                 st.sampled_from(_REQUEST_FIELDS),
-                st.one_of(_json, _sampling, st.lists(st.sampled_from(("short", "long", "predicted", "a/b")), max_size=3)),
+                st.one_of(
+                    _json, _sampling, st.lists(st.sampled_from(("short", "long", "predicted", "a/b")), max_size=3)
+                ),
                 max_size=4,
             ),
         }

@@ -59,7 +59,11 @@ def soak(runs: int, cases: int, folder: Path) -> list[dict[str, float]]:
                 raise RuntimeError(f"prediction {run}: {ending}")
             measured.append(measure(session.process.pid))
             if (run + 1) % 10 == 0:
-                print("{:4d}  {rss_mb:8.1f} MB  {handles:3d} handles  {threads:3d} threads".format(run + 1, **measured[-1]))
+                print(
+                    "{:4d}  {rss_mb:8.1f} MB  {handles:3d} handles  {threads:3d} threads".format(
+                        run + 1, **measured[-1]
+                    )
+                )
                 sys.stdout.flush()
     return measured
 
