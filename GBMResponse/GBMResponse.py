@@ -17,6 +17,8 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+OLDEST_SLICER = (5, 12)
+
 
 class GBMResponse(ScriptedLoadableModule):
     """What the module selector and the help section show."""
@@ -43,9 +45,15 @@ class GBMResponse(ScriptedLoadableModule):
 
 def slicerProblem() -> str:
     """Return why this Slicer cannot run the module; empty if it can."""
-    from GBMResponseLib.common.SlicerRequirement import slicerProblem
+    present = (slicer.app.majorVersion, slicer.app.minorVersion)
+    if present >= OLDEST_SLICER:
+        return ""
+    sentence = _("GBMResponse needs 3D Slicer {needed} or newer; this is {present}. Please update 3D Slicer.")
+    return sentence.format(needed=_version(OLDEST_SLICER), present=_version(present))
 
-    return slicerProblem(slicer.app.majorVersion, slicer.app.minorVersion)
+
+def _version(numbers: tuple) -> str:
+    return ".".join(map(str, numbers))
 
 
 def onStartupCompleted() -> None:
@@ -119,7 +127,7 @@ class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onReload(self) -> None:
         """Reload the library too; it is not a module of its own."""
-        from GBMResponseLib.panel.Reload import forgetLibrary
+        from GBMResponseLib.panel.PanelFactory import forgetLibrary
 
         forgetLibrary()
         ScriptedLoadableModuleWidget.onReload(self)
@@ -244,7 +252,7 @@ class GBMResponseLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         :raises Failure: it cannot begin, or (waiting) it failed or was cancelled. The scene is unchanged then.
         """
         from GBMResponseLib.common.Failure import Failure
-        from GBMResponseLib.inputs.PredictionInputs import PredictionInputs
+        from GBMResponseLib.inputs.InputFacts import PredictionInputs
 
         problem = slicerProblem()
         if problem:

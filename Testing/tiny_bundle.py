@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import NormalizationSettings
+from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
 from GBMResponseCore.model.classes import ClassScheme
 from GBMResponseCore.model.networks import build_autoencoder, build_classifier, build_denoiser
 

@@ -5,18 +5,30 @@ Exit codes: 0 done, 2 wrong usage, 130 cancelled; every other failure has its ow
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import MISSING
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from . import SYNTHETIC_NOTICE, __version__
-from .cli_options import add_machine_options, add_model_options, add_output_options, shared_fields
+from .environment import interrupted_when_terminated, write_diagnostics
 from .errors import CancelledError, GBMResponseError
-from .progress import RunListener, RunProgress
-from .request import PREDICTED_CLASS, PredictionRequest
+from .progress import Listener, Progress
+from .request import PREDICTED_CLASS, PredictionOptions, PredictionRequest, Setting, settings
 from .run import Runner
 
+_GROUPS = {
+    "files": "inputs and output",
+    "output": "what to write",
+    "model": "model",
+    "sampling": "sampling (default: as the bundle says)",
+    "machine": "machine",
+}
+_BY_TABLE = ("image", "gtv", "follow_up", "classes", "device")
+"""Settings that a cohort takes from its table, or has an option of its own for."""
 _PREDICTING = ("prepare", "encode", "classify", "sample", "assemble")
 """Stages that count as predicting, in the times that are printed."""
 
@@ -27,17 +39,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv, argparse.Namespace(argv=argv))
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s")
     try:
-        arguments.run(arguments)
+        with interrupted_when_terminated():
+            arguments.run(arguments)
     except KeyboardInterrupt:
         return _report(CancelledError("Cancelled; finished slices are kept and the same command continues."))
     except GBMResponseError as error:
         return _report(error)
+    # The last resort: what nobody thought of ends in a sentence, too.
+    except Exception as error:
+        file = write_diagnostics(error, arguments.out)
+        remedy = "Please report it." if file is None else f"Please report it, with the file {file}."
+        return _report(GBMResponseError(f"Unexpected error ({type(error).__name__}).", remedy))
     return 0
 
 
 def _report(error: GBMResponseError) -> int:
-    print(f"Error ({error.code}): {error.message}\n{error.remedy}", file=sys.stderr)
+    _say(f"Error ({error.code}): {error.message}\n{error.remedy}", sys.stderr)
     return error.exit_code
+
+
+def _say(text: str, stream: TextIO | None = None) -> None:
+    """Print, unless nobody listens any more: that is no reason to end a run, nor to change its exit code."""
+    stream = stream or sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except UnicodeEncodeError:
+        print(text.encode("ascii", "backslashreplace").decode("ascii"), file=stream, flush=True)
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):  # Python flushes once more when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,24 +80,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_predict(commands: Any) -> None:
-    parser = commands.add_parser(
-        "predict", help="predict the follow-up MRI of one case", formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    inputs = parser.add_argument_group("inputs and output")
-    inputs.add_argument("--image", type=Path, required=True, help="pre-treatment T1-Gd (NIfTI, NRRD, MetaImage)")
-    inputs.add_argument("--gtv", type=Path, required=True, help="GTV mask, on any grid of the same patient")
-    inputs.add_argument("--follow-up", type=Path, help="true follow-up T1-Gd, shown beside the prediction and scored")
-    inputs.add_argument("--out", type=Path, required=True, help="output folder")
-    add_output_options(inputs)
-    model = add_model_options(parser)
-    model.add_argument(
-        "--class",
-        dest="classes",
-        nargs="+",
-        default=[PREDICTED_CLASS],
-        help="class name, or 'predicted'; several names are compared under the same noise, each in its own folder",
-    )
-    add_machine_options(parser).add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    parser = commands.add_parser("predict", help="predict the follow-up MRI of one case")
+    _add_settings(parser)
     parser.add_argument("--verbose", action="store_true", help="say more")
     parser.set_defaults(run=_predict)
 
@@ -77,72 +91,101 @@ def _add_cohort(commands: Any) -> None:
         "cohort",
         help="predict all cases of a table; a rerun continues",
         description="Exit code 0 if all cases succeeded, 3 if some failed: see summary.csv. Columns: docs/batch.md.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("table", type=Path, help="CSV with the columns id, image, gtv and, if wanted, follow_up, class")
-    parser.add_argument("--out", type=Path, required=True, help="output folder; each case gets a folder in it")
-    add_output_options(parser.add_argument_group("output"))
-    add_model_options(parser)
-    machine = add_machine_options(parser)
-    machine.add_argument(
-        "--devices", nargs="+", default=["auto"], help="one process for each, for example cuda:0 cuda:1"
+    parser.add_argument(
+        "--devices", nargs="+", default=["auto"], help="one process for each, for example cuda:0 cuda:1; default: auto"
     )
+    _add_settings(parser, _BY_TABLE)
     parser.add_argument("--part", help=argparse.SUPPRESS)
     parser.add_argument("--verbose", action="store_true", help="say more")
     parser.set_defaults(run=_cohort)
 
 
+def _add_settings(parser: argparse.ArgumentParser, but: Sequence[str] = ()) -> None:
+    """Add an option for every declared setting."""
+    groups = {name: parser.add_argument_group(title) for name, title in _GROUPS.items()}
+    for entry in settings(PredictionRequest) + settings(PredictionOptions):
+        if entry.attribute not in but:
+            groups[entry.group].add_argument(entry.option, **_argument(entry))
+
+
+def _argument(entry: Setting) -> dict[str, Any]:
+    """How argparse is told of a setting."""
+    if entry.kind is bool:
+        return {"dest": entry.attribute, "action": "store_false", "help": entry.help}
+    details = {"dest": entry.attribute, "type": entry.kind, "help": entry.help, "default": entry.default}
+    if entry.default is MISSING:
+        details |= {"required": True, "default": None}
+    elif entry.several:
+        details |= {"nargs": "+", "help": f"{entry.help} (default: {' '.join(entry.default)})"}
+    elif entry.default is not None:
+        details["help"] = f"{entry.help} (default: {entry.default})"
+    if entry.attribute == "format":
+        return details | {"choices": entry.choices}
+    return details | {"metavar": entry.option.strip("-").upper().replace("-", "_")}
+
+
+def _request(arguments: argparse.Namespace, **others: Any) -> PredictionRequest:
+    """The request that the options make.
+
+    :param others: settings that are no options of the command.
+    """
+    given = vars(arguments) | others
+    given["classes"] = tuple(given.get("classes", (PREDICTED_CLASS,)))
+    options = PredictionOptions(**_chosen(PredictionOptions, given))
+    return PredictionRequest(**_chosen(PredictionRequest, given), options=options)
+
+
+def _chosen(cls: type, given: dict[str, Any]) -> dict[str, Any]:
+    return {entry.attribute: given[entry.attribute] for entry in settings(cls)}
+
+
 def _predict(arguments: argparse.Namespace) -> None:
-    request = PredictionRequest(
-        image=arguments.image,
-        gtv=arguments.gtv,
-        follow_up=arguments.follow_up,
-        out=arguments.out,
-        classes=tuple(arguments.classes),
-        device=arguments.device,
-        **shared_fields(arguments),
-    )
+    request = _request(arguments)
     with _Terminal() as terminal:
         result = Runner().run(request, terminal)
 
-    for entry in result.classes:
-        choice = entry.prediction.class_choice
+    for prediction in result.predictions.values():
+        choice = prediction.class_choice
         chances = ", ".join(f"{name} {chance:.0%}" for name, chance in choice.probabilities.items())
-        print(
+        _say(
             f"Model: {result.bundle.name} {result.bundle.version}. "
-            f"Survival class: {choice.name} ({choice.source}; {chances or '-'})."
+            f"Survival class: {choice.name} ({choice.class_source}; {chances or '-'})."
         )
-    prediction, seconds = result.classes[0].prediction, result.seconds
-    print(
-        f"{len(prediction.slices)} slices, {request.samples} sample(s), {prediction.device}, {prediction.precision}: "
+    options, seconds = prediction.options, result.seconds
+    _say(
+        f"{len(result.slices.indices)} slices, {options.sample_count} sample(s), {options.device}, "
+        f"{options.precision}: "
         f"load {seconds['load']:.1f} s, predict {sum(seconds[name] for name in _PREDICTING):.1f} s, "
         f"measure {seconds.get('measure', 0.0):.1f} s, write {seconds['write']:.1f} s."
     )
-    files = [path for entry in result.classes for path in entry.files.values()] + list(result.files.values())
+    files = [path for group in (*result.class_files.values(), result.files) for path in group.values()]
     for path in dict.fromkeys(files):
-        print(f"  {path}")
-    print(SYNTHETIC_NOTICE)
+        _say(f"  {path}")
+    _say(SYNTHETIC_NOTICE)
 
 
 def _cohort(arguments: argparse.Namespace) -> None:
-    from .case_table import read_case_table
-    from .cohort import part_of, run_cohort, run_on_devices
+    from .cohort import cohort_folder, end_with_parent, part_of, run_cohort, run_on_devices
+    from .inputs.case_table import read_case_table
 
-    print(SYNTHETIC_NOTICE)
+    _say(SYNTHETIC_NOTICE)
     cases = read_case_table(arguments.table)
     if len(arguments.devices) > 1:
-        run_on_devices(arguments.devices, cases, arguments.argv, arguments.out)
+        with cohort_folder(cases, arguments.table, arguments.out):
+            run_on_devices(arguments.devices, cases, arguments.argv, arguments.out, _say)
         return
-    template = PredictionRequest(
-        image=Path(), gtv=Path(), out=arguments.out, device=arguments.devices[0], **shared_fields(arguments)
-    )
+    template = _request(arguments, image=Path(), gtv=Path(), follow_up=None, device=arguments.devices[0])
     if arguments.part:
-        run_cohort(part_of(cases, arguments.part), template, arguments.out, summarize=False)
+        end_with_parent()
+        run_cohort(part_of(cases, arguments.part), template, arguments.out, _say, summarize=False)
     else:
-        run_cohort(cases, template, arguments.out)
+        with cohort_folder(cases, arguments.table, arguments.out):
+            run_cohort(cases, template, arguments.out, _say)
 
 
-class _Terminal(RunListener):
+class _Terminal(Listener):
     """One bar with time left over the sampling, which takes nearly all the time."""
 
     def __init__(self) -> None:
@@ -152,26 +195,29 @@ class _Terminal(RunListener):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        with suppress(OSError, ValueError):  # nobody looks any more
+            if self._bar is not None:
+                self._bar.close()
 
     def warning(self, code: str, sentence: str) -> None:
-        print(f"Note ({code}): {sentence}")
+        _say(f"Note ({code}): {sentence}")
 
     def stage(self, name: str, survival_class: str | None) -> None:
-        if name == "prepare" and self._bar is None:
-            from tqdm import tqdm
+        with suppress(OSError, ValueError):
+            if name == "prepare" and self._bar is None:
+                from tqdm import tqdm
 
-            self._bar = tqdm(
-                total=100.0, unit="%", bar_format="{desc:<9}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-            )
-        if self._bar is not None:
-            self._bar.set_description_str(name.capitalize())
-            if name == "write":
-                self._bar.update(100.0 - self._bar.n)
+                form = "{desc:<9}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+                self._bar = tqdm(total=100.0, unit="%", bar_format=form)
+            if self._bar is not None:
+                self._bar.set_description_str(name.capitalize())
+                if name == "write":
+                    self._bar.update(100.0 - self._bar.n)
 
-    def progress(self, progress: RunProgress) -> None:
-        self._bar.update(100.0 * progress.fraction - self._bar.n)
+    def progress(self, progress: Progress) -> None:
+        with suppress(OSError, ValueError):
+            if self._bar is not None:
+                self._bar.update(100.0 * progress.fraction - self._bar.n)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,23 @@ import importlib
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
+import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .errors import DependencyError
+from .errors import DependencyError, GBMResponseError, OutOfMemoryError
+from .files import write_text
 
 PACKAGES = (
     "torch", "diffusers", "safetensors", "monai", "jsonschema", "tqdm", "matplotlib", "numpy", "scipy", "SimpleITK",
@@ -27,10 +34,11 @@ _INSTALL_TORCH = "Install PyTorch with the PyTorch extension (module PyTorch Uti
 _INSTALL_OTHERS = "Install the packages of Resources/requirements.txt."
 _REINSTALL = "Uninstall it and install it again; on Windows, also install the Visual C++ redistributable."
 _TIMEOUT_S = 180
+_CLEANING_UP_S = 5.0
 
 
 @contextmanager
-def imports_explained() -> Iterator[None]:
+def translate_import_errors() -> Iterator[None]:
     """Turn a failing import into a sentence.
 
     :raises DependencyError: a package is missing or does not load.
@@ -50,6 +58,18 @@ def imports_explained() -> Iterator[None]:
             raise  # about a file, not about a library
         message = f"A Python package is installed but does not load ({error})."
         raise DependencyError(message, _REINSTALL) from error
+
+
+@contextmanager
+def translate_memory_errors() -> Iterator[None]:
+    """:raises OutOfMemoryError: the processor or the graphics card has too little memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        text = str(error).lower()
+        if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
+            raise OutOfMemoryError("There is not enough memory for this prediction.") from error
+        raise
 
 
 def describe_environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
@@ -90,6 +110,70 @@ def describe_environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
     problems = [_sentence(name, **entry) for name, entry in report["packages"].items() if entry["problem"]]
     problems += [f"The device {d['name']} does not work: {d['problem']}." for d in report["devices"] if d["problem"]]
     return report | {"ok": not problems, "problems": problems}
+
+
+def write_diagnostics(error: BaseException, folder: Path | None = None) -> Path | None:
+    """Write what a developer needs to know about an unexpected error.
+
+    Messages of errors and paths outside this package are left out, as they may name a patient.
+
+    :param folder: where to; the system's folder for temporary files if it is None or cannot be written to.
+    :returns: the file, or None if there is no place for one.
+    """
+    lines = [f"gbmresponse {__version__}, Python {platform.python_version()}, {platform.platform()}"]
+    lines += [f"{name} {installed_version(name)}" for name in PACKAGES]
+    seen: BaseException | None = error
+    while seen is not None and len(lines) < 1000:
+        lines += ["", f"{type(seen).__module__}.{type(seen).__qualname__}"]
+        lines += [f"  {_module(frame.filename)}:{frame.lineno} in {frame.name}"
+                  for frame in traceback.extract_tb(seen.__traceback__)[-60:]]  # fmt: skip
+        seen = seen.__cause__ or seen.__context__
+    name = f"gbmresponse-diagnostics-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.txt"
+    for place in (lambda: folder, lambda: Path(tempfile.gettempdir())):
+        try:
+            target = place()
+            if target is not None:
+                return write_text("\n".join(lines) + "\n", target / name)
+        except (GBMResponseError, OSError, ValueError):
+            pass
+    return None
+
+
+def _module(file: str) -> str:
+    """The part of a source file's path that says which module it is."""
+    parts = Path(file).parts
+    roots = [k for k, part in enumerate(parts) if part in ("site-packages", "dist-packages")]
+    roots += [k - 1 for k, part in enumerate(parts) if part == "GBMResponseCore"]
+    return "/".join(parts[roots[-1] + 1 :]) if roots else parts[-1]
+
+
+@contextmanager
+def interrupted_when_terminated() -> Iterator[None]:
+    """Let a request to end the process, or a closed terminal, stop it as Ctrl+C does: with KeyboardInterrupt.
+
+    What follows within seconds is taken for the same wish, so that it does not disturb the cleaning up.
+    """
+    first: float | None = None
+
+    def stop(number: int, frame: Any) -> None:
+        nonlocal first
+        now = time.monotonic()
+        if first is None or now - first > _CLEANING_UP_S:
+            first = now
+            raise KeyboardInterrupt
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+            number = getattr(signal, name, None)
+            # None: not from Python; ignored: as nohup asks.
+            if number is not None and signal.getsignal(number) not in (None, signal.SIG_IGN):
+                before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _sentence(name: str, version: str | None, problem: str) -> str:

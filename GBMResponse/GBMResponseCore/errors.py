@@ -141,6 +141,16 @@ class GridMismatchError(GBMResponseError):
     remedy = "Resample one image onto the grid of the other first."
 
 
+class ProcessEndedError(GBMResponseError):
+    """The process that worked on a case of a cohort ended in the midst of it, for example by a crash of a library."""
+
+    code = "process-ended"
+    exit_code = 25
+    remedy = (
+        "The same command tries it again. If that ends the process, too, its files may be damaged: export them again."
+    )
+
+
 class BundleError(GBMResponseError):
     """The model bundle is missing, incomplete or not valid."""
 

@@ -1,52 +1,64 @@
-"""Files: reading that notices damage, and writing that never leaves half a file (temporary name, then rename)."""
+"""Files: writing that never leaves half a file, and tables.
 
+Every file is written under a temporary name beside its own, read again and compared with what was meant, brought to the
+disk, and only then renamed. A failure leaves the older file of that name as it was.
+"""
+
+import csv
 import gzip
 import hashlib
+import io
 import json
-import math
 import os
-import struct
+import re
+import shutil
+import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from .errors import EmptyFileError, MissingFileError, OptionError, OutputFolderError, UnreadableFileError
+from .errors import (
+    CaseTableError,
+    EmptyFileError,
+    MissingFileError,
+    OptionError,
+    OutputFolderError,
+    UnreadableFileError,
+)
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
 _IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
-
-
-def read_image(path: Path | str, name: str = "image") -> "sitk.Image":
-    """Read a NIfTI, NRRD or MetaImage volume.
-
-    :param name: what the file is, for messages. They name the file without its folder, which may identify a patient.
-    :raises MissingFileError, EmptyFileError, UnreadableFileError: by the file.
-    """
-    import SimpleITK as sitk  # training runs on stores alone, also where SimpleITK is not installed
-
-    path = check_file(path, name)
-    if path.name.lower().endswith((".nii", ".nii.gz")) and not _nifti_is_complete(path):
-        raise UnreadableFileError(f"The {name} file {path.name} is cut off or damaged.", "Export or copy it again.")
-    try:
-        return sitk.ReadImage(os.fspath(path))
-    except RuntimeError as error:
-        if "orthonormal" in str(error):
-            message = f"The {name} file {path.name} has sheared axes."
-            raise UnreadableFileError(message, "Resample it to a regular grid, or convert the DICOM again.") from None
-        raise UnreadableFileError(f"The {name} file {path.name} cannot be read.") from None
+_PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial.*")
+_NUMBER = re.compile(r"[+-]?\d+\.?\d*([eE][+-]?\d+)?")
+_COMPRESSION = 3
+"""Level of gzip: MR voxels hardly become smaller beyond it, only slower."""
+_CHUNK = 1 << 20
+_NIFTI_HEADER = 352
+_SPELL_OTHERWISE = "Rename it in plain letters, or set the environment variable PYTHONUTF8 to 1."
 
 
 def check_file(path: Path | str, name: str = "image") -> Path:
-    """:raises MissingFileError, EmptyFileError: if there is no such file, or nothing in it."""
+    """Check that there is a file to be read.
+
+    :raises MissingFileError, EmptyFileError: there is no such file, or nothing in it.
+    :raises UnreadableFileError: its path cannot be used here.
+    """
     path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"The {name} file {path.name} does not exist.")
-    if path.stat().st_size == 0:
-        raise EmptyFileError(f"The {name} file {path.name} is empty.")
+    problem = _problem_of(path)
+    if problem is not None:
+        raise UnreadableFileError(f"The {name} file has a path that cannot be used: {problem}.", _SPELL_OTHERWISE)
+    try:
+        if not path.is_file():
+            raise MissingFileError(f"The {name} file {path.name} does not exist.")
+        if path.stat().st_size == 0:
+            raise EmptyFileError(f"The {name} file {path.name} is empty.")
+    except OSError as error:  # a name beyond what the system allows, or a folder closed to us
+        raise UnreadableFileError(f"The {name} file {path.name[:80]} cannot be reached ({error.strerror}).") from error
     return path
 
 
@@ -56,6 +68,9 @@ def ensure_output_folder(path: Path | str) -> Path:
     :raises OutputFolderError: if either is not possible.
     """
     folder = Path(path)
+    problem = _problem_of(folder)
+    if problem is not None:
+        raise OutputFolderError(f"The output folder has a path that cannot be used: {problem}.", _SPELL_OTHERWISE)
     probe = folder / _temporary_name("")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +85,7 @@ def write_image(image: "sitk.Image", path: Path | str) -> Path:
     """Write a volume, compressed where the format can.
 
     :raises OptionError: if the suffix is not one of .nii.gz, .nii, .nrrd and .mha.
-    :raises OutputFolderError: if the file cannot be written.
+    :raises OutputFolderError: if the file cannot be written, or its format cannot hold the volume.
     """
     path = Path(path)
     suffix = next((s for s in _IMAGE_SUFFIXES if path.name.lower().endswith(s)), None)
@@ -78,12 +93,39 @@ def write_image(image: "sitk.Image", path: Path | str) -> Path:
         raise OptionError(f"Cannot write {path.name}.", f"Use one of {', '.join(_IMAGE_SUFFIXES)}.")
     import SimpleITK as sitk
 
-    return _write(path, suffix, lambda temporary: sitk.WriteImage(image, str(temporary), useCompression=True))
+    def write(temporary: Path) -> None:
+        if suffix != ".nii.gz":
+            sitk.WriteImage(image, str(temporary), useCompression=True)
+            _compare_image(image, temporary)
+            _read_nrrd_to_its_end(temporary)
+            return
+        # ITK ignores what its compression of NIfTI cannot write.
+        plain = temporary.with_suffix("")
+        try:
+            sitk.WriteImage(image, str(plain))
+            _compare_image(image, plain)
+            _compress(plain, temporary)
+        finally:
+            plain.unlink(missing_ok=True)
+
+    return write_file(path, write, suffix)
 
 
-def write_bytes(content: bytes, path: Path | str) -> Path:
-    """:raises OutputFolderError: if the file cannot be written."""
-    return _write(Path(path), "", lambda temporary: temporary.write_bytes(content))
+def write_bytes(content: bytes, path: Path | str, durable: bool = True) -> Path:
+    """Write a file of any kind.
+
+    :param durable: see :func:`write_file`.
+    :raises OutputFolderError: if the file cannot be written.
+    """
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+        with open(temporary, "rb") as file:
+            for start in range(0, len(content) + 1, _CHUNK):
+                if file.read(_CHUNK) != content[start : start + _CHUNK]:
+                    raise OSError("the file does not hold what was written")
+
+    return write_file(path, write, durable=durable)
 
 
 def write_text(text: str, path: Path | str) -> Path:
@@ -102,43 +144,221 @@ def write_json(content: Any, path: Path | str) -> Path:
     return write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", path)
 
 
+def write_csv(
+    columns: Sequence[str],
+    rows: Iterable[Mapping[str, Any] | Sequence[Any]],
+    path: Path | str,
+    delimiter: str = ",",
+    line_end: str = "\n",
+) -> Path:
+    """Write a UTF-8 table; None is an empty cell, and no cell is a formula to a spreadsheet, see :func:`plain_cell`.
+
+    :param rows: cells in the order of the columns, or by column: then others are left out, and absent ones empty.
+    :raises OutputFolderError: if the file cannot be written.
+    """
+    lines: list[str] = []
+    # Before Python 3.13 a carriage return in a cell is quoted only if lines end in one.
+    writer = csv.writer(SimpleNamespace(write=lines.append), delimiter=delimiter, lineterminator="\r\n")
+    writer.writerow(columns)
+    for row in rows:
+        cells = [row.get(name) for name in columns] if isinstance(row, Mapping) else row
+        writer.writerow([_marked_cell(cell) for cell in cells])
+    return write_text("".join(f"{line[:-2]}{line_end}" for line in lines), path)
+
+
+def read_table(path: Path | str, name: str = "table") -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Read a table as spreadsheets write it: UTF-8 or UTF-16; commas, semicolons or tabs; perhaps a first line `sep=;`.
+
+    :returns: the names of the columns, in lower case with single blanks, and of each row that is not blank its line
+        number and its cells, stripped; as many as there are columns, or more if the row has more.
+    :raises MissingFileError, EmptyFileError, UnreadableFileError: by the file.
+    :raises CaseTableError: it is no such table.
+    """
+    path = check_file(path, name)
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+    except OSError as error:
+        raise UnreadableFileError(f"The {name} file {path.name} cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise CaseTableError(f"The table {path.name} is not UTF-8 text.", "Save it as CSV UTF-8.") from error
+    if "\0" in text:
+        raise CaseTableError(f"The table {path.name} is no text.", "Save it as CSV UTF-8.")
+    named = re.match(r"\s*\"?sep=(.)\"?[^\S\n]*\r?\n", text, re.IGNORECASE)
+    skipped = text[: named.end()].count("\n") if named else 0
+    text = text[named.end() :] if named else text
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = named[1] if named else max(",;\t", key=header.count)
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        lines = [(reader.line_num + skipped, [cell.strip() for cell in cells]) for cells in reader]
+    except csv.Error as error:
+        raise CaseTableError(f"The table {path.name} is no valid CSV: {error}.") from error
+    lines = [(number, cells) for number, cells in lines if any(cells)]
+    columns = [re.sub(r"\s+", " ", cell).casefold() for cell in lines[0][1]] if lines else []
+    while columns and not columns[-1]:
+        columns.pop()
+    rows = []
+    for number, cells in lines[1:]:
+        while len(cells) > len(columns) and not cells[-1]:
+            cells.pop()
+        rows.append((number, cells + [""] * (len(columns) - len(cells))))
+    return columns, rows
+
+
+def plain_cell(text: str) -> str:
+    """Text of a cell that :func:`write_csv` wrote: without the apostrophe before what could be taken for a formula."""
+    return text[1:] if text.startswith("'") and _is_formula(text.lstrip("'")) else text
+
+
+def write_file(path: Path | str, write: Callable[[Path], Any], suffix: str = "", durable: bool = True) -> Path:
+    """Let a function write a file, and give it its name when it is complete.
+
+    :param write: takes the temporary path; raises OSError or RuntimeError if the file is not what it should be.
+    :param suffix: of the temporary path.
+    :param durable: wait until the disk has it; not needed for what is soon removed or can be made again.
+    :raises OutputFolderError: if the file cannot be written; an older one of that name stays as it was.
+    """
+    path = Path(path)
+    temporary = path.with_name(_temporary_name(suffix))
+    try:
+        write(temporary)
+        if durable:
+            _to_disk(temporary)
+        os.replace(temporary, path)
+        if durable:
+            _folder_to_disk(path.parent)
+    except (OSError, EOFError, zlib.error, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise OutputFolderError(
+            f"Cannot write {path.name} to the folder {path.parent} ({reason.rstrip('.')})."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def sweep_partial_files(folder: Path | str) -> None:
+    """Remove what a process that was killed while it wrote left in a folder, which no other process may write to."""
+    for path in Path(folder).glob(".*.partial*"):
+        if _PARTIAL.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
 def sha256_of_file(path: Path | str) -> str:
     """SHA-256 of a file's content, 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _nifti_is_complete(path: Path) -> bool:
-    """False if a NIfTI-1 file has fewer bytes than its header promises; ITK reads the missing voxels as 0."""
-    try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as file:
-            header = file.read(348)
-            size = len(header)
-            while chunk := file.read(1 << 22):
-                size += len(chunk)
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        return False
-    if len(header) < 348:
-        return False
-    order = next((o for o in "<>" if struct.unpack_from(o + "i", header)[0] == 348), None)
-    if order is None:
-        return True
-    dimensions = struct.unpack_from(order + "8h", header, 40)
-    bits = struct.unpack_from(order + "h", header, 72)[0]
-    offset = struct.unpack_from(order + "f", header, 108)[0]
-    return size >= offset + math.prod(dimensions[1 : 1 + dimensions[0]]) * bits / 8
+def sha256_of_image(image: "sitk.Image") -> str:
+    """SHA-256 of voxels and geometry, whatever file and compression they came in; 64 hexadecimal digits."""
+    import SimpleITK as sitk
+
+    geometry = (image.GetPixelIDValue(), image.GetNumberOfComponentsPerPixel(), image.GetSize(), image.GetSpacing())
+    digest = hashlib.sha256(repr((*geometry, image.GetOrigin(), image.GetDirection())).encode())
+    digest.update(sitk.GetArrayViewFromImage(image))
+    return digest.hexdigest()
 
 
-def _write(path: Path, suffix: str, write: Callable[[Path], Any]) -> Path:
-    temporary = path.with_name(_temporary_name(suffix))
+def _problem_of(path: Path) -> str | None:
+    """What keeps this system, or ITK, from using a path; None if nothing does."""
+    text = str(path)
+    if "\0" in text:
+        return "it holds a character that no file name can have"
     try:
-        write(temporary)
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        raise OutputFolderError(f"Cannot write {path.name} to the folder {path.parent}.") from error
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "it holds a character that is not UTF-8"
+    encoding = sys.getfilesystemencoding()
+    if not text.isascii() and encoding.replace("-", "").casefold() != "utf8":
+        return f"it holds letters beyond ASCII, and this system's file names are in {encoding}"
+    return None
+
+
+def _compare_image(image: "sitk.Image", path: Path) -> None:
+    """:raises OSError: the file holds other voxels or another geometry than the image."""
+    import numpy as np
+    import SimpleITK as sitk
+
+    written = sitk.ReadImage(str(path))
+    same_layout = (
+        written.GetSize() == image.GetSize()
+        and written.GetPixelIDValue() == image.GetPixelIDValue()
+        and written.GetNumberOfComponentsPerPixel() == image.GetNumberOfComponentsPerPixel()
+    )
+    if not same_layout:
+        raise OSError("the format cannot hold the size or the type of the volume")
+    # NIfTI keeps single precision only.
+    same_place = (
+        np.allclose(written.GetSpacing(), image.GetSpacing(), rtol=1e-4, atol=0)
+        and np.allclose(written.GetOrigin(), image.GetOrigin(), rtol=1e-5, atol=1e-3)
+        and np.allclose(written.GetDirection(), image.GetDirection(), rtol=0, atol=1e-3)
+    )
+    if not same_place:
+        raise OSError("the format cannot hold the geometry of the volume")
+    voxels, meant = (sitk.GetArrayViewFromImage(entry).reshape(-1).view(np.uint8) for entry in (written, image))
+    cut_off = path.suffix == ".nii" and path.stat().st_size < _NIFTI_HEADER + meant.size  # ITK reads 0 beyond the end
+    if cut_off or not np.array_equal(voxels, meant):
+        raise OSError("the file does not hold what was written")
+
+
+def _compress(source: Path, target: Path) -> None:
+    """Write the gzip file of a file and read it again.
+
+    :raises OSError: it does not hold the same bytes.
+    """
+    with open(source, "rb") as plain, open(target, "wb") as raw:
+        with gzip.GzipFile("", "wb", _COMPRESSION, raw, mtime=0) as packed:
+            shutil.copyfileobj(plain, packed, _CHUNK)
+    with open(source, "rb") as plain, gzip.open(target, "rb") as packed:
+        while True:
+            chunk = plain.read(_CHUNK)
+            if packed.read(_CHUNK) != chunk:
+                raise OSError("the file does not hold what was written")
+            if not chunk:  # the end of the stream, where its length and check sum are
+                return
+
+
+def _read_nrrd_to_its_end(path: Path) -> None:
+    """:raises OSError, EOFError, zlib.error: the compressed voxels of a NRRD end early, which ITK may overlook."""
+    with open(path, "rb") as file:
+        if file.readline().startswith(b"NRRD"):
+            lines = []
+            while line := file.readline().strip():
+                lines.append(line)
+            if b"encoding: gzip" in lines:
+                with gzip.open(file) as packed:
+                    while packed.read(_CHUNK):
+                        pass
+
+
+def _to_disk(path: Path) -> None:
+    with open(path, "r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _folder_to_disk(folder: Path) -> None:
+    """Bring a renaming to the disk, where the system can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return  # Windows opens no folders
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # nor do all network drives wait for them; the file itself is complete
     finally:
-        temporary.unlink(missing_ok=True)
-    return path
+        os.close(descriptor)
+
+
+def _marked_cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and _is_formula(value.lstrip("'")) else value
+
+
+def _is_formula(text: str) -> bool:
+    # A table read from one file and written to another has its numbers as text.
+    return text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(text)
 
 
 def _temporary_name(suffix: str) -> str:

@@ -1,221 +1,217 @@
 """Predict one case: the one function that runs from checked inputs to a synthetic volume."""
 
-import hashlib
-import json
-import time
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-import torch
 
-from .errors import NoOverlapError
-from .inputs.case import Case, Note
-from .inputs.grid import StackGrid, image_like
-from .inputs.intensity import IntensityScale, fit_scale
-from .model.runtime import batch_size
-from .model.sampling import SamplingOptions, check_guidance
-from .model.slice_cache import SliceCache
-from .model.slice_model import ClassChoice, PredictionOptions, SliceModel
-from .progress import PredictionListener, SamplingState
+from . import __version__
+from .environment import translate_memory_errors
+from .errors import OptionError, OutOfMemoryError
+from .inputs.case import Case
+from .inputs.resampling import image_like
+from .inputs.slices import CaseSlices, read_slices
+from .model.bundle import Bundle
+from .model.classes import ClassChoice
+from .model.sampling import Conditions, build_scheduler, generate_slices
+from .model.slice_cache import SliceCache, kept_batch_size, request_key
+from .model.slice_model import SliceModel
+from .progress import Clock, Listener, Progress
+from .request import PredictionOptions
+
+_NOT_OF_A_SLICE = ("sample_count", "batch_size")
+"""Options that say how many slices, not how one of them looks; those sampled together are kept apart by the cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """A synthetic follow-up on the grid of the input image.
+    """A synthetic follow-up on the grid of the input image, for one class.
 
+    :param slices: the case it was made from.
+    :param options: with everything filled in that bundle and machine have decided.
     :param samples: predicted volumes, same grid and pixel type as the input.
     :param mean, spread: voxel mean and standard deviation over the samples, float32; None for one sample.
     :param generated: uint8 mask of the voxels that were generated.
-    :param days_since_rt: days that the model was told; None: none.
-    :param slices: indices of the generated slices in the stack, which run from inferior to superior.
     """
 
+    slices: CaseSlices
+    options: PredictionOptions
+    class_choice: ClassChoice
     samples: list[sitk.Image]
     mean: sitk.Image | None
     spread: sitk.Image | None
     generated: sitk.Image
-    slices: list[int]
-    days_since_rt: float | None
-    class_choice: ClassChoice
-    sampling: SamplingOptions
-    grid: StackGrid
-    scale: IntensityScale
-    notes: list[Note]
     seconds: dict[str, float]
-    device: str
-    precision: str
+
+    @cached_property
+    def pixels(self) -> list[np.ndarray]:
+        """The generated slices of each sample as the volume holds them, normalized float32 (k, H, W)."""
+        return [self.slices.read(volume) for volume in self.samples]
 
 
-class Predictor(SliceModel):
-    """A bundle with loaded networks that predicts whole cases."""
+class Predictor:
+    """Predicts whole cases with the loaded networks of a bundle.
+
+    :param device: `auto`, or a torch device name.
+    :param precision: `auto`, `float32` or `bfloat16` for the denoiser.
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "auto", precision: str = "auto") -> None:
+        self.model = SliceModel(bundle, device, precision)
+
+    @property
+    def bundle(self) -> Bundle:
+        return self.model.bundle
+
+    def read_slices(self, case: Case) -> CaseSlices:
+        """The case's slices as this model sees them.
+
+        :raises NoOverlapError: no GTV lies inside the slices' field of view.
+        """
+        return read_slices(case, self.bundle.in_plane_rule, self.bundle.normalization)
 
     def predict(
         self,
         case: Case,
         options: PredictionOptions | None = None,
         *,
-        listener: PredictionListener | None = None,
+        slices: CaseSlices | None = None,
+        listener: Listener | None = None,
+        progress: Progress | None = None,
         unfinished: Path | None = None,
     ) -> Prediction:
-        """Predict a case.
+        """Predict a case for one class.
 
+        :param slices: of the case, if they were read before.
+        :param progress: which class of how many this is.
         :param unfinished: folder that keeps finished slices; the same request continues from them after a cancel or a
             crash. The caller removes it once the result is safe.
         :raises NoOverlapError: no GTV lies inside the slices' field of view.
         :raises OptionError, GuidanceError: the bundle cannot do what `options` ask.
+        :raises OutOfMemoryError: also for one slice at once, or for the batch size that was asked for.
         """
-        options = options or PredictionOptions()
-        listener = listener or PredictionListener()
-        sampling = options.sampling or self.bundle.default_sampling
-        check_guidance(sampling, self.bundle.label_dropout, self.networks.denoiser.uses_class)
-        options = replace(options, days_since_rt=self.choose_days(options.days_since_rt))
-        clock = _Clock()
+        wanted = options or PredictionOptions()
+        if len(wanted.classes) > 1:
+            raise OptionError("Several classes are predicted one after the other.", "Ask for one class only.")
+        options, listener = self.model.resolve(wanted), listener or Listener()
+        build_scheduler(self.bundle.scheduler_config, options)  # a bundle's schedule is refused before any work
+        slices = slices or self.read_slices(case)
+        run = _Run(self.model, slices, options, listener, progress or Progress(options.classes[0]), unfinished)
+        if wanted.batch_size is None:
+            run = run.with_kept_batch_size()
+        while True:
+            try:
+                with translate_memory_errors():
+                    return run.predict()
+            except OutOfMemoryError:
+                at_once = min(run.options.batch_size, len(slices.indices))
+                if wanted.batch_size is not None or at_once == 1:
+                    raise
+            self.model.free_memory()
+            run = run.with_batch_size(at_once // 2)
+            sentence = f"There is little memory: {run.options.batch_size} slice(s) are sampled at once."
+            listener.warning("small-memory", sentence)
 
-        listener.stage("prepare")
-        grid = StackGrid.for_image(case.image, self.bundle.in_plane_rule)
-        stack = grid.to_stack(case.image)
-        gtv_stack = grid.to_stack(case.gtv, label=True)
-        scale = fit_scale(sitk.GetArrayViewFromImage(case.image), self.bundle.normalization)
-        generated = gtv_stack.any(axis=(1, 2))
-        if not generated.any():
-            raise NoOverlapError("The GTV lies outside the field of view around the head.")
-        indices = np.flatnonzero(generated)
-        pre = scale.normalize(stack[indices])
-        gtv = gtv_stack[indices].astype(np.float32)
-        batch = batch_size(options.batch_size, self.device, pre[0].size, self._widest_channels())
-        listener.prepared(pre, indices.tolist())
-        clock.mark("prepare")
 
-        listener.stage("encode")
-        sources = self.encode(pre, gtv, batch, indices, listener.pulse)
-        clock.mark("encode")
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One prediction with one number of slices at once."""
 
-        listener.stage("classify")
-        choice = self.choose_class(pre, gtv, options)
-        listener.classified(choice)
-        clock.mark("classify")
+    model: SliceModel
+    slices: CaseSlices
+    options: PredictionOptions
+    listener: Listener
+    progress: Progress
+    unfinished: Path | None
+    clock: Clock = field(default_factory=Clock)
 
-        cache = None
-        if unfinished is not None:
-            cache = SliceCache(unfinished, self._request_key(pre, gtv, choice, sampling, options))
-        listener.stage("sample")
-        samples = [
-            self._one_sample(sources, grid, indices, choice.token, sampling, options, sample, batch, cache, listener)
-            for sample in range(options.samples)
-        ]
-        clock.mark("sample")
+    def predict(self) -> Prediction:
+        model, slices, options, listener = self.model, self.slices, self.options, self.listener
+        name, pre, gtv = self.progress.survival_class, slices.pre, self._gtv
+        listener.prepared(slices)
+        listener.stage("encode", name)
+        sources = model.encode(pre, gtv, options.batch_size, slices.indices, listener.pulse)
+        self.clock.mark("encode")
 
-        listener.stage("assemble")
+        listener.stage("classify", name)
+        choice = model.choose_class(pre, gtv, options)
+        if self.progress.class_number == 0:
+            listener.classified(choice)
+        self.clock.mark("classify")
+
+        listener.stage("sample", name)
+        conditions = Conditions(sources, slices.positions_mm, choice.class_token, options.days_since_rt)
+        samples = [self._sample(conditions, sample) for sample in range(options.sample_count)]
+        self.clock.mark("sample")
+
+        listener.stage("assemble", name)
         volumes = []
         for pixels in samples:
-            predicted = stack.copy()
-            predicted[indices] = scale.restore(pixels)
-            volume, mask = grid.to_volume(predicted, generated, case.image)
+            volume, mask = slices.to_volume(pixels)
             volumes.append(volume)
         mean, spread = _mean_and_spread(volumes) if len(volumes) > 1 else (None, None)
-        clock.mark("assemble")
-        return Prediction(
-            samples=volumes,
-            mean=mean,
-            spread=spread,
-            generated=mask,
-            slices=indices.tolist(),
-            days_since_rt=options.days_since_rt,
-            class_choice=choice,
-            sampling=sampling,
-            grid=grid,
-            scale=scale,
-            notes=list(case.notes),
-            seconds=clock.seconds,
-            device=str(self.device),
-            precision=str(self._precision(sources)).removeprefix("torch."),
-        )
+        self.clock.mark("assemble")
+        seconds = {stage: round(spent, 3) for stage, spent in self.clock.seconds.items()}
+        return Prediction(slices, options, choice, volumes, mean, spread, mask, seconds)
 
-    def _one_sample(
-        self,
-        sources: torch.Tensor,
-        grid: StackGrid,
-        indices: np.ndarray,
-        token: int,
-        sampling: SamplingOptions,
-        options: PredictionOptions,
-        sample: int,
-        batch: int,
-        cache: SliceCache | None,
-        listener: PredictionListener,
-    ) -> np.ndarray:
-        """One sample of all slices, normalized (n, H, W), taking finished slices from the cache."""
-        count, positions = len(sources), grid.slice_positions_mm[indices]
-        finished = {k: cache.load(sample, k) for k in range(count)} if cache else {}
-        finished = {k: pixels for k, pixels in finished.items() if pixels is not None}
-        todo = [k for k in range(count) if k not in finished]
-        for k, pixels in finished.items():
-            listener.slice_done(sample, int(indices[k]), pixels)
-        listener.sampling(SamplingState(sample, options.samples, len(finished), count))
-        for start in range(0, len(todo), batch):
-            chunk = todo[start : start + batch]
-            state = SamplingState(sample, options.samples, len(finished), count, len(chunk), 0, sampling.steps)
-            listener.sampling(state)
+    def with_batch_size(self, batch_size: int) -> "_Run":
+        return replace(self, options=replace(self.options, batch_size=batch_size), clock=Clock())
 
-            def on_step(step: int, steps: int, state: SamplingState = state) -> None:
-                listener.sampling(replace(state, step=step, steps=steps))
+    def with_kept_batch_size(self) -> "_Run":
+        """The same as an unfinished run of this request, so that its slices can be used."""
+        kept = kept_batch_size(self.unfinished, self._key) if self.unfinished else None
+        return self.with_batch_size(kept) if kept else self
 
-            images = self.generate(
-                sources[chunk],
-                positions[chunk],
-                token,
-                sampling,
-                seed=options.seed,
-                sample=sample,
-                days_since_rt=options.days_since_rt,
-                on_step=on_step,
-            )
-            for k, pixels in zip(chunk, images, strict=True):
-                finished[k] = pixels
+    @property
+    def _gtv(self) -> np.ndarray:
+        return self.slices.gtv[self.slices.indices].astype(np.float32)
+
+    @cached_property
+    def _key(self) -> str:
+        """Hash of everything that a slice of this class depends on, but for those sampled with it."""
+        facts = {name: value for name, value in asdict(self.options).items() if name not in _NOT_OF_A_SLICE}
+        facts |= {"bundle": self.model.bundle.sha256, "version": __version__}
+        slices = self.slices
+        return request_key(facts, slices.pre, self._gtv, slices.indices, slices.positions_mm)
+
+    def _sample(self, conditions: Conditions, sample: int) -> np.ndarray:
+        """One sample of all slices, normalized (k, H, W), taking finished slices from the cache."""
+        options, listener, indices = self.options, self.listener, self.slices.indices
+        cache = SliceCache(self.unfinished, self._key, options.batch_size) if self.unfinished else None
+        done = replace(self.progress, sample=sample, sample_count=options.sample_count, slices=len(conditions))
+        listener.progress(done)
+        parts = []
+        for chunk in self._chunks(len(conditions)):
+            pixels = cache.load_together(sample, chunk, self.slices.pre.shape[1:]) if cache else None
+            if pixels is None:
+                working = replace(done, working=len(chunk), steps=options.steps)
+                listener.progress(working)
+                pixels = generate_slices(
+                    self.model, conditions[chunk], options,
+                    seed=options.seed, sample=sample, listener=listener, progress=working,
+                )  # fmt: skip
                 if cache:
-                    cache.store(sample, k, pixels)
-                listener.slice_done(sample, int(indices[k]), pixels)
-        return np.stack([finished[k] for k in range(count)])
+                    for row, plane in zip(chunk, pixels, strict=True):
+                        cache.store(sample, row, plane)
+            for row, plane in zip(chunk, pixels, strict=True):
+                listener.slice_done(self.progress.survival_class, sample, int(indices[row]), plane)
+            done = replace(done, finished=done.finished + len(chunk))
+            parts.append(pixels)
+        listener.progress(done)
+        return np.concatenate(parts)
 
-    def _request_key(
-        self,
-        pre: np.ndarray,
-        gtv: np.ndarray,
-        choice: ClassChoice,
-        sampling: SamplingOptions,
-        options: PredictionOptions,
-    ) -> str:
-        request: dict[str, Any] = {
-            "bundle": self.bundle.sha256,
-            "token": choice.token,
-            "sampling": asdict(sampling),
-            "seed": options.seed,
-            "days_since_rt": options.days_since_rt,
-            "precision": self.precision_name,
-        }
-        digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode())
-        digest.update(pre.tobytes())
-        digest.update(gtv.tobytes())
-        return digest.hexdigest()
-
-
-class _Clock:
-    """Seconds spent per stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def mark(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] = round(now - self._last, 3)
-        self._last = now
+    def _chunks(self, count: int) -> Iterator[list[int]]:
+        """Rows that are sampled together: always the same ones, as their company shows in the last digits."""
+        rows = list(range(count))
+        for start in range(0, count, self.options.batch_size):
+            yield rows[start : start + self.options.batch_size]
 
 
 def _mean_and_spread(volumes: list[sitk.Image]) -> tuple[sitk.Image, sitk.Image]:
+    """Voxel mean and sample standard deviation, float32."""
     total = np.zeros(volumes[0].GetSize()[::-1], dtype=np.float64)
     squares = np.zeros_like(total)
     for volume in volumes:

@@ -1,80 +1,60 @@
-"""Who is told how a prediction or a whole run goes on, and may stop it."""
+"""Who is told how a run goes on, from the sampler to the panel, and may stop it."""
 
+import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from .prediction import ClassChoice
+    from .inputs.slices import CaseSlices
+    from .model.classes import ClassChoice
+
+_BEFORE_SAMPLING, _AFTER_SAMPLING = 0.05, 0.95
+"""Fractions of a run at which sampling begins and ends."""
 
 
 @dataclass(frozen=True)
-class SamplingState:
-    """Where the sampling of one prediction stands.
+class Progress:
+    """Where the sampling of a run stands.
 
+    :param survival_class: as requested; number `class_number` (from 0) of `class_count`.
     :param sample: counted from 0.
     :param finished: slices of this sample that are done, of `slices`.
     :param working: slices that are being sampled now; `step` of `steps` is done for each of them.
     """
 
-    sample: int
-    samples: int
-    finished: int
-    slices: int
+    survival_class: str
+    class_number: int = 0
+    class_count: int = 1
+    sample: int = 0
+    sample_count: int = 1
+    finished: int = 0
+    slices: int = 1
     working: int = 0
     step: int = 0
     steps: int = 1
 
     @property
+    def sampled(self) -> float:
+        """Part of all sampling that is done, 0...1."""
+        done = (self.finished + self.working * self.step / self.steps) / self.slices
+        return (self.class_number + (self.sample + done) / self.sample_count) / self.class_count
+
+    @property
     def fraction(self) -> float:
-        """Part of all samples that is done, 0...1."""
-        done = self.finished + self.working * self.step / self.steps
-        return (self.sample + done / self.slices) / self.samples
+        """Part of the run that is done, 0...1."""
+        return _BEFORE_SAMPLING + self.sampled * (_AFTER_SAMPLING - _BEFORE_SAMPLING)
 
 
-class PredictionListener:
-    """Hears how a prediction goes on; any method may raise `CancelledError` to stop it."""
-
-    def stage(self, name: str) -> None:
-        """A stage begins: `prepare`, `encode`, `classify`, `sample` or `assemble`."""
-
-    def pulse(self) -> None:
-        """Called often during long work that has no event of its own."""
-
-    def prepared(self, pre: "np.ndarray", slices: list[int]) -> None:
-        """The slices to generate, normalized (n, H, W), and their indices in the stack."""
-
-    def classified(self, choice: "ClassChoice") -> None:
-        """The class is known."""
-
-    def sampling(self, state: SamplingState) -> None:
-        """A sampling step, or a slice, is done."""
-
-    def slice_done(self, sample: int, index: int, pixels: "np.ndarray") -> None:
-        """A slice (H, W), normalized, is finished or was found finished; `index` is that in the stack."""
-
-
-@dataclass(frozen=True)
-class RunProgress:
-    """Progress over a whole request.
-
-    :param fraction: 0...1.
-    :param eta_s: seconds left until the last slice is sampled; None before the first step.
-    """
-
-    fraction: float
-    eta_s: float | None
-    survival_class: str
-    state: SamplingState
-
-
-class RunListener:
-    """Hears how a run goes on; any method may raise `CancelledError` to stop it, until the stage `write`."""
+class Listener:
+    """Hears how a run goes on. Any method may raise `CancelledError` to stop it, until the stage `write`."""
 
     def stage(self, name: str, survival_class: str | None) -> None:
-        """A stage begins: `load`, `prepare`, `encode`, `classify`, `sample`, `assemble`, `measure` or `write`."""
+        """A stage begins: `load`, `prepare`, per class `encode`, `classify`, `sample`, `assemble`, `measure`, `write`.
+
+        :param survival_class: as requested; None where the stage is about all classes.
+        """
 
     def pulse(self) -> None:
         """Called often during long work that has no event of its own."""
@@ -82,11 +62,42 @@ class RunListener:
     def warning(self, code: str, sentence: str) -> None:
         """Something the user should know."""
 
+    def prepared(self, slices: "CaseSlices") -> None:
+        """The slices to generate are known."""
+
     def classified(self, choice: "ClassChoice") -> None:
-        """The classifier's probabilities and the class to predict for."""
+        """The classifier's probabilities, and the class to predict for first."""
 
-    def progress(self, progress: RunProgress) -> None:
-        """A sampling step is done."""
+    def progress(self, progress: Progress) -> None:
+        """A sampling step, or a slice, is done."""
 
-    def preview(self, survival_class: str, sample: int, index: int, path: Path) -> None:
-        """The picture of a finished slice is there until the run ends; `index` is that in the stack."""
+    def slice_done(self, survival_class: str, sample: int, index: int, pixels: "np.ndarray") -> None:
+        """A slice (H, W), normalized, is finished or was found finished; `index` is that in the stack."""
+
+
+class TimeLeft:
+    """Estimates how long a run samples on, from what it has told before."""
+
+    def __init__(self) -> None:
+        self._start: tuple[float, float] | None = None
+
+    def seconds(self, progress: Progress) -> float | None:
+        """Seconds until the last slice is sampled; None before the first step."""
+        now, done = time.perf_counter(), progress.sampled
+        self._start = self._start or (now, done)
+        began, before = self._start
+        return (now - began) * (1.0 - done) / (done - before) if done > before else None
+
+
+class Clock:
+    """Seconds spent per stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def mark(self, stage: str) -> None:
+        """What was done since the last mark belongs to this stage."""
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from GBMResponseCore.errors import OutputFolderError
 from GBMResponseCore.files import sha256_of_file, write_json
-from GBMResponseCore.model.bundle import SCHEMA_VERSION, WEIGHTS
+from GBMResponseCore.model.bundle import WEIGHTS
+from GBMResponseCore.model.manifest import SCHEMA_VERSION
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import write_text
-from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import NormalizationSettings
+from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
 from GBMResponseCore.model.bundle import Bundle, open_bundle
-from GBMResponseCore.model.sampling import SamplingOptions, check_guidance
+from GBMResponseCore.request import SamplingOptions, check_guidance
 
 from ..evaluation.model_predictions import networks_sha256
 from ..items.model_configurations import ModelConfiguration

@@ -134,7 +134,7 @@ def parse_model(text: str) -> "EvaluatedModel":
     """
     from GBMResponseCore.errors import OptionError
     from GBMResponseCore.model.bundle import open_bundle
-    from GBMResponseCore.model.classes import NO_CLASS
+    from GBMResponseCore.request import NO_CLASS
 
     from ..evaluation.model_predictions import CLASS_SOURCES, EvaluatedModel
 

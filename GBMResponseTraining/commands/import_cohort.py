@@ -38,8 +38,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
-    from GBMResponseCore.inputs.in_plane import InPlaneRule
-    from GBMResponseCore.inputs.intensity import NormalizationSettings
+    from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
 
     from ..datasets.pair import PairSource
     from ..store.importer import import_pairs

@@ -1,14 +1,13 @@
 """Tables as rows of text cells, with forgiving headers: CSV files and sheets of Excel workbooks."""
 
-import csv
 import datetime
-import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from GBMResponseCore.files import check_file
+from GBMResponseCore.errors import CaseTableError
+from GBMResponseCore.files import check_file, read_table
 
 from .errors import DatasetError, MissingPackageError
 from .pair import require_columns
@@ -22,7 +21,7 @@ def normalized_header(text: str) -> str:
 
 
 def read_csv(table: Path, required: Sequence[str]) -> list[tuple[int, Row]]:
-    """Read a CSV file in UTF-8; commas, semicolons or tabs separate its cells.
+    """Read a CSV file as of :func:`GBMResponseCore.files.read_table`.
 
     :param required: columns, as :func:`normalized_header` spells them.
     :return: line number and stripped cells by normalized column name, of every row that is not blank.
@@ -31,14 +30,10 @@ def read_csv(table: Path, required: Sequence[str]) -> list[tuple[int, Row]]:
     :raises TableValueError: if it lacks a column.
     """
     try:
-        text = check_file(table, "table").read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise DatasetError(f"The table {table.name} is not UTF-8 text.", "Save it as CSV UTF-8.") from None
-    header = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    lines = ((reader.line_num, cells) for cells in reader)
-    return _rows(lines, required, table.name)
+        columns, rows = read_table(table)
+    except CaseTableError as error:
+        raise DatasetError(error.message, error.remedy) from None
+    return _rows([(1, columns), *rows], required, table.name)
 
 
 def read_sheet(workbook: Path, sheet: str, required: Sequence[str]) -> list[tuple[int, Row]]:

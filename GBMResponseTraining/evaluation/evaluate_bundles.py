@@ -10,7 +10,7 @@ import numpy as np
 from GBMResponseCore import SYNTHETIC_NOTICE, __version__
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import ensure_output_folder, write_json
-from GBMResponseCore.inputs.intensity import NormalizationSettings
+from GBMResponseCore.inputs.preprocessing import NormalizationSettings
 from GBMResponseCore.model.runtime import choose_device
 
 from ..models.lpips import LPIPS, MISSING_BACKBONE, load_lpips_if_present

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from GBMResponseCore.model.bundle import WEIGHTS, Bundle, open_bundle
-from GBMResponseCore.model.classes import NO_CLASS, ClassScheme, coarsen
+from GBMResponseCore.model.classes import ClassScheme, coarsen
 from GBMResponseCore.model.networks import decode_continuous, encode_continuous
 from GBMResponseCore.model.runtime import batch_size
-from GBMResponseCore.model.sampling import SamplingOptions, check_guidance
+from GBMResponseCore.model.sampling import Conditions, generate_slices
 from GBMResponseCore.model.slice_cache import SliceCache
-from GBMResponseCore.model.slice_model import PredictionOptions, SliceModel
+from GBMResponseCore.model.slice_model import SliceModel
+from GBMResponseCore.request import NO_CLASS, PredictionOptions, SamplingOptions, check_guidance
 from tqdm import tqdm
 
 from ..items.model_configurations import true_class
@@ -175,7 +176,7 @@ def _class_of(loaded: LoadedModel, slices: HeldOut, patient: int) -> tuple[int, 
         options = PredictionOptions(scheme=NO_CLASS)
     rows = slices.rows_of(patient)
     choice = loaded.predictor.choose_class(slices.pre[rows], slices.gtv[rows], options)
-    return choice.token, choice.name
+    return choice.class_token, choice.name
 
 
 def class_probabilities(loaded: LoadedModel, slices: HeldOut) -> tuple[ClassScheme, np.ndarray, np.ndarray] | None:
@@ -271,11 +272,10 @@ def _predict_patient(
         return np.stack([images[k] for k in range(len(rows))])
     batch = _batch(loaded, pre[0].size)
     sources = predictor.encode(pre, gtv, batch, indices)
+    conditions = Conditions(sources, positions, token, days)
     for start in range(0, len(todo), batch):
         chunk = todo[start : start + batch]
-        pixels = predictor.generate(
-            sources[chunk], positions[chunk], token, sampling, seed=noise_seed, sample=sample, days_since_rt=days
-        )
+        pixels = generate_slices(predictor, conditions[chunk], sampling, seed=noise_seed, sample=sample)
         for k, image in zip(chunk, pixels, strict=True):
             images[k] = image
             if cache:

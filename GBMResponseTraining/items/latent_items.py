@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from GBMResponseCore.model.neighbors import neighbor_rows
+from GBMResponseCore.model.slice_model import neighbor_rows
 
 from ..engine.fit import Item
 from ..store.slice_store import SliceStore, stack_indices

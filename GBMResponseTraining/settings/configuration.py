@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from GBMResponseCore.errors import GBMResponseError
 from GBMResponseCore.files import check_file
-from GBMResponseCore.model.sampling import SamplingOptions
+from GBMResponseCore.request import SamplingOptions
 
 T = TypeVar("T")
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from GBMResponseCore.model.classes import ClassScheme, coarsen
 from GBMResponseCore.model.networks import Denoiser, LatentCodec
-from GBMResponseCore.model.sampling import SamplingOptions, sample_latents
+from GBMResponseCore.model.sampling import sample_latents
+from GBMResponseCore.request import SamplingOptions
 
 from ..engine.fit import check_start, fit, has_begun, start_from
 from ..items.latent_items import Conditions, latent_items, latent_validation, source_latents, store_neighbors

@@ -19,8 +19,7 @@ from zipfile import BadZipFile
 from GBMResponseCore import __version__
 from GBMResponseCore.errors import GBMResponseError, OutputFolderError
 from GBMResponseCore.files import ensure_output_folder
-from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import NormalizationSettings
+from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
 from tqdm import tqdm
 
 from ..datasets.errors import DatasetError, MissingPackageError

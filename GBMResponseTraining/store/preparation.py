@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 from GBMResponseCore.errors import EmptyGTVError, GBMResponseError, OptionError
-from GBMResponseCore.files import read_image
 from GBMResponseCore.inputs.case import Case, Note, load_case, make_case
-from GBMResponseCore.inputs.grid import StackGrid, image_like, same_grid
-from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import NormalizationSettings, fit_scale
-from GBMResponseCore.inputs.registration import register_rigidly, resample_onto
+from GBMResponseCore.inputs.grid import StackGrid
+from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings, fit_scale
+from GBMResponseCore.inputs.reading import read_image
+from GBMResponseCore.inputs.registration import register_rigidly
+from GBMResponseCore.inputs.resampling import image_like, resample_onto, same_grid
 
 from ..datasets.errors import FollowUpCoverageError, RegistrationQualityError, SameImageError
 from ..datasets.pair import PairSource

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-from GBMResponseCore.inputs.grid import image_like, resample_mask
+from GBMResponseCore.inputs.resampling import image_like, resample_mask
 
 from ..datasets.errors import BrainMaskError, MissingPackageError
 

@@ -11,14 +11,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 from GBMResponseCore.inputs.case import load_case
-from GBMResponseCore.inputs.grid import StackGrid
-from GBMResponseCore.inputs.intensity import fit_scale
-from GBMResponseCore.model.bundle import default_bundle, open_bundle
-from GBMResponseCore.model.sampling import SamplingOptions, sample_latents
-from GBMResponseCore.prediction import PredictionOptions, Predictor
+from GBMResponseCore.model.bundle import open_bundle
+from GBMResponseCore.model.manifest import default_bundle
+from GBMResponseCore.model.sampling import sample_latents
+from GBMResponseCore.prediction import Predictor
+from GBMResponseCore.request import PredictionOptions, SamplingOptions
 
 SAMPLE = Path(__file__).resolve().parents[2] / "GBMResponse" / "Resources" / "SampleData"
 CANDIDATES = (("ddim", 10), ("ddim", 20), ("ddim", 50), ("ddim", 200), ("dpmpp", 10), ("dpmpp", 15), ("unipc", 5),
@@ -34,17 +33,15 @@ def main() -> None:
 
     predictor = Predictor(open_bundle(default_bundle()), precision="float32")
     case = load_case(SAMPLE / "btp05_pre_t1gd.nii.gz", SAMPLE / "btp05_pre_gtv.nii.gz")
-    grid = StackGrid.for_image(case.image, predictor.bundle.in_plane_rule)
-    gtv = grid.to_stack(case.gtv, label=True)
-    rows = np.flatnonzero(gtv.any(axis=(1, 2)))[: arguments.slices]
-    scale = fit_scale(sitk.GetArrayFromImage(case.image), predictor.bundle.normalization)
-    pre, masks = scale.normalize(grid.to_stack(case.image)[rows]), gtv[rows].astype(np.float32)
-    sources = predictor.encode(pre, masks, len(rows))
-    token = predictor.choose_class(pre, masks, PredictionOptions()).token
+    slices, model = predictor.read_slices(case), predictor.model
+    rows = slices.indices[: arguments.slices]
+    pre, masks = slices.pre[: arguments.slices], slices.gtv[rows].astype(np.float32)
+    sources = model.encode(pre, masks, len(rows))
+    token = model.choose_class(pre, masks, PredictionOptions()).class_token
 
     def draw(sampler: str, steps: int) -> torch.Tensor:
         return sample_latents(
-            predictor.networks.denoiser,
+            model.networks.denoiser,
             predictor.bundle.scheduler_config,
             SamplingOptions(sampler, steps, arguments.guidance),
             sources,
@@ -52,7 +49,7 @@ def main() -> None:
             null_token=predictor.bundle.null_token,
             seed=1,
             sample=0,
-            positions_mm=grid.slice_positions_mm[rows],
+            positions_mm=slices.positions_mm[: arguments.slices],
             channels=predictor.bundle.latent_channels,
         )
 

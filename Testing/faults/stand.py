@@ -210,11 +210,11 @@ class Stand:
         if end.code == 0:
             self._judge_result(tally, out, patient)
         elif out.is_dir():
-            # A signal may come between two renames: then only whole files of this patient are there.
+            # It may have ended between two files: then those there are whole and of this patient, without provenance.
             left = sorted(path.name for path in out.iterdir() if not path.name.startswith(UNFINISHED))
             partial = [name for name in left if name.startswith(".")]
-            if end.code > 0 and (set(left) - set(partial) or partial):
-                tally.count("half_files", f"exit {end.code}, but there are {left}")
+            if end.code > 0 and partial:
+                tally.count("half_files", f"exit {end.code}, but there are {partial}")
             if "provenance.json" in left:
                 self._judge_result(tally, out, patient)
             else:

@@ -110,7 +110,7 @@ class Feeder:
             raise FindingError("lost-patient", f"exit code {code}; P1 is sound and was not imported")
 
     def _table(self, recipe: Recipe, folder: Path) -> None:
-        from GBMResponseCore.case_table import read_case_table
+        from GBMResponseCore.inputs.case_table import read_case_table
 
         path = folder / "cases.csv"
         path.write_bytes(build.table_bytes(recipe))
@@ -151,14 +151,13 @@ class Feeder:
         if bundle is None:
             message["sampling"] = {"steps": 1}
         try:
-            result = self._runner.run(PredictionRequest.from_message(message))
+            self._runner.run(PredictionRequest.from_message(message))
         except GBMResponseError:
             self._check_left(out, finished=False)
             raise
         self._check_left(out, finished=True)
         given = load_case(image, gtv).image
-        files = result.classes[0].files
-        predicted, mask = (sitk.ReadImage(str(files[name])) for name in ("predicted", "generated_mask"))
+        predicted, mask = (sitk.ReadImage(str(out / f"{name}.nrrd")) for name in ("predicted", "generated_mask"))
         for name in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
             for volume in (predicted, mask):
                 if not np.allclose(getattr(volume, name)(), getattr(given, name)(), rtol=1e-9, atol=1e-9):

@@ -6,7 +6,7 @@ import SimpleITK
 import slicer
 import vtk
 from GBMResponseLib.common.Failure import Failure
-from GBMResponseLib.inputs.PredictionInputs import PredictionInputs
+from GBMResponseLib.inputs.InputFacts import PredictionInputs
 from GBMResponseLib.inputs.SceneExporter import SceneExporter
 
 

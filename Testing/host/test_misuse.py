@@ -13,7 +13,7 @@ import qt
 import slicer
 from GBMResponseLib.common import NodeRoles
 from GBMResponseLib.common.Failure import Failure
-from GBMResponseLib.results.RunCatalog import findRuns
+from GBMResponseLib.results.ResultNodes import findRuns
 
 from host.panel_driver import hierarchyItems, snapshot
 

@@ -10,11 +10,11 @@ import vtk
 from GBMResponseCore.cli import main
 from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.model.bundle import open_bundle
-from GBMResponseCore.model.sampling import SamplingOptions
-from GBMResponseCore.prediction import PredictionOptions, Predictor
+from GBMResponseCore.prediction import Predictor
+from GBMResponseCore.request import PredictionOptions
 from GBMResponseLib.common import NodeRoles
-from GBMResponseLib.results.RunCatalog import findRuns
-from GBMResponseLib.settings.ClassMode import ClassMode
+from GBMResponseLib.results.ResultNodes import findRuns
+from GBMResponseLib.settings.Choices import ClassMode
 
 from host.panel_driver import hierarchyItems, snapshot
 
@@ -69,7 +69,7 @@ def test_panel_command_and_predictor_give_identical_voxels(ready, case_files, ti
     assert main(["predict", *files, *options]) == 0
     fromCommand = voxels(slicer.util.loadVolume(str(tmp_path / "predicted.nii.gz")))
     np.testing.assert_array_equal(fromPanel, fromCommand)
-    options = PredictionOptions(seed=4, survival_class="long", sampling=SamplingOptions(**wanted["sampling"]))
+    options = PredictionOptions(seed=4, classes=("long",), **wanted["sampling"])
     case = load_case(case_files["pre"], case_files["gtv"])
     prediction = Predictor(open_bundle(tiny_bundle), "auto", "auto").predict(case, options)
     np.testing.assert_array_equal(fromPanel, SimpleITK.GetArrayFromImage(prediction.samples[0]))

@@ -8,7 +8,7 @@ import qt
 import slicer
 from GBMResponseLib.common import NodeRoles
 from GBMResponseLib.readerStudy.ReaderStudyImages import ReaderStudyImages
-from GBMResponseLib.readerStudy.ReaderStudyItem import REAL
+from GBMResponseLib.readerStudy.ReaderStudyPlan import REAL
 from GBMResponseLib.views.LayoutDescription import READER_LAYOUT, READER_VIEW
 from GBMResponseLib.views.SyntheticMark import SyntheticMark
 from PySide6.QtTest import QTest

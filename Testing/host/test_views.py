@@ -8,7 +8,7 @@ import slicer
 import vtk
 from GBMResponseLib.common import NodeRoles
 from GBMResponseLib.inputs.HeadBox import findHead
-from GBMResponseLib.settings.ClassMode import ClassMode
+from GBMResponseLib.settings.Choices import ClassMode
 from GBMResponseLib.views.LayoutDescription import isOwnLayout, layoutIdentifier, ownLayouts, registerLayouts, viewName
 from GBMResponseLib.views.SyntheticMark import SyntheticMark
 

@@ -194,16 +194,16 @@ def test_a_broken_weight_file_ends_in_its_exit_code(run, tiny_bundle, tmp_path, 
 
 
 def test_an_interrupted_run_leaves_no_result_and_continues(run, tmp_path, monkeypatch):
-    generate = prediction.Predictor.generate
+    generate = prediction.generate_slices
     calls = []
 
-    def interrupt_second(self, *arguments, **options):
+    def interrupt_second(*arguments, **options):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return generate(self, *arguments, **options)
+        return generate(*arguments, **options)
 
-    monkeypatch.setattr(prediction.Predictor, "generate", interrupt_second)
+    monkeypatch.setattr(prediction, "generate_slices", interrupt_second)
     assert run("--batch-size", 1) == CancelledError.exit_code
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".unfinished"]
     assert run("--batch-size", 1) == 0

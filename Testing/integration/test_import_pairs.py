@@ -11,8 +11,7 @@ import SimpleITK as sitk
 from fake_cfb_gbm import Patient, write_tables
 from GBMResponseCore.errors import OptionError, OutputFolderError
 from GBMResponseCore.inputs.grid import StackGrid
-from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import NormalizationSettings, fit_scale
+from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings, fit_scale
 
 from GBMResponseTraining.cli import main
 from GBMResponseTraining.datasets.errors import DatasetError, MissingPackageError

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import NormalizationSettings
+from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
 
 from GBMResponseTraining.datasets.hospital.folder import read_folder
 from GBMResponseTraining.store import skull_strip

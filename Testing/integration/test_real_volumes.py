@@ -8,8 +8,7 @@ import pytest
 import SimpleITK as sitk
 from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.inputs.grid import StackGrid
-from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import fit_scale
+from GBMResponseCore.inputs.preprocessing import InPlaneRule, fit_scale
 from GBMResponseCore.inputs.registration import register_rigidly
 
 REPOSITORY = Path(__file__).resolve().parents[2]

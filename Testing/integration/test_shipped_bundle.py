@@ -8,8 +8,10 @@ import pytest
 import SimpleITK as sitk
 from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.inputs.grid import StackGrid
-from GBMResponseCore.model.bundle import BUNDLED_MODELS, bundled_models, default_bundle, open_bundle
-from GBMResponseCore.prediction import PredictionOptions, Predictor
+from GBMResponseCore.model.bundle import open_bundle
+from GBMResponseCore.model.manifest import BUNDLED_MODELS, bundled_models, default_bundle
+from GBMResponseCore.prediction import Predictor
+from GBMResponseCore.request import PredictionOptions
 
 SAMPLE = BUNDLED_MODELS.parent / "SampleData"
 LARGEST_BUNDLE_BYTES = 45e6
@@ -29,9 +31,7 @@ def case():
 
 @pytest.fixture(scope="module")
 def by_class(predictor, case):
-    return {
-        name: predictor.predict(case, PredictionOptions(survival_class=name)).samples[0] for name in ("short", "long")
-    }
+    return {name: predictor.predict(case, PredictionOptions(classes=(name,))).samples[0] for name in ("short", "long")}
 
 
 def voxels(image):
@@ -94,7 +94,7 @@ def test_told_short_the_tumor_enhances_more_than_told_long(predictor, case):
     inside = voxels(case.gtv) > 0
     brightness = {
         name: [
-            voxels(predictor.predict(case, PredictionOptions(survival_class=name, seed=seed)).samples[0])[inside].mean()
+            voxels(predictor.predict(case, PredictionOptions(classes=(name,), seed=seed)).samples[0])[inside].mean()
             for seed in range(3)
         ]
         for name in ("short", "long")

@@ -6,7 +6,7 @@ import json
 import pytest
 import yaml
 from GBMResponseCore import cli as predict_cli
-from GBMResponseCore.files import read_image
+from GBMResponseCore.inputs.reading import read_image
 from GBMResponseCore.model.bundle import open_bundle
 
 from GBMResponseTraining import cli

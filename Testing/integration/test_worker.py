@@ -1,6 +1,7 @@
 """The worker process: its protocol, cancelling and resuming, and what it survives."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ import SimpleITK as sitk
 from GBMResponseCore import cli
 from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.model.bundle import open_bundle
-from GBMResponseCore.prediction import PredictionOptions, Predictor
+from GBMResponseCore.prediction import Predictor
+from GBMResponseCore.request import PredictionOptions
 from worker_session import WorkerSession
 
 SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
@@ -107,7 +109,7 @@ def test_worker_command_and_predictor_give_identical_voxels(worker, request_of, 
     arguments = ["predict", "--image", case["image"], "--gtv", case["gtv"], "--bundle", str(tiny_bundle)]
     arguments += ["--out", str(tmp_path / "cli"), "--seed", "4", "--class", "long", "--no-montage"]
     assert cli.main([*arguments, "--device", "cpu", "--precision", "float32"]) == 0
-    options = PredictionOptions(seed=4, survival_class="long")
+    options = PredictionOptions(seed=4, classes=("long",))
     in_process = Predictor(open_bundle(tiny_bundle), "cpu", "float32").predict(
         load_case(case["image"], case["gtv"]), options
     )
@@ -196,6 +198,12 @@ def test_a_model_can_be_loaded_before(worker, tiny_bundle):
         (b'{"type": "predict", "id": "x", "image": "i", "gtv": "g", "out": "o", "sampling": {"eta": NaN}}', "request"),
         (b'{"type": "hello", "protocol": 99}', "protocol"),
         (b"[" * 100_000, "request"),
+        (b'{"type": "load", "id": ' + b"[" * 900 + b"]" * 900 + b"}", "request"),
+        (b'{"type": "load", "device": ' + b"[" * 900 + b"]" * 900 + b"}", "request"),
+        (b'{"type": "hello", "protocol": ' + b"[" * 900 + b"]" * 900 + b"}", "protocol"),
+        (b'{"type": "predict", "id": "x", "image": "i\\u0000", "gtv": "g", "out": "o"}', "request"),
+        (b'{"type": "predict", "id": "x", "image": "", "gtv": "", "out": "", "seed": ' + b"9" * 400 + b"}", "request"),
+        (b'{"type": "check", "more": "' + b"x" * (1 << 21) + b'"}', "request"),
         (b"\xff\xfe", "request"),
     ],
 )  # fmt: skip
@@ -215,6 +223,9 @@ def test_a_bad_request_is_answered_and_survived(worker, line, code):
         ({"image": __file__}, "unreadable-file", 12),
         ({"bundle": "nowhere"}, "bundle", 30),
         ({"device": "cuda:42"}, "device", 35),
+        ({"device": "meta"}, "device", 35),
+        ({"device": "c" * 10_000}, "device", 35),
+        ({"image": "a" * 300}, "unreadable-file", 12),
         ({"classes": ["short", "medium"]}, "option", 34),
         ({"scheme": "5-class"}, "option", 34),
         ({"sampling": {"steps": 0}}, "option", 34),
@@ -235,7 +246,7 @@ def test_a_killed_worker_leaves_no_half_written_output(request_of, tmp_path):
         session.process.kill()
         session.wait_for_end()
     left = {path.name for path in Path(message["out"]).iterdir()}
-    assert left <= {".unfinished", ".preview"}
+    assert {name for name in left if not name.startswith(".preview")} <= {".unfinished", ".lock"}
     slices = list((Path(message["out"]) / ".unfinished").rglob("*.npy"))
     assert slices and all(np.load(path).shape == (64, 64) for path in slices)
 
@@ -247,6 +258,19 @@ def test_it_ends_when_its_input_closes_during_a_prediction(request_of, tmp_path)
         session.process.stdin.close()
         assert session.until("cancelled")["kept_slices"] >= 1
         assert session.wait_for_end() == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends processes without a signal")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_keeps_finished_slices_and_nothing_else_when_it_is_ended_by_a_signal(request_of, tmp_path, number):
+    message = request_of("signal", batch_size=1, sampling=SLOW)
+    with WorkerSession(tmp_path / "log.txt") as session:
+        session.send(type="predict", **message)
+        session.until("slice_ready")
+        session.process.send_signal(number)
+        assert session.wait_for_end(60) == 130
+    assert [path.name for path in Path(message["out"]).iterdir()] == [".unfinished"]
+    assert "Traceback" not in session.log.read_text("utf-8")
 
 
 def test_it_ends_when_idle(tmp_path):
@@ -309,7 +333,7 @@ def test_an_unexpected_error_is_reported_and_survived(tmp_path, request_of):
 
 def test_a_worker_that_hangs_ends_when_its_caller_is_gone():
     code = (
-        "import time; from GBMResponseCore.worker.serve import Inbox; Inbox(0, 0.2);"
+        "import time; from GBMResponseCore.worker.inbox import Inbox; Inbox(0, 0.2);"
         " print('up', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -64,7 +64,7 @@ def main() -> int:
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     camera = Camera(out)
-    from GBMResponseLib.settings.ClassMode import ClassMode
+    from GBMResponseLib.settings.Choices import ClassMode
 
     driver, ui = camera.driver, camera.driver.ui
     camera.loadSample()

@@ -18,14 +18,13 @@ from ..errors import (
     NotMRError,
     SmallImageError,
 )
-from ..files import check_file, read_image, sha256_of_file
-from .grid import image_like, resample_mask, same_grid, voxel_centers, voxel_indices
+from ..files import check_file, sha256_of_image
+from .limits import LARGE_SLICE_SPACING_MM, SMALL_GTV_ML, SMALLEST_MATRIX
+from .reading import read_image
+from .resampling import image_like, resample_mask, same_grid, voxel_centers, voxel_indices
 
 _IMAGE, _GTV, _FOLLOW_UP = "image", "GTV", "follow-up"
 
-_SMALLEST_MATRIX = 32
-_LARGEST_SLICE_SPACING_MM = 7.0
-_SMALLEST_GTV_ML = 0.5
 _MOST_LABELS = 50
 _HIGHEST_FRACTION = 255
 """Largest value of a soft mask: fractions come as 0...1, 0...100 or 0...255."""
@@ -56,8 +55,8 @@ class Case:
     :param gtv_volume_ml: volume of ``gtv``.
     :param follow_up: 3-D, on its own grid, pixel type as given, or None.
     :param notes: what was adapted or is unusual.
-    :param sources: ``image``, ``GTV`` and ``follow-up`` -> ``file`` (its name without folder) and ``sha256``; empty if
-        the case did not come from files.
+    :param sources: ``image``, ``GTV`` and ``follow-up`` -> ``file`` (its name without folder) and ``sha256`` of its
+        voxels and geometry; empty if the case did not come from files.
     """
 
     image: sitk.Image
@@ -76,9 +75,10 @@ def load_case(image_path: Path | str, gtv_path: Path | str, follow_up_path: Path
     """
     paths = {_IMAGE: image_path, _GTV: gtv_path, _FOLLOW_UP: follow_up_path}
     paths = {name: check_file(path, name) for name, path in paths.items() if path is not None}
-    case = make_case(*[read_image(path, name) for name, path in paths.items()])
-    sources = {name: {"file": path.name, "sha256": sha256_of_file(path)} for name, path in paths.items()}
-    return replace(case, sources=sources)
+    images = {name: read_image(path, name) for name, path in paths.items()}
+    # Of what was read: the header of a detached format says nothing about its voxels.
+    sources = {name: {"file": paths[name].name, "sha256": sha256_of_image(image)} for name, image in images.items()}
+    return replace(make_case(*images.values()), sources=sources)
 
 
 def make_case(image: sitk.Image, gtv: sitk.Image, follow_up: sitk.Image | None = None) -> Case:
@@ -126,7 +126,7 @@ def _as_3d(name: str, image: sitk.Image, notes: list[Note]) -> sitk.Image:
 
 def _check_mr(name: str, image: sitk.Image) -> None:
     _, small, medium = sorted(image.GetSize())
-    if small < _SMALLEST_MATRIX:
+    if small < SMALLEST_MATRIX:
         raise SmallImageError(f"The slices of the {name} have only {medium} x {small} voxels.")
     voxels = sitk.GetArrayViewFromImage(image)
     lowest = voxels.min()
@@ -175,10 +175,10 @@ def _on_grid(gtv: sitk.Image, image: sitk.Image, notes: list[Note]) -> sitk.Imag
 def _unusual(image: sitk.Image, gtv_volume_ml: float) -> list[Note]:
     notes = []
     spacing = max(image.GetSpacing())
-    if spacing > _LARGEST_SLICE_SPACING_MM:
+    if spacing > LARGE_SLICE_SPACING_MM:
         sentence = f"Slices are {spacing:.1f} mm apart; measurements between them are uncertain."
         notes.append(Note("thick-slices", sentence))
-    if gtv_volume_ml < _SMALLEST_GTV_ML:
+    if gtv_volume_ml < SMALL_GTV_ML:
         sentence = f"The GTV is small ({gtv_volume_ml:.2f} ml); the prediction has little to go by."
         notes.append(Note("small-gtv", sentence))
     return notes

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import SimpleITK as sitk
 
 from .case import Case
-from .intensity import IntensityScale, fit_scale
-from .registration import register_rigidly, resample_onto
+from .preprocessing import IntensityScale, NormalizationSettings, fit_scale
+from .registration import register_rigidly
+from .resampling import resample_onto
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +24,13 @@ class AlignedFollowUp:
     registered: bool
 
 
-def align_follow_up(case: Case, clip_high: float) -> AlignedFollowUp | None:
+def align_follow_up(case: Case, normalization: NormalizationSettings) -> AlignedFollowUp | None:
     """Register the case's follow-up to its image; None if it has none.
 
-    :param clip_high: of the intensity scale, as for the prediction.
+    :param normalization: as that of the input, so that the same tissue has the same normalized intensity.
     """
     if case.follow_up is None:
         return None
     result = register_rigidly(case.image, case.follow_up)
-    scale = fit_scale(sitk.GetArrayViewFromImage(case.follow_up), {"clip_high": clip_high})
+    scale = fit_scale(sitk.GetArrayViewFromImage(case.follow_up), normalization)
     return AlignedFollowUp(resample_onto(case.follow_up, case.image, result.transform), scale, result.improved)

@@ -22,7 +22,8 @@ from itertools import permutations
 import numpy as np
 import SimpleITK as sitk
 
-from .in_plane import InPlaneRule
+from .preprocessing import InPlaneRule
+from .resampling import direction_matrix, image_like, outer_corners, resample_linear, resample_mask
 
 _ISOTROPY = 0.05
 """Pixels whose sides differ by less than this fraction count as square."""
@@ -110,7 +111,7 @@ class StackGrid:
         """
         if label:
             return resample_mask(image, self.reference)
-        return _resample(image, self.reference, float(sitk.GetArrayViewFromImage(image).min()))
+        return resample_linear(image, self.reference, float(sitk.GetArrayViewFromImage(image).min()))
 
     def to_volume(self, stack: np.ndarray, generated: np.ndarray, image: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
         """Write the generated slices of a stack into a copy of the image.
@@ -127,13 +128,13 @@ class StackGrid:
         voxels = sitk.GetArrayFromImage(image)
         written = np.zeros(voxels.shape, np.uint8)
         if np.any(generated):
-            box = self._box(np.flatnonzero(generated), image)
+            box = self._index_box(np.flatnonzero(generated), image)
             region = image[tuple(reversed(box))]
             slabs = self.as_image(np.broadcast_to(np.asarray(generated, np.uint8)[:, None, None], self.shape))
             nearest = sitk.Resample(slabs, region, sitk.Transform(), sitk.sitkNearestNeighbor, 0.0)
             written[box] = sitk.GetArrayViewFromImage(nearest)
             inside = written[box] > 0
-            values = _resample(self.as_image(np.asarray(stack, np.float32)), region, 0.0)
+            values = resample_linear(self.as_image(np.asarray(stack, np.float32)), region, 0.0)
             voxels[box][inside] = _to_pixel_type(values[inside], voxels.dtype)
         return image_like(image, voxels), image_like(image, written)
 
@@ -145,91 +146,20 @@ class StackGrid:
         image.SetDirection(self.direction)
         return image
 
-    def _box(self, slices: np.ndarray, image: sitk.Image) -> tuple[slice, ...]:
+    def _index_box(self, slices: np.ndarray, image: sitk.Image) -> tuple[slice, ...]:
         """Smallest box of the image's array that holds all voxels within the range of some slices (indices)."""
         part = self.reference[:, :, int(slices[0]) : int(slices[-1]) + 1]
-        index = np.array([image.TransformPhysicalPointToContinuousIndex(corner) for corner in _corners(part).tolist()])
+        index = np.array(
+            [image.TransformPhysicalPointToContinuousIndex(corner) for corner in outer_corners(part).tolist()]
+        )
         first = np.clip(np.floor(index.min(axis=0)), 0, np.array(image.GetSize()) - 1).astype(int)
         last = np.clip(np.ceil(index.max(axis=0)), first, np.array(image.GetSize()) - 1).astype(int)
         return tuple(slice(a, b + 1) for a, b in zip(first[::-1].tolist(), last[::-1].tolist(), strict=True))
 
 
-def image_like(image: sitk.Image, array: np.ndarray) -> sitk.Image:
-    """An array as an image with the grid of another one."""
-    result = sitk.GetImageFromArray(array)
-    result.CopyInformation(image)
-    return result
-
-
-def same_grid(first: sitk.Image, second: sitk.Image) -> bool:
-    """True if the voxels of both images coincide within 2 % of a voxel."""
-    if first.GetSize() != second.GetSize():
-        return False
-    distance = np.abs(_corners(first) - _corners(second)).max()
-    return bool(distance < 0.02 * min(first.GetSpacing()))
-
-
-def resample_mask(mask: sitk.Image, reference: sitk.Image, transform: sitk.Transform | None = None) -> np.ndarray:
-    """A mask (positive is inside) on the grid of a reference image, in physical space.
-
-    Where both grids coincide voxels are copied. Else the 0/1 mask is smoothed over a reference voxel if it is finer,
-    interpolated linearly and cut at 0.5, which avoids staircases and keeps the volume. A mask too small to leave any
-    voxel that way is marked by the reference voxels that hold its voxel centers.
-
-    :param transform: maps reference points to mask points, as in SimpleITK.
-    :return: bool array, shape of the reference in numpy order; empty only if mask and reference do not overlap.
-    """
-    inside = sitk.GetArrayViewFromImage(mask) > 0
-    box = _bounding_box(inside)
-    shape = reference.GetSize()[::-1]
-    if box is None:
-        return np.zeros(shape, bool)
-    if transform is None:
-        copied = _copy_if_aligned(mask, reference, 0.0)
-        if copied is not None:
-            return copied > 0
-    transform = transform or sitk.Transform()
-
-    blur = _blur_variance(mask, reference)
-    margin = [2 + int(np.ceil(3 * v**0.5 / s)) for v, s in zip(blur, mask.GetSpacing(), strict=True)]
-    box = tuple(slice(max(b.start - m, 0), b.stop + m) for b, m in zip(box, reversed(margin), strict=True))
-    part = sitk.Cast(mask[tuple(reversed(box))] > 0, sitk.sitkFloat32)
-    if any(blur):
-        part = sitk.DiscreteGaussian(part, blur, 64, 0.01, True)
-    soft = sitk.Resample(part, reference, transform, sitk.sitkLinear, 0.0)
-    result = sitk.GetArrayViewFromImage(soft) >= 0.5
-    if not result.any():
-        result = _nearest_voxels(mask, inside, reference, transform)
-    return result
-
-
-def voxel_centers(image: sitk.Image, selected: np.ndarray) -> np.ndarray:
-    """LPS mm positions, shape (m, 3), of the voxels selected by a bool array in numpy order."""
-    index = np.argwhere(selected)[:, ::-1]
-    return np.asarray(image.GetOrigin()) + (index * np.asarray(image.GetSpacing())) @ _matrix(image).T
-
-
-def voxel_indices(image: sitk.Image, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest voxel of each LPS point (m, 3): indices (m, 3) in numpy order, and bool (m,): within the image."""
-    offset = (points - np.asarray(image.GetOrigin())) @ np.linalg.inv(_matrix(image)).T
-    index = np.floor(offset / np.asarray(image.GetSpacing()) + 0.5).astype(int)
-    within = np.all((index >= 0) & (index < np.asarray(image.GetSize())), axis=1)
-    return index[:, ::-1], within
-
-
-def _matrix(image: sitk.Image) -> np.ndarray:
-    return np.reshape(image.GetDirection(), (3, 3))
-
-
-def _corners(image: sitk.Image) -> np.ndarray:
-    """LPS mm positions (8, 3) of the outer corners of the corner voxels."""
-    ends = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in image.GetSize()])).reshape(3, -1).T
-    return np.asarray(image.GetOrigin()) + (ends * np.asarray(image.GetSpacing())) @ _matrix(image).T
-
-
 def _patient_axes(image: sitk.Image) -> tuple[tuple[int, ...], np.ndarray]:
     """The image axes closest to L, P and S, and their directions as columns (3, 3), turned to point that way."""
-    matrix = _matrix(image)
+    matrix = direction_matrix(image)
     order = max(permutations(range(3)), key=lambda axes: np.abs(matrix[range(3), axes]).sum())
     frame = matrix[:, order]
     return order, frame * np.sign(np.diag(frame))
@@ -255,7 +185,7 @@ def _pixel_spacing(spacing: tuple[float, ...], rule: InPlaneRule) -> tuple[float
 
 def _extent(image: sitk.Image, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest edge (3,) of the image in mm along the axes of a frame (its columns)."""
-    edges = _corners(image) @ np.linalg.inv(frame).T
+    edges = outer_corners(image) @ np.linalg.inv(frame).T
     return edges.min(axis=0), edges.max(axis=0)
 
 
@@ -294,82 +224,9 @@ def _lattice(low: float, high: float, step: float) -> tuple[int, int]:
     return first, last
 
 
-def _resample(source: sitk.Image, target: sitk.Image, fill: float) -> np.ndarray:
-    """Values of the source on the target's grid, float32: copied where grids coincide, else linear."""
-    copied = _copy_if_aligned(source, target, fill)
-    if copied is not None:
-        return copied
-    moved = sitk.Resample(source, target, sitk.Transform(), sitk.sitkLinear, fill, sitk.sitkFloat32)
-    return sitk.GetArrayFromImage(moved)
-
-
-def _copy_if_aligned(source: sitk.Image, target: sitk.Image, fill: float) -> np.ndarray | None:
-    """Copy of the source on the target's grid, float32, or None if voxel centers do not coincide."""
-    to_index = np.linalg.inv(_matrix(source) * source.GetSpacing())
-    exact_step = to_index @ (_matrix(target) * target.GetSpacing())
-    exact_start = to_index @ np.subtract(target.GetOrigin(), source.GetOrigin())
-    step, start = np.round(exact_step).astype(int), np.round(exact_start).astype(int)
-    drift = np.abs(exact_step - step) @ target.GetSize() + np.abs(exact_start - start)
-    if drift.max() > 0.02 or not np.array_equal(step @ step.T, np.eye(3)):
-        return None
-
-    order = np.abs(step).argmax(axis=0)
-    voxels = sitk.GetArrayViewFromImage(source).T.transpose(order)
-    from_source, to_target = [], []
-    for axis, source_axis in enumerate(order):
-        shift, size = start[source_axis], source.GetSize()[source_axis]
-        if step[source_axis, axis] < 0:
-            voxels, shift = np.flip(voxels, axis), size - 1 - shift
-        pair = _overlap(int(shift), size, target.GetSize()[axis])
-        from_source.append(pair[0])
-        to_target.append(pair[1])
-    result = np.full(target.GetSize()[::-1], fill, np.float32)
-    result.T[tuple(to_target)] = voxels[tuple(from_source)]
-    return result
-
-
-def _overlap(shift: int, source_size: int, target_size: int) -> tuple[slice, slice]:
-    """Matching slices of a source and a target axis, where target index i is source index i + shift."""
-    start = max(0, -shift)
-    stop = max(start, min(target_size, source_size - shift))
-    return slice(start + shift, stop + shift), slice(start, stop)
-
-
 def _to_pixel_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Values as another type; integers are rounded and clamped to the type's range."""
     if not np.issubdtype(dtype, np.integer):
         return values.astype(dtype)
     limits = np.iinfo(dtype)
     return np.clip(np.rint(values.astype(np.float64)), limits.min, limits.max).astype(dtype)
-
-
-def _bounding_box(selected: np.ndarray) -> tuple[slice, ...] | None:
-    """Slices around the True voxels of an array, or None if there are none."""
-    box = []
-    for axis in range(selected.ndim):
-        others = tuple(a for a in range(selected.ndim) if a != axis)
-        hits = np.flatnonzero(selected.any(axis=others))
-        if not hits.size:
-            return None
-        box.append(slice(int(hits[0]), int(hits[-1]) + 1))
-    return tuple(box)
-
-
-def _blur_variance(mask: sitk.Image, reference: sitk.Image) -> list[float]:
-    """Variance in mm2 along each mask axis that smooths a finer mask over one reference voxel, 0 elsewhere."""
-    closest = np.abs(_matrix(mask).T @ _matrix(reference)).argmax(axis=1)
-    target = np.asarray(reference.GetSpacing())[closest]
-    # A box of width w has the variance w^2 / 12.
-    return [float(max(0.0, t * t - s * s) / 12) for t, s in zip(target, mask.GetSpacing(), strict=True)]
-
-
-def _nearest_voxels(
-    mask: sitk.Image, inside: np.ndarray, reference: sitk.Image, transform: sitk.Transform
-) -> np.ndarray:
-    """Reference voxels that hold the center of a mask voxel."""
-    inverse = transform.GetInverse()
-    points = np.array([inverse.TransformPoint(point) for point in voxel_centers(mask, inside).tolist()])
-    index, within = voxel_indices(reference, points)
-    result = np.zeros(reference.GetSize()[::-1], bool)
-    result[tuple(index[within].T)] = True
-    return result

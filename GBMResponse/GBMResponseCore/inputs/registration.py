@@ -1,11 +1,11 @@
-"""Rigid registration of a follow-up volume, and resampling in physical space."""
+"""Rigid registration of a follow-up volume."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
 
-from .grid import image_like, resample_mask
+from .resampling import resample_onto
 
 _SEED = 42
 _COARSE_MM = 4.0
@@ -31,18 +31,16 @@ class RigidResult:
     improved: bool
 
 
-def register_rigidly(fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image | None = None) -> RigidResult:
+def register_rigidly(fixed: sitk.Image, moving: sitk.Image) -> RigidResult:
     """Align a moving volume with a fixed one by rotation and translation; the same inputs give the same result.
 
     Mattes mutual information is optimized from several starts, so that heads turned by up to 40 degrees are found too.
     A registration that does not raise the correlation, or fails, is dropped: the transform is then the identity.
-
-    :param mask: restricts the similarity measure to a part of the fixed image (positive voxels, fixed grid).
     """
     fixed, moving = sitk.Cast(fixed, sitk.sitkFloat32), sitk.Cast(moving, sitk.sitkFloat32)
     before = _correlation(fixed, moving, sitk.Transform())
     try:
-        found = _optimize(fixed, moving, mask)
+        found = _optimize(fixed, moving)
     except RuntimeError:
         return RigidResult(sitk.Euler3DTransform(), before, before, False)
     after = _correlation(fixed, moving, found)
@@ -50,34 +48,19 @@ def register_rigidly(fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image | N
     return RigidResult(found if improved else sitk.Euler3DTransform(), before, after, improved)
 
 
-def resample_onto(
-    moving: sitk.Image, fixed: sitk.Image, transform: sitk.Transform | None = None, label: bool = False
-) -> sitk.Image:
-    """The moving image on the grid of the fixed one.
-
-    :param transform: maps fixed points to moving points, LPS mm.
-    :param label: the moving image is a mask: positive is inside.
-    :return: the moving pixel type, linear interpolation, outside the field the moving minimum; a mask as uint8 0/1.
-    """
-    if label:
-        return image_like(fixed, resample_mask(moving, fixed, transform).astype(np.uint8))
-    fill = float(sitk.GetArrayViewFromImage(moving).min())
-    return sitk.Resample(moving, fixed, transform or sitk.Transform(), sitk.sitkLinear, fill)
-
-
-def _optimize(fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image | None) -> sitk.Euler3DTransform:
+def _optimize(fixed: sitk.Image, moving: sitk.Image) -> sitk.Euler3DTransform:
     """The rigid transform with the highest mutual information, from several starts.
 
     All starts are compared on coarse images, the best of them are optimized there, and the best of those in full.
     """
     coarse = _coarse(fixed), _coarse(moving)
     starts = _starts(fixed, moving)
-    method = _method(mask)
+    method = _method()
     mismatch = [_mismatch(method, *coarse, start) for start in starts]
     ranked = [starts[index] for index in np.argsort(mismatch, kind="stable")[:_OPTIMIZED_STARTS]]
     found = []
     for start in ranked:
-        method = _method(mask)
+        method = _method()
         method.SetInitialTransform(start, inPlace=False)
         try:
             result = _as_euler(method.Execute(*coarse))
@@ -86,22 +69,20 @@ def _optimize(fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image | None) ->
         found.append((method.GetMetricValue(), len(found), result))
     if not found:
         raise RuntimeError("From no start do the images overlap.")
-    method = _method(mask)
+    method = _method()
     method.SetShrinkFactorsPerLevel([4, 2, 1])
     method.SetSmoothingSigmasPerLevel([3, 1.5, 0])
     method.SetInitialTransform(min(found)[2], inPlace=False)
     return _as_euler(method.Execute(fixed, moving))
 
 
-def _method(mask: sitk.Image | None) -> sitk.ImageRegistrationMethod:
+def _method() -> sitk.ImageRegistrationMethod:
     method = sitk.ImageRegistrationMethod()
     # Sums over several threads depend on their order, and so would the result.
     method.SetNumberOfWorkUnits(1)
     method.SetMetricAsMattesMutualInformation(40)
     method.SetMetricSamplingStrategy(method.RANDOM)
     method.SetMetricSamplingPercentage(0.15, _SEED)
-    if mask is not None:
-        method.SetMetricFixedMask(sitk.Cast(mask > 0, sitk.sitkUInt8))
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(2.0, 1e-3, 150)
     method.SetOptimizerScalesFromPhysicalShift()

@@ -4,8 +4,6 @@ A true follow-up is measured likewise, and the prediction is scored against it b
 and caveats: docs/measurements.md.
 """
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,10 +13,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from .. import SYNTHETIC_NOTICE
-from ..files import write_json, write_text
-from ..inputs.case import Case
-from ..inputs.follow_up import AlignedFollowUp
-from ..inputs.grid import image_like
+from ..files import write_csv, write_json
+from ..inputs.resampling import image_like
+from ..inputs.slices import CaseSlices
 from .enhancement import EnhancementRule, EnhancementSegmenter
 from .lesions import LesionMap, find_lesions
 from .response import CATEGORIES, SizeChange, SizeRule, compare_lesions, possible_categories, probabilities
@@ -63,41 +60,43 @@ class Measurements:
 
 
 def measure(
-    case: Case,
+    slices: CaseSlices,
     predictions: Mapping[str, "Prediction"],
-    follow_up: AlignedFollowUp | None = None,
     rule: SizeRule | None = None,
     enhancement: EnhancementRule | None = None,
 ) -> Measurements:
-    """Measure the input and every sample with one segmenter.
+    """Measure the input, every sample and the true follow-up, if there is one, with one segmenter.
 
     :param predictions: of one case with one model, by the class that was asked for.
     """
     rule = rule or SizeRule()
-    first = next(iter(predictions.values()))
-    grid, scale = first.grid, first.scale
+    grid, case, gtv, generated = slices.grid, slices.case, slices.gtv, slices.generated
     spacing = grid.spacing[::-1]
-    generated = np.zeros(grid.shape[0], bool)
-    generated[first.slices] = True
-    pre = scale.normalize(grid.to_stack(case.image))
-    gtv = grid.to_stack(case.gtv, label=True)
+    pre = slices.scale.normalize(slices.stack)
     segmenter = EnhancementSegmenter(pre, gtv, generated, spacing, enhancement)
     threshold = segmenter.threshold(pre)
     mask_before = segmenter.segment(pre, threshold)
     before = find_lesions(mask_before, spacing, rule.lesions)
+
+    def whole(pixels: np.ndarray) -> np.ndarray:
+        """The stack with other pixels in the generated slices, the only ones that are measured."""
+        stack = pre.copy()
+        stack[slices.indices] = pixels
+        return stack
+
     truth = None
-    if follow_up is not None:
-        truth = _Truth(follow_up.scale.normalize(grid.to_stack(follow_up.image)), segmenter, before, rule, follow_up)
+    if slices.follow_up is not None:
+        truth = _Truth(whole(slices.truth), segmenter, before, rule, slices.follow_up.registered)
 
     classes, maps = {}, {}
     for name, prediction in predictions.items():
-        stacks = [scale.normalize(grid.to_stack(image)) for image in prediction.samples]
+        stacks = [whole(pixels) for pixels in prediction.pixels]
         masks = [segmenter.segment(stack, threshold) for stack in stacks]
         lesions = [find_lesions(mask, spacing, rule.lesions) for mask in masks]
         changes = [compare_lesions(before, after, rule) for after in lesions]
         entry = _summary(changes, rule) | {
             "class": prediction.class_choice.name,
-            "class_source": prediction.class_choice.source,
+            "class_source": prediction.class_choice.class_source,
             "per_sample": [
                 asdict(change) | {"lesions": _lesions(after)} for change, after in zip(changes, lesions, strict=True)
             ],
@@ -133,19 +132,17 @@ def write_measurements(measurements: Measurements, folder: Path) -> dict[str, Pa
 
     :raises OutputFolderError: they cannot be written.
     """
-    buffer = io.StringIO()
-    table = csv.DictWriter(buffer, _COLUMNS, lineterminator="\n")
-    table.writeheader()
+    rows = []
     for name, entry in measurements.record["classes"].items():
         for number, sample in enumerate(entry["per_sample"], start=1):
             values = {column: sample.get(column, "") for column in _COLUMNS}
             for kind in ("volume", "area"):
                 change = sample[f"{kind}_change"]
                 values[f"{kind}_change_percent"] = "" if change is None else round(100 * change, 2)
-            table.writerow(values | {"class": name, "sample": number, "synthetic": True})
+            rows.append(values | {"class": name, "sample": number, "synthetic": True})
     return {
         "measurements": write_json(measurements.record, folder / "measurements.json"),
-        "measurements_table": write_text(buffer.getvalue(), folder / "measurements.csv"),
+        "measurements_table": write_csv(_COLUMNS, rows, folder / "measurements.csv"),
     }
 
 
@@ -188,13 +185,13 @@ class _Truth:
         segmenter: EnhancementSegmenter,
         before: LesionMap,
         rule: SizeRule,
-        follow_up: AlignedFollowUp,
+        registered: bool,
     ) -> None:
         self._stack = stack
         self._mask = segmenter.segment(stack, segmenter.threshold(stack))
         self._lesions = find_lesions(self._mask, segmenter.spacing_mm, rule.lesions)
         self._change = compare_lesions(before, self._lesions, rule)
-        self._registered = follow_up.registered
+        self._registered = registered
 
     def score(
         self, stacks: list[np.ndarray], masks: list[np.ndarray], changes: list[SizeChange], gtv: np.ndarray

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import SimpleITK as sitk
 from scipy import ndimage
 
 from ..errors import GridMismatchError
-from ..inputs.grid import same_grid
-from .lesions import LesionMap, LesionRule, find_lesions
+from ..inputs.resampling import bounding_box
+from .lesions import LesionMap, LesionRule
 
 CR, PR, MR, SD, PD, NOT_ASSESSABLE = "CR", "PR", "MR", "SD", "PD", "not assessable"
 CATEGORIES = (PD, SD, MR, PR, CR, NOT_ASSESSABLE)
@@ -133,19 +132,6 @@ def compare_lesions(before: LesionMap, after: LesionMap, rule: SizeRule | None =
     )
 
 
-def compare_masks(before: sitk.Image, after: sitk.Image, rule: SizeRule | None = None) -> SizeChange:
-    """Compare two masks whose third axis is the axial one, for example a user's own segmentations.
-
-    :raises GridMismatchError: they lie on different grids; they are not resampled, as that would change volumes.
-    """
-    if not same_grid(before, after):
-        raise GridMismatchError("The two masks to compare lie on different grids.")
-    rule = rule or SizeRule()
-    spacing = before.GetSpacing()[::-1]
-    maps = [find_lesions(sitk.GetArrayViewFromImage(mask) > 0, spacing, rule.lesions) for mask in (before, after)]
-    return compare_lesions(*maps, rule)
-
-
 def possible_categories(before_ml: float, change: float | None, rule: SizeRule) -> list[str]:
     """Categories by volume within the measurement noise of a change, the most likely one not first."""
     if change is None:
@@ -169,7 +155,8 @@ def _change(before: float, after: float) -> float | None:
 
 def _matches(before: LesionMap, after: LesionMap, match_mm: float) -> set[tuple[int, int]]:
     """Pairs (lesion before, lesion after) that overlap after the first is dilated."""
-    box = _box((before.labels > 0) | (after.labels > 0), match_mm, before.spacing_mm)
+    margin = [int(np.ceil(match_mm / step)) + 1 for step in before.spacing_mm]
+    box = bounding_box((before.labels > 0) | (after.labels > 0), margin)
     if not before.lesions or not after.lesions or box is None:
         return set()
     old, new = before.labels[box], after.labels[box]
@@ -177,12 +164,3 @@ def _matches(before: LesionMap, after: LesionMap, match_mm: float) -> set[tuple[
     grown = np.where(distance <= match_mm, old[tuple(nearest)], 0)
     both = (grown > 0) & (new > 0)
     return {(int(i) - 1, int(j) - 1) for i, j in np.unique(np.stack([grown[both], new[both]], axis=1), axis=0)}
-
-
-def _box(mask: np.ndarray, margin_mm: float, spacing_mm: tuple[float, float, float]) -> tuple[slice, ...] | None:
-    """Slices around a mask with a margin, None if it is empty."""
-    found = ndimage.find_objects(mask.astype(np.uint8))
-    if not found:
-        return None
-    margins = [int(np.ceil(margin_mm / step)) + 1 for step in spacing_mm]
-    return tuple(slice(max(0, part.start - m), part.stop + m) for part, m in zip(found[0], margins, strict=True))

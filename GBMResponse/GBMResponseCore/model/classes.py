@@ -1,14 +1,13 @@
 """Survival classes: quantile schemes, and the classifier's slice logits pooled to one patient-level probability."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
 
-NO_CLASS = "none"
+if TYPE_CHECKING:
+    import numpy as np  # the panel reads classes where no package need be
 
 
 @dataclass(frozen=True)
@@ -76,18 +75,39 @@ class ClassScheme:
         raise OptionError(f"Unknown survival class {name!r} in scheme {self.name}.", f"Choose one of: {allowed}.")
 
 
-def patient_probabilities(slice_logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+@dataclass(frozen=True)
+class ClassChoice:
+    """The survival class a prediction was made for.
+
+    :param scheme: `none` for no class.
+    :param class_token: what the denoiser is told.
+    :param class_source: `predicted`, `chosen` or `none`.
+    :param probabilities: classifier's patient-level probability per class of the scheme; empty without classifier.
+    """
+
+    scheme: str
+    name: str
+    class_token: int
+    class_source: str
+    probabilities: dict[str, float] = field(default_factory=dict)
+
+
+def patient_probabilities(slice_logits: "np.ndarray", temperature: float = 1.0) -> "np.ndarray":
     """Pool logits (slices, classes) to patient probabilities (classes,): softmax of the mean logit.
 
     Slices of one patient are not independent, so their log-likelihoods are averaged, not added.
     """
+    import numpy as np
+
     logits = np.asarray(slice_logits, dtype=np.float64).mean(axis=0) / temperature
     weights = np.exp(logits - logits.max())
     return weights / weights.sum()
 
 
-def coarsen(probabilities: np.ndarray, fine: ClassScheme, coarse: ClassScheme) -> np.ndarray:
+def coarsen(probabilities: "np.ndarray", fine: ClassScheme, coarse: ClassScheme) -> "np.ndarray":
     """Sum probabilities of `fine` classes into the `coarse` classes whose day range holds them."""
+    import numpy as np
+
     pooled = np.zeros(len(coarse.classes))
     for probability, entry in zip(probabilities, fine.classes, strict=True):
         pooled[coarse.classes.index(coarse.of_survival(entry.min_days))] += probability

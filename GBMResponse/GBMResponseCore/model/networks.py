@@ -135,6 +135,29 @@ class Denoiser(nn.Module):
         return torch.cat([one_hot, features], dim=1) if with_class else features
 
 
+def guided_output(
+    denoiser: Denoiser,
+    latents: torch.Tensor,
+    sources: torch.Tensor,
+    timestep: torch.Tensor,
+    tokens: torch.Tensor,
+    null_token: int,
+    scale: float,
+    days: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Return the denoiser's output under guidance `scale`, with one network call.
+
+    The form is linear, so it holds for noise and for velocity predictions alike. Both branches know the days.
+    """
+    if scale == 1.0:
+        return denoiser(latents, sources, timestep, tokens, days)
+    both_tokens = torch.cat([torch.full_like(tokens, null_token), tokens])
+    both_days = None if days is None else days.repeat(2)
+    both = denoiser(latents.repeat(2, 1, 1, 1), sources.repeat(2, 1, 1, 1), timestep, both_tokens, both_days)
+    unconditional, conditional = both.chunk(2)
+    return unconditional + scale * (conditional - unconditional)
+
+
 def day_features(days: torch.Tensor) -> torch.Tensor:
     """Days since the start of radiotherapy (B,) to smooth features (B, 6): known or not, years, two waves of a year.
 

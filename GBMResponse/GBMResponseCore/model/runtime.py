@@ -6,8 +6,8 @@ from collections.abc import Callable
 import torch
 
 from ..errors import DeviceError, OptionError
+from ..request import PRECISIONS
 
-PRECISIONS = ("auto", "float32", "bfloat16")
 BFLOAT16_TOLERANCE = 0.03
 """Largest relative L2 error of one bfloat16 network evaluation that `auto` accepts."""
 
@@ -23,9 +23,9 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise DeviceError(f"The device {name!r} is not available.") from error
+        torch.zeros(1, device=device).item()  # some devices, as `meta`, take everything and compute nothing
+    except (RuntimeError, AssertionError, ValueError, OverflowError) as error:
+        raise DeviceError(f"The device {name[:80]!r} is not available.") from error
     return device
 
 

@@ -9,80 +9,70 @@ batch size, slice order and the chosen class do not change it.
 """
 
 import hashlib
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
-from ..errors import GuidanceError, OptionError
-from .networks import Denoiser
+from ..errors import BundleError, BundleSchemaError
+from ..request import TRAINING_STEPS, SamplingOptions
+from .networks import Denoiser, guided_output
 
-SAMPLERS = ("unipc", "dpmpp", "ddim", "ddpm")
-TRAINING_STEPS = 1000
-GUIDANCE_FORMS = ("standard", "algorithm2")
+if TYPE_CHECKING:
+    from ..progress import Listener, Progress
+    from .slice_model import SliceModel
+
+_SCHEDULE = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type")
+_NOT_NEEDED = {"_class_name", "_diffusers_version", "clip_sample"}
+"""Keys of a scheduler's configuration that say nothing about the noise: latents are never clipped here."""
+_FEW_STEPS = 4
+"""With fewer, DDIM's and DDPM's usual time steps would begin where half of the noise is gone (T / 2 and below)."""
 
 
-@dataclass(frozen=True)
-class SamplingOptions:
-    """How to draw samples.
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What slices are generated from.
 
-    :param sampler: `unipc` (exponential sigma spacing) and `dpmpp` (2M, Lu spacing) are fast multistep solvers;
-        `ddim` is the paper's sampler; `ddpm` is ancestral sampling.
-    :param eta: DDIM's stochasticity; 0 deterministic, 1 as in the authors' code.
+    :param sources: source latents (b, S * C, h, w), in the bundle's order.
+    :param positions_mm: positions of the slices (b,), see `slice_generator`.
+    :param days_since_rt: None: not known.
     """
 
-    sampler: str = "unipc"
-    steps: int = 10
-    guidance_scale: float = 1.0
-    guidance_form: str = "standard"
-    eta: float = 0.0
+    sources: torch.Tensor
+    positions_mm: np.ndarray
+    class_token: int
+    days_since_rt: float | None = None
 
-    def __post_init__(self) -> None:
-        if self.sampler not in SAMPLERS:
-            raise OptionError(f"Unknown sampler {self.sampler!r}.", f"Choose one of: {', '.join(SAMPLERS)}.")
-        if self.guidance_form not in GUIDANCE_FORMS:
-            raise OptionError(
-                f"Unknown guidance form {self.guidance_form!r}.", f"Choose one of: {', '.join(GUIDANCE_FORMS)}."
-            )
-        if not math.isfinite(self.guidance_scale):
-            raise OptionError(f"The guidance scale is {self.guidance_scale}.", "Give a number.")
-        if not 1 <= self.steps <= TRAINING_STEPS:
-            raise OptionError(f"The number of steps is {self.steps}.", "Choose between 1 and 1000 steps.")
-        if self.sampler in ("ddim", "ddpm") and TRAINING_STEPS % self.steps:
-            # diffusers steps back by T // steps: other counts would start below the noisy end or miss time steps.
-            raise OptionError(
-                f"{self.sampler} cannot take {self.steps} steps.",
-                "Choose a divisor of 1000, for example 50 or 200.",
-            )
-        if not 0.0 <= self.eta <= 1.0:
-            raise OptionError(f"Eta is {self.eta}.", "Choose a value between 0 and 1.")
-        if self.eta and self.sampler != "ddim":
-            raise OptionError(f"Eta {self.eta} has no meaning for {self.sampler}.", "Use --sampler ddim or eta 0.")
+    def __len__(self) -> int:
+        return len(self.sources)
 
-    @property
-    def scale(self) -> float:
-        """The guidance scale in the standard form."""
-        return 1.0 - self.guidance_scale if self.guidance_form == "algorithm2" else self.guidance_scale
+    def __getitem__(self, rows: slice | list[int]) -> "Conditions":
+        """Those of some of the slices."""
+        return replace(self, sources=self.sources[rows], positions_mm=self.positions_mm[rows])
 
 
 def build_scheduler(config: dict[str, Any], options: SamplingOptions) -> Any:
     """Return diffusers' scheduler for `options`, with its time steps set.
 
     :param config: configuration of the training noise schedule (a diffusers scheduler configuration).
+    :raises BundleSchemaError: it lacks a key, or has one that is not known here, which would change the result.
     """
     from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 
-    common = {key: config[key] for key in ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule")}
-    common["prediction_type"] = config["prediction_type"]
+    wrong = [key for key in _SCHEDULE if key not in config] + sorted(set(config) - {*_SCHEDULE, *_NOT_NEEDED})
+    if wrong or config.get("clip_sample") or config["num_train_timesteps"] != TRAINING_STEPS:
+        raise BundleSchemaError(f"The noise schedule is not supported (see {(wrong or ['clip_sample'])[0]!r}).")
+    common = {key: config[key] for key in _SCHEDULE}
+    spacing = "leading" if options.steps >= _FEW_STEPS else "trailing"
     if options.sampler == "ddim":
         offset = 1 if options.steps < TRAINING_STEPS else 0
         scheduler = DDIMScheduler(
-            **common, clip_sample=False, set_alpha_to_one=False, steps_offset=offset, timestep_spacing="leading"
+            **common, clip_sample=False, set_alpha_to_one=False, steps_offset=offset, timestep_spacing=spacing
         )
     elif options.sampler == "ddpm":
-        scheduler = DDPMScheduler(**common, clip_sample=False, variance_type="fixed_small")
+        scheduler = DDPMScheduler(**common, clip_sample=False, variance_type="fixed_small", timestep_spacing=spacing)
     elif options.sampler == "dpmpp":
         scheduler = DPMSolverMultistepScheduler(**common, algorithm_type="dpmsolver++", use_lu_lambdas=True)
     else:
@@ -103,47 +93,6 @@ def slice_generator(seed: int, sample: int, position_mm: float, purpose: str = "
 def draw_noise(seed: int, sample: int, positions_mm: Sequence[float], shape: tuple[int, int, int]) -> torch.Tensor:
     """Return start noise (slices, *shape), float32 on the CPU, one independent draw per physical slice."""
     return torch.stack([torch.randn(shape, generator=slice_generator(seed, sample, z)) for z in positions_mm])
-
-
-def check_guidance(options: SamplingOptions, label_dropout: float, uses_class: bool) -> None:
-    """Refuse guidance that the model was not trained for.
-
-    :raises GuidanceError: the scale is not 1 and the model has no trained null class.
-    """
-    if options.scale == 1.0:
-        return
-    if not uses_class:
-        raise GuidanceError(
-            f"Guidance scale {options.guidance_scale} needs a model with survival classes; this one has none."
-        )
-    if label_dropout <= 0.0:
-        raise GuidanceError(
-            f"Guidance scale {options.guidance_scale} is not possible: the model was trained without label dropout, "
-            "so its null class is random."
-        )
-
-
-def guided_output(
-    denoiser: Denoiser,
-    latents: torch.Tensor,
-    sources: torch.Tensor,
-    timestep: torch.Tensor,
-    tokens: torch.Tensor,
-    null_token: int,
-    scale: float,
-    days: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Return the denoiser's output under guidance `scale`, with one network call.
-
-    The form is linear, so it holds for noise and for velocity predictions alike. Both branches know the days.
-    """
-    if scale == 1.0:
-        return denoiser(latents, sources, timestep, tokens, days)
-    both_tokens = torch.cat([torch.full_like(tokens, null_token), tokens])
-    both_days = None if days is None else days.repeat(2)
-    both = denoiser(latents.repeat(2, 1, 1, 1), sources.repeat(2, 1, 1, 1), timestep, both_tokens, both_days)
-    unconditional, conditional = both.chunk(2)
-    return unconditional + scale * (conditional - unconditional)
 
 
 @torch.inference_mode()
@@ -172,7 +121,11 @@ def sample_latents(
     :param on_step: called with (steps done, steps in all) after each network call; may raise to stop.
     :returns: latents (B, C, h, w), float32.
     """
+    options = options.with_defaults({})
     scheduler = build_scheduler(scheduler_config, options)
+    scale = options.standard_guidance_scale
+    if scale == 0.0 or bool((tokens == null_token).all()):  # both branches would be the same
+        tokens, scale = torch.full_like(tokens, null_token), 1.0
     shape = (channels, *sources.shape[-2:])
     latents = draw_noise(seed, sample, positions_mm, shape).to(sources.device) * scheduler.init_noise_sigma
     step_noise = [slice_generator(seed, sample, z, "steps") for z in positions_mm]
@@ -184,9 +137,60 @@ def sample_latents(
     for index, timestep in enumerate(scheduler.timesteps):
         model_input = scheduler.scale_model_input(latents, timestep)
         output = guided_output(
-            denoiser, model_input, sources, timestep.to(sources.device), tokens, null_token, options.scale, days
+            denoiser, model_input, sources, timestep.to(sources.device), tokens, null_token, scale, days
         ).float()
         latents = scheduler.step(output, timestep, latents, **extra, return_dict=False)[0]
         if on_step:
             on_step(index + 1, len(scheduler.timesteps))
     return latents
+
+
+@torch.inference_mode()
+def generate_slices(
+    model: "SliceModel",
+    conditions: Conditions,
+    options: SamplingOptions,
+    *,
+    seed: int,
+    sample: int,
+    listener: "Listener | None" = None,
+    progress: "Progress | None" = None,
+) -> np.ndarray:
+    """Draw one sample of slices and decode it: normalized float32 (b, H, W).
+
+    :param progress: told to the listener after each step, with the step.
+    :raises BundleError: the model's numbers overflow.
+    """
+    bundle, sources = model.bundle, conditions.sources
+    full = (len(conditions),)
+    days = conditions.days_since_rt
+
+    def on_step(step: int, steps: int) -> None:
+        if listener is not None:
+            listener.progress(replace(progress, step=step, steps=steps))
+
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision(options) == torch.bfloat16):
+        latents = sample_latents(
+            model.networks.denoiser,
+            bundle.scheduler_config,
+            options,
+            sources,
+            torch.full(full, conditions.class_token, dtype=torch.long, device=model.device),
+            null_token=bundle.null_token,
+            seed=seed,
+            sample=sample,
+            positions_mm=conditions.positions_mm,
+            channels=bundle.latent_channels,
+            days=None if days is None else torch.full(full, days, device=model.device),
+            on_step=on_step,
+        )
+    images = []
+    for part in model.decode(latents, sources):
+        images.append(part)
+        on_step(options.steps, options.steps)  # decoding takes as long as many steps, so it may stop here
+    pixels = np.concatenate(images)
+    if not np.isfinite(pixels).all():
+        raise BundleError(
+            "The model's numbers overflow: the slices are not finite.", "Use a smaller guidance scale, or float32."
+        )
+    return pixels

@@ -5,71 +5,23 @@ Volumes come in with `prediction`; evaluation and training use slices alone, and
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from ..errors import GuidanceError, OptionError
-from ..request import PREDICTED_CLASS
+from ..request import NO_CLASS, PREDICTED_CLASS, PredictionOptions, SamplingOptions, check_guidance
 from .bundle import Bundle
-from .classes import NO_CLASS, coarsen, patient_probabilities
-from .neighbors import neighbor_rows, with_neighbors
-from .runtime import choose_device, choose_precision
-from .sampling import SamplingOptions, sample_latents
+from .classes import ClassChoice, ClassScheme, coarsen, patient_probabilities
+from .networks import guided_output
+from .runtime import batch_size, choose_device, choose_precision
 
-MOST_DAYS = 3650
 _CACHED_CASES = 4
-_CODEC_SLICES = {"cpu": 2, "cuda": 40}
+_AUTOENCODER_SLICES = {"cpu": 2, "cuda": 40}
 """Slices that the autoencoders take at once: on a CPU more are no faster, and a cancel would have to wait for them."""
-
-
-@dataclass(frozen=True)
-class PredictionOptions:
-    """What to predict.
-
-    :param scheme: a class scheme of the bundle (`2-class`, `4-class`), or `none` for the unconditional model; None
-        takes the bundle's first scheme.
-    :param survival_class: `predicted` for the classifier's choice, or the name of a class of the scheme.
-    :param sampling: None takes the bundle's default.
-    :param batch_size: slices at once; None lets free memory decide.
-    :param days_since_rt: days from the start of radiotherapy to the follow-up that is predicted, for a model that knows
-        them; None takes the bundle's default.
-    """
-
-    scheme: str | None = None
-    survival_class: str = PREDICTED_CLASS
-    samples: int = 1
-    seed: int = 1
-    sampling: SamplingOptions | None = None
-    batch_size: int | None = None
-    days_since_rt: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.days_since_rt is not None and not 0 <= self.days_since_rt <= MOST_DAYS:
-            raise OptionError(
-                f"{self.days_since_rt:g} days since radiotherapy is not possible.", f"Use 0 to {MOST_DAYS} days."
-            )
-        if self.samples < 1:
-            raise OptionError(f"The number of samples is {self.samples}.", "Ask for 1 or more samples.")
-        if self.seed < 0:
-            raise OptionError(f"The seed is {self.seed}.", "Use a whole number from 0.")
-
-
-@dataclass(frozen=True)
-class ClassChoice:
-    """The survival class a prediction was made for.
-
-    :param source: `predicted`, `chosen` or `none`.
-    :param probabilities: classifier's patient-level probability per class of the scheme; empty without classifier.
-    """
-
-    scheme: str
-    name: str
-    token: int
-    source: str
-    probabilities: dict[str, float] = field(default_factory=dict)
+_CLASSIFIER_SLICES = 16
 
 
 class SliceModel:
@@ -83,12 +35,34 @@ class SliceModel:
         self.bundle = bundle
         self.device = choose_device(device)
         self.precision_name = precision
-        self.precision: torch.dtype | None = None
         self.networks = bundle.load_networks(self.device)
-        for codec in (self.networks.image_codec, self.networks.gtv_codec):
-            codec.to(memory_format=torch.channels_last)
-        self._codec_slices = _CODEC_SLICES.get(self.device.type, _CODEC_SLICES["cpu"])
+        for autoencoder in (self.networks.image_codec, self.networks.gtv_codec):
+            autoencoder.to(memory_format=torch.channels_last)
+        self._autoencoder_slices = _AUTOENCODER_SLICES.get(self.device.type, _AUTOENCODER_SLICES["cpu"])
         self._encodings: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._precisions: dict[float, torch.dtype] = {}
+
+    def resolve(self, options: PredictionOptions) -> PredictionOptions:
+        """The options with everything filled in that the bundle or this machine decides. Nothing is computed yet.
+
+        :raises OptionError: the bundle does not know the scheme, a class or the days, or the sampling is impossible.
+        :raises GuidanceError: the model was not trained for this guidance, or not without a class.
+        """
+        options = options.with_defaults(self.bundle.description["sampling"])
+        check_guidance(options, self.bundle.label_dropout, self.networks.denoiser.uses_class)
+        scheme = self._scheme(options.scheme)
+        for name in options.classes:
+            self._check_class(scheme, name)
+        if scheme is None and len(options.classes) > 1:
+            raise OptionError("Without a class scheme there is only one result.", "Ask for one class only.")
+        return replace(
+            options,
+            scheme=scheme.name if scheme else NO_CLASS,
+            days_since_rt=self.choose_days(options.days_since_rt),
+            device=str(self.device),
+            precision=str(self.precision(options)).removeprefix("torch."),
+            batch_size=self._batch_size(options.batch_size),
+        )
 
     @torch.inference_mode()
     def encode(
@@ -116,8 +90,9 @@ class SliceModel:
     def _encode_each(
         self, pre: np.ndarray, gtv: np.ndarray, batch: int, pulse: Callable[[], None] | None
     ) -> torch.Tensor:
-        batch = min(batch, self._codec_slices)
-        key = hashlib.sha256(pre.tobytes() + gtv.tobytes()).hexdigest()
+        batch = min(batch, self._autoencoder_slices)
+        # Encoded in another company, the last digits of a slice differ.
+        key = f"{hashlib.sha256(pre.tobytes() + gtv.tobytes()).hexdigest()}-{batch}"
         if key not in self._encodings:
             parts = []
             for start in range(0, len(pre), batch):
@@ -134,53 +109,79 @@ class SliceModel:
         return self._encodings[key]
 
     @torch.inference_mode()
-    def classify(self, pre: np.ndarray, gtv: np.ndarray) -> np.ndarray | None:
+    def classify(self, pre: np.ndarray, gtv: np.ndarray, batch: int = _CLASSIFIER_SLICES) -> np.ndarray | None:
         """Patient-level probabilities of the classifier's own scheme from slices (n, H, W); None without classifier."""
         if self.networks.classifier is None:
             return None
         settings = self.bundle.description["classifier"]
         # A classifier of one channel looks at the image alone.
-        inputs = torch.cat([self._tensor(pre), self._tensor(gtv)], dim=1)
-        inputs = inputs[:, : self.networks.classifier.conv1.in_channels]
-        inputs = torch.nn.functional.avg_pool2d(inputs, settings["pooling"])
-        logits = torch.cat([self.networks.classifier(chunk) for chunk in inputs.split(16)])
-        return patient_probabilities(logits.float().cpu().numpy(), settings["temperature"])
+        channels = self.networks.classifier.conv1.in_channels
+        logits = []
+        for start in range(0, len(pre), batch):
+            chunk = slice(start, start + batch)
+            inputs = torch.cat([self._tensor(pre[chunk]), self._tensor(gtv[chunk])], dim=1)[:, :channels]
+            inputs = torch.nn.functional.avg_pool2d(inputs, settings["pooling"])
+            logits.append(self.networks.classifier(inputs).float().cpu().numpy())
+        return patient_probabilities(np.concatenate(logits), settings["temperature"])
 
     def choose_class(self, pre: np.ndarray, gtv: np.ndarray, options: PredictionOptions) -> ClassChoice:
-        """Find the class to condition on.
+        """Find the class to condition on, the first of `options.classes`.
 
         :raises OptionError: the bundle has no such scheme or class, or no classifier to predict one.
         :raises GuidanceError: no class is asked of a model whose null class was never trained.
         """
+        scheme, wanted = self._scheme(options.scheme), options.classes[0]
+        self._check_class(scheme, wanted)
+        if scheme is None:
+            return ClassChoice(NO_CLASS, NO_CLASS, self.bundle.null_token, NO_CLASS)
+        named = {}
+        if self._can_classify(scheme):
+            batch = min(_CLASSIFIER_SLICES, 2 * (options.batch_size or _CLASSIFIER_SLICES))
+            pooled = coarsen(self.classify(pre, gtv, batch), self.bundle.classifier_scheme, scheme)
+            named = {entry.name: float(p) for entry, p in zip(scheme.classes, pooled, strict=True)}
+        if wanted != PREDICTED_CLASS:
+            chosen = scheme.by_name(wanted)
+            return ClassChoice(scheme.name, chosen.name, chosen.token, "chosen", named)
+        best = scheme.by_name(max(named, key=named.__getitem__))
+        return ClassChoice(scheme.name, best.name, best.token, PREDICTED_CLASS, named)
+
+    def _scheme(self, name: str | None) -> ClassScheme | None:
+        """The class scheme of this name, or the bundle's first; None: no class.
+
+        :raises OptionError, GuidanceError: there is none, or no class is not possible.
+        """
         schemes = self.bundle.schemes
-        name = options.scheme or next(iter(schemes), NO_CLASS)
+        name = name or next(iter(schemes), NO_CLASS)
         if name == NO_CLASS:
             if self.networks.denoiser.uses_class and self.bundle.label_dropout <= 0.0:
                 raise GuidanceError(
                     "This model has no trained null class: it was trained without label dropout.",
                     f"Choose one of: {', '.join(schemes)}.",
                 )
-            return ClassChoice(NO_CLASS, NO_CLASS, self.bundle.null_token, NO_CLASS)
+            return None
         if name not in schemes:
             raise OptionError(
                 f"The bundle {self.bundle.name} has no class scheme {name!r}.",
                 f"Choose one of: {', '.join([NO_CLASS, *schemes])}.",
             )
-        scheme = schemes[name]
-        probabilities = self.classify(pre, gtv)
-        named = {}
-        fine = self.bundle.classifier_scheme
-        # A classifier of two classes says nothing about four.
-        if probabilities is not None and len(fine.classes) >= len(scheme.classes):
-            pooled = coarsen(probabilities, fine, scheme)
-            named = {entry.name: float(p) for entry, p in zip(scheme.classes, pooled, strict=True)}
-        if options.survival_class != PREDICTED_CLASS:
-            chosen = scheme.by_name(options.survival_class)
-            return ClassChoice(scheme.name, chosen.name, chosen.token, "chosen", named)
-        if not named:
+        return schemes[name]
+
+    def _check_class(self, scheme: ClassScheme | None, name: str) -> None:
+        """:raises OptionError: the scheme has no such class, or there is no classifier to predict one."""
+        if scheme is None:
+            if name not in (PREDICTED_CLASS, NO_CLASS):
+                raise OptionError(
+                    f"Without a class scheme there is no class {name!r}.", "Choose a scheme, or no class."
+                )
+        elif name != PREDICTED_CLASS:
+            scheme.by_name(name)
+        elif not self._can_classify(scheme):
             raise OptionError("This bundle has no survival classifier.", "Choose the class with --class.")
-        best = scheme.by_name(max(named, key=named.__getitem__))
-        return ClassChoice(scheme.name, best.name, best.token, PREDICTED_CLASS, named)
+
+    def _can_classify(self, scheme: ClassScheme) -> bool:
+        """Whether the classifier tells the classes apart: one of two classes says nothing about four."""
+        fine = self.bundle.classifier_scheme
+        return fine is not None and len(fine.classes) >= len(scheme.classes)
 
     def choose_days(self, days_since_rt: float | None) -> float | None:
         """Return the days to condition on: those asked for, or the bundle's default; None for a model without days.
@@ -196,64 +197,75 @@ class SliceModel:
         return None
 
     @torch.inference_mode()
-    def generate(
-        self,
-        sources: torch.Tensor,
-        positions_mm: np.ndarray,
-        token: int,
-        sampling: SamplingOptions,
-        *,
-        seed: int,
-        sample: int,
-        days_since_rt: float | None = None,
-        on_step: Callable[[int, int], None] | None = None,
-    ) -> np.ndarray:
-        """Draw one sample of slices: source latents (b, S * C, h, w) to normalized slices float32 (b, H, W)."""
-        tokens = torch.full((len(sources),), token, dtype=torch.long, device=self.device)
-        days = None if days_since_rt is None else torch.full((len(sources),), days_since_rt, device=self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._precision(sources) == torch.bfloat16):
-            latents = sample_latents(
-                self.networks.denoiser,
-                self.bundle.scheduler_config,
-                sampling,
-                sources,
-                tokens,
-                null_token=self.bundle.null_token,
-                seed=seed,
-                sample=sample,
-                positions_mm=positions_mm,
-                channels=self.bundle.latent_channels,
-                days=days,
-                on_step=on_step,
-            )
+    def decode(self, latents: torch.Tensor, sources: torch.Tensor) -> Iterator[np.ndarray]:
+        """Sampled latents (b, C, h, w) to normalized slices, in parts float32 (p, H, W).
+
+        :param sources: what they were sampled from (b, S * C, h, w).
+        """
         if self.bundle.change_scale is not None:
-            scale = torch.tensor(self.bundle.change_scale, device=self.device).view(1, -1, 1, 1)
-            latents = sources[:, : self.bundle.latent_channels] + latents / scale
-        images = []
-        for part in latents.split(self._codec_slices):
-            images.append(self.networks.image_codec.decode(part)[:, 0].float().cpu().numpy())
-            if on_step:
-                on_step(sampling.steps, sampling.steps)  # decoding takes as long as many steps, so it may stop here
-        return np.concatenate(images)
+            residual_scale = torch.tensor(self.bundle.change_scale, device=self.device).view(1, -1, 1, 1)
+            latents = sources[:, : self.bundle.latent_channels] + latents / residual_scale
+        for part in latents.split(self._autoencoder_slices):
+            yield self.networks.image_codec.decode(part)[:, 0].float().cpu().numpy()
+
+    @torch.inference_mode()
+    def precision(self, options: SamplingOptions) -> torch.dtype:
+        """Number format of the denoiser; the rounding error that `auto` looks at grows with the guidance scale.
+
+        It is judged on latents that are always the same, so that no case depends on those before it.
+
+        :raises OptionError: there is no such precision.
+        """
+        scale = options.standard_guidance_scale
+        if scale not in self._precisions:
+            self._precisions[scale] = choose_precision(self.precision_name, self.device, lambda: self._probe(scale))
+        return self._precisions[scale]
+
+    def _probe(self, scale: float) -> torch.Tensor:
+        """Guided output of the denoiser for standard normal latents, half way through."""
+        channels = self.bundle.latent_channels
+        side = self.bundle.in_plane_rule.size // self.bundle.description["latents"]["downsampling"]
+        sources = channels * (2 + 2 * self.bundle.neighbor_slices)
+        drawn = torch.randn((1, sources + channels, side, side), generator=torch.Generator().manual_seed(0))
+        drawn = drawn.to(self.device)
+        tokens = torch.zeros(1, dtype=torch.long, device=self.device)
+        timestep = torch.tensor(500, device=self.device)
+        noisy, null_token = drawn[:, sources:], self.bundle.null_token
+        return guided_output(self.networks.denoiser, noisy, drawn[:, :sources], timestep, tokens, null_token, scale)
 
     def free_memory(self) -> None:
         """Give back what the graphics card's allocator holds in reserve."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _precision(self, sources: torch.Tensor) -> torch.dtype:
-        if self.precision is None:
-            token = torch.full((1,), self.bundle.null_token, dtype=torch.long, device=self.device)
-            noisy = sources[:1, : self.bundle.latent_channels]
-
-            def probe() -> torch.Tensor:
-                return self.networks.denoiser(noisy, sources[:1], torch.tensor(500, device=self.device), token)
-
-            self.precision = choose_precision(self.precision_name, self.device, probe)
-        return self.precision
-
-    def _widest_channels(self) -> int:
-        return int(self.networks.image_codec.model.config.block_out_channels[0])
+    def _batch_size(self, wanted: int | None) -> int:
+        widest = int(self.networks.image_codec.model.config.block_out_channels[0])
+        return batch_size(wanted, self.device, self.bundle.in_plane_rule.size**2, widest)
 
     def _tensor(self, slices: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(slices, dtype=np.float32))[:, None].to(self.device)
+
+
+def neighbor_rows(stack_indices: Sequence[int] | np.ndarray, count: int) -> np.ndarray:
+    """Rows (2 * count, n) of the neighbors one step below, one above, two below, ... of each of n slices.
+
+    A neighbor that is not among the slices (the GTV ends there, or has a gap) is replaced by the slice itself.
+
+    :param stack_indices: index of each slice in its stack (n,), each once.
+    :param count: neighbors on either side.
+    """
+    indices = np.asarray(stack_indices)
+    row_of = {int(index): row for row, index in enumerate(indices)}
+    steps = [sign * distance for distance in range(1, count + 1) for sign in (-1, 1)]
+    rows = [[row_of.get(int(index) + step, row) for row, index in enumerate(indices)] for step in steps]
+    return np.array(rows, dtype=np.int64).reshape(2 * count, len(indices))
+
+
+def with_neighbors(sources: torch.Tensor, rows: np.ndarray, channels: int) -> torch.Tensor:
+    """Append the pre latents of neighbors to source latents (n, S * C, h, w), whose first C channels are pre latents.
+
+    :param rows: of :func:`neighbor_rows`.
+    :param channels: C.
+    """
+    pre = sources[:, :channels]
+    return torch.cat([sources, *(pre[torch.as_tensor(row)] for row in rows)], dim=1)

@@ -3,15 +3,17 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import SYNTHETIC_NOTICE
 from ..files import write_bytes
-from ..inputs.case import Case
-from ..inputs.follow_up import AlignedFollowUp
-from ..prediction import Prediction
+from ..inputs.slices import CaseSlices
 from .picture import head_window, white_level
+
+if TYPE_CHECKING:
+    from ..prediction import Prediction
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class _Column:
     white: float
 
 
-def write_montage(case: Case, prediction: Prediction, path: Path, follow_up: AlignedFollowUp | None = None) -> Path:
+def write_montage(slices: CaseSlices, prediction: "Prediction", path: Path) -> Path:
     """Write the montage as PNG. Needs matplotlib (`pip install gbmresponse[report]`).
 
     One row per generated slice, superior at the top. The follow-up is shown in its own intensity scale and takes no
@@ -32,19 +34,19 @@ def write_montage(case: Case, prediction: Prediction, path: Path, follow_up: Ali
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    grid, scale = prediction.grid, prediction.scale
-    rows = prediction.slices[::-1]
-    pre = scale.normalize(grid.to_stack(case.image)[rows])
-    predicted = scale.normalize(grid.to_stack(prediction.samples[0])[rows])
-    gtv = grid.to_stack(case.gtv, label=True)[rows]
+    rows = slices.indices[::-1]
+    pre, predicted = slices.pre[::-1], prediction.pixels[0][::-1]
+    gtv = slices.gtv[rows]
     white = white_level(pre)
     choice = prediction.class_choice
     columns = [
         _Column("T1-Gd before, GTV in red", pre, white),
-        _Column(f"predicted, class {choice.name} ({choice.source})", predicted, white),
+        _Column(f"predicted, class {choice.name} ({choice.class_source})", predicted, white),
     ]
-    if follow_up is not None:
-        columns.append(_follow_up(follow_up, prediction, rows))
+    if slices.follow_up is not None:
+        images = slices.truth[::-1]
+        title = "true follow-up, registered" if slices.follow_up.registered else "true follow-up, not registered"
+        columns.append(_Column(title, images, white_level(images)))
     difference = predicted - pre
     window = head_window(pre)
 
@@ -68,9 +70,3 @@ def write_montage(case: Case, prediction: Prediction, path: Path, follow_up: Ali
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return write_bytes(buffer.getvalue(), path)
-
-
-def _follow_up(follow_up: AlignedFollowUp, prediction: Prediction, rows: list[int]) -> _Column:
-    images = follow_up.scale.normalize(prediction.grid.to_stack(follow_up.image)[rows])
-    title = "true follow-up, registered" if follow_up.registered else "true follow-up, not registered"
-    return _Column(title, images, white_level(images))

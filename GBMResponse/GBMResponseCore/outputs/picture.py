@@ -88,4 +88,4 @@ def write_preview(pixels: np.ndarray, white: float, path: Path) -> Path:
 
     :raises OutputFolderError: it cannot be written.
     """
-    return write_bytes(png(stamped(gray_levels(pixels, white))), path)
+    return write_bytes(png(stamped(gray_levels(pixels, white))), path, durable=False)

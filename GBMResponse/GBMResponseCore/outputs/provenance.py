@@ -2,20 +2,23 @@
 
 import platform
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import SYNTHETIC_NOTICE, __version__
 from ..environment import installed_version
-from ..inputs.case import Case
-from ..model.bundle import Bundle
-from ..prediction import Prediction, PredictionOptions
+from ..request import PredictionOptions, settings
 
+if TYPE_CHECKING:
+    from ..model.bundle import Bundle
+    from ..prediction import Prediction
+
+_IN_CLASS = ("scheme", "classes")
 _LIBRARIES = ("torch", "diffusers", "monai", "SimpleITK", "numpy")
 
 
-def provenance(case: Case, bundle: Bundle, options: PredictionOptions, prediction: Prediction) -> dict[str, Any]:
+def provenance(bundle: "Bundle", prediction: "Prediction") -> dict[str, Any]:
     """Return the JSON-ready record of a prediction; inputs by hash only, as file names may carry a patient's name."""
-    choice, sampling, grid = prediction.class_choice, prediction.sampling, prediction.grid
+    choice, slices, options = prediction.class_choice, prediction.slices, prediction.options
     return {
         "notice": SYNTHETIC_NOTICE,
         "synthetic": True,
@@ -27,31 +30,26 @@ def provenance(case: Case, bundle: Bundle, options: PredictionOptions, predictio
             **{name: installed_version(name) for name in _LIBRARIES},
         },
         "bundle": {"name": bundle.name, "version": bundle.version, "bundle_json_sha256": bundle.sha256},
-        "inputs_sha256": {name: source["sha256"] for name, source in case.sources.items()},
-        "gtv_volume_ml": round(case.gtv_volume_ml, 3),
-        "seed": options.seed,
-        "samples": options.samples,
-        "days_since_rt": prediction.days_since_rt,
-        "sampler": sampling.sampler,
-        "steps": sampling.steps,
-        "eta": sampling.eta,
-        "guidance_scale": sampling.guidance_scale,
-        "guidance_form": sampling.guidance_form,
+        "inputs_sha256": {name: source["sha256"] for name, source in slices.case.sources.items()},
+        "gtv_volume_ml": round(slices.case.gtv_volume_ml, 3),
+        **{
+            entry.name: getattr(options, entry.attribute)
+            for entry in settings(PredictionOptions)
+            if entry.attribute not in _IN_CLASS
+        },
         "class": {
             "scheme": choice.scheme,
             "name": choice.name,
-            "source": choice.source,
+            "source": choice.class_source,
             "probabilities": choice.probabilities,
         },
-        "device": prediction.device,
-        "precision": prediction.precision,
         "slices": {
-            "mode": grid.mode,
-            "count": len(prediction.slices),
-            "indices_from_inferior": prediction.slices,
-            "positions_mm": grid.slice_positions_mm[prediction.slices].tolist(),
+            "mode": slices.grid.mode,
+            "count": len(slices.indices),
+            "indices_from_inferior": slices.indices.tolist(),
+            "positions_mm": slices.positions_mm.tolist(),
         },
-        "intensity_scale": vars(prediction.scale),
+        "intensity_scale": vars(slices.scale),
         "seconds": prediction.seconds,
-        "warnings": [vars(note) for note in prediction.notes],
+        "warnings": [vars(note) for note in slices.case.notes],
     }

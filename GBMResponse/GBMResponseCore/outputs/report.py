@@ -8,17 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import SYNTHETIC_NOTICE
 from ..files import write_text
-from ..inputs.case import Case
-from ..inputs.follow_up import AlignedFollowUp
+from ..inputs.slices import CaseSlices
 from ..measure.measurements import CAVEATS, TITLE, Measurements
-from ..prediction import Prediction
 from .picture import difference_colors, gray_levels, head_window, png, stamped, white_level, with_contour
+
+if TYPE_CHECKING:
+    from ..prediction import Prediction
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #1b1b1b }
@@ -44,11 +45,10 @@ class _Column:
 
 def write_report(
     path: Path,
-    case: Case,
-    predictions: Mapping[str, Prediction],
+    slices: CaseSlices,
+    predictions: Mapping[str, "Prediction"],
     records: Mapping[str, Mapping[str, Any]],
     measurements: Measurements | None = None,
-    follow_up: AlignedFollowUp | None = None,
 ) -> Path:
     """Write the page.
 
@@ -60,7 +60,7 @@ def write_report(
         "<h1>Synthetic follow-up MRI of a glioblastoma</h1>",
         _classes(predictions),
         "<h2>Pictures</h2>",
-        _pictures(case, predictions, follow_up),
+        _pictures(slices, predictions),
     ]
     if measurements is not None:
         parts += [f"<h2>Measurements: {escape(TITLE)}</h2>", _measurements(measurements)]
@@ -81,34 +81,32 @@ def _page(body: str) -> str:
     )
 
 
-def _classes(predictions: Mapping[str, Prediction]) -> str:
+def _classes(predictions: Mapping[str, "Prediction"]) -> str:
     rows = []
     for prediction in predictions.values():
         choice = prediction.class_choice
         chances = ", ".join(f"{name} {chance:.0%}" for name, chance in choice.probabilities.items())
-        rows.append([f"{choice.name} ({choice.source})", chances or "-", str(len(prediction.samples))])
+        rows.append([f"{choice.name} ({choice.class_source})", chances or "-", str(len(prediction.samples))])
     return _table(["survival class", "classifier's probabilities", "samples"], rows)
 
 
-def _pictures(case: Case, predictions: Mapping[str, Prediction], follow_up: AlignedFollowUp | None) -> str:
-    first = next(iter(predictions.values()))
-    grid, scale, rows = first.grid, first.scale, first.slices[::-1]
-    pre = scale.normalize(grid.to_stack(case.image)[rows])
-    gtv = grid.to_stack(case.gtv, label=True)[rows]
+def _pictures(slices: CaseSlices, predictions: Mapping[str, "Prediction"]) -> str:
+    rows = slices.indices[::-1]
+    pre, gtv = slices.pre[::-1], slices.gtv[rows]
     window, white = head_window(pre), white_level(pre)
     pre, gtv = pre[:, *window], gtv[:, *window]
     before = [with_contour(gray_levels(plane, white), mask) for plane, mask in zip(pre, gtv, strict=True)]
     columns = [_Column("T1-Gd before, GTV in red", before)]
     for prediction in predictions.values():
         name = prediction.class_choice.name
-        predicted = scale.normalize(grid.to_stack(prediction.samples[0])[rows])[:, *window]
+        predicted = prediction.pixels[0][::-1, *window]
         columns.append(_Column(f"SYNTHETIC, class {name}", [stamped(gray_levels(p, white)) for p in predicted]))
         changes = [difference_colors(plane, 1.0 + white) for plane in predicted - pre]
         columns.append(_Column(f"SYNTHETIC minus before, class {name}", changes))
-    if follow_up is not None:
-        truth = follow_up.scale.normalize(grid.to_stack(follow_up.image)[rows])[:, *window]
+    if slices.follow_up is not None:
+        truth = slices.truth[::-1, *window]
         own_white = white_level(truth)
-        title = "true follow-up" if follow_up.registered else "true follow-up, not registered"
+        title = "true follow-up" if slices.follow_up.registered else "true follow-up, not registered"
         columns.append(_Column(title, [gray_levels(plane, own_white) for plane in truth]))
 
     lines = ["<tr><th></th>" + "".join(f"<th>{escape(column.title)}</th>" for column in columns) + "</tr>"]

@@ -1,32 +1,27 @@
-"""Write the volumes of a prediction; every file appears complete or not at all."""
+"""The volumes of a prediction, marked as synthetic."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import SimpleITK as sitk
 
 from .. import SYNTHETIC_NOTICE
-from ..files import write_image
-from ..prediction import Prediction
+
+if TYPE_CHECKING:
+    from ..prediction import Prediction
 
 
-def write_volumes(
-    prediction: Prediction, folder: Path, suffix: str, extra: Mapping[str, sitk.Image] | None = None
-) -> dict[str, Path]:
-    """Write the volumes and the mask of a prediction.
+def volumes_of(prediction: "Prediction", enhancement_probability: sitk.Image | None) -> dict[str, sitk.Image]:
+    """What is written of a prediction, by name: `predicted` and `generated_mask`.
 
-    :param suffix: `.nii.gz`, `.nrrd` or `.mha`.
-    :param extra: further volumes by name.
-    :returns: the files written, by what they hold: `predicted` and `generated_mask`; for several samples also `mean`,
-        `spread` and `sample_01` and so on.
-    :raises OutputFolderError: the folder cannot be written.
+    For several samples also `mean`, `spread`, `sample_01` and so on, and `enhancement_probability` if it is known.
     """
     volumes = {"predicted": prediction.samples[0], "generated_mask": prediction.generated}
     if len(prediction.samples) > 1:
         volumes |= {"mean": prediction.mean, "spread": prediction.spread}
         volumes |= {f"sample_{number:02d}": image for number, image in enumerate(prediction.samples, start=1)}
-    volumes |= extra or {}
-    return {name: write_image(_labeled(image), folder / f"{name}{suffix}") for name, image in volumes.items()}
+    if enhancement_probability is not None:
+        volumes["enhancement_probability"] = enhancement_probability
+    return {name: _labeled(image) for name, image in volumes.items()}
 
 
 def _labeled(image: sitk.Image) -> sitk.Image:

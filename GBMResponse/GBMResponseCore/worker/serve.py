@@ -1,30 +1,39 @@
 """A warm process that predicts on request: `python -m GBMResponseCore.worker`. Protocol: docs/worker-protocol.md.
 
-It ends when its standard input closes, on `shutdown`, or after an idle time. Exit code 0; 1 if its reader is gone.
+It ends when its standard input closes, on `shutdown`, or after an idle time. Exit code 0; 1 if its reader is gone; 130
+if it was interrupted or terminated.
 """
 
 import argparse
 import logging
 import os
 import queue
+import shutil
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from reprlib import repr as short
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..environment import describe_environment
+from ..environment import describe_environment, interrupted_when_terminated
 from ..errors import CancelledError, GBMResponseError, ProtocolError, RequestError
-from ..progress import RunListener, RunProgress
-from ..request import PredictionRequest
-from .protocol import PROTOCOL, EventChannel, parse_request
+from ..files import ensure_output_folder
+from ..outputs.folder import preview_folder
+from ..progress import Listener, Progress, TimeLeft
+from ..request import PredictionOptions, PredictionRequest, settings
+from .inbox import EventChannel, Inbox, ReaderGoneError
+from .protocol import PROTOCOL
 
 if TYPE_CHECKING:
-    from ..prediction import ClassChoice
-    from ..run import Runner, RunResult
+    import numpy as np
+
+    from ..inputs.slices import CaseSlices
+    from ..model.classes import ClassChoice
+    from ..outputs.write import RunResult
+    from ..run import Runner
 
 log = logging.getLogger(__name__)
 
@@ -35,86 +44,25 @@ _LOAD_FIELDS = {"bundle", "device", "precision"}
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve standard input until it closes; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m GBMResponseCore.worker", description=__doc__)
-    parser.add_argument("--idle-seconds", type=float, default=600.0, help="end after this time without a request")
+    parser.add_argument("--idle-seconds", type=_seconds, default=600.0, help="end after this time without a request")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     channel = EventChannel.take_standard_output()
     try:
-        Worker(Inbox(sys.stdin.fileno(), _PATIENCE_S), channel, arguments.idle_seconds).serve()
-    except BrokenPipeError:
+        with interrupted_when_terminated():
+            Worker(Inbox(sys.stdin.fileno(), _PATIENCE_S), channel, arguments.idle_seconds).serve()
+    except ReaderGoneError:
         return 1
+    except KeyboardInterrupt:
+        return CancelledError.exit_code
     return 0
 
 
-class Inbox:
-    """Requests in order, and the wish to cancel ahead of it.
-
-    A thread reads standard input, as nothing else can while a prediction runs. It only fills the queue and sets flags.
-
-    :param patience_s: end the process hard if it is still there this long after its input has closed; None: never.
-    """
-
-    def __init__(self, descriptor: int, patience_s: float | None = None) -> None:
-        self._descriptor = descriptor
-        self._patience_s = patience_s
-        self._requests: queue.SimpleQueue[dict[str, Any] | RequestError | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._waiting: set[str] = set()
-        self._cancelled: set[str] = set()
-        self._closing = False
-        threading.Thread(target=self._read, name="stdin", daemon=True).start()
-
-    def next(self, timeout_s: float) -> dict[str, Any] | RequestError | None:
-        """The next request, an error in its place, or None after the last one.
-
-        :raises queue.Empty: nothing came in this time.
-        """
-        return self._requests.get(timeout=timeout_s)
-
-    def is_cancelled(self, identifier: str) -> bool:
-        """Whether this prediction is not wanted any more."""
-        return self._closing or identifier in self._cancelled
-
-    def done(self, identifier: str) -> None:
-        """The prediction has been answered."""
-        with self._lock:
-            self._waiting.discard(identifier)
-            self._cancelled.discard(identifier)
-
-    def _read(self) -> None:
-        # Not sys.stdin: Python aborts if it ends while a thread waits inside a buffered reader.
-        rest = b""
-        try:
-            while chunk := os.read(self._descriptor, 1 << 16):
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    if line.strip():
-                        self._sort(line)
-        finally:
-            self._closing = True
-            self._requests.put(None)
-        if self._patience_s is not None:
-            # The caller is gone; it may have killed a launcher in between (PythonSlicer is one), and not this process.
-            time.sleep(self._patience_s)
-            os._exit(1)
-
-    def _sort(self, line: bytes) -> None:
-        try:
-            message = parse_request(line)
-            with self._lock:
-                if message["type"] == "predict":
-                    if message["id"] in self._waiting:
-                        raise RequestError(f"The id {message['id']!r} is that of a running or waiting prediction.")
-                    self._waiting.add(message["id"])
-                elif message["type"] == "cancel" and message["id"] in self._waiting:
-                    self._cancelled.add(message["id"])
-                    return
-        except RequestError as error:
-            self._requests.put(error)
-            return
-        if message["type"] == "shutdown":
-            self._closing = True
-        self._requests.put(message)
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not seconds > 0:
+        raise ValueError(f"{text} is no time to wait")
+    return min(seconds, threading.TIMEOUT_MAX)
 
 
 class Worker:
@@ -157,7 +105,7 @@ class Worker:
             getattr(self, f"_{message['type']}")(message)
         except GBMResponseError as error:
             self._channel.send_error(error, id=identifier)
-        except BrokenPipeError:
+        except ReaderGoneError:
             raise
         # Whatever else goes wrong inside a library must not end the worker: the panel shows it and can go on.
         except Exception as error:
@@ -167,7 +115,7 @@ class Worker:
 
     def _hello(self, message: dict[str, Any]) -> None:
         if message.get("protocol") != PROTOCOL:
-            raise ProtocolError(f"The worker speaks protocol {PROTOCOL}, not {message.get('protocol')!r}.")
+            raise ProtocolError(f"The worker speaks protocol {PROTOCOL}, not {short(message.get('protocol'))}.")
         self._channel.send("ready", protocol=PROTOCOL, version=__version__, pid=os.getpid())
 
     def _check(self, message: dict[str, Any]) -> None:
@@ -175,27 +123,25 @@ class Worker:
 
     def _load(self, message: dict[str, Any]) -> None:
         values = {name: value for name, value in message.items() if name in _LOAD_FIELDS and value is not None}
-        wrong = next((name for name, value in values.items() if not isinstance(value, str)), None)
-        if wrong:
-            raise RequestError(f"The field {wrong!r} is not a text.")
+        for entry in settings(PredictionRequest) + settings(PredictionOptions):
+            if entry.name in values:
+                entry.check_type(values[entry.name])
         folder = Path(values["bundle"]) if "bundle" in values else None
         self._channel.send("stage", id=message.get("id"), stage="load", **{"class": None})
         predictor = self._runner.predictor(folder, values.get("device", "auto"), values.get("precision", "auto"))
         bundle = predictor.bundle
-        self._channel.send("loaded", bundle=bundle.folder, name=bundle.name, device=str(predictor.device))
+        self._channel.send("loaded", bundle=bundle.folder, name=bundle.name, device=str(predictor.model.device))
 
     def _predict(self, message: dict[str, Any]) -> None:
         identifier = message["id"]
         fields = {name: value for name, value in message.items() if name not in ("type", "id")}
         try:
             request = PredictionRequest.from_message({"format": ".nrrd", **fields})
-            listener = _Reporter(identifier, self._channel, self._inbox)
-            listener.stop_if_cancelled()
-            ending, answer = "result", _result_fields(self._runner.run(request, listener))
+            with _Reporter(identifier, self._channel, self._inbox, request.out) as listener:
+                listener.stop_if_cancelled()
+                ending, answer = "result", _result_fields(self._runner.run(request, listener))
         except CancelledError:
-            from ..run import kept_slices
-
-            ending, answer = "cancelled", {"kept_slices": kept_slices(request.out)}
+            ending, answer = "cancelled", {"kept_slices": listener.kept_slices}
         finally:
             self._inbox.done(identifier)  # before the answer: who has it may use the id again, or cancel too late
         self._channel.send(ending, id=identifier, **answer)
@@ -206,13 +152,27 @@ class Worker:
         self._channel.send("warning", id=message["id"], code="nothing-to-cancel", message=sentence)
 
 
-class _Reporter(RunListener):
-    """Sends what happens as events, and stops the run when it is cancelled."""
+class _Reporter(Listener):
+    """Sends what happens as events, and stops the run when it is cancelled.
 
-    def __init__(self, identifier: str, channel: EventChannel, inbox: Inbox) -> None:
+    :param out: of the run; gets a folder for the previews until the run ends.
+    """
+
+    def __init__(self, identifier: str, channel: EventChannel, inbox: Inbox, out: Path) -> None:
         self._id = identifier
         self._channel = channel
         self._inbox = inbox
+        self._previews = preview_folder(out)
+        self._white = 1.0
+        self._time_left = TimeLeft()
+        self.kept_slices = 0
+        """Slices of this prediction that were finished, or found finished."""
+
+    def __enter__(self) -> "_Reporter":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        shutil.rmtree(self._previews, ignore_errors=True)
 
     def stop_if_cancelled(self) -> None:
         """:raises CancelledError: the prediction is not wanted any more."""
@@ -230,54 +190,70 @@ class _Reporter(RunListener):
     def warning(self, code: str, sentence: str) -> None:
         self._send("warning", code=code, message=sentence)
 
+    def prepared(self, slices: "CaseSlices") -> None:
+        from ..outputs.picture import white_level
+
+        self._white = white_level(slices.pre)
+
     def classified(self, choice: "ClassChoice") -> None:
         self._send("classification", scheme=choice.scheme, probabilities=choice.probabilities)
 
-    def progress(self, progress: RunProgress) -> None:
-        state = progress.state
+    def progress(self, progress: Progress) -> None:
+        seconds = self._time_left.seconds(progress)
         self._send(
             "progress",
             fraction=round(progress.fraction, 4),
-            slice=state.finished,
-            slices=state.slices,
-            sample=state.sample,
-            samples=state.samples,
+            slice=progress.finished,
+            slices=progress.slices,
+            sample=progress.sample,
+            samples=progress.sample_count,
             **{"class": progress.survival_class},
-            step=state.step,
-            steps=state.steps,
-            eta_s=None if progress.eta_s is None else round(progress.eta_s, 1),
+            step=progress.step,
+            steps=progress.steps,
+            eta_s=None if seconds is None else round(seconds, 1),
         )
         self.stop_if_cancelled()
 
-    def preview(self, survival_class: str, sample: int, index: int, path: Path) -> None:
+    def slice_done(self, survival_class: str, sample: int, index: int, pixels: "np.ndarray") -> None:
+        from ..outputs.picture import write_preview
+
+        self.kept_slices += 1
+        path = ensure_output_folder(self._previews) / f"{survival_class}_{sample:03d}_{index:04d}.png"
+        write_preview(pixels, self._white, path)
         self._send("slice_ready", **{"class": survival_class}, sample=sample, index=index, path=path)
-        self.stop_if_cancelled()
 
     def _send(self, kind: str, **fields: Any) -> None:
         self._channel.send(kind, id=self._id, **fields)
 
 
 def _result_fields(result: "RunResult") -> dict[str, Any]:
-    choice = result.classes[0].prediction.class_choice
+    choices = {name: prediction.class_choice for name, prediction in result.predictions.items()}
+    first = next(iter(choices.values()))
     return {
-        "out": result.out,
+        "out": result.request.out,
         "seconds": result.seconds,
-        "class_choice": vars(choice),
+        "class_choice": {
+            "scheme": first.scheme,
+            "name": first.name,
+            "token": first.class_token,
+            "source": first.class_source,
+            "probabilities": first.probabilities,
+        },
         "results": [
             {
-                "class": entry.prediction.class_choice.name,
-                "requested": entry.requested,
-                "token_source": entry.prediction.class_choice.source,
-                "files": {
-                    **{name: path for name, path in entry.files.items() if not name.startswith("sample_")},
-                    "samples": [path for name, path in entry.files.items() if name.startswith("sample_")],
-                },
-                "measurements": entry.measurements,
+                "class": choice.name,
+                "requested": requested,
+                "token_source": choice.class_source,
+                "files": _file_fields(result.class_files[requested]),
+                "measurements": result.measurements_of(requested),
             }
-            for entry in result.classes
+            for requested, choice in choices.items()
         ],
-        "provenance": result.files["provenance"],
-        "registered_follow_up": result.files.get("registered_follow_up"),
-        "measurements": result.files.get("measurements"),
-        "report": result.files.get("report"),
+        **{name: result.files.get(name) for name in ("provenance", "registered_follow_up", "measurements", "report")},
     }
+
+
+def _file_fields(files: dict[str, Path]) -> dict[str, Any]:
+    samples = {name: path for name, path in files.items() if name.startswith("sample_")}
+    others = {name: path for name, path in files.items() if name not in samples}
+    return {**others, "samples": list(samples.values())}

@@ -1,6 +1,26 @@
-"""What is known about the chosen inputs, as plain values; `InputInspector` reads them from the scene."""
+"""The chosen inputs and what is known about them, as plain values; `InputInspector` reads them from the scene."""
 
+import re
 from dataclasses import dataclass
+from typing import Any
+
+_WORDS = (r"gtv", r"gross", r"tumou?r", r"enhanc", r"lesion", r"target")
+_NOT = re.compile(r"edema|oedema|necro|brain|skin|skull|eye|nerve|chiasm|\boar\b|ctv|ptv", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class PredictionInputs:
+    """Nodes of the scene; nothing of them is changed.
+
+    :param volume: pre-treatment T1-Gd, vtkMRMLScalarVolumeNode.
+    :param segmentation: vtkMRMLSegmentationNode that holds the tumor.
+    :param followUp: true follow-up, vtkMRMLScalarVolumeNode, or None.
+    """
+
+    volume: Any
+    segmentation: Any
+    segmentID: str
+    followUp: Any = None
 
 
 @dataclass(frozen=True)
@@ -56,3 +76,15 @@ class InputFacts:
     followUpIsInput: bool = False
     freeMB: float | None = None
     sceneHasVolumes: bool = True
+
+
+def guessTumorSegment(names: dict[str, str]) -> str:
+    """Return the ID of the segment that is probably the GTV; empty if none of several is.
+
+    :param names: segment ID -> name.
+    """
+    for word in _WORDS:
+        found = [key for key, name in names.items() if re.search(word, name, re.IGNORECASE) and not _NOT.search(name)]
+        if found:
+            return found[0]
+    return next(iter(names)) if len(names) == 1 else ""

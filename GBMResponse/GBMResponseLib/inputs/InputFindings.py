@@ -1,11 +1,13 @@
 """From facts to findings: what forbids a prediction, what to watch, and what one click can fix."""
 
+import enum
+from dataclasses import dataclass
+
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
 from ..model.ModelDescription import NO_CLASS, ModelDescription
-from ..settings.ClassMode import ClassMode
+from ..settings.Choices import ClassMode
 from ..settings.PredictionSettings import PredictionSettings
-from .Finding import Finding, Severity
 from .InputFacts import InputFacts, TumorFacts, VolumeFacts
 
 SMALL_TUMOR_ML = 0.5
@@ -14,6 +16,31 @@ THICK_SLICES_MM = 7.0
 COARSE_PIXELS_MM = 1.6
 _SMALLEST_MATRIX = 32
 _BYTES_PER_VOXEL = 4
+
+
+class Severity(enum.IntEnum):
+    """How much a finding matters; `blocks` forbids to predict."""
+
+    informs = 0
+    warns = 1
+    blocks = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the findings list.
+
+    :param code: short constant for programs.
+    :param sentence: what was found and, where it helps, what to do.
+    :param fix: what the one-click fix does (a name that the panel knows); empty without one.
+    :param fixLabel: text of the fix button.
+    """
+
+    code: str
+    severity: Severity
+    sentence: str
+    fix: str = ""
+    fixLabel: str = ""
 
 
 class InputFindings:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..model.ModelDescription import ModelDescription
-from ..settings.ClassMode import ClassMode
+from ..settings.Choices import ClassMode
+from .InputFacts import guessTumorSegment
 from .SampleDataRegistration import SAMPLE
-from .SegmentGuess import guessTumorSegment
 
 
 class InputFixes:

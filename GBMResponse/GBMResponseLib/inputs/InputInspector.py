@@ -12,8 +12,7 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from ..common.NodeRoles import isSynthetic
-from .InputFacts import InputFacts, TumorFacts, VolumeFacts
-from .SegmentGuess import guessTumorSegment
+from .InputFacts import InputFacts, TumorFacts, VolumeFacts, guessTumorSegment
 
 _MOST_SAMPLED = 2_000_000
 """Voxels that are looked at; of larger volumes every n-th, so that the panel never stops."""

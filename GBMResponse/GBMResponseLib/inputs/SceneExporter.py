@@ -11,7 +11,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
-from .PredictionInputs import PredictionInputs
+from .InputFacts import PredictionInputs
 
 
 class SceneExporter:

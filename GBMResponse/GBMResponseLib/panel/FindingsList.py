@@ -5,7 +5,7 @@ from typing import Any
 
 import qt
 
-from ..inputs.Finding import Finding, Severity
+from ..inputs.InputFindings import Finding, Severity
 
 _ICONS = {
     Severity.blocks: "SP_MessageBoxCritical",

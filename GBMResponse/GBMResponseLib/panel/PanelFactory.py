@@ -1,5 +1,6 @@
-"""Puts the pages of the panel together."""
+"""Puts the pages of the panel together, and takes the library apart for a reload."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from .ModelSection import ModelSection
 from .PredictionPanel import PredictionPanel, openInSystemViewer
 from .ResultSection import ResultSection
 
+_PACKAGE = __name__.partition(".")[0]
+
 
 def makePanels(ui: Any, logic: Any) -> tuple[PredictionPanel, ReaderStudyPanel]:
     """Return the pages *Predict* and *Reader study* on the widgets of GBMResponse.ui."""
@@ -27,6 +30,13 @@ def makePanels(ui: Any, logic: Any) -> tuple[PredictionPanel, ReaderStudyPanel]:
     SyntheticMark.install()
     panel = PredictionPanel(ui, engine.controller, inspector, models, results, _copyText)
     return panel, ReaderStudyPanel(ui, _askTable, _askScoresFile)
+
+
+def forgetLibrary() -> None:
+    """Let the next import read the files of this package again; what follows the views is stopped first."""
+    SyntheticMark.uninstall()
+    for name in [name for name in sys.modules if name == _PACKAGE or name.startswith(f"{_PACKAGE}.")]:
+        del sys.modules[name]
 
 
 def _askModelFolder() -> str:

@@ -12,12 +12,10 @@ from ..common import NodeRoles
 from ..common.Failure import Failure
 from ..common.QtTimers import startTimer
 from ..common.Translation import tr as _
-from ..inputs.Finding import Finding, Severity
-from ..inputs.InputFindings import InputFindings
+from ..inputs.InputFacts import PredictionInputs, guessTumorSegment
+from ..inputs.InputFindings import Finding, InputFindings, Severity
 from ..inputs.InputFixes import InputFixes
 from ..inputs.InputInspector import InputInspector, segmentNames
-from ..inputs.PredictionInputs import PredictionInputs
-from ..inputs.SegmentGuess import guessTumorSegment
 from ..model.ModelDescription import ModelDescription
 from ..run.PredictionRun import PredictionRun, RunState
 from ..run.ProgressText import ProgressState

@@ -8,14 +8,13 @@ import qt
 import slicer
 
 from ..common import NodeRoles
-from ..common.Blinker import Blinker
 from ..common.Failure import Failure
 from ..common.Signal import Signal
 from ..common.Translation import tr as _
 from ..results.ResultManifest import ResultManifest
-from ..results.ResultNodes import ResultNodes
+from ..results.ResultNodes import ResultNodes, findRuns
 from ..results.ResultSaver import ResultSaver
-from ..results.RunCatalog import findRuns
+from ..views.Blinker import Blinker
 from ..views.ResultViews import ResultViews
 
 

@@ -6,7 +6,7 @@ from ..common.Failure import Failure
 from ..common.Signal import Signal
 from ..common.Translation import tr as _
 from ..model.ModelDescription import NO_CLASS, ModelDescription
-from ..settings.ClassMode import ClassMode
+from ..settings.Choices import ClassMode
 
 
 class SurvivalSection:

@@ -12,9 +12,8 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from ..common import NodeRoles
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
-from ..results.ResultNodes import ResultNodes
-from ..results.RunCatalog import findRuns
-from .ReaderStudyItem import REAL, ReaderStudyItem, ReaderStudyVolume
+from ..results.ResultNodes import ResultNodes, findRuns
+from .ReaderStudyPlan import REAL, ReaderStudyItem, ReaderStudyVolume
 
 _PLACE = (0.0, 0.0, -10000.0)
 """Middle of every slice, RAS mm: the same for all, and far from the scene, whose contours would be drawn over them."""

@@ -9,10 +9,8 @@ import qt
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
 from .ReaderStudyImages import ReaderStudyImages
-from .ReaderStudyItem import REAL
-from .ReaderStudyPlan import ReaderStudyPlan
-from .ReaderStudySession import HIGHEST, ReaderStudySession
-from .ReaderStudySummary import summarize
+from .ReaderStudyPlan import REAL, ReaderStudyPlan
+from .ReaderStudySession import HIGHEST, ReaderStudySession, summarize
 from .ReaderStudyTable import readStudyTable
 from .ReaderStudyView import ReaderStudyView
 

@@ -4,12 +4,39 @@ import hashlib
 import itertools
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
-from .ReaderStudyItem import ReaderStudyItem, ReaderStudyVolume
 
+REAL = "real"
 _TRIES = 200
+
+
+@dataclass(frozen=True)
+class ReaderStudyVolume:
+    """A volume that slices are taken from.
+
+    :param source: `real`, or the name of the model that made it.
+    :param reference: how the volume is found: a node ID or a file.
+    :param slices: slices that may be shown, as positions along the volume's third axis.
+    """
+
+    patient: str
+    source: str
+    reference: str
+    slices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ReaderStudyItem:
+    """One slice to judge; the reader sees its number only."""
+
+    number: int
+    patient: str
+    source: str
+    reference: str
+    slice: int
 
 
 class ReaderStudyPlan:

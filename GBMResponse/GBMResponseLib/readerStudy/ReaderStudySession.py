@@ -1,17 +1,17 @@
-"""The scores of one reader: kept in a CSV file after every answer, so that a study can be continued."""
+"""The scores of a reader, and of a study: kept in a CSV file after every answer, so that a study can be continued."""
 
 import csv
 import io
 import os
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
-from .ReaderStudyItem import ReaderStudyItem
-from .ReaderStudyPlan import ReaderStudyPlan
+from .ReaderStudyPlan import REAL, ReaderStudyItem, ReaderStudyPlan
 
 LOWEST, HIGHEST = 0, 10
 COLUMNS = ("plan", "reader", "number", "patient", "source", "slice", "score", "comment", "scored_utc")
@@ -129,3 +129,38 @@ class ReaderStudySession:
 def _harmless(comment: str) -> str:
     """A comment that a spreadsheet does not take for a formula."""
     return f"'{comment}" if comment[:1] in ("=", "+", "-", "@") else comment
+
+
+@dataclass(frozen=True)
+class SourceSummary:
+    """Scores of one source.
+
+    :param deviation: standard deviation with n - 1; None for one score.
+    """
+
+    source: str
+    count: int
+    mean: float
+    deviation: float | None
+    lowest: int
+    highest: int
+
+
+def summarize(sessions: Iterable[ReaderStudySession]) -> list[SourceSummary]:
+    """Return one row per source, the real images first, over all sessions."""
+    scores: dict[str, list[int]] = {}
+    for session in sessions:
+        for item in session.plan.items:
+            if item.number in session.answers:
+                scores.setdefault(item.source, []).append(session.answers[item.number].score)
+    return [
+        SourceSummary(
+            source=source,
+            count=len(values),
+            mean=statistics.fmean(values),
+            deviation=statistics.stdev(values) if len(values) > 1 else None,
+            lowest=min(values),
+            highest=max(values),
+        )
+        for source, values in sorted(scores.items(), key=lambda entry: (entry[0] != REAL, entry[0]))
+    ]

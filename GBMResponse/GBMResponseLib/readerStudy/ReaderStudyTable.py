@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
-from .ReaderStudyItem import ReaderStudyVolume
+from .ReaderStudyPlan import ReaderStudyVolume
 
 COLUMNS = ("patient", "source", "image", "slices")
 

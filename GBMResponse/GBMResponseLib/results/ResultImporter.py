@@ -15,7 +15,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from ..common import NodeRoles
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
-from ..inputs.PredictionInputs import PredictionInputs
+from ..inputs.InputFacts import PredictionInputs
 from .MeasurementsTable import columnTitles, fillTable, measurementRows
 from .ResultDisplay import addWithDisplay, makeDisplay
 from .ResultManifest import ClassResult, ResultManifest

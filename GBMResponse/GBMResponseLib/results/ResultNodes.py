@@ -1,9 +1,11 @@
-"""The nodes of one run, found by role, so that they are the same after saving and loading the scene."""
+"""The runs of a scene and their nodes, found by role, so that they are the same after saving and loading the scene."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..common import NodeRoles
+
+_CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLTableNode")
 
 
 @dataclass
@@ -62,3 +64,17 @@ class ResultNodes:
         nodes += [node for several in self.samples.values() for node in several]
         shared = (self.classDifference, self.registeredFollowUp, self.measurements)
         return nodes + [node for node in shared if node is not None]
+
+
+def findRuns(scene: Any) -> list[ResultNodes]:
+    """Return the runs that have a predicted volume, the newest first."""
+    runs: dict[str, ResultNodes] = {}
+    for className in _CLASSES:
+        for number in range(scene.GetNumberOfNodesByClass(className)):
+            node = scene.GetNthNodeByClass(number, className)
+            run = node.GetAttribute(NodeRoles.RUN)
+            if run and node.GetAttribute(NodeRoles.ROLE):
+                created = node.GetAttribute(NodeRoles.CREATED) or ""
+                runs.setdefault(run, ResultNodes(run, created)).addNode(node)
+    complete = [run for run in runs.values() if run.node(NodeRoles.PREDICTED) is not None]
+    return sorted(complete, key=lambda run: run.created, reverse=True)

@@ -9,7 +9,7 @@ import slicer
 from ..common.Failure import Failure
 from ..common.QtTimers import startTimer
 from ..common.Translation import tr as _
-from ..inputs.PredictionInputs import PredictionInputs
+from ..inputs.InputFacts import PredictionInputs
 from ..inputs.SceneExporter import SceneExporter
 from ..model.ModelCatalog import ModelCatalog
 from ..results.ResultImporter import ResultImporter

@@ -10,12 +10,11 @@ from typing import Any, Protocol
 from ..common.Failure import Failure
 from ..common.Signal import Signal
 from ..common.Translation import tr as _
-from ..inputs.PredictionInputs import PredictionInputs
+from ..inputs.InputFacts import PredictionInputs
 from ..model.ModelDescription import ModelDescription
 from ..results.ResultManifest import ResultManifest
 from ..settings.PredictionSettings import PredictionSettings
-from ..worker.RequestOutcome import CANCELLED, FAILED, RequestOutcome
-from ..worker.WorkerClient import Timer, WorkerClient
+from ..worker.WorkerClient import CANCELLED, FAILED, RequestOutcome, Timer, WorkerClient
 from .PredictionRun import PredictionRun, RunState
 from .ProgressText import ProgressState, progressState, stageText
 from .RunFolders import RunFolders

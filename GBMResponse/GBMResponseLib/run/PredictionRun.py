@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.Failure import Failure
-from ..inputs.PredictionInputs import PredictionInputs
+from ..inputs.InputFacts import PredictionInputs
 from ..model.ModelDescription import ModelDescription
 from ..results.ResultManifest import ResultManifest
 from ..results.ResultNodes import ResultNodes

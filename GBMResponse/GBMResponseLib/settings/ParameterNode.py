@@ -5,9 +5,7 @@ from typing import Annotated
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
-from .ClassMode import ClassMode
-from .ComputeDevice import ComputeDevice
-from .SamplerPreset import SamplerPreset
+from .Choices import ClassMode, ComputeDevice, SamplerPreset
 
 
 @parameterNodeWrapper

@@ -8,9 +8,7 @@ from typing import Any
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
 from ..model.ModelDescription import NO_CLASS, ModelDescription
-from .ClassMode import ClassMode
-from .ComputeDevice import ComputeDevice
-from .SamplerPreset import SamplerPreset
+from .Choices import ClassMode, ComputeDevice, SamplerPreset
 
 
 @dataclass(frozen=True)

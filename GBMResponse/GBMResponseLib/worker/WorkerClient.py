@@ -1,17 +1,32 @@
 """Talks to the worker: handshake, one request at a time, cancel with patience, one outcome per request."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..common.Failure import Failure
 from ..common.Signal import Signal
 from ..common.Translation import tr as _
-from .RequestOutcome import CANCELLED, FAILED, RESULT, RequestOutcome
 from .WorkerProtocol import PROTOCOL
 
+RESULT, FAILED, CANCELLED = "result", "failed", "cancelled"
 PATIENCE_MS = 3000
 READY_MS = 120_000
 _FINAL = {"predict": "result", "check": "environment", "load": "loaded"}
+
+
+@dataclass(frozen=True)
+class RequestOutcome:
+    """Exactly one outcome is reported per request.
+
+    :param kind: `result`, `failed` or `cancelled`.
+    :param message: the worker's last message about the request; empty if there was none.
+    :param failure: what went wrong; None unless `failed`.
+    """
+
+    kind: str
+    message: dict[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None
 
 
 class Transport(Protocol):

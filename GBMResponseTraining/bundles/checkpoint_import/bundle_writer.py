@@ -9,8 +9,7 @@ from typing import Any
 from GBMResponseCore import SYNTHETIC_NOTICE
 from GBMResponseCore.errors import OptionError, OutputFolderError
 from GBMResponseCore.files import ensure_output_folder, sha256_of_file
-from GBMResponseCore.inputs.in_plane import InPlaneRule
-from GBMResponseCore.inputs.intensity import NormalizationSettings
+from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
 from GBMResponseCore.model.bundle import open_bundle
 
 from ..export import export_bundle

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from GBMResponseCore.errors import OptionError
-from GBMResponseCore.model.classes import NO_CLASS, ClassScheme, SurvivalClass
-from GBMResponseCore.request import PREDICTED_CLASS
+from GBMResponseCore.model.classes import ClassScheme, SurvivalClass
+from GBMResponseCore.request import NO_CLASS, PREDICTED_CLASS
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 from GBMResponseCore.errors import NoOverlapError
-from GBMResponseCore.inputs.grid import image_like
+from GBMResponseCore.inputs.resampling import image_like
 
 from ..errors import StructureSetError
 from .dicom_series import pydicom_module

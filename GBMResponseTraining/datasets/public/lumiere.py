@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from GBMResponseCore.errors import GBMResponseError
-from GBMResponseCore.files import check_file, read_image
+from GBMResponseCore.files import check_file
+from GBMResponseCore.inputs.reading import read_image
 
 from ..errors import DatasetError, LabelMappingError
 from ..pair import DAYS_PER_WEEK, PairSource, Skipped, natural_order, parse_number

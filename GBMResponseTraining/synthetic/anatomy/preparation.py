@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from GBMResponseCore.errors import GBMResponseError, OutputFolderError
-from GBMResponseCore.files import check_file, ensure_output_folder, read_image, write_bytes
+from GBMResponseCore.files import check_file, ensure_output_folder, write_bytes
+from GBMResponseCore.inputs.reading import read_image
 from tqdm import tqdm
 
 from ..errors import AnatomyError

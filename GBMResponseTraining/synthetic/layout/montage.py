@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from GBMResponseCore.files import read_image, write_bytes
+from GBMResponseCore.files import write_bytes
+from GBMResponseCore.inputs.reading import read_image
 
 from .cfb_gbm_layout import STATEMENT, patient_folder
 

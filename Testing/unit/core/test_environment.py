@@ -2,7 +2,7 @@
 
 import pytest
 from GBMResponseCore import environment
-from GBMResponseCore.environment import describe_environment, imports_explained, installed_version
+from GBMResponseCore.environment import describe_environment, installed_version, translate_import_errors
 from GBMResponseCore.errors import DependencyError
 
 
@@ -51,10 +51,10 @@ def test_the_working_environment_has_torch_and_a_processor():
     ],
 )
 def test_a_failing_import_is_a_typed_error(error, words):
-    with pytest.raises(DependencyError, match=words), imports_explained():
+    with pytest.raises(DependencyError, match=words), translate_import_errors():
         raise error
 
 
 def test_an_error_about_a_file_is_none_of_imports():
-    with pytest.raises(FileNotFoundError), imports_explained():
+    with pytest.raises(FileNotFoundError), translate_import_errors():
         open("nowhere")

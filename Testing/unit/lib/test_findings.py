@@ -7,16 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 from GBMResponseLib.common.Failure import Failure
-from GBMResponseLib.common.SlicerRequirement import slicerProblem
-from GBMResponseLib.inputs.Finding import Severity
-from GBMResponseLib.inputs.InputFacts import InputFacts, TumorFacts, VolumeFacts
-from GBMResponseLib.inputs.InputFindings import InputFindings
+from GBMResponseLib.inputs.InputFacts import InputFacts, TumorFacts, VolumeFacts, guessTumorSegment
+from GBMResponseLib.inputs.InputFindings import InputFindings, Severity
 from GBMResponseLib.inputs.InputFixes import InputFixes
-from GBMResponseLib.inputs.SegmentGuess import guessTumorSegment
 from GBMResponseLib.model.ModelDescription import ModelDescription, SurvivalClass
-from GBMResponseLib.settings.ClassMode import ClassMode
+from GBMResponseLib.settings.Choices import ClassMode, SamplerPreset
 from GBMResponseLib.settings.PredictionSettings import PredictionSettings
-from GBMResponseLib.settings.SamplerPreset import SamplerPreset
 
 CLASSES = {"2-class": [SurvivalClass("short", 0, 400), SurvivalClass("long", 400, None)]}
 MODEL = ModelDescription(Path("model"), "m", "1", "", "", "", "", CLASSES, "2-class", 0.1, {}, {})
@@ -155,11 +151,6 @@ def test_more_samples_need_more_room():
 )
 def test_tumor_is_guessed_by_name(names, expected):
     assert guessTumorSegment(names) == expected
-
-
-@pytest.mark.parametrize(("version", "works"), [((5, 10), False), ((4, 11), False), ((5, 12), True), ((6, 0), True)])
-def test_old_slicer_is_told_so(version, works):
-    assert (slicerProblem(*version) == "") == works
 
 
 def test_every_fix_that_is_offered_exists():

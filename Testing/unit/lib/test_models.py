@@ -9,10 +9,8 @@ from GBMResponseLib.common.Failure import Failure
 from GBMResponseLib.model.ModelCatalog import ModelCatalog
 from GBMResponseLib.model.ModelDescription import ModelDescription
 from GBMResponseLib.model.ModelVerification import verificationSteps
-from GBMResponseLib.settings.ClassMode import ClassMode
-from GBMResponseLib.settings.ComputeDevice import ComputeDevice
+from GBMResponseLib.settings.Choices import ClassMode, ComputeDevice, SamplerPreset
 from GBMResponseLib.settings.PredictionSettings import PredictionSettings
-from GBMResponseLib.settings.SamplerPreset import SamplerPreset
 
 MODELS = Path(__file__).resolve().parents[3] / "GBMResponse" / "Resources" / "Models"
 SHIPPED = sorted(path.parent for path in MODELS.glob("*/bundle.json"))[-1]
@@ -180,12 +178,12 @@ def test_request_is_one_the_engine_accepts(shipped):
     files = {"image": "a.nrrd", "gtv": "b.nrrd", "follow_up": None}
     message = PredictionSettings(SHIPPED, sliceBatch=0, seed=7).request(shipped, files, Path("out"), "id")
     request = PredictionRequest.from_message({key: message[key] for key in message if key not in ("type", "id")})
-    assert request.seed == 7 and request.batch_size is None and request.bundle == SHIPPED
+    assert request.options.seed == 7 and request.options.batch_size is None and request.bundle == SHIPPED
 
 
 @pytest.mark.parametrize("preset", list(SamplerPreset))
 def test_preset_is_one_the_engine_accepts(preset):
-    from GBMResponseCore.model.sampling import SamplingOptions
+    from GBMResponseCore.request import SamplingOptions
 
     assert SamplingOptions(**preset.sampling(preset.steps, 2.0)).steps == preset.steps
 

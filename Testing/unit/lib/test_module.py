@@ -119,6 +119,16 @@ def test_old_slicer_shows_one_clear_sentence():
     )
 
 
+def test_only_a_slicer_that_is_too_old_is_told_so():
+    run_in_stand_in(
+        """
+        for version, works in (((5, 10), False), ((4, 13), False), ((5, 12), True), ((6, 0), True)):
+            app.majorVersion, app.minorVersion = version
+            assert (GBMResponse.slicerProblem() == "") == works, version
+        """
+    )
+
+
 def test_old_slicer_registers_nothing():
     run_in_stand_in(
         """

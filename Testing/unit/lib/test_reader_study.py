@@ -6,10 +6,8 @@ from collections import Counter
 
 import pytest
 from GBMResponseLib.common.Failure import Failure
-from GBMResponseLib.readerStudy.ReaderStudyItem import REAL, ReaderStudyVolume
-from GBMResponseLib.readerStudy.ReaderStudyPlan import ReaderStudyPlan
-from GBMResponseLib.readerStudy.ReaderStudySession import ReaderStudySession
-from GBMResponseLib.readerStudy.ReaderStudySummary import summarize
+from GBMResponseLib.readerStudy.ReaderStudyPlan import REAL, ReaderStudyPlan, ReaderStudyVolume
+from GBMResponseLib.readerStudy.ReaderStudySession import ReaderStudySession, summarize
 from GBMResponseLib.readerStudy.ReaderStudyTable import readStudyTable
 
 PATIENTS = [f"P{number}" for number in range(8)]

@@ -137,14 +137,13 @@ def test_table_reads_what_the_engine_measures(tmp_path):
     import phantoms
     from GBMResponseCore.inputs.case import make_case
     from GBMResponseCore.measure.measurements import measure
-    from GBMResponseCore.prediction import PredictionOptions
     from GBMResponseCore.run import Runner
     from tiny_bundle import write_tiny_bundle
 
     size, spacing = (128, 128, 24), (1.6, 1.6, 4.0)
     case = make_case(phantoms.head(size, spacing), phantoms.gtv(size, spacing))
     predictor = Runner().predictor(write_tiny_bundle(tmp_path / "tiny"))
-    measured = measure(case, {"predicted": predictor.predict(case, PredictionOptions())})
+    measured = measure(predictor.read_slices(case), {"predicted": predictor.predict(case)})
     found = rows(json.loads(json.dumps(measured.of_class("predicted"))))
     assert {"Enhancing volume before", "Enhancing volume predicted", "Size category by volume (RANO-style)"} <= set(
         found

@@ -3,8 +3,7 @@
 import pytest
 from GBMResponseLib.common.Failure import Failure
 from GBMResponseLib.common.Signal import Signal
-from GBMResponseLib.worker.RequestOutcome import CANCELLED, FAILED, RESULT
-from GBMResponseLib.worker.WorkerClient import PATIENCE_MS, READY_MS, WorkerClient
+from GBMResponseLib.worker.WorkerClient import CANCELLED, FAILED, PATIENCE_MS, READY_MS, RESULT, WorkerClient
 from GBMResponseLib.worker.WorkerProtocol import LONGEST_LINE, MessageDecoder, encodeMessage
 
 REQUEST = {"type": "predict", "id": "a"}

@@ -3,7 +3,7 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore import errors
-from GBMResponseCore.files import sha256_of_file
+from GBMResponseCore.files import sha256_of_image
 from GBMResponseCore.inputs.case import Case, load_case, make_case
 
 GRID = ((96, 110, 16), (1.8, 1.8, 6.5))
@@ -92,7 +92,7 @@ def test_files_with_spaces_and_accents(tmp_path, image, gtv, suffix):
     case = load_case(*paths)
     assert case.gtv_volume_ml == pytest.approx(GTV_ML, rel=0.05)
     assert case.follow_up is not None
-    assert case.sources["GTV"] == {"file": paths[1].name, "sha256": sha256_of_file(paths[1])}
+    assert case.sources["GTV"] == {"file": paths[1].name, "sha256": sha256_of_image(sitk.ReadImage(str(paths[1])))}
     assert list(case.sources) == ["image", "GTV", "follow-up"]
 
 
@@ -100,6 +100,19 @@ def test_sources_do_not_name_folders(tmp_path, image, gtv):
     sitk.WriteImage(image, tmp_path / "a.nrrd")
     sitk.WriteImage(gtv, tmp_path / "b.nrrd")
     assert str(tmp_path) not in str(load_case(str(tmp_path / "a.nrrd"), str(tmp_path / "b.nrrd")).sources)
+
+
+def test_equal_headers_with_other_voxels_beside_them_are_other_sources(tmp_path, image, gtv):
+    sources = []
+    for name, voxels in (("first", image), ("second", sitk.ShiftScale(image, 5.0, 1.0))):
+        folder = tmp_path / name
+        folder.mkdir()
+        sitk.WriteImage(voxels, str(folder / "pre.mhd"))
+        sitk.WriteImage(gtv, str(folder / "gtv.mhd"))
+        sources.append(load_case(folder / "pre.mhd", folder / "gtv.mhd").sources)
+    assert (tmp_path / "first/pre.mhd").read_bytes() == (tmp_path / "second/pre.mhd").read_bytes()
+    assert sources[0]["image"]["sha256"] != sources[1]["image"]["sha256"]
+    assert sources[0]["GTV"] == sources[1]["GTV"]
 
 
 # Files

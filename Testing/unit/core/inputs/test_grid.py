@@ -5,8 +5,8 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore.errors import BundleSchemaError
-from GBMResponseCore.inputs.grid import StackGrid, resample_mask, same_grid
-from GBMResponseCore.inputs.in_plane import InPlaneRule
+from GBMResponseCore.inputs.grid import StackGrid
+from GBMResponseCore.inputs.preprocessing import InPlaneRule
 from phantoms import IDENTITY, rotation
 
 SAGITTAL = np.array([[0, 0, 1], [1, 0, 0], [0, -1, 0]], float)  # columns: image axes toward P, I, L
@@ -254,45 +254,6 @@ def test_resampled_slab_edges_use_the_image_next_to_them(volume):
     some, mask = grid.to_volume(grid.to_stack(image), generated, image)
     inside = array(mask) > 0
     assert np.array_equal(array(some)[inside], array(everything)[inside])
-
-
-def test_a_tiny_mask_does_not_vanish():
-    reference = phantoms.empty((64, 64, 10), (3, 3, 6))
-    dot = phantoms.gtv((100, 100, 100), (0.3, 0.3, 0.3), radius_mm=0.5, at=(1.8, 1.2, 2.5), center=(2, 1, 1))
-    assert resample_mask(dot, reference).sum() == 1
-
-
-def test_a_finer_mask_keeps_its_volume():
-    reference = phantoms.empty((64, 64, 20), (2.5, 2.5, 5))
-    ball = phantoms.gtv((160, 160, 160), (0.5, 0.5, 0.5), center=phantoms.GTV_CENTER)
-    volume_ml = resample_mask(ball, reference).sum() * 2.5 * 2.5 * 5 / 1000
-    assert volume_ml == pytest.approx(4 / 3 * np.pi * 1.2**3, rel=0.1)
-
-
-def test_a_coarser_mask_becomes_smoother_than_its_voxels():
-    reference = phantoms.gtv((200, 200, 100), (0.6, 0.6, 1.2), rotation("z", 1), center=phantoms.GTV_CENTER)
-    coarse = phantoms.gtv((40, 40, 40), (3, 3, 3), center=phantoms.GTV_CENTER)
-    truth = array(reference) > 0
-    dice = {
-        "here": resample_mask(coarse, reference),
-        "nearest": array(sitk.Resample(coarse, reference, sitk.Transform(), sitk.sitkNearestNeighbor)) > 0,
-    }
-    dice = {name: 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) for name, mask in dice.items()}
-    assert dice["here"] > max(0.93, dice["nearest"])
-
-
-def test_a_mask_elsewhere_is_empty():
-    reference = phantoms.empty((64, 64, 10), (3, 3, 6))
-    assert not resample_mask(phantoms.gtv((20, 20, 20), (1, 1, 1), at=(900, 0, 0), center=(900, 0, 0)), reference).any()
-
-
-def test_same_grid_tolerates_rounded_headers_only():
-    image = phantoms.empty((64, 64, 10), (1, 1, 6))
-    rounded, moved = sitk.Image(image), sitk.Image(image)
-    rounded.SetOrigin([value + 1e-4 for value in image.GetOrigin()])
-    moved.SetOrigin([value + 0.5 for value in image.GetOrigin()])
-    assert same_grid(image, rounded)
-    assert not same_grid(image, moved)
 
 
 def test_rule_survives_json():

@@ -11,11 +11,12 @@ import pytest
 import SimpleITK as sitk
 from GBMResponseCore.inputs.case import make_case
 from GBMResponseCore.inputs.follow_up import AlignedFollowUp
-from GBMResponseCore.inputs.grid import image_like
+from GBMResponseCore.inputs.resampling import image_like
 from GBMResponseCore.measure.enhancement import EnhancementSegmenter
 from GBMResponseCore.measure.measurements import CAVEATS, TITLE, measure, write_measurements
 from GBMResponseCore.model.bundle import open_bundle
-from GBMResponseCore.prediction import PredictionOptions, Predictor
+from GBMResponseCore.prediction import Predictor
+from GBMResponseCore.request import PredictionOptions
 
 SIZE, SPACING = (120, 128, 14), (1.6, 1.6, 5.0)
 
@@ -28,7 +29,7 @@ def case():
 
 @pytest.fixture(scope="module")
 def prediction(case, tiny_bundle):
-    return Predictor(open_bundle(tiny_bundle), "cpu", "float32").predict(case, PredictionOptions(samples=2))
+    return Predictor(open_bundle(tiny_bundle), "cpu", "float32").predict(case, PredictionOptions(sample_count=2))
 
 
 def distance_mm(image, center=phantoms.GTV_CENTER):
@@ -49,8 +50,8 @@ def faked(prediction, *samples):
     return replace(prediction, samples=list(samples))
 
 
-def measured(case, prediction, follow_up=None):
-    return measure(case, {"short": prediction}, follow_up)
+def measured(prediction, follow_up=None):
+    return measure(replace(prediction.slices, follow_up=follow_up), {"short": prediction})
 
 
 def of(measurements):
@@ -58,32 +59,32 @@ def of(measurements):
 
 
 def test_the_ring_before_is_found_and_its_cavity_is_not(case, prediction):
-    volume = measured(case, faked(prediction, case.image)).record["before"]["volume_ml"]
+    volume = measured(faked(prediction, case.image)).record["before"]["volume_ml"]
     ring = 4 / 3 * np.pi * (1.2**3 - 0.7**3)
     # The tiny model's pixels of 3.75 mm blur a ring that is 5 mm thick.
     assert 0.6 * ring < volume < 1.05 * ring
 
 
 def test_a_copy_of_the_input_is_stable_and_unchanged(case, prediction):
-    entry = of(measured(case, faked(prediction, case.image)))
+    entry = of(measured(faked(prediction, case.image)))
     assert entry["volume_change"] == 0
     assert (entry["by_volume"]["category"], entry["by_area"]["category"]) == ("SD", "SD")
     assert entry["by_volume"]["probabilities"] == {"SD": 1.0}
 
 
 def test_a_prediction_without_enhancement_is_cr(case, prediction):
-    entry = of(measured(case, faked(prediction, with_ball(case, 0))))
+    entry = of(measured(faked(prediction, with_ball(case, 0))))
     assert entry["volume_after_ml"]["mean"] == 0
     assert (entry["by_volume"]["category"], entry["by_area"]["category"]) == ("CR", "CR")
 
 
 def test_the_volume_of_a_predicted_ball_is_right(case, prediction):
-    entry = of(measured(case, faked(prediction, with_ball(case, 11))))
+    entry = of(measured(faked(prediction, with_ball(case, 11))))
     assert entry["volume_after_ml"]["mean"] == pytest.approx(4 / 3 * np.pi * 1.1**3, rel=0.12)
 
 
 def test_samples_give_probabilities_and_a_map(case, prediction):
-    result = measured(case, faked(prediction, with_ball(case, 0), case.image, with_ball(case, 0), case.image))
+    result = measured(faked(prediction, with_ball(case, 0), case.image, with_ball(case, 0), case.image))
     assert of(result)["by_volume"]["probabilities"] == {"CR": 0.5, "SD": 0.5}
     assert of(result)["samples"] == len(of(result)["per_sample"]) == 4
     chance = result.enhancement_probability["short"]
@@ -95,13 +96,12 @@ def test_samples_give_probabilities_and_a_map(case, prediction):
 
 
 def test_one_sample_gives_no_map(case, prediction):
-    assert measured(case, faked(prediction, case.image)).enhancement_probability == {}
+    assert measured(faked(prediction, case.image)).enhancement_probability == {}
 
 
 def test_scalp_far_tissue_and_other_slices_do_not_enhance(case, prediction):
-    grid, spacing = prediction.grid, prediction.grid.spacing[::-1]
-    pre = prediction.scale.normalize(grid.to_stack(case.image))
-    generated = np.isin(np.arange(len(pre)), prediction.slices)
+    grid, generated = prediction.slices.grid, prediction.slices.generated
+    pre, spacing = prediction.slices.scale.normalize(grid.to_stack(case.image)), grid.spacing[::-1]
     segmenter = EnhancementSegmenter(pre, grid.to_stack(case.gtv, label=True), generated, spacing)
     bright = segmenter.segment(np.full_like(pre, 1.5), 0.0)
     far = grid.to_stack(image_like(case.image, distance_mm(case.image))) > 12 + 12 + max(SPACING)
@@ -111,20 +111,21 @@ def test_scalp_far_tissue_and_other_slices_do_not_enhance(case, prediction):
     assert not (bright & (pre < -0.9)).any()
 
 
-def follow_up_of(case, prediction, image, gain=1.0):
-    scale = replace(prediction.scale, low=prediction.scale.low * gain, high=prediction.scale.high * gain)
+def follow_up_of(prediction, image, gain=1.0):
+    scale = prediction.slices.scale
+    scale = replace(scale, low=scale.low * gain, high=scale.high * gain)
     return AlignedFollowUp(image, scale, True)
 
 
 def test_a_follow_up_is_measured_in_its_own_intensities(case, prediction):
     truth = with_ball(case, 11, gain=3.0)
-    record = measured(case, faked(prediction, case.image), follow_up_of(case, prediction, truth, 3.0)).record
+    record = measured(faked(prediction, case.image), follow_up_of(prediction, truth, 3.0)).record
     assert record["true_follow_up"]["volume_after_ml"] == pytest.approx(4 / 3 * np.pi * 1.1**3, rel=0.12)
 
 
 def test_the_score_stands_beside_that_of_the_copied_input(case, prediction):
     truth = with_ball(case, 11)
-    score = of(measured(case, faked(prediction, truth), follow_up_of(case, prediction, truth)))["score"]
+    score = of(measured(faked(prediction, truth), follow_up_of(prediction, truth)))["score"]
     perfect, copy = score["prediction"], score["copy_of_the_input"]
     assert perfect["mean_absolute_difference_gtv"] == 0
     assert perfect["enhancement_dice"] == 1
@@ -136,13 +137,13 @@ def test_the_score_stands_beside_that_of_the_copied_input(case, prediction):
 
 def test_a_wrong_category_has_the_worst_brier_score(case, prediction):
     gone = with_ball(case, 0)
-    score = of(measured(case, faked(prediction, case.image), follow_up_of(case, prediction, gone)))["score"]
+    score = of(measured(faked(prediction, case.image), follow_up_of(prediction, gone)))["score"]
     assert score["prediction"]["brier_score"] == 2
     assert score["prediction"]["probability_of_the_true_category"] == 0
 
 
 def test_files_hold_all_samples_and_the_caveats(case, prediction, tmp_path):
-    files = write_measurements(measured(case, faked(prediction, case.image, with_ball(case, 0))), tmp_path)
+    files = write_measurements(measured(faked(prediction, case.image, with_ball(case, 0))), tmp_path)
     record = json.loads(files["measurements"].read_text("utf-8"))
     assert record["synthetic"] is True
     assert record["caveats"] == list(CAVEATS)
@@ -156,7 +157,7 @@ def test_files_hold_all_samples_and_the_caveats(case, prediction, tmp_path):
 
 
 def test_the_words_promise_no_response(case, prediction):
-    text = json.dumps(measured(case, prediction).record).lower()
+    text = json.dumps(measured(prediction).record).lower()
     assert TITLE.lower() in text
     assert "rano response" not in text
     assert "responder" not in text

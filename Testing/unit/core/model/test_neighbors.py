@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from GBMResponseCore.model.neighbors import neighbor_rows, with_neighbors
+from GBMResponseCore.model.slice_model import neighbor_rows, with_neighbors
 
 
 def test_neighbors_are_the_slices_below_and_above():

@@ -16,7 +16,8 @@ from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.outputs.picture import difference_colors, png, stamped, with_contour
 from GBMResponseCore.outputs.provenance import provenance
 from GBMResponseCore.outputs.report import write_report
-from GBMResponseCore.prediction import PredictionOptions, Predictor
+from GBMResponseCore.prediction import Predictor
+from GBMResponseCore.request import PredictionOptions
 
 SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
 
@@ -49,11 +50,10 @@ def parts(tmp_path_factory, tiny_bundle):
     case = load_case(folder / "Müller pre.nrrd", folder / "Müller gtv.nrrd", folder / "Müller pre.nrrd")
     bundle = open_bundle(tiny_bundle)
     predictor = Predictor(bundle, "cpu", "float32")
-    options = {name: PredictionOptions(survival_class=name) for name in ("short", "long")}
-    predictions = {name: predictor.predict(case, entry) for name, entry in options.items()}
-    records = {name: provenance(case, bundle, options[name], entry) for name, entry in predictions.items()}
-    follow_up = align_follow_up(case, 1.5)
-    return case, predictions, records, measure(case, predictions, follow_up), follow_up
+    predictions = {name: predictor.predict(case, PredictionOptions(classes=(name,))) for name in ("short", "long")}
+    records = {name: provenance(bundle, entry) for name, entry in predictions.items()}
+    slices = replace(predictor.read_slices(case), follow_up=align_follow_up(case, bundle.normalization))
+    return slices, predictions, records, measure(slices, predictions)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_it_loads_nothing_and_runs_nothing(page):
 
 
 def test_every_slice_has_its_pictures(page, parts):
-    slices = len(parts[1]["short"].slices)
+    slices = len(parts[0].indices)
     columns = 1 + 2 * 2 + 1
     assert len(page.all("img")) == slices * columns
     synthetic = [image for image in page.all("img") if image["alt"].startswith("SYNTHETIC")]
@@ -107,18 +107,19 @@ def test_provenance_is_there_and_names_are_not(page, parts, tmp_path):
 
 
 def test_text_is_escaped(parts, tmp_path):
-    case, predictions = parts[:2]
+    slices, predictions = parts[:2]
     evil = "<script>alert('x')</script>\"&"
     prediction = predictions["short"]
     prediction = replace(prediction, class_choice=replace(prediction.class_choice, name=evil))
-    text = write_report(tmp_path / "evil.html", case, {evil: prediction}, {evil: {evil: evil}}).read_text("utf-8")
+    text = write_report(tmp_path / "evil.html", slices, {evil: prediction}, {evil: {evil: evil}}).read_text("utf-8")
     assert not Page(text).all("script")
     assert evil in Page(text).text
 
 
 def test_a_report_without_measurements_and_follow_up(parts, tmp_path):
-    case, predictions, records = parts[:3]
-    page = Page(write_report(tmp_path / "plain.html", case, predictions, records).read_text("utf-8"))
+    slices, predictions, records = parts[:3]
+    plain = replace(slices, follow_up=None)
+    page = Page(write_report(tmp_path / "plain.html", plain, predictions, records).read_text("utf-8"))
     assert "Measurements" not in page.text
     assert "Provenance" in page.text
 

@@ -25,7 +25,8 @@ from GBMResponseCore.inputs.case import make_case
 from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.model.networks import LatentCodec, build_denoiser
 from GBMResponseCore.model.plain_vqvae import PlainVQVAE
-from GBMResponseCore.prediction import PredictionOptions, Predictor
+from GBMResponseCore.prediction import Predictor
+from GBMResponseCore.request import PredictionOptions
 from torch.nn import functional
 
 from GBMResponseTraining.bundles.checkpoint_import import ClassStatement, ImportRequest, import_checkpoint
@@ -360,15 +361,15 @@ def phantom_case():
 
 def test_an_imported_bundle_predicts_for_a_chosen_class_only(bundle):
     predictor = Predictor(bundle, device="cpu", precision="float32")
-    options = PredictionOptions(survival_class="class1", sampling=replace(bundle.default_sampling, steps=2))
+    options = PredictionOptions(classes=("class1",), steps=2)
     case = phantom_case()
     prediction = predictor.predict(case, options)
-    assert (prediction.class_choice.token, prediction.class_choice.source) == (1, "chosen")
+    assert (prediction.class_choice.class_token, prediction.class_choice.class_source) == (1, "chosen")
     assert prediction.samples[0].GetSize() == case.image.GetSize()
     with pytest.raises(OptionError, match="--class"):
-        predictor.predict(case, replace(options, survival_class="predicted"))
+        predictor.predict(case, replace(options, classes=("predicted",)))
     with pytest.raises(GuidanceError):
-        predictor.predict(case, replace(options, sampling=replace(options.sampling, guidance_scale=2.0)))
+        predictor.predict(case, replace(options, guidance_scale=2.0))
 
 
 def test_noised_sources_are_refused_with_the_reason(run):

@@ -3,7 +3,7 @@ import pytest
 import SimpleITK as sitk
 from fake_dicom import ball_contours, write_series, write_structures
 from GBMResponseCore.errors import OutputFolderError
-from GBMResponseCore.files import read_image
+from GBMResponseCore.inputs.reading import read_image
 
 from GBMResponseTraining.datasets.errors import DatasetError, DicomSeriesError, TableValueError
 from GBMResponseTraining.datasets.hospital import dicom_tree

@@ -9,11 +9,11 @@ import pytest
 import torch
 from GBMResponseCore.errors import BundleError, GuidanceError, OptionError
 from GBMResponseCore.model.bundle import open_bundle
-from GBMResponseCore.model.slice_model import SliceModel
 from small_store import SLICES, SPLIT, write_small_store
 from tiny_bundle import write_tiny_bundle
 
 from GBMResponseTraining.bundles.export import write_description
+from GBMResponseTraining.evaluation import model_predictions
 from GBMResponseTraining.evaluation.evaluate_bundles import (
     COPY,
     TRAINING_MEAN,
@@ -234,7 +234,7 @@ def test_an_unknown_training_split_is_told(evaluated):
 
 def test_other_metrics_of_the_same_predictions_sample_nothing(evaluated, store, tiny_bundle, tmp_path, monkeypatch):
     shutil.copytree(evaluated[0] / "predictions", tmp_path / "predictions")
-    monkeypatch.setattr(SliceModel, "generate", lambda *_, **__: pytest.fail("sampled again"))
+    monkeypatch.setattr(model_predictions, "generate_slices", lambda *_, **__: pytest.fail("sampled again"))
     report = evaluate(models(tiny_bundle), store, tmp_path, EvaluationOptions(metrics="authors"))
     standard, authors = (content["table"]["4-class"]["metrics"]["mse"]["mean"] for content in (evaluated[1], report))
     assert authors > standard
@@ -407,24 +407,24 @@ def test_a_model_that_knows_days_is_told_those_of_the_patient(tmp_path):
 
 def test_an_interrupted_evaluation_continues_where_it_stopped(store, tiny_bundle, tmp_path, monkeypatch):
     expected = evaluate(only(tiny_bundle), store, tmp_path / "whole")
-    generate, sampled = SliceModel.generate, []
+    generate, sampled = model_predictions.generate_slices, []
 
-    def stop_at_the_third_patient(self, sources, *arguments, **options):
+    def stop_at_the_third_patient(model, conditions, *arguments, **options):
         if len(sampled) == 2:
             raise KeyboardInterrupt
-        sampled.append(len(sources))
-        return generate(self, sources, *arguments, **options)
+        sampled.append(len(conditions))
+        return generate(model, conditions, *arguments, **options)
 
-    monkeypatch.setattr(SliceModel, "generate", stop_at_the_third_patient)
+    monkeypatch.setattr(model_predictions, "generate_slices", stop_at_the_third_patient)
     with pytest.raises(KeyboardInterrupt):
         evaluate(only(tiny_bundle), store, tmp_path / "out")
     assert not (tmp_path / "out" / "report.json").exists()
 
     continued = []
     monkeypatch.setattr(
-        SliceModel,
-        "generate",
-        lambda self, sources, *a, **k: continued.append(len(sources)) or generate(self, sources, *a, **k),
+        model_predictions,
+        "generate_slices",
+        lambda model, conditions, *a, **k: continued.append(len(conditions)) or generate(model, conditions, *a, **k),
     )
     report = evaluate(only(tiny_bundle), store, tmp_path / "out")
     assert continued == [SLICES]

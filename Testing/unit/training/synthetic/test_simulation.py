@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore.errors import OptionError, OutputFolderError
-from GBMResponseCore.files import read_image
-from GBMResponseCore.inputs.grid import same_grid
+from GBMResponseCore.inputs.reading import read_image
+from GBMResponseCore.inputs.resampling import same_grid
 
 from GBMResponseTraining import cli
 from GBMResponseTraining.datasets.hospital.folder import read_folder

@@ -1,9 +1,43 @@
-"""Named sampler settings, so that nobody has to know what a solver is."""
+"""The choices a user has, by name, so that nobody has to know what a solver is."""
 
 import enum
 from typing import Any
 
 from ..common.Translation import tr as _
+
+
+class ClassMode(enum.Enum):
+    """Which survival class to predict for."""
+
+    predicted = "predicted"
+    chosen = "chosen"
+    compareAll = "compareAll"
+
+    def label(self) -> str:
+        """Return what the panel shows."""
+        return {
+            ClassMode.predicted: _("Predicted by the classifier"),
+            ClassMode.chosen: _("Chosen by me"),
+            ClassMode.compareAll: _("Compare all classes"),
+        }[self]
+
+
+class ComputeDevice(enum.Enum):
+    """A device the user may ask for; `auto` takes the best one."""
+
+    auto = "auto"
+    cuda = "cuda"
+    mps = "mps"
+    cpu = "cpu"
+
+    def label(self) -> str:
+        """Return what the panel shows."""
+        return {
+            ComputeDevice.auto: _("Automatic"),
+            ComputeDevice.cuda: _("NVIDIA GPU (CUDA)"),
+            ComputeDevice.mps: _("Apple GPU (MPS)"),
+            ComputeDevice.cpu: _("Processor (CPU)"),
+        }[self]
 
 
 class SamplerPreset(enum.Enum):

@@ -3,7 +3,7 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore.errors import BundleSchemaError, ConstantImageError
-from GBMResponseCore.inputs.intensity import IntensityScale, NormalizationSettings, fit_scale
+from GBMResponseCore.inputs.preprocessing import IntensityScale, NormalizationSettings, fit_scale
 
 MAX = NormalizationSettings(kind="max")
 

@@ -1,0 +1,80 @@
+"""The slices of one case, read once for everything that looks at them: prediction, measurements, pictures."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..errors import NoOverlapError
+from .case import Case
+from .follow_up import AlignedFollowUp
+from .grid import StackGrid
+from .preprocessing import InPlaneRule, IntensityScale, NormalizationSettings, fit_scale
+
+
+@dataclass(frozen=True, eq=False)
+class CaseSlices:
+    """A case as the networks see it.
+
+    :param scale: of the input's intensities.
+    :param stack: the input (n, H, W), float32, in its own intensities.
+    :param gtv: mask of the GTV (n, H, W), bool.
+    :param indices: slices of the stack to generate, those with GTV (k,), from inferior to superior.
+    :param follow_up: the true follow-up, once it is aligned.
+    """
+
+    case: Case
+    grid: StackGrid
+    scale: IntensityScale
+    stack: np.ndarray
+    gtv: np.ndarray
+    indices: np.ndarray
+    follow_up: AlignedFollowUp | None = None
+
+    @cached_property
+    def pre(self) -> np.ndarray:
+        """The input's slices to generate, normalized float32 (k, H, W)."""
+        return self.scale.normalize(self.stack[self.indices])
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """The same of the true follow-up, in its own intensity scale."""
+        return self.follow_up.scale.normalize(self.grid.to_stack(self.follow_up.image)[self.indices])
+
+    @property
+    def generated(self) -> np.ndarray:
+        """Which slices of the stack are generated, bool (n,)."""
+        generated = np.zeros(len(self.stack), bool)
+        generated[self.indices] = True
+        return generated
+
+    @property
+    def positions_mm(self) -> np.ndarray:
+        """Positions of the slices to generate along the stack's normal (k,)."""
+        return self.grid.slice_positions_mm[self.indices]
+
+    def read(self, volume: sitk.Image) -> np.ndarray:
+        """The slices to generate of a predicted volume, normalized float32 (k, H, W)."""
+        return self.scale.normalize(self.grid.to_stack(volume)[self.indices])
+
+    def to_volume(self, pixels: np.ndarray) -> tuple[sitk.Image, sitk.Image]:
+        """Generated slices, normalized (k, H, W), as a volume and its mask, see :meth:`StackGrid.to_volume`."""
+        stack = self.stack.copy()
+        stack[self.indices] = self.scale.restore(pixels)
+        return self.grid.to_volume(stack, self.generated, self.case.image)
+
+
+def read_slices(case: Case, rule: InPlaneRule, normalization: NormalizationSettings) -> CaseSlices:
+    """Place a stack over the case and read it.
+
+    :raises NoOverlapError: no GTV lies inside the slices' field of view.
+    """
+    grid = StackGrid.for_image(case.image, rule)
+    stack = grid.to_stack(case.image)
+    gtv = grid.to_stack(case.gtv, label=True)
+    scale = fit_scale(sitk.GetArrayViewFromImage(case.image), normalization)
+    indices = np.flatnonzero(gtv.any(axis=(1, 2)))
+    if not indices.size:
+        raise NoOverlapError("The GTV lies outside the field of view around the head.")
+    return CaseSlices(case, grid, scale, stack, gtv, indices)

@@ -1,0 +1,184 @@
+"""What a bundle says about itself, found, read and verified with the standard library alone.
+
+The panel reads bundles in Slicer's own Python, where none of the engine's packages need be; `bundle` adds the schema
+and the networks.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..errors import BundleError, BundleIntegrityError, BundleSchemaError
+from ..files import sha256_of_file
+from .classes import ClassScheme
+
+SCHEMA_VERSION = 1
+BUNDLE_FILE = "bundle.json"
+BUNDLED_MODELS = Path(__file__).resolve().parents[2] / "Resources" / "Models"
+_CHUNK = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A bundle's folder and the content of its `bundle.json`."""
+
+    folder: Path
+    description: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.description["name"]
+
+    @property
+    def version(self) -> str:
+        return self.description["version"]
+
+    @property
+    def label_dropout(self) -> float:
+        return self.description["conditioning"]["label_dropout"]
+
+    @property
+    def files(self) -> dict[str, dict[str, Any]]:
+        """File name, relative to the folder, -> `size` in bytes and `sha256`."""
+        return self.description["files"]
+
+    @cached_property
+    def schemes(self) -> dict[str, ClassScheme]:
+        """Class schemes by name, for example `2-class`; empty for a model without class."""
+        entries = self.description["conditioning"]["schemes"]
+        return {name: ClassScheme.from_dict(name, classes) for name, classes in entries.items()}
+
+    @cached_property
+    def classifier_scheme(self) -> ClassScheme | None:
+        """The classes that the classifier tells apart, which the denoiser need not know; None without classifier."""
+        entry = self.description.get("classifier")
+        if entry is None:
+            return None
+        classes = entry.get("classes")
+        return ClassScheme.from_dict(entry["scheme"], classes) if classes else self.schemes[entry["scheme"]]
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of `bundle.json`, which itself holds the hash of every other file."""
+        return sha256_of_file(self.folder / BUNDLE_FILE)
+
+    def check(self) -> None:
+        """Check the parts that are used without the networks.
+
+        :raises BundleSchemaError: a field is missing or has a wrong value.
+        """
+        try:
+            _check(self)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            message = f"bundle.json of {self.folder.name!r} is not valid: {type(error).__name__}: {error}."
+            raise BundleSchemaError(message) from error
+
+    def verification_steps(self) -> Iterator[float]:
+        """Compare every file with its size and SHA-256; after each step of at most 4 MB yield the fraction done.
+
+        :raises BundleError: a file is missing or cannot be read.
+        :raises BundleIntegrityError: a file differs.
+        """
+        total = sum(entry["size"] for entry in self.files.values()) or 1
+        done = 0
+        for name, expected in self.files.items():
+            path = self.folder / name
+            if not path.is_file():
+                raise BundleError(f"The bundle {self.folder.name!r} lacks the file {name}.")
+            digest = hashlib.sha256()
+            try:
+                matches = path.stat().st_size == expected["size"]
+                with open(path, "rb") as file:
+                    while matches and (chunk := file.read(_CHUNK)):
+                        digest.update(chunk)
+                        done += len(chunk)
+                        yield min(1.0, done / total)
+            except OSError as error:
+                raise BundleError(f"The file {name} of bundle {self.folder.name!r} cannot be read.") from error
+            if not matches or digest.hexdigest() != expected["sha256"]:
+                raise BundleIntegrityError(f"The file {name} of bundle {self.folder.name!r} differs from its SHA-256.")
+
+
+def read_manifest(folder: Path | str) -> Manifest:
+    """Read what a bundle says about itself. Its fields are not checked yet: `Manifest.check`, or the whole schema.
+
+    :raises BundleError: the folder holds no readable bundle.json.
+    :raises BundleSchemaError: unknown schema version.
+    """
+    folder = Path(folder)
+    path = folder / BUNDLE_FILE
+    if not path.is_file():
+        raise BundleError(f"There is no bundle.json in the folder {(folder.name or str(folder))!r}.")
+    description = read_json(path)
+    version = description.get("schema_version") if isinstance(description, dict) else None
+    if version != SCHEMA_VERSION:
+        raise BundleSchemaError(f"The bundle {folder.name!r} has schema version {version!r}, not {SCHEMA_VERSION}.")
+    return Manifest(folder, description)
+
+
+def bundled_models(folder: Path = BUNDLED_MODELS) -> list[Path]:
+    """Return the bundles in a folder, by default those that ship with the extension, sorted by name."""
+    return sorted(path.parent for path in folder.glob(f"*/{BUNDLE_FILE}"))
+
+
+def default_bundle(folder: Path = BUNDLED_MODELS) -> Path:
+    """Return the bundle to use when the user names none: the last of `bundled_models`.
+
+    :raises BundleError: no bundle ships with this installation.
+    """
+    models = bundled_models(folder)
+    if not models:
+        raise BundleError("No model bundle ships with this installation.", "Name one with --bundle.")
+    return models[-1]
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file whose numbers are finite.
+
+    :raises BundleError: the file cannot be read.
+    :raises BundleSchemaError: it is no such JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
+    except OSError as error:
+        raise BundleError(f"{path.parent.name}/{path.name} cannot be read.") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleSchemaError(f"{path.parent.name}/{path.name} is not readable JSON.") from error
+
+
+def _finite(text: str) -> float:
+    """:raises ValueError: no number of double precision."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no number")
+    return value
+
+
+def _check(manifest: Manifest) -> None:
+    """:raises AttributeError, KeyError, TypeError, ValueError: a part is missing or of another kind."""
+    texts = ("name", "version", "license", "description", "intended_use", "training_data")
+    for name in texts:
+        _expect(name, manifest.description[name], str)
+    for name in ("sampling", "metrics"):
+        _expect(name, manifest.description[name], dict)
+    _expect("label_dropout", manifest.label_dropout, int, float)
+    for scheme in (*manifest.schemes.values(), manifest.classifier_scheme):
+        for entry in scheme.classes if scheme is not None else ():
+            _expect("name of a class", entry.name, str)
+            for days in (entry.min_days, entry.max_days):
+                _expect("days of a class", days, int, float, type(None))
+    for name, entry in manifest.files.items():
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+            raise ValueError(f"{name!r} is no file inside the bundle")
+        _expect("size", entry["size"], int)
+        _expect("sha256", entry["sha256"], str)
+
+
+def _expect(name: str, value: Any, *kinds: type) -> None:
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}")

@@ -1,0 +1,176 @@
+"""Write what a run has computed into its folder, so that results of another run never stand beside it."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from .. import SYNTHETIC_NOTICE
+from ..files import ensure_output_folder, write_image, write_json
+from ..inputs.slices import CaseSlices
+from ..measure.measurements import Measurements, write_measurements
+from ..progress import Clock, Listener
+from ..request import FORMATS, PredictionRequest
+from .folder import result_files
+from .provenance import provenance
+from .volumes import volumes_of
+
+if TYPE_CHECKING:
+    from ..model.bundle import Bundle
+    from ..prediction import Prediction
+
+PROVENANCE = "provenance.json"
+UNFINISHED = ".unfinished"
+_JOURNAL = "files.json"
+"""In `.unfinished`: names of the files of earlier runs and of this one, for the run after it if this one crashes."""
+_MEASUREMENTS = ("measurements.json", "measurements.csv")
+_MONTAGE, _REPORT, _FOLLOW_UP = "montage.png", "report.html", "registered_follow_up"
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """What a run has computed; everything is on disk once it has files.
+
+    :param predictions: by class as requested.
+    :param seconds: per stage, over all classes.
+    :param files: of the whole run, by what they hold; `provenance` always.
+    :param class_files: the same for each class.
+    """
+
+    request: PredictionRequest
+    bundle: "Bundle"
+    slices: CaseSlices
+    predictions: dict[str, "Prediction"]
+    measurements: Measurements | None
+    seconds: dict[str, float]
+    files: dict[str, Path] = field(default_factory=dict)
+    class_files: dict[str, dict[str, Path]] = field(default_factory=dict)
+
+    def measurements_of(self, name: str) -> dict[str, Any]:
+        """The measures of one class; empty if nothing was measured."""
+        return self.measurements.of_class(name) if self.measurements else {}
+
+
+def write_results(result: RunResult, listener: Listener) -> RunResult:
+    """Write everything; the provenance comes last and marks a complete result.
+
+    Files that an earlier run wrote into the folder and this one does not write are removed.
+
+    :raises OutputFolderError: the folder cannot be written.
+    """
+    clock = Clock()
+    listener.stage("write", None)
+    request, out, predictions = result.request, result.request.out, result.predictions
+    several = len(predictions) > 1
+    folders = {name: out / name if several else out for name in predictions}
+    chances = result.measurements.enhancement_probability if result.measurements else {}
+    volumes = {name: volumes_of(entry, chances.get(name)) for name, entry in predictions.items()}
+    names = {name: [f"{what}{request.format}" for what in volumes[name]] for name in predictions}
+    for planned in names.values():
+        planned += [_MONTAGE] if request.montage else []
+    shared_names = _shared_names(result)
+    records = {
+        name: provenance(result.bundle, entry) | {"files": sorted(names[name] + ([] if several else shared_names))}
+        for name, entry in predictions.items()
+    }
+    summary = {"notice": SYNTHETIC_NOTICE, "synthetic": True, "classes": records, "files": sorted(shared_names)}
+    whole = summary if several else next(iter(records.values()))
+
+    earlier = _listed_files(out)
+    journal = sorted(earlier | _listed(whole))
+    write_json({"files": journal}, ensure_output_folder(out / UNFINISHED) / _JOURNAL)
+    for folder in (out, *folders.values()):
+        (folder / PROVENANCE).unlink(missing_ok=True)
+    class_files: dict[str, dict[str, Path]] = {}
+    for name, prediction in predictions.items():
+        folder = ensure_output_folder(folders[name])
+        class_files[name] = {
+            what: write_image(image, folder / f"{what}{request.format}") for what, image in volumes[name].items()
+        }
+        if request.montage:
+            class_files[name] |= _montage(result.slices, prediction, folder / _MONTAGE, listener)
+    files = _write_shared(result, records)
+    written = {path for group in (files, *class_files.values()) for path in group.values()}
+    _remove_stale(out, earlier, written | {folder / PROVENANCE for folder in (out, *folders.values())})
+    for name, record in records.items():
+        class_files[name]["provenance"] = write_json(record, folders[name] / PROVENANCE)
+    files["provenance"] = write_json(whole, out / PROVENANCE) if several else out / PROVENANCE
+    shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+
+    clock.mark("write")
+    seconds = {name: round(spent, 3) for name, spent in (result.seconds | clock.seconds).items()}
+    return replace(result, files=files, class_files=class_files, seconds=seconds)
+
+
+def replaceable_files(request: PredictionRequest) -> list[Path]:
+    """Files that the run of a request would replace or remove."""
+    out, classes = request.out, request.options.classes
+    folders = [out, *(out / name for name in classes if len(classes) > 1)]
+    return result_files(folders) + [out / name for name in _listed_files(out)]
+
+
+def _shared_names(result: RunResult) -> list[str]:
+    """Names of the files that are there once for all classes."""
+    names = list(_MEASUREMENTS) if result.measurements else []
+    names += [_REPORT] if result.request.report else []
+    return names + ([f"{_FOLLOW_UP}{result.request.format}"] if result.slices.follow_up else [])
+
+
+def _write_shared(result: RunResult, records: Mapping[str, Mapping[str, Any]]) -> dict[str, Path]:
+    out, slices = result.request.out, result.slices
+    files = write_measurements(result.measurements, out) if result.measurements else {}
+    if result.request.report:
+        from .report import write_report
+
+        files["report"] = write_report(out / _REPORT, slices, result.predictions, records, result.measurements)
+    if slices.follow_up is not None:
+        path = out / f"{_FOLLOW_UP}{result.request.format}"
+        files[_FOLLOW_UP] = write_image(slices.follow_up.image, path)
+    return files
+
+
+def _montage(slices: CaseSlices, prediction: "Prediction", path: Path, listener: Listener) -> dict[str, Path]:
+    try:
+        from .montage import write_montage
+
+        return {"montage": write_montage(slices, prediction, path)}
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        listener.warning("no-montage", "The montage needs the package matplotlib, which is not installed.")
+        return {}
+
+
+def _listed_files(out: Path) -> set[str]:
+    """Names of the files that earlier runs have written, below the folder."""
+    found = set()
+    for path in (out / PROVENANCE, out / UNFINISHED / _JOURNAL):
+        try:
+            found |= _listed(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, AttributeError, TypeError):
+            continue  # none, or not one of ours
+    return found
+
+
+def _listed(record: Mapping[str, Any]) -> set[str]:
+    """Names that a provenance lists, with those of versions that did not list the shared ones."""
+    found = {str(name) for name in record.get("files", ())}
+    for folder, entry in record.get("classes", {}).items():
+        found |= {f"{folder}/{name}" for name in [*entry["files"], PROVENANCE]}
+    if record.get("synthetic"):
+        found |= {*_MEASUREMENTS, _REPORT, *(f"{_FOLLOW_UP}{suffix}" for suffix in FORMATS)}
+    return found
+
+
+def _remove_stale(out: Path, names: set[str], written: set[Path]) -> None:
+    """Remove listed files that this run has not written, and folders of classes that are then empty."""
+    for name in names:
+        parts = PurePosixPath(name).parts
+        inside = 0 < len(parts) <= 2 and ".." not in parts and not set(name) & set("\\:") and not name.startswith("/")
+        path = out / name
+        if inside and path not in written and path.is_file():
+            path.unlink()
+            if len(parts) == 2 and not any(path.parent.iterdir()):
+                path.parent.rmdir()
