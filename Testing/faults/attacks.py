@@ -270,5 +270,3 @@ def _add(tally: Tally, other: Tally) -> None:
     for name in ("runs", "hit", "wrong_grid", "mixed", "half_files", "untyped", "lost"):
         setattr(tally, name, getattr(tally, name) + getattr(other, name))
     tally.notes += other.notes
-
-

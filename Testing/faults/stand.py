@@ -1,4 +1,4 @@
-"""Where attacks happen: two patients, a model, what their undisturbed results are, and a judge of what an attack left."""
+"""Where attacks happen: two patients, a model, their undisturbed results, and a judge of what an attack left."""
 
 import json
 import os

@@ -1,7 +1,7 @@
-"""A process that has the engine loaded and forks a victim for each order: commands start at once, yet each alone.
+"""A process that has the engine loaded and forks a victim for each order, so that commands start at once.
 
-An order is one line of JSON on standard input: `argv` of `gbmresponse` and what is to happen to it. The exit code of the
-victim (negative: its signal) comes back on standard output. Linux and macOS only.
+An order is one line of JSON on standard input: `argv` of `gbmresponse` and what is to happen to it. The exit code of
+the victim (negative: its signal) comes back on standard output. Linux and macOS only.
 
 What happens at a point does so by the count of file operations in the watched folder, not by time: a slow machine is
 hit at the same points as a fast one.
@@ -58,7 +58,7 @@ ACTIONS: dict[str, Callable[[Path], None]] = {
 def watch(folder: Path, point: int, action: str, counter: Path | None) -> None:
     """Do something at the n-th file operation in a folder; `counter` gets how many there were until each moment."""
     prefix, seen, busy = str(folder), [0], [False]
-    file = open(counter, "w", encoding="ascii") if counter else None  # noqa: SIM115
+    file = open(counter, "w", encoding="ascii") if counter else None
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if busy[0] or event not in _OPERATIONS or not any(str(entry).startswith(prefix) for entry in arguments[:2]):
@@ -107,7 +107,6 @@ def main() -> None:
     import GBMResponseCore.cohort
     import GBMResponseCore.outputs.report
     import GBMResponseCore.prediction
-    import GBMResponseCore.worker.serve
     import torch
     from GBMResponseCore import cli
 
@@ -128,7 +127,7 @@ def main() -> None:
             answers.close()
             code = 1
             try:
-                sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+                sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
                 _become(order)
                 code = cli.main(order["argv"])
                 sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Files from recipes. What is not in the recipe is made in code from fixed seeds, so that a recipe always gives one input."""
+"""Files from recipes. What is not in the recipe is made in code, so that a recipe always gives the same input."""
 
 import gzip
 import hashlib
@@ -48,7 +48,7 @@ def write_corpus(folder: Path) -> None:
     image = phantoms.head(size, spacing, center=phantoms.GTV_CENTER)
     gtv = phantoms.gtv(size, spacing, center=phantoms.GTV_CENTER)
     for name, volume in {"image": image, "gtv": gtv, "follow_up": image + 9}.items():
-        for kind, pattern in _NAMES.items():
+        for pattern in _NAMES.values():
             path = folder / pattern.format(name)
             sitk.WriteImage(volume, str(path), useCompression="gz" in path.name)
 

@@ -109,8 +109,8 @@ _nifti_edit = st.sampled_from(_NIFTI_FIELDS).flatmap(
     )
 )
 _HEADER_KEYS = (
-    "NRRD0004", "type", "dimension", "space", "sizes", "space directions", "kinds", "endian", "encoding", "space origin",
-    "space units", "data file", "byte skip", "line skip", "measurement frame", "spacings", "ObjectType", "NDims",
+    "NRRD0004", "type", "dimension", "space", "sizes", "space directions", "kinds", "endian", "encoding",
+    "space origin", "space units", "data file", "byte skip", "line skip", "measurement frame", "spacings", "ObjectType", "NDims",
     "BinaryData", "BinaryDataByteOrderMSB", "CompressedData", "CompressedDataSize", "TransformMatrix", "Offset",
     "CenterOfRotation", "AnatomicalOrientation", "ElementSpacing", "DimSize", "ElementType", "HeaderSize",
     "ElementNumberOfChannels", "ElementDataFile", "Comment",
@@ -157,7 +157,7 @@ damaged_bundles = st.one_of(
                 st.tuples(st.sampled_from(("replace", "replace", "remove", "add")), st.integers(0, 400), _json),
                 min_size=1,
                 max_size=2,
-            ),  # fmt: skip
+            ),
             "right_hash": st.sampled_from((True, True, True, False)),
         }
     ),
@@ -181,8 +181,9 @@ damaged_dicom = st.fixed_dictionaries(
                     st.just("tag"), st.sampled_from((
                         "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns",
                         "BitsAllocated", "BitsStored", "PixelRepresentation", "SamplesPerPixel", "SeriesInstanceUID",
-                        "StudyDate", "FrameOfReferenceUID", "PatientID", "Modality", "SeriesDescription", "SliceThickness",
-                        "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "InstanceNumber", "SOPClassUID",
+                        "StudyDate", "FrameOfReferenceUID", "PatientID", "Modality", "SeriesDescription",
+                        "SliceThickness", "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept",
+                        "InstanceNumber", "SOPClassUID",
                         "StructureSetROISequence", "ROIContourSequence", "ReferencedFrameOfReferenceSequence",
                         "StructureSetDate", "NumberOfFrames", "PixelData",
                     )),

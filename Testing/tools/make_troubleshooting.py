@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "GBMResponse"), str(ROOT)]
+for folder in (ROOT, ROOT / "GBMResponse"):
+    sys.path.insert(0, str(folder))
 
 import GBMResponseCore
 from GBMResponseCore.errors import GBMResponseError
@@ -26,10 +27,10 @@ _TOP = """# Troubleshooting
 
 Made from the errors of the code by `Testing/tools/make_troubleshooting.py`; do not edit.
 
-Every failure that has a known cause ends with one sentence about what is wrong and one about what to do, and with a code:
-its number is the exit code of `gbmresponse` and `gbmresponse-train`, its name stands in the worker's `error` events, in the
-`summary.csv` of a cohort and in the `skipped.csv` of an import. The sentences you see name files and values; those here are
-the general ones. Exit code 0 means done, 2 wrong usage: the command then says how it is used.
+Every failure that has a known cause ends with one sentence about what is wrong and one about what to do, and with a
+code: its number is the exit code of `gbmresponse` and `gbmresponse-train`, its name stands in the worker's `error`
+events, in the `summary.csv` of a cohort and in the `skipped.csv` of an import. The sentences you see name files and
+values; those here are the general ones. Exit code 0 means done, 2 wrong usage: the command then says how it is used.
 """
 _SECTIONS = (
     ("Predicting: `gbmresponse`, the worker and the panel", "GBMResponseCore"),
@@ -46,9 +47,12 @@ def page() -> str:
     """The text of the page."""
     parts = [_TOP]
     for title, package in _SECTIONS:
-        rows = [f"| {kind.exit_code} | `{kind.code}` | {_cell(cause(kind))} | {_cell(kind.remedy)} |"
-                for kind in typed_errors(package)]  # fmt: skip
-        parts.append("\n".join([f"## {title}\n", "| exit code | name | cause | what to do |", "|---|---|---|---|", *rows, ""]))
+        rows = [
+            f"| {kind.exit_code} | `{kind.code}` | {_cell(cause(kind))} | {_cell(kind.remedy)} |"
+            for kind in typed_errors(package)
+        ]
+        head = [f"## {title}\n", "| exit code | name | cause | what to do |", "|---|---|---|---|"]
+        parts.append("\n".join([*head, *rows, ""]))
     return "\n".join(parts)
 
 

@@ -21,7 +21,9 @@ def test_every_error_has_its_line_with_a_cause_and_a_remedy(error):
     assert line == f"| {error.exit_code} | `{error.code}` | {cause(error)} | {error.remedy} |"
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+)
 def test_no_other_page_lists_exit_codes(path):
     codes = {str(error.exit_code) for error in ERRORS if error.exit_code >= 10}
     listed = [
