@@ -104,11 +104,9 @@ def _become(order: dict[str, Any]) -> None:
 def main() -> None:
     """Fork a victim for each order until standard input closes."""
     import diffusers
-    import GBMResponseCore.cohort
-    import GBMResponseCore.outputs.report
-    import GBMResponseCore.prediction
     import torch
-    from GBMResponseCore import cli
+    from GBMResponseCore import cli, cohort, prediction  # noqa: F401
+    from GBMResponseCore.outputs import report  # noqa: F401
 
     torch.set_num_threads(1)
     diffusers.UNet2DConditionModel, diffusers.UniPCMultistepScheduler  # loaded lazily  # noqa: B018

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-for folder in (ROOT, ROOT / "GBMResponse"):
-    sys.path.insert(0, str(folder))
+sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "GBMResponse"))
 
 import GBMResponseCore
 from GBMResponseCore.errors import GBMResponseError
