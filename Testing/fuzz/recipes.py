@@ -111,7 +111,8 @@ _nifti_edit = st.sampled_from(_NIFTI_FIELDS).flatmap(
 _HEADER_KEYS = (
     "NRRD0004", "type", "dimension", "space", "sizes", "space directions", "kinds", "endian", "encoding",
     "space origin", "space units", "data file", "byte skip", "line skip", "measurement frame", "spacings",
-    "ObjectType", "NDims", "BinaryData", "BinaryDataByteOrderMSB", "CompressedData", "CompressedDataSize", "TransformMatrix", "Offset",
+    "ObjectType", "NDims", "BinaryData", "BinaryDataByteOrderMSB",
+    "CompressedData", "CompressedDataSize", "TransformMatrix", "Offset",
     "CenterOfRotation", "AnatomicalOrientation", "ElementSpacing", "DimSize", "ElementType", "HeaderSize",
     "ElementNumberOfChannels", "ElementDataFile", "Comment",
 )  # fmt: skip

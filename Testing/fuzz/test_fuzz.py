@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from fuzz.driver import Fuzzer
 from fuzz.recipes import EVERYTHING
 

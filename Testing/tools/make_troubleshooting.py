@@ -12,13 +12,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "GBMResponse"))
+sys.path[:0] = [str(ROOT / "GBMResponse"), str(ROOT)]
 
-import GBMResponseCore
-from GBMResponseCore.errors import GBMResponseError
+import GBMResponseCore  # noqa: E402
+from GBMResponseCore.errors import GBMResponseError  # noqa: E402
 
-import GBMResponseTraining
+import GBMResponseTraining  # noqa: E402
 
 PAGE = ROOT / "docs" / "troubleshooting.md"
 Kind = type[GBMResponseError]
