@@ -22,6 +22,7 @@ from worker_session import CORE_PARENT
 ROOT = Path(__file__).resolve().parents[2]
 PATIENTS = ("anna", "bela")
 VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha")
+PLAIN = ("--no-montage", "--no-report")
 UNFINISHED = (".unfinished", ".preview", ".lock", "status.json")
 """What a run that did not finish may leave: finished slices, and what the next run sweeps."""
 TYPED = {
@@ -148,11 +149,11 @@ class Stand:
     def command(self, patient: str, out: Path, *options: str) -> list[str]:
         """Arguments of `gbmresponse` that predict a patient."""
         inputs = ["predict", "--image", self.image(patient), "--gtv", self.gtv(patient), "--out", out]
-        return [str(part) for part in inputs] + self.options() + ["--device", "cpu", "--no-montage", *options]
+        return [str(part) for part in inputs] + self.options() + ["--device", "cpu", *options]
 
     def options(self) -> list[str]:
         """Options of predict and cohort; one slice at once, so that there are many points to be hit at."""
-        return ["--bundle", str(self.bundle), "--precision", "float32", "--batch-size", "1", "--seed", "4"]
+        return ["--bundle", str(self.bundle), "--precision", "float32", "--batch-size", "1", "--seed", "4", *PLAIN]
 
     def start(self, argv: Sequence[str], **order: Any) -> tuple[str, int, Path]:
         """Start a victim; returns what :meth:`wait` needs, with the process id in the middle."""

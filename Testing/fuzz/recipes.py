@@ -238,7 +238,7 @@ lines = st.one_of(
     st.fixed_dictionaries(
         {
             "kind": st.just("line"),
-            "type": st.sampled_from(("predict", "predict", "load", "cancel", "hello", "check", "x", None)),
+            "type": st.sampled_from(("predict", "predict", "load", "cancel", "hello", "x", None)),
             "fields": st.dictionaries(
                 st.sampled_from(_REQUEST_FIELDS),
                 st.one_of(
