@@ -133,3 +133,11 @@ def change(folder: Path, number: int, **values) -> None:
     for name, value in values.items():
         setattr(dataset, name, value)
     dataset.save_as(path)
+
+
+def remove_preamble(folder: Path, number: int) -> Path:
+    """Write the n-th file of a folder as older planning systems do: implicit VR, without preamble and group 2."""
+    path = sorted(path for path in folder.iterdir() if path.is_file())[number]
+    elements = Dataset({element.tag: element for element in pydicom.dcmread(path)})
+    pydicom.dcmwrite(path, elements, implicit_vr=True, little_endian=True, enforce_file_format=False)
+    return path

@@ -10,9 +10,9 @@ from GBMResponseCore.model.classes import ClassScheme
 from GBMResponseCore.model.networks import build_autoencoder, build_classifier, build_denoiser
 
 from GBMResponseTraining.bundles.export import export_bundle
-from GBMResponseTraining.items.model_configurations import CLASS_NAMES
 from GBMResponseTraining.models.unet_config import noise_schedule, unet_config
-from GBMResponseTraining.settings.configuration import load_configuration
+from GBMResponseTraining.settings.model_configurations import CLASS_NAMES
+from GBMResponseTraining.settings.reader import load_configuration
 
 SETTINGS = load_configuration("smoke")
 TOKEN_COUNT = 7

@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 from GBMResponseCore import SYNTHETIC_NOTICE
 
-from ..evaluation.evaluate_bundles import COPY
 from ..evaluation.metrics.image import HIGHER_IS_BETTER
+from ..evaluation.results import COPY
 from ..evaluation.tables import (
     TITLES,
     data_sentence,
@@ -82,7 +82,7 @@ def _scheme_table(schemes: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     if not schemes:
         return "The model knows no survival class."
     lines = [
-        "Survival classes, days from the start of treatment:",
+        "Survival classes, days from the pre-treatment MRI:",
         "",
         "| scheme | class | from | to |",
         "|---|---|---|---|",

@@ -15,8 +15,8 @@ from GBMResponseCore.model.bundle import Bundle, open_bundle
 from GBMResponseCore.request import SamplingOptions, check_guidance
 
 from ..evaluation.model_predictions import networks_sha256
-from ..items.model_configurations import ModelConfiguration
 from ..models.unet_config import noise_schedule
+from ..settings.model_configurations import ModelConfiguration
 from ..stages.autoencoder import train_autoencoder
 from ..stages.classifier import train_classifier
 from ..stages.diffusion import check_diffusion, train_diffusion
@@ -70,7 +70,7 @@ def export_configuration(
         "downsampling": settings.image_autoencoder.downsampling,
         "fold": settings.diffusion.fold,
         "requantize": False,
-        **{part: run.read(f"{part}_autoencoder/standardization.json") for part in ("image", "gtv")},
+        **{part: _standardization(run, part) for part in ("image", "gtv")},
     }
     if model.scale is not None:
         latents["change_scale"] = model.scale
@@ -177,6 +177,11 @@ def training_data(run: TrainingRun) -> str:
         text += f" The image autoencoder also learned {2 * len(extra)} slices of {ids}."
     stated = run.configuration.training_data
     return text if stated == "Not stated." else f"{text} {stated}"
+
+
+def _standardization(run: TrainingRun, part: str) -> dict[str, Any]:
+    stated = run.read(f"{part}_autoencoder/standardization.json")
+    return {"shift": stated["shift"], "scale": stated["scale"]}
 
 
 def _left_out(run: TrainingRun) -> str:

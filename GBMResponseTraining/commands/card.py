@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     from GBMResponseCore.model.bundle import open_bundle
 
     from ..bundles.stage import CARD, check_evaluated, describe_bundle, exported_bundle
-    from ..items.model_configurations import model_configuration
+    from ..settings.model_configurations import model_configuration
     from ..stages.training_run import TrainingRun
 
     configuration = model_configuration(arguments.configuration)
@@ -52,7 +52,7 @@ def read_reports(texts: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
     from GBMResponseCore.errors import OptionError
     from GBMResponseCore.files import check_file
 
-    from ..evaluation.evaluate_bundles import REPORT
+    from ..evaluation.results import REPORT
 
     reports: list[tuple[str, dict[str, Any]]] = []
     for text in texts:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..evaluation.evaluate_bundles import EvaluationOptions
     from ..evaluation.model_predictions import EvaluatedModel
+    from ..evaluation.options import EvaluationOptions
 
 ONE_NETWORK = "(one network)"
 """Ends the rows of the bundle with both schemes where bundles of the single configurations have rows, too."""
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
     from GBMResponseCore.errors import OptionError
 
-    from ..evaluation.evaluate_bundles import EvaluationOptions
+    from ..evaluation.options import EvaluationOptions
 
     if arguments.run_folder is None and arguments.store is None:
         raise OptionError("There are no slices to evaluate on.", "Name a slice store, or a run folder with --run.")
@@ -94,7 +94,7 @@ def evaluate_run(folder: Path, options: "EvaluationOptions") -> None:
 def _evaluate(
     models: Sequence["EvaluatedModel"], store: Path, out: Path, options: "EvaluationOptions", run_folder: Path | None
 ) -> None:
-    from ..evaluation.evaluate_bundles import evaluate
+    from ..evaluation.evaluate import evaluate
     from ..evaluation.tables import slice_table
 
     report = evaluate(models, store, out, options)
@@ -115,7 +115,7 @@ def _store_of(run_folder: Path) -> Path:
 def _describe_bundles(run_folder: Path, report: dict[str, Any]) -> None:
     """Bring the figures into the model cards of a run that our training made."""
     from ..bundles.stage import BUNDLES, describe_bundle
-    from ..items.model_configurations import BOTH_SCHEMES, TABLE_1
+    from ..settings.model_configurations import BOTH_SCHEMES, TABLE_1
     from ..stages.training_run import SNAPSHOT, TrainingRun
 
     if not (run_folder / SNAPSHOT).is_file():
@@ -166,7 +166,7 @@ def models_of_run(folder: Path) -> list["EvaluatedModel"]:
     from GBMResponseCore.errors import BundleError
 
     from ..evaluation.model_predictions import EvaluatedModel
-    from ..items.model_configurations import BOTH_SCHEMES, TABLE_1
+    from ..settings.model_configurations import BOTH_SCHEMES, TABLE_1
 
     bundles = folder / "bundles"
     models = [

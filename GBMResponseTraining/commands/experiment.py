@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .run_options import add_run_options, open_run
 
 if TYPE_CHECKING:
-    from ..evaluation.evaluate_bundles import EvaluationOptions
+    from ..evaluation.options import EvaluationOptions
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -33,8 +33,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
     from ..bundles.stage import export_configuration
-    from ..evaluation.evaluate_bundles import EvaluationOptions
-    from ..items.model_configurations import model_configuration
+    from ..evaluation.options import EvaluationOptions
+    from ..settings.model_configurations import model_configuration
     from ..stages.diffusion import check_diffusion
     from .evaluate import evaluate_run
 
@@ -86,7 +86,7 @@ def _check_evaluation(training_run: Any, options: "EvaluationOptions") -> None:
 
 def _train_in_processes(arguments: argparse.Namespace, training_run: Any) -> int:
     """Train every network by a command of its own, which DDP starts again for every device; return an exit code."""
-    from ..items.model_configurations import model_configuration
+    from ..settings.model_configurations import model_configuration
 
     machine = training_run.machine
     options = [

@@ -25,7 +25,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
     from ..bundles.stage import check_bundle_name, export_configuration
-    from ..items.model_configurations import model_configuration
+    from ..settings.model_configurations import model_configuration
 
     configuration = model_configuration(arguments.configuration)
     check_bundle_name(arguments.name)

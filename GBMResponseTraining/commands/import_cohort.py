@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         pairs,
         arguments.out,
         InPlaneRule.of_size(arguments.size),
-        NormalizationSettings(),
+        NormalizationSettings.from_dict({"kind": arguments.normalization}),
         AlignmentRule(
             register=arguments.register,
             lowest_correlation=arguments.lowest_correlation,
@@ -85,6 +85,13 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
         "--skull-strip", action="store_true", help="keep the brain alone, with the data set's mask or deepbet"
     )
     parser.add_argument("--keep-unknown-survival", action="store_true", help="import patients of unknown survival too")
+    parser.add_argument(
+        "--normalization",
+        choices=("percentile", "max"),
+        default="percentile",
+        help="what becomes white: a high percentile of the head, which outliers do not move, or the largest value of "
+        "the volume, nearly as in the paper (default percentile); models and figures of both do not compare",
+    )
     parser.add_argument("--size", type=int, default=256, help="pixels per side of the slices, a multiple of 32")
     parser.add_argument("--dry-run", action="store_true", help="say what would be imported, and write nothing")
 
@@ -199,11 +206,17 @@ def _dicom_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--table", type=Path, required=True, metavar="CSV", help="patient, survival_days or dates")
     _add_window(parser, "the pre-treatment MRI")
     parser.add_argument("--series", metavar="REGEX", help="description of T1-Gd series (default: usual names)")
-    parser.add_argument("--roi", default="gtv", metavar="REGEX", help="name of the GTV in the RTSTRUCT (default gtv)")
+    parser.add_argument(
+        "--roi",
+        default="gtv",
+        metavar="REGEX",
+        help="name of the GTV in the RTSTRUCT (default gtv, without what is made from one as PTV=GTV+5mm)",
+    )
 
 
 def _dicom(arguments: argparse.Namespace) -> Found:
-    from ..datasets.hospital.dicom_tree import DEFAULT_SERIES, DicomRule, find_pairs, read_dicom
+    from ..datasets.hospital.choice import DEFAULT_SERIES, DicomRule
+    from ..datasets.hospital.dicom import find_pairs, read_dicom
 
     rule = DicomRule(arguments.series or DEFAULT_SERIES, arguments.roi, _window(arguments))
     if arguments.dry_run:
@@ -211,6 +224,8 @@ def _dicom(arguments: argparse.Namespace) -> Found:
         for pair in pairs:
             rois = ", ".join(roi.name for roi in pair.rois)
             print(f"{pair.patient}: {pair.pre.study_date} {pair.pre} -> {pair.post.study_date} {pair.post}; GTV {rois}")
+            for note in pair.notes:
+                print(f"  {note.sentence}")
         return pairs, skipped
     return read_dicom(arguments.source, arguments.table, arguments.out, rule)
 

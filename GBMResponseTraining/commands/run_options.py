@@ -44,8 +44,8 @@ def open_run(arguments: argparse.Namespace) -> Any:
     """
     from GBMResponseCore.errors import OptionError
 
-    from ..engine.fit import Machine
-    from ..settings.configuration import load_configuration
+    from ..engine.machine import Machine
+    from ..settings.reader import load_configuration
     from ..stages.training_run import SNAPSHOT, TrainingRun
 
     if arguments.preset and arguments.config:

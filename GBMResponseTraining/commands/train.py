@@ -27,7 +27,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
-    from ..items.model_configurations import model_configuration
+    from ..settings.model_configurations import model_configuration
     from ..stages.autoencoder import train_autoencoder
     from ..stages.classifier import train_classifier
     from ..stages.diffusion import cached_latents, train_diffusion

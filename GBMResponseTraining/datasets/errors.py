@@ -43,21 +43,6 @@ class SameImageError(GBMResponseError):
     remedy = "Correct the paths: a copy of the pre-treatment image teaches that nothing changes."
 
 
-class MissingPackageError(GBMResponseError):
-    """An optional package that this needs is not installed.
-
-    :param package: its name on PyPI.
-    :param purpose: what it is needed for, an infinitive.
-    :param install: what follows `pip install`, if not the package's name.
-    """
-
-    code = "missing-package"
-    exit_code = 60
-
-    def __init__(self, package: str, purpose: str, install: str | None = None) -> None:
-        super().__init__(f"The package {package} is needed to {purpose}.", f"Run: pip install {install or package}")
-
-
 class LabelMappingError(GBMResponseError):
     """What the label values of a mask mean cannot be told."""
 
@@ -72,27 +57,3 @@ class BrainMaskError(GBMResponseError):
     code = "brain-mask"
     exit_code = 62
     remedy = "Give a brain mask, or import without --skull-strip."
-
-
-class DicomSeriesError(GBMResponseError):
-    """A DICOM series cannot be chosen, or is no complete regular volume."""
-
-    code = "dicom-series"
-    exit_code = 63
-    remedy = "Export the series again, or name another one in the table."
-
-
-class StructureSetError(GBMResponseError):
-    """No usable GTV in a patient's RTSTRUCT."""
-
-    code = "rtstruct"
-    exit_code = 64
-    remedy = "Export the RTSTRUCT that was drawn on the T1-Gd series."
-
-
-class FrameOfReferenceError(StructureSetError):
-    """The RTSTRUCT lives in another coordinate system than the image."""
-
-    code = "frame-of-reference"
-    exit_code = 65
-    remedy = "Export the structures drawn on the T1-Gd series, or resampled to its frame of reference."

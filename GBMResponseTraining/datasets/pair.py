@@ -1,16 +1,25 @@
 """What every importer hands over: where one patient's images are and what is known about the patient."""
 
+import hashlib
+import logging
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from GBMResponseCore.errors import GBMResponseError
+from GBMResponseCore.errors import DependencyError, GBMResponseError, OutputFolderError
 
 from .errors import TableValueError
+
+if TYPE_CHECKING:  # training runs on stores alone, also where SimpleITK is not installed
+    from GBMResponseCore.inputs.case import Note
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 DAYS_PER_WEEK = 7
 
@@ -35,6 +44,7 @@ class PairSource:
     :param brain_mask: file of a brain mask on the pre-treatment image's grid or space; None: there is none.
     :param label_names: what label values of `gtv` mean, for the report.
     :param extra: further fields of the patient's record, JSON values.
+    :param notes: what should be known about how the files were chosen, for the report.
     """
 
     patient: str
@@ -50,6 +60,7 @@ class PairSource:
     brain_mask: Path | None = None
     label_names: dict[int, str] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    notes: "tuple[Note, ...]" = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -79,8 +90,37 @@ class Skipped:
     remedy: str = ""
 
     @classmethod
-    def for_error(cls, patient: str, error: GBMResponseError) -> "Skipped":
-        return cls(patient, error.code, error.message, error.remedy)
+    def for_error(cls, patient: str, error: Exception) -> "Skipped":
+        """Return what a failure says; one that was not expected is named by its type."""
+        if isinstance(error, GBMResponseError):
+            return cls(patient, error.code, error.message, error.remedy)
+        return cls(patient, "error", f"Unexpected failure: {type(error).__name__}: {error}")
+
+
+def attempt(patient: str, make: Callable[..., T], *arguments: Any) -> T | Skipped:
+    """Return what `make` makes of one patient, or why it cannot: one patient never ends an import.
+
+    :raises OutputFolderError, DependencyError: what would end the same way for every patient.
+    """
+    try:
+        return make(*arguments)
+    except (OutputFolderError, DependencyError):
+        raise
+    except GBMResponseError as error:
+        return Skipped.for_error(patient, error)
+    except Exception as error:
+        log.exception("Unexpected failure of one patient")
+        return Skipped.for_error(patient, error)
+
+
+def digest(text: str) -> str:
+    """Return a short hash; file names made of it are valid everywhere and do not name a patient."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:20]
+
+
+def file_state(path: Path) -> tuple[int, int] | None:
+    """Return size and time of change of a file, None if there is none."""
+    return (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else None
 
 
 def normalized_id(text: str) -> str:

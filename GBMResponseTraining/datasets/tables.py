@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from GBMResponseCore.errors import CaseTableError
+from GBMResponseCore.errors import CaseTableError, MissingPackageError
 from GBMResponseCore.files import check_file, read_table
 
-from .errors import DatasetError, MissingPackageError
+from .errors import DatasetError
 from .pair import require_columns
 
 Row = dict[str, str]

@@ -2,82 +2,29 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from GBMResponseCore.model.classes import ClassScheme
-from scipy import ndimage
 
-from ..items.model_configurations import true_class
+from ..items.class_labels import true_class
+from .enhancement import Zone, enhancing_pixels
 from .held_out import EvaluationError, HeldOut
-from .metrics.image import per_patient_means, standard_metrics
+from .metrics.image import per_patient_means
 from .model_predictions import LoadedModel, assign_classes, predict_slices
-from .statistics.bootstrap import mean_interval
+from .options import Measure
+from .statistics.bootstrap import group_means, mean_interval
 from .statistics.skill import skills
 
-ENHANCEMENT_RATIO = 1.25
-NEAR_PIXELS = 12
-_TISSUE_PIXELS = 45
 
-
-Zone = tuple[np.ndarray, float]
-"""Where enhancement of a slice is looked for, as indices of its flat pixels, and the intensity it must exceed."""
-
-
-class Slices(Protocol):
-    """Slices (n, H, W) with their patients (n,)."""
-
-    pre: np.ndarray
-    gtv: np.ndarray
-    patient: np.ndarray
-
-
-def enhancement_zones(slices: Slices) -> list[Zone]:
-    """Zone of every slice: the pixels near the GTV, and 1.25 times the median of the tissue around it.
-
-    "Near" is within 12 pixels of the contour and at least 12 pixels inside the head; the median is that of the
-    pre-treatment image, so that one threshold serves all images of a slice.
-    """
-    zones = []
-    for pre, gtv in zip(slices.pre, slices.gtv, strict=True):
-        head = ndimage.binary_fill_holes(ndimage.binary_opening(pre > -0.8, iterations=2))
-        inside = ndimage.distance_transform_edt(head) > NEAR_PIXELS
-        if not inside.any() or not gtv.any():
-            zones.append((np.empty(0, np.int64), 0.0))
-            continue
-        distance = ndimage.distance_transform_edt(~gtv.astype(bool))
-        around = inside & (distance > NEAR_PIXELS) & (distance < _TISSUE_PIXELS)
-        reference = float(np.median(pre[around if around.any() else head]))
-        threshold = (reference + 1.0) * ENHANCEMENT_RATIO - 1.0
-        zones.append((np.flatnonzero(inside & (distance <= NEAR_PIXELS)), threshold))
-    return zones
-
-
-def enhancing_pixels(images: np.ndarray, slices: Slices, zones: Sequence[Zone] | None = None) -> np.ndarray:
-    """Pixels near the GTV brighter than the tissue around it, per slice (n,). A proxy, not a lesion segmentation.
-
-    :param zones: those of the slices, where many images of them are measured; None finds them.
-    """
-    zones = enhancement_zones(slices) if zones is None else zones
-    return np.array(
-        [
-            np.count_nonzero(image.ravel()[near] > threshold)
-            for image, (near, threshold) in zip(images, zones, strict=True)
-        ]
-    )
-
-
-def class_effect(
-    short: np.ndarray, long: np.ndarray, slices: Slices, zones: Sequence[Zone] | None = None
-) -> dict[str, float]:
+def class_effect(short: np.ndarray, long: np.ndarray, slices: HeldOut, zones: Sequence[Zone]) -> dict[str, float]:
     """Size of the effect of the class on predictions (n, H, W) under identical noise."""
-    zones = enhancement_zones(slices) if zones is None else zones
     inside = np.asarray(slices.gtv, dtype=bool)
     difference = np.abs(short - long)
-    enhancing_short, enhancing_long = (enhancing_pixels(images, slices, zones) for images in (short, long))
+    enhancing_short, enhancing_long = (enhancing_pixels(images, zones) for images in (short, long))
     per_patient = [
-        (enhancing_short[slices.patient == p].sum(), enhancing_long[slices.patient == p].sum())
-        for p in np.unique(slices.patient)
+        (enhancing_short[slices.person == p].sum(), enhancing_long[slices.person == p].sum())
+        for p in np.unique(slices.person)
     ]
     return {
         "mean_absolute_difference_gtv": float(difference[inside].mean()) if inside.any() else float("nan"),
@@ -95,14 +42,14 @@ def true_difference(slices: HeldOut, scheme: ClassScheme, zones: Sequence[Zone])
         change from pre to post as mean over patients with its interval, names of the classes and numbers of patients.
     """
     result: dict[str, Any] = {}
-    pre, post = (enhancing_pixels(images, slices, zones) for images in (slices.pre, slices.post))
+    pre, post = enhancing_pixels(slices.pre, zones), enhancing_pixels(slices.post, zones, true=True)
     for which, inside in _groups(slices, scheme).items():
         entry = scheme.classes[0 if which == "first" else -1]
         result[f"class_{which}"] = entry.name
-        result[f"patients_{which}"] = len(np.unique(slices.patient[inside]))
+        result[f"patients_{which}"] = len(np.unique(slices.person[inside]))
         for image, counts in (("pre", pre), ("post", post)):
             result[f"enhancing_pixels_{image}_{which}"] = _mean_inside(counts, inside)
-        change = np.array([(post - pre)[slices.patient == p].mean() for p in np.unique(slices.patient[inside])])
+        change = group_means((post - pre)[inside].astype(np.float64), slices.person[inside])
         interval = mean_interval(change)
         mean = float(change.mean()) if len(change) else float("nan")
         result[f"enhancing_change_{which}"] = {"value": mean, "ci_low": interval.low, "ci_high": interval.high}
@@ -124,10 +71,19 @@ def _mean_inside(counts: np.ndarray, inside: np.ndarray) -> float:
 
 
 def guidance_sweep(
-    loaded: LoadedModel, slices: HeldOut, scales: Sequence[float], *, seed: int = 1, finished: Path | None = None
+    loaded: LoadedModel,
+    slices: HeldOut,
+    scales: Sequence[float],
+    zones: Sequence[Zone],
+    measure: Measure,
+    *,
+    seed: int = 1,
+    finished: Path | None = None,
 ) -> dict[str, Any]:
     """Class separation and errors at several guidance scales, one sample per slice and class.
 
+    :param zones: where enhancement of the slices is looked for.
+    :param measure: the metrics.
     :param finished: folder that keeps finished slices.
     :return: `rows`, per scale: `guidance_scale`, the values of :func:`class_effect` between the first and last class of
         the scheme, the enhancing pixels per slice of the patients who truly are of these classes, predicted for
@@ -143,8 +99,8 @@ def guidance_sweep(
         )
     own = assign_classes(loaded, slices).tokens
     classes = loaded.scheme.classes
-    copied = per_patient_means(standard_metrics(slices.pre, slices.post, slices.gtv), slices.patient)
-    zones, groups = enhancement_zones(slices), _groups(slices, loaded.scheme)
+    copied = per_patient_means(measure(slices.pre, slices.post), slices.person)
+    groups = _groups(slices, loaded.scheme)
     rows = []
     for scale in scales:
         # Three requests: with `finished`, the last one finds the patients whose class is the first or the last.
@@ -152,16 +108,14 @@ def guidance_sweep(
             predict_slices(loaded, slices, tokens, seed=seed, guidance_scale=scale, finished=finished)
             for tokens in (np.full(len(own), classes[0].token), np.full(len(own), classes[-1].token), own)
         )
-        means = per_patient_means(standard_metrics(predicted, slices.post, slices.gtv), slices.patient)
+        means = per_patient_means(measure(predicted, slices.post), slices.person)
         gained = skills(means, copied)
         rows.append(
             {
                 "guidance_scale": float(scale),
                 **class_effect(short, long, slices, zones),
                 **{
-                    f"enhancing_pixels_own_{which}": _mean_inside(
-                        enhancing_pixels(images, slices, zones), groups[which]
-                    )
+                    f"enhancing_pixels_own_{which}": _mean_inside(enhancing_pixels(images, zones), groups[which])
                     for which, images in (("first", short), ("last", long))
                 },
                 **{name: float(np.nanmean(values)) for name, values in means.items()},

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from GBMResponseCore.errors import GBMResponseError
 
+from ..store.person import person_numbers
 from ..store.slice_store import open_store, read_patients, stack_indices
 from ..store.splits import SPLIT_FILE, SplitError, split_store
 
@@ -44,6 +46,16 @@ class HeldOut:
 
     def __len__(self) -> int:
         return len(self.patient)
+
+    @cached_property
+    def persons(self) -> np.ndarray:
+        """Number of each record's person, int (records,): what intervals and tests count."""
+        return person_numbers(self.records)
+
+    @cached_property
+    def person(self) -> np.ndarray:
+        """Number of each slice's person, int (n,)."""
+        return self.persons[self.patient]
 
     def rows_of(self, patient: int) -> np.ndarray:
         """Rows of the slices of `records[patient]`."""

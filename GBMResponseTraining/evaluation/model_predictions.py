@@ -19,7 +19,7 @@ from GBMResponseCore.model.slice_model import SliceModel
 from GBMResponseCore.request import NO_CLASS, PredictionOptions, SamplingOptions, check_guidance
 from tqdm import tqdm
 
-from ..items.model_configurations import true_class
+from ..items.class_labels import true_class
 from .held_out import EvaluationError, HeldOut
 
 CLASS_SOURCES = ("true", "predicted", "none")
@@ -179,26 +179,41 @@ def _class_of(loaded: LoadedModel, slices: HeldOut, patient: int) -> tuple[int, 
     return choice.class_token, choice.name
 
 
-def class_probabilities(loaded: LoadedModel, slices: HeldOut) -> tuple[ClassScheme, np.ndarray, np.ndarray] | None:
-    """The classifier's probabilities (p, K) and the true classes (p,), of patients whose class is known.
+@dataclass(frozen=True)
+class ClassProbabilities:
+    """What a classifier says of the records whose class is known.
 
-    The scheme is the model's, or the classifier's own if that is coarser. None if the model has no class or no
-    classifier, or if no class is known.
+    :param scheme: of the model, or the classifier's own if that is coarser.
+    :param probabilities: (p, K).
+    :param labels: true classes, int (p,).
+    :param persons: number of each record's person, int (p,).
     """
+
+    scheme: ClassScheme
+    probabilities: np.ndarray
+    labels: np.ndarray
+    persons: np.ndarray
+
+
+def class_probabilities(loaded: LoadedModel, slices: HeldOut) -> ClassProbabilities | None:
+    """Ask a model's classifier; None if the model has no class or no classifier, or if no class is known."""
     predictor = loaded.predictor
     own, scheme = predictor.bundle.classifier_scheme, loaded.scheme
     if own is None or scheme is None:
         return None
     if len(own.classes) < len(scheme.classes):
         scheme = own
-    probabilities, labels = [], []
+    probabilities, labels, persons = [], [], []
     for patient, record in enumerate(slices.records):
         label, rows = true_class(record, scheme), slices.rows_of(patient)
         if label is None or not len(rows):
             continue
         probabilities.append(coarsen(predictor.classify(slices.pre[rows], slices.gtv[rows]), own, scheme))
         labels.append(label)
-    return (scheme, np.array(probabilities), np.array(labels)) if labels else None
+        persons.append(slices.persons[patient])
+    if not labels:
+        return None
+    return ClassProbabilities(scheme, np.array(probabilities), np.array(labels), np.array(persons))
 
 
 def predict_slices(

@@ -2,25 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from GBMResponseCore.files import write_csv
 
-from ..store.reports import write_csv
 from .figures import Example, spread_by_local_ssim, worst_against_copy, write_examples, write_figure4
 from .held_out import HeldOut, patient_ids
 from .metrics.image import NAMES, per_patient_means
-
-
-@dataclass
-class Row:
-    """One row of Table 1: metrics per slice; `kind` is `model` or `baseline`."""
-
-    name: str
-    kind: str
-    per_slice: list[dict[str, float]]
-    classes: list[str] | None = None
+from .results import Row
 
 
 def write_slices(rows: Sequence[Row], slices: HeldOut, out: Path) -> None:
@@ -44,9 +34,9 @@ def write_slices(rows: Sequence[Row], slices: HeldOut, out: Path) -> None:
             record = slices.records[patient]
             place = [record["id"], record["survival_days"], name, len(own)]
             patient_lines.append([row.name, *place, *(_cell(means[metric][k]) for metric in metrics)])
-    write_csv(out / "per_slice.csv", ["model", "patient", "slice", "position_mm", "class", *metrics], lines)
+    write_csv(["model", "patient", "slice", "position_mm", "class", *metrics], lines, out / "per_slice.csv")
     columns = ["model", "patient", "survival_days", "class", "slices", *metrics]
-    write_csv(out / "per_patient.csv", columns, patient_lines)
+    write_csv(columns, patient_lines, out / "per_patient.csv")
 
 
 def _cell(value: float) -> float | None:
@@ -62,7 +52,7 @@ def write_figures(images: np.ndarray, row: Row, copy: Row, slices: HeldOut, coun
     :param about: which data, for the titles.
     :raises OutputFolderError: if a file cannot be written.
     """
-    local, copied = ([values["ssim_local"] for values in entry.per_slice] for entry in (row, copy))
+    local, copied = (entry.values("ssim_local") for entry in (row, copy))
 
     def example(k: int, label: str) -> Example:
         return Example(slices.pre[k], images[k], slices.post[k], slices.gtv[k], local[k], label)
@@ -71,6 +61,6 @@ def write_figures(images: np.ndarray, row: Row, copy: Row, slices: HeldOut, coun
     limits = f"{local[chosen[0]]:.2f} to {local[chosen[-1]]:.2f}"
     title = f"Synthetic post MRI by {row.name}, ordered by descending local SSIM ({limits}); {about}"
     write_figure4([example(k, row.classes[k]) for k in chosen], title, out / "figure4.png", out / "figure4.pdf")
-    worst = worst_against_copy(local, copied, slices.patient, count)
+    worst = worst_against_copy(local, copied, slices.person, count)
     title = f"Failures: synthetic post MRI by {row.name}, worst local SSIM against copying the pre image; {about}"
     write_examples([example(k, f"copy {copied[k]:.2f}, {row.classes[k]}") for k in worst], title, out / "failures.png")

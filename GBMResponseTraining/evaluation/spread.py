@@ -1,7 +1,7 @@
 """Is the spread of the samples right? Prediction intervals of a patient's enhancing volume against the true volume.
 
-Volume: pixels that :func:`.class_effect.enhancing_pixels` counts, times the size of a voxel, summed over the evaluated
-slices of a patient; the truth is the true follow-up measured by the same rule.
+Volume: that of :mod:`.enhancement`, summed over the evaluated slices of a patient. Patients are persons: several visits
+of one count once, with their mean.
 
 Five to ten samples have no 2.5 % quantile, so an interval assumes that truth and samples are normal draws of one
 distribution of log(volume + 0.5 ml): mean ± t(n - 1) s sqrt(1 + 1/n), Student's prediction interval of one more draw.
@@ -15,36 +15,15 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from .class_effect import Zone, enhancing_pixels
+from .enhancement import Zone, enhancing_ml
 from .held_out import HeldOut
-from .statistics.bootstrap import mean_interval
+from .statistics.bootstrap import group_means, mean_interval
 
 FEWEST_SAMPLES = 5
 LEVELS = (50, 80, 95)
 OFFSET_ML = 0.5
 
 _ROUNDING = 1e-9
-
-
-def voxel_ml(record: Mapping[str, Any]) -> float:
-    """Volume of a pixel of a patient's slices in ml; NaN if the record does not know its size.
-
-    :param record: `stack_spacing_mm`, or `spacing_mm` and at least two `slice_positions_mm`.
-    """
-    stated = record.get("stack_spacing_mm")
-    if stated:
-        return float(np.prod(stated)) / 1000.0
-    steps = np.diff(np.asarray(record["slice_positions_mm"], dtype=np.float64))
-    if record.get("spacing_mm") is None or not len(steps):
-        return float("nan")
-    return float(record["spacing_mm"]) ** 2 * float(steps.min()) / 1000.0
-
-
-def enhancing_ml(images: np.ndarray, slices: HeldOut, zones: Sequence[Zone]) -> np.ndarray:
-    """Enhancing volume of every patient (patients,) in ml; NaN where the size of a voxel is not known."""
-    counts = enhancing_pixels(images, slices, zones)
-    pixels = np.bincount(slices.patient, weights=counts, minlength=len(slices.records))
-    return pixels * np.array([voxel_ml(record) for record in slices.records])
 
 
 def prediction_interval(samples: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -77,41 +56,69 @@ def rank_thirds(truth: np.ndarray, samples: np.ndarray) -> np.ndarray:
     return inside / (high - low)[:, None]
 
 
-def spread_report(truth: np.ndarray, samples: np.ndarray) -> dict[str, Any]:
+def evaluate_spread(slices: HeldOut, zones: Sequence[Zone], volumes: Mapping[str, np.ndarray]) -> dict[str, Any] | None:
+    """Calibration of the samples' spread of every model; None if no voxel's size is known.
+
+    :param volumes: by model, of every sample and record (samples, records) in ml.
+    :return: `patients` whose volume is known, `true_mean_ml`, `copy` and `models`.
+    """
+    truth = enhancing_ml(slices.post, slices, zones, true=True)
+    copied = enhancing_ml(slices.pre, slices, zones)
+    # A record of the split may have no slice in a selection.
+    truth[np.setdiff1d(np.arange(len(truth)), slices.patient)] = np.nan
+    known = ~np.isnan(truth)
+    if not known.any():
+        return None
+    persons = slices.persons
+    return {
+        "patients": len(np.unique(persons[known])),
+        "true_mean_ml": float(group_means(truth[known], persons[known]).mean()),
+        "copy": volume_report(truth, copied, persons),
+        "models": {name: spread_report(truth, samples, persons) for name, samples in volumes.items()},
+    }
+
+
+def spread_report(truth: np.ndarray, samples: np.ndarray, persons: np.ndarray | None = None) -> dict[str, Any]:
     """Coverage, ranks and spread of one model.
 
-    :param truth: volume of every patient (patients,) in ml; patients with NaN are left out.
-    :param samples: the same of every sample (n, patients).
+    :param truth: volume of every record (records,) in ml; those with NaN are left out.
+    :param samples: the same of every sample (n, records).
+    :param persons: person of every record (records,); None: every record is a person.
     :return: `coverage` by level in percent, `mean_sd_ml`, and of the samples' mean volume `mean_ml` and
         `mean_absolute_error_ml`, each with `value`, `ci_low`, `ci_high`; `rank_thirds`, means of :func:`rank_thirds`.
     """
     known = ~np.isnan(truth)
+    persons = (np.arange(len(truth)) if persons is None else persons)[known]
     truth, samples = truth[known], samples[:, known]
     log_truth, log_samples = np.log(truth + OFFSET_ML), np.log(samples + OFFSET_ML)
     coverage = {}
     for level in LEVELS:
         low, high = prediction_interval(log_samples, level)
-        coverage[str(level)] = _figure((low - _ROUNDING <= log_truth) & (log_truth <= high + _ROUNDING))
+        inside = (low - _ROUNDING <= log_truth) & (log_truth <= high + _ROUNDING)
+        coverage[str(level)] = _figure(inside, persons)
     mean = samples.mean(axis=0)
+    thirds = rank_thirds(truth, samples)
     return {
         "coverage": coverage,
-        "rank_thirds": [float(share) for share in rank_thirds(truth, samples).mean(axis=0)],
-        "mean_sd_ml": _figure(samples.std(axis=0, ddof=1)),
-        "mean_ml": _figure(mean),
-        "mean_absolute_error_ml": _figure(np.abs(mean - truth)),
+        "rank_thirds": [float(group_means(thirds[:, third], persons).mean()) for third in range(3)],
+        "mean_sd_ml": _figure(samples.std(axis=0, ddof=1), persons),
+        "mean_ml": _figure(mean, persons),
+        "mean_absolute_error_ml": _figure(np.abs(mean - truth), persons),
     }
 
 
-def volume_report(truth: np.ndarray, volume: np.ndarray) -> dict[str, Any]:
-    """`mean_ml` and `mean_absolute_error_ml` of one volume of every patient (patients,), such as the copy's."""
+def volume_report(truth: np.ndarray, volume: np.ndarray, persons: np.ndarray | None = None) -> dict[str, Any]:
+    """`mean_ml` and `mean_absolute_error_ml` of one volume of every record (records,), such as the copy's."""
     known = ~np.isnan(truth)
+    persons = (np.arange(len(truth)) if persons is None else persons)[known]
     return {
-        "mean_ml": _figure(volume[known]),
-        "mean_absolute_error_ml": _figure(np.abs(volume - truth)[known]),
+        "mean_ml": _figure(volume[known], persons),
+        "mean_absolute_error_ml": _figure(np.abs(volume - truth)[known], persons),
     }
 
 
-def _figure(values: np.ndarray) -> dict[str, float]:
-    """Mean over patients with its 95 % patient-bootstrap interval."""
+def _figure(values: np.ndarray, persons: np.ndarray) -> dict[str, float]:
+    """Mean over persons with its 95 % patient-bootstrap interval."""
+    values = group_means(values.astype(np.float64), persons)
     interval = mean_interval(values)
     return {"value": float(np.mean(values)), "ci_low": interval.low, "ci_high": interval.high}

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from GBMResponseCore import SYNTHETIC_NOTICE
-from GBMResponseCore.files import write_text
+from GBMResponseCore.files import write_csv, write_text
 
-from ..store.reports import write_csv
 from .metrics.image import HIGHER_IS_BETTER, NAMES
 from .spread import LEVELS, OFFSET_ML
 from .statistics import skill
@@ -48,7 +47,7 @@ def write_table1(report: dict[str, Any], out: Path) -> None:
         for name in _skill_names(report):
             line += [row["skill"][name][value] for value in ("value", "ci_low", "ci_high")]
         lines.append(line)
-    write_csv(out / "table1.csv", columns, lines)
+    write_csv(columns, lines, out / "table1.csv")
     write_text(table1_markdown(report), out / "table1.md")
 
 
@@ -60,7 +59,8 @@ def table1_markdown(report: dict[str, Any]) -> str:
         data_sentence(report),
         definition_sentence(report),
         "Mean ± SD over slices; the best model of each column in bold. Rows without a model are baselines: the copy of "
-        "the pre-treatment image is the one to beat, and the VQ-VAE's reconstruction of the truth is the upper bound.",
+        "the pre-treatment image is the one to beat, and the VQ-VAE's reconstruction of the truth is about the best "
+        "that a model in its latents can reach in MSE, PSNR and SSIM; in LPIPS it is no bound.",
         slice_table(report),
         "## Patients",
         "Slices of a patient are not independent. Mean ± SD over patients (each the mean over the patient's slices), "
@@ -187,7 +187,7 @@ def write_paired_tests(report: dict[str, Any], out: Path) -> None:
     :raises OutputFolderError: if a file cannot be written.
     """
     tests = report["paired_tests"]
-    write_csv(out / "paired_tests.csv", _TEST_COLUMNS, [[test[column] for column in _TEST_COLUMNS] for test in tests])
+    write_csv(_TEST_COLUMNS, [[test[column] for column in _TEST_COLUMNS] for test in tests], out / "paired_tests.csv")
     rows = [
         [
             TITLES[test["metric"]],
@@ -220,7 +220,7 @@ def write_guidance_sweep(report: dict[str, Any], out: Path) -> None:
     :raises OutputFolderError: if a file cannot be written.
     """
     rows = report["guidance_sweep"]["rows"]
-    write_csv(out / "guidance_sweep.csv", list(rows[0]), [list(row.values()) for row in rows])
+    write_csv(list(rows[0]), [list(row.values()) for row in rows], out / "guidance_sweep.csv")
     parts = ["# Guidance sweep", f"**{SYNTHETIC_NOTICE}**", data_sentence(report), sweep_text(report)]
     write_text(_join([*parts, sweep_table(report), note_list(report)]), out / "guidance_sweep.md")
 
@@ -231,6 +231,7 @@ def sweep_text(report: dict[str, Any]) -> str:
     first, last = (sweep["truth"][f"class_{which}"] for which in ("first", "last"))
     patients = " and ".join(str(sweep["truth"][f"patients_{which}"]) for which in ("first", "last"))
     changes = [sweep["truth"][f"enhancing_change_{which}"] for which in ("first", "last")]
+    by_authors = ", as the authors' code defines them" if report["metrics"] == "authors" else ""
     true = ""
     if all(change["value"] is not None for change in changes):
         told = " and ".join(with_interval(change, "value", "{:+.1f}") for change in changes)
@@ -238,10 +239,10 @@ def sweep_text(report: dict[str, Any]) -> str:
     return (
         f"Guidance of {sweep['model']}, one sample per slice. Difference: mean absolute difference of the same slices "
         f"predicted as {first} and as {last} under identical noise, inside and outside the GTV. Enhancing: pixels per "
-        f"slice brighter than the tissue near the GTV. `all as {first}`, `all as {last}`: of all patients under either "
+        f"slice that the engine's segmenter finds. `all as {first}`, `all as {last}`: of all patients under either "
         f"class and identical noise. `{first}`, `{last}`: of the patients who truly are so ({patients}), each group "
         "predicted as what it is; the true follow-ups and the copy of the pre image have the values to compare with."
-        f"{true} Metrics: means over patients under the class that the row of the model has."
+        f"{true} Metrics{by_authors}: means over patients under the class that the row of the model has."
     )
 
 

@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from GBMResponseCore.model.slice_model import neighbor_rows
 
-from ..engine.fit import Item
 from ..store.slice_store import SliceStore, stack_indices
 from .latents import LatentStore
-from .slices import Epochs, Fixed
+from .slices import Epochs, Fixed, Item
 
 TIME_STEPS = 1000
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -41,17 +40,18 @@ def latent_items(
     label_dropout: float,
     scale: np.ndarray | None,
     seed: int,
+    even_time_steps: bool = True,
 ) -> Item:
     """Make training items: dicts of tensors.
 
     `sources` (S * C, h, w), `target` and `noise` (C, h, w), `gtv` (1, h, w) in [0, 1], and the scalars `token`,
     `timestep` and `days` (NaN: not known).
 
-    Time steps follow a low-discrepancy sequence, so that every batch covers the range evenly.
-
     :param rows: slices to train on.
     :param label_dropout: share of items without class, and independently without days.
     :param scale: per channel (C,): the target is (post - pre) times this; None: post itself, as in the paper.
+    :param even_time_steps: they follow a low-discrepancy sequence, so that every batch covers the range evenly; else
+        they are drawn independently, as in the paper.
     """
     epochs = Epochs(rows, seed)
     offset = float(np.random.default_rng([seed, 1]).random())
@@ -61,11 +61,12 @@ def latent_items(
         tokens = conditions.tokens[row]
         token = int(rng.choice(tokens)) if len(tokens) else conditions.null_token
         without_class, without_days = rng.random(2) < label_dropout
+        even = int(TIME_STEPS * ((index * _GOLDEN + offset) % 1.0))
         return _item(
             latents, conditions, row, version, scale,
             token=conditions.null_token if without_class else token,
             days=math.nan if without_days else float(conditions.days[row]),
-            timestep=int(TIME_STEPS * ((index * _GOLDEN + offset) % 1.0)),
+            timestep=even if even_time_steps else int(rng.integers(TIME_STEPS)),
             rng=rng,
         )  # fmt: skip
 

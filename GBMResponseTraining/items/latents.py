@@ -1,12 +1,10 @@
 """Encode a slice store once: latents of pre, post and GTV, also of the flipped slices, for the diffusion model."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +13,14 @@ from GBMResponseCore.files import write_json
 from GBMResponseCore.model.networks import LatentCodec
 from tqdm import tqdm
 
-from ..engine.processes import is_first, wait_for
 from ..store.slice_store import SliceStore, write_array
+from .fingerprints import weights_sha256
+from .processes import is_first, wait_for
 
 _SCALE_SLICES = 256
 _PARTS = ("pre", "post", "gtv")
+CHANGE_SCALE = "change_scale.json"
+"""File beside the latents that holds what :func:`change_scale` found in them."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,14 @@ def encode_store(
     """
     folder.mkdir(parents=True, exist_ok=True)
     made_with = folder / "made_with.json"
-    wanted = {name: _fingerprint(codec) for name, codec in codecs.items()} | {"slices": len(store), "flip": flip}
+    wanted = {name: weights_sha256(codec) for name, codec in codecs.items()} | {"slices": len(store), "flip": flip}
 
     def complete() -> bool:
         return made_with.is_file() and json.loads(made_with.read_text(encoding="utf-8")) == wanted
 
     if not complete() and is_first():
-        made_with.unlink(missing_ok=True)
+        for outdated in (made_with, folder / CHANGE_SCALE):
+            outdated.unlink(missing_ok=True)
         for name in _PARTS:
             codec = codecs["gtv" if name == "gtv" else "image"].to(device)
             _encode(getattr(store, name), folder / f"{name}.npy", codec, flip, batch, name, device, bfloat16)
@@ -126,12 +128,3 @@ def _write(path: Path, shape: tuple[int, ...], chunks: Iterable[np.ndarray]) -> 
         raise OutputFolderError(f"Cannot write latents to the folder {path.parent} ({error.strerror}).") from error
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _fingerprint(codec: LatentCodec) -> str:
-    digest = hashlib.sha256()
-    state: dict[str, Any] = codec.state_dict()
-    for name in sorted(state):
-        digest.update(name.encode())
-        digest.update(state[name].cpu().numpy().tobytes())
-    return digest.hexdigest()

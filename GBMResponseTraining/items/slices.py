@@ -6,16 +6,21 @@ is part of its items, so that a step is the same however many devices share it.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from GBMResponseCore.model.classes import ClassScheme
 from torch.utils.data import Dataset
 
-from ..engine.fit import Item
-from ..settings.configuration import Classifier
+from ..settings.networks import Classifier
 from ..store.slice_store import SliceStore, as_float32
-from .model_configurations import true_class
+from .class_labels import true_class
+
+Item = Callable[[np.random.Generator, int], Any]
+"""Make item `index` of a training stream, drawing from its own random generator."""
+
+NO_GAIN = (1.0, 1.0)
 
 
 class Epochs:
@@ -58,11 +63,13 @@ def image_items(
     seed: int,
     extra: Sequence[SliceStore] = (),
     extra_share: float = 0.0,
+    gain: tuple[float, float] = NO_GAIN,
 ) -> Item:
     """Pre and post slices of `rows` with a random gain and left-right flip, as (1, side, side) tensors.
 
     :param crop: side of square crops; None takes whole slices.
     :param extra: stores all of whose slices are shown too, in `extra_share` of the items.
+    :param gain: limits of the factor of the brightness above black.
     """
     epochs = Epochs(np.concatenate([rows, rows + len(store)]), seed)
     others = [(other, row) for other in extra for row in range(2 * len(other))]
@@ -77,7 +84,7 @@ def image_items(
             places = [tuple(rng.integers(0, side - crop + 1) for side in image.shape) for _ in range(3)]
             row, column = max(places, key=lambda p: image[p[0] : p[0] + crop : 8, p[1] : p[1] + crop : 8].mean())
             image = image[row : row + crop, column : column + crop]
-        patch = (as_float32(image) + 1.0) * rng.uniform(0.85, 1.1) - 1.0
+        patch = (as_float32(image) + 1.0) * rng.uniform(*gain) - 1.0
         return _tensor(_maybe_flipped(patch, rng))[None]
 
     return make
@@ -118,7 +125,7 @@ def classifier_items(store: SliceStore, rows: np.ndarray, scheme: ClassScheme, s
     def make(rng: np.random.Generator, index: int) -> dict[str, torch.Tensor]:
         row = epochs(index)
         pair = _pair(store, row)
-        pair[0] = (pair[0] + 1.0) * rng.uniform(0.9, 1.1) - 1.0
+        pair[0] = (pair[0] + 1.0) * rng.uniform(*settings.gain) - 1.0
         return _classifier_item(_maybe_flipped(pair, rng), store, row, scheme, settings)
 
     return make

@@ -15,8 +15,8 @@ from monai.networks.nets import PatchDiscriminator
 from torch import nn
 from torch.nn import functional
 
-from ..engine.fit import VALIDATION_LOSS, DivergedError, adamw, warmup_and_decay
-from ..settings.configuration import Autoencoder
+from ..settings.networks import Autoencoder
+from .optimization import VALIDATION_LOSS, DivergedError, adamw, warmup_and_decay
 
 BETA = 0.25
 LARGEST_ADAPTIVE_WEIGHT = 1e4

@@ -5,8 +5,8 @@ import torch
 from GBMResponseCore.model.networks import build_classifier
 from torch.nn import functional
 
-from ..engine.fit import VALIDATION_LOSS, adamw, warmup_and_decay
-from ..settings.configuration import Classifier
+from ..settings.networks import Classifier
+from .optimization import VALIDATION_LOSS, adamw, warmup_and_decay
 
 
 class ClassifierModule(lightning.LightningModule):

@@ -13,8 +13,8 @@ from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 from GBMResponseCore.model.networks import build_denoiser
 
-from ..engine.fit import VALIDATION_LOSS, adamw, warmup_and_decay
-from ..settings.configuration import Diffusion
+from ..settings.networks import Diffusion
+from .optimization import VALIDATION_LOSS, adamw, warmup_and_decay
 
 
 class DiffusionModule(lightning.LightningModule):
@@ -32,6 +32,7 @@ class DiffusionModule(lightning.LightningModule):
         self.denoiser = build_denoiser(unet, settings.fold)
         self.ema = copy.deepcopy(self.denoiser).requires_grad_(False).eval()
         self.register_buffer("ema_updates", torch.tensor(0))
+        self._updates = 0
         self.schedule = DDPMScheduler.from_config(noise_schedule)
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_index: int) -> torch.Tensor:
@@ -65,12 +66,16 @@ class DiffusionModule(lightning.LightningModule):
         clipped = snr.clamp_max(gamma)
         return clipped / (snr + 1) if self.settings.prediction == "v_prediction" else clipped / snr
 
+    def on_train_start(self) -> None:
+        self._updates = int(self.ema_updates)
+
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         """Update the moving average with every step, before Lightning can write a checkpoint of that step."""
         super().optimizer_step(*arguments, **options)
         self.ema_updates += 1
-        count = int(self.ema_updates)
-        decay = min(self.settings.ema_decay, (1 + count) / (10 + count))
+        # Counted here too: to read the buffer, which checkpoints keep, would stop a GPU at every step.
+        self._updates += 1
+        decay = min(self.settings.ema_decay, (1 + self._updates) / (10 + self._updates))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.parameters()), list(self.denoiser.parameters()), 1.0 - decay)
 

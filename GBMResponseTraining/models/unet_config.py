@@ -4,7 +4,7 @@ from typing import Any
 
 from GBMResponseCore.model.networks import DAY_FEATURES
 
-from ..settings.configuration import ConfigurationError, Diffusion
+from ..settings.networks import ConfigurationError, Diffusion
 
 
 def noise_schedule(prediction: str) -> dict[str, Any]:

@@ -2,20 +2,21 @@
 
 import logging
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from GBMResponseCore.model.networks import LatentCodec, codebook, decode_continuous, encode_continuous
 from GBMResponseCore.model.quantizer import quantize
 
-from ..engine.fit import fit, has_begun, start_from
+from ..engine.checkpoints import start_from
+from ..engine.fit import fit
+from ..items.fingerprints import content_sha256, store_sha256, weights_sha256
 from ..items.slices import gtv_items, gtv_validation, image_items, image_validation
 from ..models.autoencoder import AutoencoderModule, latent_statistics
 from ..models.lpips import MISSING_BACKBONE, load_lpips_if_present
-from ..settings.configuration import Autoencoder
+from ..settings.networks import Autoencoder
 from .image_grid import ImageGrid
-from .training_run import TrainingRun
+from .training_run import StagePhase, TrainingRun
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +27,20 @@ _GRID_SLICES = 4
 
 def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
     """Train the autoencoder `image` or `gtv`, or take the finished one; return it with standardized latents."""
-    settings: Autoencoder = getattr(run.configuration, f"{part}_autoencoder")
     name = f"{part}_autoencoder"
+    for phase in run.phases(name, run.folder / name):
+        module = _train(run, part, phase)
+    return _codec(run, part, module)
+
+
+def _train(run: TrainingRun, part: str, phase: StagePhase) -> AutoencoderModule:
+    settings: Autoencoder = getattr(phase.configuration, f"{part}_autoencoder")
     store, train, validation = run.store, run.rows("train"), run.rows("validation")
     seed = run.configuration.seed
     if part == "image":
-        extra = (run.extra_images, run.configuration.extra_images_share)
-        items, held_out = image_items(store, train, settings.crop, seed, *extra), image_validation(store, validation)
+        extra = (run.extra_images, phase.configuration.extra_images_share)
+        items = image_items(store, train, settings.crop, seed, *extra, settings.gain)
+        held_out = image_validation(store, validation)
         slices_per_epoch = 2 * len(train)
     else:
         items, held_out = gtv_items(store, train, settings.crop, seed), gtv_validation(store, validation)
@@ -41,24 +49,32 @@ def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
     perceptual = _perceptual(settings)
     torch.manual_seed(seed)
     module = AutoencoderModule(settings, steps, perceptual)
-    if settings.start is not None and not has_begun(run.folder / name):
-        start_from(module.model, Path(settings.start), "model.")
+    if phase.initial_weights is not None:
+        start_from(module.model, phase.initial_weights, "model.")
     shown = torch.stack([held_out[index] for index in _spread(len(held_out), _GRID_SLICES)]) if len(held_out) else None
-    grids = [ImageGrid(partial(_reconstructions, shown), run.folder / name / "images")] if shown is not None else []
+    grids = [ImageGrid(partial(_reconstructions, shown), phase.folder / "images")] if shown is not None else []
     report = fit(
         module,
         items,
         held_out,
-        run.folder / name,
+        phase.folder,
         settings.training,
         epoch_items=slices_per_epoch,
         seed=seed,
         machine=run.machine,
         callbacks=grids,
+        made_from=_made_from(run, part),
     )
-    perceptual_name = "LPIPS (AlexNet)" if perceptual is not None else "none"
-    run.once(f"{name}/losses.json", lambda: {"perceptual": perceptual_name, "steps": report["steps"]})
-    return _codec(run, part, module)
+    losses = {"perceptual": "LPIPS (AlexNet)" if perceptual is not None else "none", "steps": report["steps"]}
+    run.once(f"{phase.folder.relative_to(run.folder).as_posix()}/losses.json", lambda: losses)
+    return module
+
+
+def _made_from(run: TrainingRun, part: str) -> dict[str, str]:
+    """What an autoencoder is made from -> SHA-256."""
+    if part == "gtv" or not run.extra_images:
+        return run.made_from
+    return run.made_from | {"extra_images": content_sha256([store_sha256(store) for store in run.extra_images])}
 
 
 def _codec(run: TrainingRun, part: str, module: AutoencoderModule) -> LatentCodec:
@@ -76,7 +92,9 @@ def _codec(run: TrainingRun, part: str, module: AutoencoderModule) -> LatentCode
         module.model.cpu()
         return {"shift": shift, "scale": scale}
 
-    return LatentCodec(module.model.eval(), **run.once(f"{part}_autoencoder/standardization.json", statistics)).eval()
+    weights = weights_sha256(module.model.eval())
+    standard = run.once(f"{part}_autoencoder/standardization.json", statistics, made_from=weights)
+    return LatentCodec(module.model, standard["shift"], standard["scale"]).eval()
 
 
 def _perceptual(settings: Autoencoder) -> torch.nn.Module | None:

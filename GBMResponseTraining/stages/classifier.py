@@ -2,7 +2,8 @@
 
 Labels for the configuration `predicted-2-class` must look as they will for a new patient. A classifier's answers for
 its own training patients do not: it has seen their survival. So every training patient is predicted by a classifier
-that was trained without that patient; the final one, trained on all training patients, serves everyone else.
+that was trained without any visit of that patient; the final one, trained on all training patients, serves everyone
+else. All are selected by the same validation patients.
 """
 
 import dataclasses
@@ -10,17 +11,20 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+from GBMResponseCore.files import write_csv
 from GBMResponseCore.model.classes import ClassScheme, patient_probabilities
 from torch import nn
 
 from ..engine.fit import fit
 from ..evaluation.metrics.classification import classification_report
-from ..items.model_configurations import true_class
+from ..evaluation.statistics.bootstrap import group_means
+from ..items.class_labels import true_class
+from ..items.fingerprints import content_sha256, weights_sha256
 from ..items.slices import classifier_items, classifier_validation
 from ..models.classifier import ClassifierModule
-from ..store.reports import write_csv
+from ..store.person import person_numbers
 from ..store.splits import SplitError
-from .calibration import fit_temperature, patient_logits
+from .calibration import calibrate, patient_logits
 from .training_run import TrainingRun
 
 PREDICTIONS, REPORT = "predictions.csv", "report.json"
@@ -31,7 +35,7 @@ class SurvivalClassifier:
     """A trained classifier.
 
     :param scheme: the classes of its outputs.
-    :param temperature: divides its logits; fitted on the out-of-fold predictions.
+    :param temperature: divides its logits, see :mod:`.calibration`.
     :param probabilities: patient id -> probabilities of the classes; out-of-fold for training patients.
     """
 
@@ -49,40 +53,48 @@ def train_classifier(run: TrainingRun) -> SurvivalClassifier:
     settings = run.configuration.classifier
     scheme = run.schemes((settings.scheme,))[settings.scheme]
     training_rows = run.rows("train", lambda record: true_class(record, scheme) is not None)
-    known_patients = len(np.unique(np.asarray(run.store.patient)[training_rows]))
+    known_patients = len(np.unique(person_numbers(run.patients)[np.asarray(run.store.patient)[training_rows]]))
     if known_patients < 2:
         raise SplitError(
             f"The survival class of {known_patients} training patients is known; out-of-fold predictions need two.",
             "Import more patients whose survival is known, or train the configuration no-class alone.",
         )
     fold_of = _folds(run, training_rows, settings.folds)
+    validation_rows = run.rows("validation", lambda record: true_class(record, scheme) is not None)
     out_of_fold: dict[int, np.ndarray] = {}
+    weights = []
     for fold in range(min(settings.folds, known_patients)):
         held_out = fold_of[np.asarray(run.store.patient)[training_rows]] == fold
-        network = _fit(run, scheme, training_rows[~held_out], f"classifier/fold_{fold}", select_on=np.array([], int))
-        out_of_fold |= _logits(network, run, scheme, training_rows[held_out])
-    known = run.rows("validation", lambda record: true_class(record, scheme) is not None)
-    network = _fit(run, scheme, training_rows, "classifier/final", select_on=known)
-
-    labels = {patient: true_class(run.patients[patient], scheme) for patient in out_of_fold}
-    fitted = run.once(
-        "classifier/temperature.json",
-        lambda: {
-            "temperature": round(fit_temperature(list(out_of_fold.values()), list(labels.values())), 3),
-            "patients": len(labels),
-        },
-    )
-    temperature = fitted["temperature"]
+        network = _fit(run, scheme, training_rows[~held_out], f"classifier/fold_{fold}", validation_rows)
+        out_of_fold |= _logits(network, run, training_rows[held_out])
+        weights.append(weights_sha256(network))
+    network = _fit(run, scheme, training_rows, "classifier/final", validation_rows)
+    made_from = content_sha256([*weights, weights_sha256(network)])
     others = [index for index in range(len(run.patients)) if index not in out_of_fold]
-    everyone = out_of_fold | _logits(network, run, scheme, _rows_of(run, others))
+    final = _logits(network, run, _rows_of(run, others))
+    validation = _patients(run, validation_rows)
+
+    def calibration() -> dict[str, float]:
+        held_out = {patient: final[patient] for patient in validation}
+        labels = [
+            [true_class(run.patients[patient], scheme) for patient in logits] for logits in (out_of_fold, held_out)
+        ]
+        found = calibrate(list(out_of_fold.values()), labels[0], list(held_out.values()), labels[1])
+        return dataclasses.asdict(found)
+
+    fitted = run.once("classifier/temperature.json", calibration, made_from)
     probabilities = {
-        run.patients[patient]["id"]: patient_probabilities(logits, temperature).tolist()
-        for patient, logits in sorted(everyone.items())
+        run.patients[patient]["id"]: patient_probabilities(rows, fitted[temperature]).tolist()
+        for temperature, logits in (("out_of_fold_temperature", out_of_fold), ("temperature", final))
+        for patient, rows in sorted(logits.items())
     }
-    if not (run.folder / "classifier" / REPORT).is_file():
+
+    def report() -> dict[str, object]:
         _write_predictions(run, scheme, probabilities, set(out_of_fold))
-    run.once(f"classifier/{REPORT}", lambda: _report(run, scheme, probabilities))
-    return SurvivalClassifier(network, scheme, temperature, probabilities)
+        return _report(run, scheme, probabilities)
+
+    run.once(f"classifier/{REPORT}", report, made_from)
+    return SurvivalClassifier(network, scheme, fitted["temperature"], probabilities)
 
 
 def _fit(run: TrainingRun, scheme: ClassScheme, rows: np.ndarray, name: str, select_on: np.ndarray) -> nn.Module:
@@ -91,6 +103,9 @@ def _fit(run: TrainingRun, scheme: ClassScheme, rows: np.ndarray, name: str, sel
     training = settings.training
     if not len(select_on):
         training = dataclasses.replace(training, select="last", patience=0)
+    classes = {
+        run.patients[patient]["id"]: true_class(run.patients[patient], scheme) for patient in _patients(run, rows)
+    }
     torch.manual_seed(seed)
     module = ClassifierModule(settings, training.optimizer_steps(len(rows), run.machine.processes))
     fit(
@@ -102,24 +117,37 @@ def _fit(run: TrainingRun, scheme: ClassScheme, rows: np.ndarray, name: str, sel
         epoch_items=len(rows),
         seed=seed,
         machine=run.machine,
+        made_from=run.made_from | {"labels": content_sha256(classes)},
     )
     return module.model.eval()
 
 
 def _folds(run: TrainingRun, rows: np.ndarray, folds: int) -> np.ndarray:
-    """Fold of every patient (patients,); neighbors in survival go to different folds. -1: not a training patient."""
-    patients = np.unique(np.asarray(run.store.patient)[rows])
-    by_survival = sorted(patients, key=lambda patient: (run.patients[patient]["survival_days"], patient))
+    """Fold of every record (patients,), the same for all visits of a person; -1: not a training patient.
+
+    Neighbors in survival go to different folds.
+    """
+    patients = _patients(run, rows)
+    persons = person_numbers(run.patients)
+    survival = np.array([run.patients[patient]["survival_days"] for patient in patients], dtype=np.float64)
+    means = group_means(survival, persons[patients])
+    numbers = np.unique(persons[patients])
+    fold_of_person = np.full(len(run.patients), -1)
+    fold_of_person[numbers[np.argsort(means, kind="stable")]] = np.arange(len(numbers)) % folds
     fold_of = np.full(len(run.patients), -1)
-    fold_of[by_survival] = np.arange(len(by_survival)) % folds
+    fold_of[patients] = fold_of_person[persons[patients]]
     return fold_of
 
 
-def _logits(network: nn.Module, run: TrainingRun, scheme: ClassScheme, rows: np.ndarray) -> dict[int, np.ndarray]:
+def _patients(run: TrainingRun, rows: np.ndarray) -> np.ndarray:
+    """Records (n,) that slices belong to."""
+    return np.unique(np.asarray(run.store.patient)[rows])
+
+
+def _logits(network: nn.Module, run: TrainingRun, rows: np.ndarray) -> dict[int, np.ndarray]:
     """Slice logits (slices, classes) of every patient among the rows."""
     pooling = run.configuration.classifier.pooling
-    patients = np.unique(np.asarray(run.store.patient)[rows])
-    logits = patient_logits(network.to(run.device), run.store, patients, pooling)
+    logits = patient_logits(network.to(run.device), run.store, _patients(run, rows), pooling)
     network.cpu()
     return logits
 
@@ -147,7 +175,7 @@ def _write_predictions(
         )
     columns = ("patient", "split", "classifier", "true_class", "predicted_class")
     chances = tuple(f"probability_{entry.name}" for entry in scheme.classes)
-    write_csv(run.folder / "classifier" / PREDICTIONS, (*columns, *chances), lines)
+    write_csv((*columns, *chances), lines, run.folder / "classifier" / PREDICTIONS)
 
 
 def _report(run: TrainingRun, scheme: ClassScheme, probabilities: dict[str, list[float]]) -> dict[str, object]:
@@ -163,5 +191,6 @@ def _report(run: TrainingRun, scheme: ClassScheme, probabilities: dict[str, list
             chances = np.array([probabilities[run.patients[patient]["id"]] for patient in known])
             labels = np.array([true_class(run.patients[patient], scheme) for patient in known])
             name = "out_of_fold" if split == "train" else split
-            report[name] = classification_report(chances, labels, run.configuration.seed)
+            persons = person_numbers(run.patients)[known]
+            report[name] = classification_report(chances, labels, run.configuration.seed, persons)
     return report

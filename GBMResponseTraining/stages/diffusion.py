@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,16 +11,22 @@ from GBMResponseCore.model.networks import Denoiser, LatentCodec
 from GBMResponseCore.model.sampling import sample_latents
 from GBMResponseCore.request import SamplingOptions
 
-from ..engine.fit import check_start, fit, has_begun, start_from
+from ..engine.checkpoints import is_finished, start_from
+from ..engine.fit import fit
+from ..engine.made_from import StaleStageError, check_made_from, stated_made_from
+from ..items.class_labels import true_class
+from ..items.fingerprints import content_sha256, weights_sha256
 from ..items.latent_items import Conditions, latent_items, latent_validation, source_latents, store_neighbors
-from ..items.latents import LatentStore, change_scale, encode_store
-from ..items.model_configurations import ModelConfiguration, true_class
+from ..items.latents import CHANGE_SCALE, LatentStore, change_scale, encode_store
 from ..models.diffusion import DiffusionModule
 from ..models.unet_config import noise_schedule, unet_config
-from .autoencoder import train_autoencoder
+from ..settings.model_configurations import ModelConfiguration
+from .autoencoder import PARTS, train_autoencoder
 from .classifier import train_classifier
 from .image_grid import ImageGrid
-from .training_run import TrainingRun
+from .training_run import StagePhase, TrainingRun
+
+_AUTOENCODERS = tuple(f"{part}_autoencoder" for part in PARTS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +49,18 @@ class DiffusionModel:
 
 def cached_latents(run: TrainingRun) -> tuple[LatentStore, dict[str, LatentCodec]]:
     """Latents of the run's store, and the autoencoders that made them."""
-    codecs = {part: train_autoencoder(run, part) for part in ("image", "gtv")}
+    codecs = trained_codecs(run)
+    return _latents(run, codecs), codecs
+
+
+def trained_codecs(run: TrainingRun) -> dict[str, LatentCodec]:
+    """The autoencoders `image` and `gtv`, trained if they are not yet."""
+    return {part: train_autoencoder(run, part) for part in PARTS}
+
+
+def _latents(run: TrainingRun, codecs: dict[str, LatentCodec]) -> LatentStore:
     settings = run.configuration
-    latents = encode_store(
+    return encode_store(
         run.store,
         run.folder / "latents",
         codecs,
@@ -55,7 +69,6 @@ def cached_latents(run: TrainingRun) -> tuple[LatentStore, dict[str, LatentCodec
         device=run.device,
         bfloat16=run.machine.lightning_precision() == "bf16-mixed",
     )
-    return latents, codecs
 
 
 def check_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> None:
@@ -63,55 +76,100 @@ def check_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> None
 
     :raises ConfigurationError: the diffusion model cannot be built, or what it should start from is not there.
     :raises SplitError: its classes need the survival of training patients, and none is known.
+    :raises StaleStageError: it has begun in the latents of an autoencoder that is gone.
     """
     run.schemes(configuration.schemes)
     settings = run.configuration
     unet_config(
         settings.diffusion, len(configuration.schemes), settings.image_autoencoder.latent_channels, run.latent_size
     )
-    check_start(settings.diffusion.start, run.folder / _folder(configuration), _folder(configuration))
+    folder = run.folder / _folder(configuration)
+    run.check_start("diffusion", folder)
+    for phase in run.phases("diffusion", folder):
+        for name in _AUTOENCODERS:
+            if name in (stated_made_from(phase.folder) or {}) and not is_finished(run.folder / name):
+                raise StaleStageError(f"The {name.replace('_', ' ')} that {phase.folder} was made with is gone.")
 
 
 def train_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> DiffusionModel:
     """Train the diffusion model of one configuration, or take the finished one."""
     check_diffusion(run, configuration)
-    settings, seed = run.configuration.diffusion, run.configuration.seed
-    latents, codecs = cached_latents(run)
+    settings = run.configuration.diffusion
+    codecs = trained_codecs(run)
     schemes = run.schemes(configuration.schemes)
     conditions = _conditions(run, configuration, schemes)
-    train, validation = run.rows("train"), run.rows("validation")
-    folder = _folder(configuration)
+    made_from = _made_from(run, codecs, conditions)
+    phases = run.phases("diffusion", run.folder / _folder(configuration))
+    for folder in {phase.folder for phase in phases} | {phase.initial_weights for phase in phases} - {None}:
+        # In time, before the slices are encoded again; of another run only the autoencoders must be the same.
+        own = folder.is_relative_to(run.folder)
+        check_made_from(folder, made_from if own else {name: made_from[name] for name in _AUTOENCODERS})
+    latents = _latents(run, codecs)
     scale = None
     if settings.predict_change:
-        scale = run.once("latents/change_scale.json", lambda: change_scale(latents, train).tolist())
+        scale = run.once(f"latents/{CHANGE_SCALE}", lambda: change_scale(latents, run.rows("train")).tolist())
     tokens = conditions.null_token + 1 if schemes else 0
     unet = unet_config(settings, tokens, run.configuration.image_autoencoder.latent_channels, run.latent_size)
+    factor = None if scale is None else np.array(scale)
+    for phase in phases:
+        module = _train(run, phase, unet, latents, conditions, factor, codecs["image"], made_from)
+    return DiffusionModel(module.ema.eval(), unet, schemes, conditions.null_token, scale)
+
+
+def _train(
+    run: TrainingRun,
+    phase: StagePhase,
+    unet: dict,
+    latents: LatentStore,
+    conditions: Conditions,
+    scale: np.ndarray | None,
+    codec: LatentCodec,
+    made_from: dict[str, str],
+) -> DiffusionModule:
+    settings, seed = phase.configuration.diffusion, run.configuration.seed
+    train, validation = run.rows("train"), run.rows("validation")
     schedule = noise_schedule(settings.prediction)
     steps = settings.training.optimizer_steps(len(train), run.machine.processes)
     torch.manual_seed(seed)
     module = DiffusionModule(settings, unet, schedule, steps)
-    if settings.start is not None and not has_begun(run.folder / folder):
+    if phase.initial_weights is not None:
         for network in (module.denoiser, module.ema):
-            start_from(network, Path(settings.start), "ema.")
-    factor = None if scale is None else np.array(scale)
-    held_out = latent_validation(latents, conditions, validation, scale=factor, seed=seed)
+            start_from(network, phase.initial_weights, "ema.")
+    held_out = latent_validation(latents, conditions, validation, scale=scale, seed=seed)
     grids = []
     if len(validation) and settings.preview_slices:
         chosen = validation[np.linspace(0, len(validation) - 1, settings.preview_slices).astype(int)]
-        preview = partial(_preview, run, codecs["image"], latents, conditions, chosen, schedule, factor)
-        grids.append(ImageGrid(preview, run.folder / folder / "images"))
+        preview = partial(_preview, run, codec, latents, conditions, chosen, schedule, scale)
+        grids.append(ImageGrid(preview, phase.folder / "images"))
+    items = latent_items(
+        latents,
+        conditions,
+        train,
+        label_dropout=settings.label_dropout,
+        scale=scale,
+        seed=seed,
+        even_time_steps=settings.even_time_steps,
+    )
     fit(
         module,
-        latent_items(latents, conditions, train, label_dropout=settings.label_dropout, scale=factor, seed=seed),
+        items,
         held_out,
-        run.folder / folder,
+        phase.folder,
         settings.training,
         epoch_items=len(train),
         seed=seed,
         machine=run.machine,
         callbacks=grids,
+        made_from=made_from,
     )
-    return DiffusionModel(module.ema.eval(), unet, schemes, conditions.null_token, scale)
+    return module
+
+
+def _made_from(run: TrainingRun, codecs: dict[str, LatentCodec], conditions: Conditions) -> dict[str, str]:
+    """What a diffusion model is made from -> SHA-256."""
+    told = [conditions.tokens.tolist(), conditions.null_token, np.nan_to_num(conditions.days, nan=-1e9).tolist()]
+    autoencoders = {name: weights_sha256(codecs[part]) for part, name in zip(PARTS, _AUTOENCODERS, strict=True)}
+    return run.made_from | autoencoders | {"labels": content_sha256(told)}
 
 
 def _folder(configuration: ModelConfiguration) -> str:

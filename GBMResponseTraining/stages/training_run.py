@@ -1,8 +1,8 @@
 """A run folder: which configuration, which slices, which files. Everything that all stages of a training share."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,38 @@ from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import ensure_output_folder, write_json, write_text
 from GBMResponseCore.model.classes import ClassScheme
 
-from ..engine.fit import Machine, check_start
-from ..engine.processes import is_first, wait_for
-from ..items.model_configurations import class_schemes
-from ..settings.configuration import Autoencoder, Configuration, ConfigurationError, load_configuration
+from ..engine.checkpoints import check_start, has_begun
+from ..engine.machine import Machine
+from ..items.class_labels import class_schemes
+from ..items.fingerprints import content_sha256, store_sha256
+from ..items.processes import is_first, wait_for
+from ..settings.configuration import Configuration
+from ..settings.networks import Autoencoder, ConfigurationError
+from ..settings.reader import load_configuration
 from ..store.slice_store import SliceStore, open_store, read_patients
-from ..store.splits import SPLIT_FILE, SplitError, read_split, split_store, write_split
+from ..store.splits import SPLIT_FILE, STORE_FILE, SplitError, read_split, split_store, write_split
 
 SNAPSHOT = "configuration.yaml"
-STORE_FILE = "store.json"
+PHASES = "phases"
+
+
+@dataclass(frozen=True)
+class StagePhase:
+    """One part of a network's training.
+
+    :param folder: of its checkpoints.
+    :param configuration: the run's, as this part has it.
+    :param start: folder of the finished stage whose weights it starts from; None: new weights.
+    """
+
+    folder: Path
+    configuration: Configuration
+    start: Path | None
+
+    @property
+    def initial_weights(self) -> Path | None:
+        """Where a part that has not begun takes its weights from."""
+        return None if has_begun(self.folder) else self.start
 
 
 class TrainingRun:
@@ -96,6 +119,26 @@ class TrainingRun:
         chosen = [self.split[record["id"]] == split and (usable is None or usable(record)) for record in self.patients]
         return np.flatnonzero(np.array(chosen)[np.asarray(self.store.patient)])
 
+    @cached_property
+    def made_from(self) -> dict[str, str]:
+        """SHA-256 of what every stage of the run is made from."""
+        return {"store": store_sha256(self.store), "split": content_sha256(self.split)}
+
+    def phases(self, network: str, folder: Path) -> list["StagePhase"]:
+        """The parts of a network's training that are left to do, each of which starts from the one before.
+
+        :param network: section of the configuration.
+        :param folder: of the stage; earlier parts lie below it.
+        """
+        parts: list[StagePhase] = []
+        for name, configuration in self.configuration.phases_of(network):
+            place = folder if name is None else folder / PHASES / name
+            start = parts[-1].folder if parts else getattr(configuration, network).start
+            parts.append(StagePhase(place, configuration, None if start is None else Path(start)))
+        # What is before a part that has begun is not needed any more, and may have been removed to save space.
+        begun = [place for place, part in enumerate(parts) if has_begun(part.folder)]
+        return parts[begun[-1] :] if begun else parts
+
     def schemes(self, names: tuple[str, ...]) -> dict[str, ClassScheme]:
         """Class schemes with thresholds from the training patients."""
         return class_schemes(names, self.patients, self.split)
@@ -104,13 +147,20 @@ class TrainingRun:
         """Content of a JSON file of the run."""
         return json.loads((self.folder / name).read_text(encoding="utf-8"))
 
-    def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """Content of a JSON file of the run, made by the first process if it is not there yet."""
+    def once(self, name: str, make: Callable[[], Any], made_from: str | None = None) -> Any:
+        """Content of a JSON file of the run, made by the first process if it is not there yet.
+
+        :param made_from: SHA-256 of what the content, an object, comes from: it is made again when that has changed.
+        """
         path = self.folder / name
-        if not path.is_file() and is_first():
+
+        def current() -> bool:
+            return path.is_file() and (made_from is None or self.read(name).get("made_from") == made_from)
+
+        if not current() and is_first():
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(make(), path)
-        wait_for(path.is_file)
+            write_json(make() if made_from is None else make() | {"made_from": made_from}, path)
+        wait_for(current)
         return self.read(name)
 
     def _check_sizes(self) -> None:
@@ -118,14 +168,8 @@ class TrainingRun:
             raise SplitError("The split of the slice store has no training patient.")
         settings, size = self.configuration, self.image_size
         for part in ("image_autoencoder", "gtv_autoencoder"):
-            autoencoder: Autoencoder = getattr(settings, part)
-            side = autoencoder.crop or size
-            if side > size or side % autoencoder.downsampling or size % autoencoder.downsampling:
-                crops = f"crops of {side}" if autoencoder.crop else "no crops"
-                raise ConfigurationError(
-                    f"Slices of {size} x {size} pixels do not fit {part} with {crops}.",
-                    f"Sides must be multiples of {autoencoder.downsampling}, and {part}.crop at most {size}.",
-                )
+            for _, phase in settings.phases_of(part):
+                _check_crop(part, getattr(phase, part), size)
         for other in self.extra_image_folders:
             read_patients(other)
             if open_store(other).pre.shape[1:] != self.store.pre.shape[1:]:
@@ -139,7 +183,12 @@ class TrainingRun:
     def _check_starts(self) -> None:
         """Weights that an autoencoder starts from must be there, until it has begun."""
         for part in ("image_autoencoder", "gtv_autoencoder"):
-            check_start(getattr(self.configuration, part).start, self.folder / part, part)
+            self.check_start(part, self.folder / part)
+
+    def check_start(self, network: str, folder: Path) -> None:
+        """:raises ConfigurationError: a stage has not begun, and the weights that it should start from are missing."""
+        first = self.phases(network, folder)[0]
+        check_start(first.start, first.folder, str(folder.relative_to(self.folder)))
 
     def _claim(self) -> None:
         import yaml
@@ -174,7 +223,7 @@ class TrainingRun:
         write_text(yaml.safe_dump(values, sort_keys=False), snapshot)
 
     def _patients_sha256(self) -> str:
-        return hashlib.sha256(json.dumps(self.patients, sort_keys=True).encode()).hexdigest()
+        return content_sha256(self.patients)
 
     def _check_unchanged(self) -> None:
         """Networks of one run must have been trained on the same patients."""
@@ -185,6 +234,17 @@ class TrainingRun:
                 f"The slice store {self.store_folder.name} or its split has changed since the run {self.folder} began.",
                 "Restore the store and its patient_split.csv, or choose another --run.",
             )
+
+
+def _check_crop(part: str, autoencoder: Autoencoder, size: int) -> None:
+    """:raises ConfigurationError: slices of this side, or crops of them, cannot be halved at every level."""
+    side = autoencoder.crop or size
+    if side > size or side % autoencoder.downsampling or size % autoencoder.downsampling:
+        crops = f"crops of {side}" if autoencoder.crop else "no crops"
+        raise ConfigurationError(
+            f"Slices of {size} x {size} pixels do not fit {part} with {crops}.",
+            f"Sides must be multiples of {autoencoder.downsampling}, and {part}.crop at most {size}.",
+        )
 
 
 def _known_extra_images(folder: Path) -> list[Path]:

@@ -8,28 +8,33 @@ Files in the output folder::
     parts/                     one file per finished patient: a later import redoes only what is missing or changed
 """
 
-import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 from GBMResponseCore import __version__
-from GBMResponseCore.errors import GBMResponseError, OutputFolderError
 from GBMResponseCore.files import ensure_output_folder
 from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
 from tqdm import tqdm
 
-from ..datasets.errors import DatasetError, MissingPackageError
-from ..datasets.pair import PairSource, Skipped, drop_duplicates, natural_order, normalized_id
+from ..datasets.errors import DatasetError
+from ..datasets.pair import (
+    PairSource,
+    Skipped,
+    attempt,
+    digest,
+    drop_duplicates,
+    file_state,
+    natural_order,
+    normalized_id,
+)
 from .contact_sheet import write_contact_sheet
 from .preparation import AlignmentRule, prepare_pair
 from .reports import write_imported, write_skipped
 from .slice_store import collect_parts, open_store, read_record, write_part
-
-log = logging.getLogger(__name__)
 
 _NO_SURVIVAL = "Add it, or leave the patient out: survival classes cannot be learned from it."
 
@@ -88,19 +93,8 @@ def import_pairs(
         if require_survival and pair.survival_days is None:
             skipped.append(Skipped(pair.patient, "no-survival", "The survival is not known.", _NO_SURVIVAL))
             continue
-        part = parts / f"{digest(normalized_id(pair.patient))}.npz"
-        try:
-            key = digest(f"{pair} {[file_state(path) for path in pair.files]} {json.dumps(settings)}")
-            if not _is_current(part, key):
-                prepared = prepare_pair(pair, rule, normalization, alignment, skull_strip)
-                preprocessing = {"in_plane": rule.to_dict(), "intensity": normalization.to_dict()}
-                record = {**prepared.record, "preprocessing": preprocessing, "import_key": key}
-                write_part(part, prepared.pre, prepared.post, prepared.gtv, record)
-            finished.append(part)
-        except (OutputFolderError, MissingPackageError):
-            raise
-        except Exception as error:
-            skipped.append(Skipped.for_error(pair.patient, _typed(error)))
+        part = attempt(pair.patient, _part, pair, parts, rule, normalization, alignment, skull_strip, settings)
+        (skipped if isinstance(part, Skipped) else finished).append(part)
 
     records = [read_record(part) for part in finished]
     skipped.sort(key=lambda item: natural_order(item.patient))
@@ -113,14 +107,27 @@ def import_pairs(
     return ImportResult([record["id"] for record in records], skipped, out)
 
 
-def digest(text: str) -> str:
-    """Return a short hash; file names made of it are valid everywhere and do not name a patient."""
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:20]
+def _part(
+    pair: PairSource,
+    parts: Path,
+    rule: InPlaneRule,
+    normalization: NormalizationSettings,
+    alignment: AlignmentRule,
+    skull_strip: bool,
+    settings: dict[str, Any],
+) -> Path:
+    """Write the part of a pair, unless it is there and made from the same files with the same settings.
 
-
-def file_state(path: Path) -> tuple[int, int] | None:
-    """Return size and time of change of a file, None if there is none."""
-    return (path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else None
+    :raises GBMResponseError: as :func:`.preparation.prepare_pair`, or if it cannot be written.
+    """
+    part = parts / f"{digest(normalized_id(pair.patient))}.npz"
+    key = digest(f"{pair} {[file_state(path) for path in pair.files]} {json.dumps(settings)}")
+    if not _is_current(part, key):
+        prepared = prepare_pair(pair, rule, normalization, alignment, skull_strip)
+        preprocessing = {"in_plane": rule.to_dict(), "intensity": normalization.to_dict()}
+        record = {**prepared.record, "preprocessing": preprocessing, "import_key": key}
+        write_part(part, prepared.pre, prepared.post, prepared.gtv, record)
+    return part
 
 
 def _is_current(part: Path, key: str) -> bool:
@@ -129,11 +136,3 @@ def _is_current(part: Path, key: str) -> bool:
         return read_record(part).get("import_key") == key
     except (OSError, EOFError, KeyError, ValueError, BadZipFile):
         return False
-
-
-def _typed(error: Exception) -> GBMResponseError:
-    """A failure of one pair as a typed error."""
-    if isinstance(error, GBMResponseError):
-        return error
-    log.exception("Unexpected failure of one patient")
-    return GBMResponseError(f"Unexpected failure: {type(error).__name__}: {error}")

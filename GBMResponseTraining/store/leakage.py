@@ -17,8 +17,9 @@ from GBMResponseCore.errors import MissingFileError
 
 from ..datasets.pair import normalized_id
 from ..datasets.tables import read_csv
+from .person import patient_key, person_of
 from .slice_store import read_patients
-from .splits import SPLIT_FILE, LeakageError, SplitError, check_leakage, patient_key, read_split
+from .splits import SPLIT_FILE, STORE_FILE, LeakageError, SplitError, check_leakage, read_split
 
 _COLUMNS = ("patient", "same_as")
 _IMAGES = ("image", "follow-up")
@@ -110,14 +111,14 @@ def check_stores(
             patient, dataset = record["id"], str(record.get("dataset") or folder.resolve().name)
             if normalized_id(patient) not in split:
                 raise SplitError(f"{SPLIT_FILE} of {folder} does not list {patient}.")
-            name = _name(patient, dataset)
+            name = _name(record, dataset)
             entries.append((name, split[normalized_id(patient)]))
             names[patient_key(patient)].add(name)
             names[f"{normalized_id(dataset)}:{patient_key(patient)}"].add(name)
             named.append((name, record))
     groups = [(_resolve(first, names), _resolve(second, names)) for first, second in same_patient]
     groups += _copies(named)
-    check_leakage(entries, groups)
+    check_leakage(entries, groups, {name: normalized_id(name) for name, _ in entries})
     counts = {split: sum(value == split for _, value in entries) for split in ("train", "validation", "test")}
     known = {name for name, _ in entries}
     shared = [list(group) for group in groups if sum(name in known for name in group) > 1]
@@ -151,7 +152,7 @@ def check_training_split(
             except LeakageError as error:
                 raise LeakageError(error.message, _IDS_ALONE) from error
             continue
-        own, others = _persons(records), _persons(trained)
+        own, others = _names(records), _names(trained)
         pairs = [
             (names.get(normalized_id(patient), patient), value)
             for names, part in ((own, split.items()), (others, entries))
@@ -162,16 +163,15 @@ def check_training_split(
             for names, part in ((own, records), (others, trained))
             for record in part
         ]
-        check_leakage(pairs, _copies(named))
+        people = _persons([*records, *trained])
+        check_leakage(pairs, _copies(named), people)
         both = own.keys() & others.keys()
-        same_ids.update(patient for patient in both if patient_key(own[patient]) != patient_key(others[patient]))
+        same_ids.update(patient for patient in both if people[own[patient]] != people[others[patient]])
     return SplitCheck(bool(folders), tuple(sorted(same_ids)), tuple(sorted(seen)))
 
 
 def _records_of_run(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Records of the slice store of a run folder, and of its extra images; none of a store that is not there."""
-    from ..stages.training_run import STORE_FILE
-
     if not (folder / STORE_FILE).is_file():
         return [], []
     stated = json.loads((folder / STORE_FILE).read_text(encoding="utf-8"))
@@ -188,13 +188,13 @@ def _records_if_there(store: Path) -> list[dict[str, Any]]:
 
 def _shared(records: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> list[str]:
     """Ids of the records whose person or image is among the others."""
-    people = {patient_key(name) for name in _persons(others).values()}
+    people = set(_persons(others).values())
     images = {digest for record in others for digest in _digests(record)}
-    names = _persons(records)
+    persons = _persons(records)
     return [
         record["id"]
         for record in records
-        if patient_key(names[normalized_id(record["id"])]) in people or not images.isdisjoint(_digests(record))
+        if persons[_patient_name(record)] in people or not images.isdisjoint(_digests(record))
     ]
 
 
@@ -204,12 +204,22 @@ def _digests(record: Mapping[str, Any]) -> list[str]:
     return [digest for digest in digests if digest]
 
 
+def _names(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Normalized id -> name of the patient."""
+    return {normalized_id(record["id"]): _patient_name(record) for record in records}
+
+
 def _persons(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Normalized id -> name of the person: with the data set if the record names one."""
+    """Name of every patient -> what is equal for one person alone."""
     return {
-        normalized_id(record["id"]): _name(record["id"], record["dataset"]) if record.get("dataset") else record["id"]
+        _patient_name(record): normalized_id(_patient_name(record)) if record.get("dataset") else person_of(record)
         for record in records
     }
+
+
+def _patient_name(record: Mapping[str, Any]) -> str:
+    """For messages: the person with the data set if the record names one, else the id."""
+    return _name(record, record["dataset"]) if record.get("dataset") else record["id"]
 
 
 def _copies(named: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, ...]]:
@@ -221,9 +231,9 @@ def _copies(named: Iterable[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, .
     return [group for group in map(tuple, map(dict.fromkeys, by_image.values())) if len(group) > 1]
 
 
-def _name(patient: str, dataset: str) -> str:
-    """Name of a person that is unique over data sets; visits are dropped."""
-    return f"{patient_key(patient)} ({dataset})"
+def _name(record: Mapping[str, Any], dataset: str) -> str:
+    """Name of a person that is unique over data sets."""
+    return f"{person_of(record)} ({dataset})"
 
 
 def _resolve(text: str, names: Mapping[str, set[str]]) -> str:

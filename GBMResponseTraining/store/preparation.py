@@ -16,6 +16,7 @@ from GBMResponseCore.inputs.resampling import resample_onto, same_grid
 
 from ..datasets.errors import FollowUpCoverageError, RegistrationQualityError, SameImageError
 from ..datasets.pair import PairSource
+from .person import patient_key
 from .skull_strip import find_brain, keep_brain
 
 REGISTER = ("auto", "always", "never")
@@ -98,7 +99,7 @@ def prepare_pair(
     gtv = gtv[rows]
     pre = _normalized(case.image, grid.to_stack(case.image)[rows], normalization)
     follow_up = _align(case, grid, rows, pre, gtv, normalization, alignment)
-    notes = [*case.notes, *follow_up.notes]
+    notes = [*pair.notes, *case.notes, *follow_up.notes]
     if None not in (pair.survival_days, pair.interval_days) and pair.survival_days < pair.interval_days:
         notes.append(Note("survival-before-follow-up", "Survival is shorter than the time between the images."))
     post = follow_up.slices
@@ -106,6 +107,7 @@ def prepare_pair(
         pre, post = _without_skull(pair, case, grid, rows, follow_up.transform, normalization)
 
     record = {
+        "person": patient_key(pair.patient),
         **pair.extra,
         "id": pair.patient,
         "survival_days": pair.survival_days,

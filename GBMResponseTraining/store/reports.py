@@ -1,14 +1,12 @@
 """What an import reports: `imported.csv`, `skipped.csv` and a summary for the terminal."""
 
-import csv
-import io
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from GBMResponseCore.files import write_text
+from GBMResponseCore.files import write_csv
 
 from ..datasets.pair import PairSource, Skipped
 
@@ -35,7 +33,7 @@ def write_imported(records: Sequence[dict[str, Any]], path: Path) -> None:
             "notes": " ".join(note["sentence"] for note in record["notes"]),
         }
         rows.append([row[column] for column in _IMPORTED])
-    write_csv(path, _IMPORTED, rows)
+    write_csv(_IMPORTED, rows, path)
 
 
 def write_skipped(skipped: Sequence[Skipped], path: Path) -> None:
@@ -43,19 +41,7 @@ def write_skipped(skipped: Sequence[Skipped], path: Path) -> None:
 
     :raises OutputFolderError: if the file cannot be written.
     """
-    write_csv(path, _SKIPPED, [[item.patient, item.code, item.reason, item.remedy] for item in skipped])
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write a UTF-8 CSV file; None is an empty cell.
-
-    :raises OutputFolderError: if the file cannot be written.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    write_text(text.getvalue(), path)
+    write_csv(_SKIPPED, [[item.patient, item.code, item.reason, item.remedy] for item in skipped], path)
 
 
 def summary(pairs: Sequence[PairSource], skipped: Sequence[Skipped], found: int | None = None) -> str:

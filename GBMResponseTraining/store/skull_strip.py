@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from GBMResponseCore.errors import MissingPackageError
 from GBMResponseCore.inputs.resampling import image_like, resample_mask
 
-from ..datasets.errors import BrainMaskError, MissingPackageError
+from ..datasets.errors import BrainMaskError
 
 INSTALL = "deepbet --no-deps && pip install connected-components-3d fill-voids nibabel pandas"
 _SMALLEST_BRAIN_ML, _LARGEST_BRAIN_ML = 400, 2500

@@ -5,7 +5,6 @@ The unit is the patient, never the slice or the visit. The split is a file, `pat
 """
 
 import csv
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,18 +12,19 @@ from typing import Any
 
 import numpy as np
 from GBMResponseCore.errors import GBMResponseError
-from GBMResponseCore.files import check_file
+from GBMResponseCore.files import check_file, plain_cell, write_csv
 
 from ..datasets.pair import natural_order, normalized_id, require_columns
-from .reports import write_csv
+from .person import group_ids, patient_key, person_of
 
 SPLITS = ("train", "validation", "test")
 SPLIT_FILE = "patient_split.csv"
+STORE_FILE = "store.json"
+"""Beside the split of a run folder: which slice stores the run was trained on."""
 
 USUAL_SHARES = (0.1, 0.1)
 """Shares of the patients for validation and for test."""
 _COLUMNS = ("patient", "split")
-_VISIT = re.compile(r"[\W_]+(t|v|tp|time|timepoint|ses|session|visit|week|day|scan)[\W_]*\d+([\W_]\d+)?$")
 
 
 class SplitError(GBMResponseError):
@@ -43,22 +43,12 @@ class LeakageError(SplitError):
     remedy = "Put all entries of a patient into one split, and train again: figures measured with this one are void."
 
 
-def patient_key(text: str) -> str:
-    """Return what an id says about the person: normalized and without a visit, `P-007_t1` -> `p-7`.
-
-    Recognized at the end: t, v, tp, time, timepoint, ses, session, visit, week, day, scan and a number, if another
-    number is left before it.
-    """
-    key = normalized_id(text)
-    person = _VISIT.sub("", key)
-    return person if re.search(r"\d", person) else key
-
-
 def stratified_split(
     survival_days: Mapping[str, float | None],
     seed: int = 0,
     same_patient: Iterable[Sequence[str]] = (),
     held_out: tuple[float, float] = USUAL_SHARES,
+    persons: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Assign each id to a split; the same ids and seed give the same split, in whatever order they come.
 
@@ -69,18 +59,19 @@ def stratified_split(
     :param survival_days: id -> survival; None: not known. Several visits of a person count once, with their mean.
     :param same_patient: groups of ids known to be one person.
     :param held_out: shares of validation and of test, 0 to 1, together at most 1.
+    :param persons: id -> person; None: as the ids say.
     :return: id -> `train`, `validation` or `test`.
     :raises SplitError: for fewer persons than splits, or impossible shares.
     """
     shares = (1.0 - sum(held_out), *held_out)
     if min(held_out) < 0 or shares[0] < -1e-9:
         raise SplitError("The shares of the splits are impossible.", "Give three numbers from 0 up that sum to 100.")
-    persons = _persons(survival_days, same_patient)
+    members = group_ids(persons or {patient: patient_key(patient) for patient in survival_days}, same_patient)
     groups = sum(share > 1e-9 for share in shares)
-    if len(persons) < groups:
-        raise SplitError(f"{len(persons)} patients cannot be split into {groups} groups.", "Import more patients.")
-    names = sorted(persons, key=natural_order)
-    survival = np.array([_mean([survival_days[member] for member in persons[name]]) for name in names])
+    if len(members) < groups:
+        raise SplitError(f"{len(members)} patients cannot be split into {groups} groups.", "Import more patients.")
+    names = sorted(members, key=natural_order)
+    survival = np.array([_mean([survival_days[member] for member in members[name]]) for name in names])
     known = survival[~np.isnan(survival)]
     # NaN comes behind the longest survival: a stratum of its own.
     limits = [*np.quantile(known, (0.25, 0.5, 0.75)), np.inf] if len(known) else []
@@ -93,22 +84,28 @@ def stratified_split(
     validation, train = _evenly(rest, for_validation)
     split = {}
     for name, chosen in zip(SPLITS, (train, validation, test), strict=True):
-        split.update({member: name for index in chosen for member in persons[names[index]]})
+        split.update({member: name for index in chosen for member in members[names[index]]})
     return {patient: split[patient] for patient in survival_days}
 
 
-def check_leakage(entries: Iterable[tuple[str, str]], same_patient: Iterable[Sequence[str]] = ()) -> None:
+def check_leakage(
+    entries: Iterable[tuple[str, str]],
+    same_patient: Iterable[Sequence[str]] = (),
+    persons: Mapping[str, str] | None = None,
+) -> None:
     """Make sure that no person is in two splits, under whatever spelling or visit of the id.
 
     :param entries: (id, split), of one data set or of several together.
     :param same_patient: groups of ids known to be one person.
+    :param persons: id -> person, of the ids whose person is known; others are taken for what they say.
     :raises LeakageError: if one is.
     """
-    entries = list(entries)
+    persons = persons or {}
     splits: dict[str, set[str]] = defaultdict(set)
     for patient, split in entries:
         splits[patient].add(split)
-    for members in _persons(dict.fromkeys(splits), same_patient).values():
+    people = {patient: persons.get(patient) or patient_key(patient) for patient in splits}
+    for members in group_ids(people, same_patient).values():
         found = sorted(set().union(*(splits[member] for member in members)))
         if len(found) > 1:
             raise LeakageError(f"One patient, listed as {', '.join(members)}, is in {' and '.join(found)}.")
@@ -130,17 +127,20 @@ def split_store(
     :raises OutputFolderError: if the split cannot be saved.
     """
     same_patient = [list(group) for group in same_patient]
+    persons = {record["id"]: person_of(record) for record in patients}
     path = folder / SPLIT_FILE
     if path.is_file():
         entries = read_split(path)
-        check_leakage(entries, same_patient)
+        stored = {normalized_id(patient): person for patient, person in persons.items()}
+        listed = {patient: stored[key] for patient, _ in entries if (key := normalized_id(patient)) in stored}
+        check_leakage(entries, same_patient, listed)
         known = {normalized_id(patient): split for patient, split in entries}
         missing = [record["id"] for record in patients if normalized_id(record["id"]) not in known]
         if missing:
             raise SplitError(f"{path.name} does not list {len(missing)} patients of the store, such as {missing[0]}.")
         return {record["id"]: known[normalized_id(record["id"])] for record in patients}
     survival = {record["id"]: record["survival_days"] for record in patients}
-    split = stratified_split(survival, seed, same_patient, held_out)
+    split = stratified_split(survival, seed, same_patient, held_out, persons)
     write_split(split, path)
     return split
 
@@ -155,7 +155,7 @@ def read_split(path: Path) -> list[tuple[str, str]]:
     with check_file(path, "split").open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, restval="")
         require_columns(reader.fieldnames or [], _COLUMNS, path.name)
-        entries = [(row["patient"].strip(), row["split"].strip()) for row in reader]
+        entries = [(plain_cell(row["patient"]).strip(), row["split"].strip()) for row in reader]
     for patient, split in entries:
         if split not in SPLITS:
             message = f"{path.name} puts {patient} into '{split}'."
@@ -165,49 +165,34 @@ def read_split(path: Path) -> list[tuple[str, str]]:
 
 def write_split(split: Mapping[str, str], path: Path) -> None:
     """:raises OutputFolderError: if the file cannot be written."""
-    write_csv(path, _COLUMNS, sorted(split.items(), key=lambda entry: natural_order(entry[0])))
+    write_csv(_COLUMNS, sorted(split.items(), key=lambda entry: natural_order(entry[0])), path)
 
 
 def survival_thresholds(patients: Sequence[Mapping[str, Any]], split: Mapping[str, str], classes: int) -> list[float]:
     """Return the survival in days that cuts the training patients into equal classes, ascending.
 
-    Censored patients take no part: how long they lived is not known.
+    Censored patients take no part: how long they lived is not known. Several visits of a person count once, with their
+    mean.
 
-    :param patients: records with `id`, `survival_days` and perhaps `censored`.
+    :param patients: records with `id`, `survival_days` and perhaps `censored` and `person`.
     :param split: id -> split.
     :param classes: 2 for the median, 4 for the quartiles.
     :return: `classes` - 1 values.
     :raises SplitError: if no training patient has a known survival.
     """
-    days = [
-        record["survival_days"] for record in patients if split[record["id"]] == "train" and has_known_survival(record)
-    ]
-    if not days:
+    known: dict[str, list[float]] = defaultdict(list)
+    for record in patients:
+        if split[record["id"]] == "train" and has_known_survival(record):
+            known[person_of(record)].append(record["survival_days"])
+    if not known:
         raise SplitError("No training patient has a known survival.", "Import patients whose survival is known.")
+    days = [_mean(visits) for visits in known.values()]
     return [float(np.quantile(days, index / classes)) for index in range(1, classes)]
 
 
 def has_known_survival(record: Mapping[str, Any]) -> bool:
     """True for a patient who is known to have died, and when."""
     return record["survival_days"] is not None and not record.get("censored")
-
-
-def _persons(ids: Iterable[str], same_patient: Iterable[Sequence[str]]) -> dict[str, list[str]]:
-    """Ids by person; a person's name is the key of one of them."""
-    alias: dict[str, str] = {}
-
-    def root(key: str) -> str:
-        while alias.get(key, key) != key:
-            key = alias[key]
-        return key
-
-    for group in same_patient:
-        first, *others = (root(patient_key(patient)) for patient in group)
-        alias.update({other: first for other in others if other != first})
-    persons: dict[str, list[str]] = defaultdict(list)
-    for patient in ids:
-        persons[root(patient_key(patient))].append(patient)
-    return dict(persons)
 
 
 def _mean(days: Sequence[float | None]) -> float:

@@ -1,23 +1,16 @@
 """Table values of a simulated patient that no picture depends on. Frequencies follow CFB-GBM's tables."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    from .patient import HiddenPatient
 
 PERFORMANCE_STATUS_SHARES = (0.17, 0.50, 0.27, 0.06)
 ELDERLY_YEARS = 70
 
 
-def draw_clinical(generator: np.random.Generator, hidden: HiddenPatient) -> dict:
+def draw_clinical(generator: np.random.Generator, age_years: float) -> dict:
     """Sex, build, performance status, radiotherapy scheme and scanner units, ready for JSON."""
     male = bool(generator.random() < 0.6)
     height = generator.normal(175 if male else 162, 7)
-    elderly = hidden.biology.age_years >= ELDERLY_YEARS
+    elderly = age_years >= ELDERLY_YEARS
     short_scheme = bool(generator.random() < (0.62 if elderly else 0.12))
     return {
         "gender": "M" if male else "F",
@@ -32,9 +25,10 @@ def draw_clinical(generator: np.random.Generator, hidden: HiddenPatient) -> dict
     }
 
 
-def draw_observation(generator: np.random.Generator, hidden: HiddenPatient, censored_share: float) -> dict:
+def draw_observation(
+    generator: np.random.Generator, interval_days: float, survival_days: float, censored_share: float
+) -> dict:
     """What is seen of the survival: all of it, or at random only a part of what follows the second image."""
     censored = bool(generator.random() < censored_share)
-    interval, survival = hidden.course.interval_days, hidden.survival_days
-    seen = interval + generator.random() * (survival - interval)
-    return {"censored": censored, "observed_days": round(float(seen if censored else survival), 1)}
+    seen = interval_days + generator.random() * (survival_days - interval_days)
+    return {"censored": censored, "observed_days": round(float(seen if censored else survival_days), 1)}

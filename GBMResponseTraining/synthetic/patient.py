@@ -19,10 +19,10 @@ from .fields import Grid
 from .scanner.acquisition import BIAS_TERMS, FieldOfView, Pose, Scanner, draw_style
 from .scanner.appearance import draw_look, draw_textures, follow_up_look
 from .scanner.rendering import HeadRenderer
-from .survival import draw_survival_days
 from .tumor.biology import Biology, Host, choose_seed_point, draw_biology, growth_model, sample_host, seed_density
 from .tumor.growth import VISIBLE_DENSITY
 from .tumor.lesion import abnormal_extent, lesion_at_visit
+from .tumor.survival import draw_survival_days
 from .tumor.treatment import Course, simulate_course
 
 SMALLEST_GTV_AREA_MM2 = 25.0
@@ -228,8 +228,10 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
         origin_ras_mm=(right, anterior, float(positions[0])),
         record={
             **hidden.record(),
-            **draw_clinical(random_stream(seed, 9), hidden),
-            **draw_observation(random_stream(seed, 10), hidden, settings.censored_share),
+            **draw_clinical(random_stream(seed, 9), hidden.biology.age_years),
+            **draw_observation(
+                random_stream(seed, 10), hidden.course.interval_days, hidden.survival_days, settings.censored_share
+            ),
             **style.record(),
         },
     )

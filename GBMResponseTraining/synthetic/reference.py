@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-DAYS_PER_WEEK = 7
 SHARES = (0.0, 0.05, 0.25, 0.50, 0.75, 0.95, 1.0)
 SOURCE = "CFB-GBM, 163 pairs, doi 10.7937/v9pn-2f72"
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from GBMResponseTraining.engine.fit import ItemStream
+from GBMResponseTraining.engine.stream import ItemStream
 from GBMResponseTraining.store.slice_store import ARRAYS, SliceStore, as_float32, open_store, write_store
 
 TARGET = 2000

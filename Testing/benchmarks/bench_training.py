@@ -15,12 +15,12 @@ from GBMResponseCore.model.networks import LatentCodec, build_autoencoder
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from GBMResponseTraining.engine.fit import ItemStream
+from GBMResponseTraining.engine.stream import ItemStream
 from GBMResponseTraining.items.latent_items import Conditions, latent_items
 from GBMResponseTraining.items.latents import encode_store
 from GBMResponseTraining.models.diffusion import DiffusionModule
 from GBMResponseTraining.models.unet_config import noise_schedule, unet_config
-from GBMResponseTraining.settings.configuration import load_configuration
+from GBMResponseTraining.settings.reader import load_configuration
 from GBMResponseTraining.store.slice_store import open_store, write_store
 
 TOKENS = 7

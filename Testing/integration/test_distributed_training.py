@@ -13,7 +13,7 @@ import yaml
 from small_store import write_small_store
 
 from GBMResponseTraining import cli
-from GBMResponseTraining.engine.fit import FINISHED, LAST
+from GBMResponseTraining.engine.checkpoints import FINISHED, LAST
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -122,6 +122,16 @@ def test_dicom(tmp_path, imported, capsys):
     assert (record["survival_days"], record["interval_days"], record["days_since_rt"]) == (508, 121, 99)
 
 
+@pytest.mark.parametrize("kind, brightest", [("max", (0.9, 1.0)), ("percentile", (1.0, 1.5))])
+def test_the_scale_of_the_intensities_is_chosen_at_import(tmp_path, imported, kind, brightest):
+    fake.write_mu_workbook(tmp_path, [fake.mu_row("PatientID_0003", (5, 100), 20, 62, 500)])
+    for k in (1, 2):
+        fake.write_mu_visit(tmp_path, "PatientID_0003", k)
+    store, _ = imported("mu", tmp_path, "--normalization", kind)
+    assert store.patients[0]["preprocessing"]["intensity"]["kind"] == kind
+    assert brightest[0] <= store.pre.max() <= brightest[1]
+
+
 def test_missing_columns_end_the_command(tmp_path, capsys):
     fake.write_ucsf_workbook(tmp_path, [(1, 65, 400)], [*fake.UCSF_HEADER[:-1], "Alive"])
     assert main(["import", "ucsf", str(tmp_path), str(tmp_path / "out")]) == 41

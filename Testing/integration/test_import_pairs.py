@@ -9,12 +9,12 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from fake_cfb_gbm import Patient, write_tables
-from GBMResponseCore.errors import OptionError, OutputFolderError
+from GBMResponseCore.errors import MissingPackageError, OptionError, OutputFolderError
 from GBMResponseCore.inputs.grid import StackGrid
 from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings, fit_scale
 
 from GBMResponseTraining.cli import main
-from GBMResponseTraining.datasets.errors import DatasetError, MissingPackageError
+from GBMResponseTraining.datasets.errors import DatasetError
 from GBMResponseTraining.datasets.pair import PairSource, Skipped
 from GBMResponseTraining.datasets.public.cfb_gbm import read_cfb_gbm
 from GBMResponseTraining.store import importer, skull_strip, slice_store

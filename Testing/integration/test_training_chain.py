@@ -10,7 +10,7 @@ from GBMResponseCore.inputs.reading import read_image
 from GBMResponseCore.model.bundle import open_bundle
 
 from GBMResponseTraining import cli
-from GBMResponseTraining.engine.fit import FINISHED
+from GBMResponseTraining.engine.checkpoints import FINISHED
 
 CONFIGURATIONS = ("no-class", "predicted-2-class", "2-class", "4-class")
 # Everything that the presets leave off: 2.5-D, days, adversarial loss, Min-SNR.

@@ -2,7 +2,7 @@
 
     real_slices_table.py SRC OUT
 
-SRC holds 01 to 06, each with `pre_t1gd.nii.gz`, `post_t1gd.nii.gz` and `pre_tumor.nii.gz`. OUT gets four tables:
+SRC holds 01 to 06, each with `pre_t1gd.nii.gz`, `post_t1gd.nii.gz` and `pre_tumour.nii.gz`. OUT gets four tables:
 
 whole_heads.csv  cases 01-04 with the whole head as "GTV", so that every slice is imported: the extra images from which
                  the image autoencoder of the shipped bundle learns scanner data. Never a store for evaluation.
@@ -13,11 +13,11 @@ all.csv          all six with their tumor, for `gbmresponse-train realism`.
 Survival and interval are left out.
 """
 
-import csv
 import sys
 from pathlib import Path
 
 import SimpleITK as sitk
+from GBMResponseCore.files import write_csv
 
 SEEN, UNSEEN = ("01", "02", "03", "04"), ("05", "06")
 COLUMNS = ("patient", "pre", "post", "gtv", "survival_days")
@@ -43,16 +43,13 @@ def main(source: Path, out: Path) -> None:
         sitk.WriteImage(head_mask(source / case / "pre_t1gd.nii.gz"), str(out / f"{case}_head.nii.gz"))
     tables = {"whole_heads": SEEN, "seen": SEEN, "unseen": UNSEEN, "all": SEEN + UNSEEN}
     for name, cases in tables.items():
-        with (out / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            for case in cases:
-                folder = (source / case).resolve()
-                mask = (
-                    (out / f"{case}_head.nii.gz").resolve() if name == "whole_heads" else folder / "pre_tumour.nii.gz"
-                )
-                images = (folder / "pre_t1gd.nii.gz", folder / "post_t1gd.nii.gz")
-                writer.writerow([f"BTP-{case}", *images, mask, ""])
+        rows = []
+        for case in cases:
+            folder = (source / case).resolve()
+            mask = (out / f"{case}_head.nii.gz").resolve() if name == "whole_heads" else folder / "pre_tumour.nii.gz"
+            images = (folder / "pre_t1gd.nii.gz", folder / "post_t1gd.nii.gz")
+            rows.append([f"BTP-{case}", *images, mask, None])
+        write_csv(COLUMNS, rows, out / f"{name}.csv")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SurvivalClass:
-    """One class of a scheme: survival from the start of treatment in [min_days, max_days).
+    """One class of a scheme: survival from the pre-treatment MRI in [min_days, max_days).
 
     A `max_days` of None is open. A `min_days` of None says that the range is not known, as for an imported checkpoint.
     """

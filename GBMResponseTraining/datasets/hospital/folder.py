@@ -22,11 +22,10 @@ Other columns go into the patient's record as text. Separators: comma, semicolon
 import re
 from pathlib import Path
 
-from GBMResponseCore.errors import GBMResponseError
 from GBMResponseCore.files import check_file
 
 from ..errors import TableValueError
-from ..pair import PairSource, Skipped, drop_duplicates, parse_number, parse_truth
+from ..pair import PairSource, Skipped, attempt, drop_duplicates, parse_number, parse_truth
 from ..tables import read_csv
 
 REQUIRED = ("patient", "pre", "post", "gtv", "survival_days")
@@ -46,10 +45,8 @@ def read_folder(table: Path) -> tuple[list[PairSource], list[Skipped]]:
     pairs, skipped = [], []
     for number, row in read_csv(table, REQUIRED):
         patient = row["patient"] or f"row {number}"
-        try:
-            pairs.append(_pair(row, table.parent))
-        except GBMResponseError as error:
-            skipped.append(Skipped.for_error(patient, error))
+        found = attempt(patient, _pair, row, table.parent)
+        (skipped if isinstance(found, Skipped) else pairs).append(found)
     unique, duplicates = drop_duplicates(pairs)
     return unique, skipped + duplicates
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DatasetError, TableValueError
-from ..pair import DAYS_PER_WEEK, PairSource, Skipped, parse_number, require_columns
+from ..pair import DAYS_PER_WEEK, PairSource, Skipped, attempt, parse_number, require_columns
 
 SIMULATION_FILE = "simulation.json"
 """`gbmresponse-train simulate` leaves it beside its tables: those patients are not CFB-GBM's."""
@@ -99,7 +99,7 @@ def read_cfb_gbm(
     dataset = SIMULATED.format(seed=_seed(simulation)) if simulation else "CFB-GBM"
     pairs = []
     for candidate in candidates:
-        result = _pair(candidate, images, tables, dataset)
+        result = attempt(str(candidate.patient), _pair, candidate, images, tables, dataset)
         (pairs if isinstance(result, PairSource) else skipped).append(result)
     return pairs, skipped
 
@@ -156,10 +156,9 @@ def select_candidates(
         if lacks:
             skipped.append(Skipped(str(patient), *lacks))
             continue
-        try:
-            candidate = _candidate(tables, patient)
-        except TableValueError as error:
-            skipped.append(Skipped.for_error(str(patient), error))
+        candidate = attempt(str(patient), _candidate, tables, patient)
+        if isinstance(candidate, Skipped):
+            skipped.append(candidate)
             continue
         outside = _outside(candidate.interval_weeks, min_weeks, max_weeks)
         if outside:

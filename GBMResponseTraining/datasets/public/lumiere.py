@@ -27,7 +27,7 @@ from GBMResponseCore.files import check_file
 from GBMResponseCore.inputs.reading import read_image
 
 from ..errors import DatasetError, LabelMappingError
-from ..pair import DAYS_PER_WEEK, PairSource, Skipped, natural_order, parse_number
+from ..pair import DAYS_PER_WEEK, PairSource, Skipped, attempt, natural_order, parse_number
 from ..tables import Row, find_one, read_csv
 from ..visits import Visit, Window
 
@@ -78,10 +78,9 @@ def read_lumiere(source: Path, rule: LumiereRule | None = None) -> tuple[list[Pa
         )
     pairs, skipped = [], []
     for patient in sorted({*patients, *visits}, key=natural_order):
-        try:
-            result = _pair(patient, patients.get(patient), ratings[patient], visits.get(patient, []), rule)
-        except GBMResponseError as error:
-            result = Skipped.for_error(patient, error)
+        result = attempt(
+            patient, _pair, patient, patients.get(patient), ratings[patient], visits.get(patient, []), rule
+        )
         (pairs if isinstance(result, PairSource) else skipped).append(result)
     return pairs, skipped
 

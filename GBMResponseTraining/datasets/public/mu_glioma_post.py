@@ -4,7 +4,8 @@ Pair rule: pre is the last time point up to the start of radiotherapy; post is t
 pre, and not before the end of radiotherapy. Most patients have no MRI before radiotherapy and are left out. GTV: the
 labels 1, 3 and 4 of pre. Images are skull-stripped, and all of a patient lie on one grid.
 
-Survival: day of death minus day of pre. The others' last contact is not published, so their survival is not known.
+Survival: day of death minus day of pre. The last contact is not published: who is stated to be alive is censored on the
+last day with an MRI or radiotherapy, anybody else's survival is not known.
 """
 
 import re
@@ -13,10 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from GBMResponseCore.errors import GBMResponseError
-
 from ..errors import DatasetError
-from ..pair import PairSource, Skipped, natural_order, normalized_id, parse_number
+from ..pair import PairSource, Skipped, attempt, natural_order, normalized_id, parse_number
 from ..tables import Row, column_with, find_one, read_sheet
 from ..visits import Visit, Window
 
@@ -29,6 +28,7 @@ _MRI = re.compile(r"days from diagnosis to .*mri.*timepoint_(\d+)")
 _START = ("diagnosis to", "radiation therapy", "start")
 _END = ("diagnosis to", "radiation therapy", "end")
 _DEATH = ("diagnosis to death",)
+_DECEASED = ("overall survival", "death")
 _EXTRA = {
     "diagnosis": "primary diagnosis",
     "dose_gy": "dose",
@@ -78,10 +78,7 @@ def read_mu_glioma_post(source: Path, rule: MuRule | None = None) -> tuple[list[
             pairs = [pair for pair in pairs if normalized_id(pair.patient) != key]
             continue
         seen.add(key)
-        try:
-            result = _pair(patient, row, images.get(key, {}), rule)
-        except GBMResponseError as error:
-            result = Skipped.for_error(patient, error)
+        result = attempt(patient, _pair, patient, row, images.get(key, {}), rule)
         (pairs if isinstance(result, PairSource) else skipped).append(result)
     for key in sorted(set(images) - seen, key=natural_order):
         skipped.append(Skipped(key, "no-table-row", "The workbook has no row of this patient."))
@@ -134,6 +131,8 @@ def _pair(patient: str, row: Row, images: Mapping[int, Mapping[str, Path]], rule
     death = _number(row, _DEATH)
     if death is not None and death < pre.day:
         return Skipped(patient, "table-value", f"Death on day {death:g} is before {pre.name}.")
+    alive = death is None and _number(row, _DECEASED) == 0
+    last = _last_known_day(row) if alive else death
     return PairSource(
         patient=patient,
         pre=pre.image,
@@ -141,7 +140,8 @@ def _pair(patient: str, row: Row, images: Mapping[int, Mapping[str, Path]], rule
         gtv=pre.mask,
         gtv_labels=rule.gtv_labels,
         label_names=LABELS,
-        survival_days=None if death is None else death - pre.day,
+        survival_days=None if last is None else last - pre.day,
+        censored=alive,
         interval_days=post.day - pre.day,
         radiotherapy_days=start - pre.day,
         post_gtv=post.mask,
@@ -164,6 +164,13 @@ def _visits(row: Row, images: Mapping[int, Mapping[str, Path]]) -> Sequence[Visi
         if day is not None and "brain_t1c" in files:
             visits.append(Visit(f"Timepoint_{match[1]}", day, files["brain_t1c"], files.get("tumormask")))
     return sorted(visits, key=lambda visit: visit.day)
+
+
+def _last_known_day(row: Row) -> float:
+    """Last day on which a patient was examined or treated, whether or not there are images of it."""
+    days = [parse_number(cell, column, signed=True) for column, cell in row.items() if _MRI.search(column)]
+    days += [_number(row, words) for words in (_START, _END)]
+    return max(day for day in days if day is not None)
 
 
 def _number(row: Row, words: Sequence[str]) -> float | None:

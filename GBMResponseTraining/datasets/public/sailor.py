@@ -12,11 +12,10 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from GBMResponseCore.errors import GBMResponseError
 from GBMResponseCore.files import check_file
 
 from ..errors import DatasetError, TableValueError
-from ..pair import PairSource, Skipped, natural_order, parse_number
+from ..pair import PairSource, Skipped, attempt, natural_order, parse_number
 from ..visits import DAYS_PER_MONTH, Visit, Window
 
 _SUBJECT, _SESSION = re.compile(r"^sub-\d+$"), re.compile(r"^ses-(\d+)$")
@@ -58,10 +57,7 @@ def read_sailor(source: Path, rule: SailorRule | None = None) -> tuple[list[Pair
         raise DatasetError(f"There is more than one folder {twice}.", "Give one version: that of the MNI derivatives.")
     pairs, skipped = [], []
     for folder in folders:
-        try:
-            result = _pair(folder, rule)
-        except GBMResponseError as error:
-            result = Skipped.for_error(folder.name, error)
+        result = attempt(folder.name, _pair, folder, rule)
         (pairs if isinstance(result, PairSource) else skipped).append(result)
     return pairs, skipped
 

@@ -14,10 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from GBMResponseCore.errors import GBMResponseError
-
 from ..errors import DatasetError
-from ..pair import DAYS_PER_WEEK, PairSource, Skipped, natural_order, normalized_id, parse_number
+from ..pair import DAYS_PER_WEEK, PairSource, Skipped, attempt, natural_order, normalized_id, parse_number
 from ..tables import Row, find_one, read_sheet
 
 LABELS = {1: "non-enhancing core", 2: "edema", 3: "enhancing", 4: "resection cavity"}
@@ -62,10 +60,7 @@ def read_ucsf_alptdg(source: Path, rule: UcsfRule | None = None) -> tuple[list[P
         )
     pairs, skipped = [], []
     for patient in sorted({*rows, *images}, key=natural_order):
-        try:
-            result = _pair(patient, rows.get(patient), images.get(patient, {}), rule)
-        except GBMResponseError as error:
-            result = Skipped.for_error(patient, error)
+        result = attempt(patient, _pair, patient, rows.get(patient), images.get(patient, {}), rule)
         if isinstance(result, Skipped):
             skipped.append(result)
             continue

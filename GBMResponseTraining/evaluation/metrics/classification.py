@@ -1,6 +1,7 @@
 """How good a survival classifier is, with intervals: a dozen test patients do not tell 60 % from 80 %.
 
-One row is one patient. With class probabilities p_k and true class y (one-hot y_k):
+One row is one patient, or one visit of a patient; the bootstrap draws visits of a person together. With class
+probabilities p_k and true class y (one-hot y_k):
 
 - accuracy: share of patients whose most probable class is y;
 - AUC: chance that a patient of a class gets a higher p of it than a patient of another class, ties counted half; of
@@ -23,12 +24,15 @@ from ..statistics.bootstrap import bootstrap_interval
 BINS = 10
 
 
-def classification_report(probabilities: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, Any]:
+def classification_report(
+    probabilities: np.ndarray, labels: np.ndarray, seed: int = 0, persons: np.ndarray | None = None
+) -> dict[str, Any]:
     """Figures of patient-level probabilities (n, K) against the true classes (n,) 0 to K - 1.
 
     :param seed: of the patient bootstrap.
-    :return: JSON values. `accuracy`, `auc` and `brier` are `{"value", "ci_low", "ci_high"}`, None where not defined,
-        as is the AUC if a class has no patient.
+    :param persons: person of every row (n,); None: every row is a person.
+    :return: JSON values. `patients` counts persons. `accuracy`, `auc` and `brier` are
+        `{"value", "ci_low", "ci_high"}`, None where not defined, as is the AUC if a class has no patient.
     :raises ValueError: the shapes do not fit, there is no patient, or a label is no class.
     """
     probabilities = np.asarray(probabilities, dtype=np.float64)
@@ -55,9 +59,9 @@ def classification_report(probabilities: np.ndarray, labels: np.ndarray, seed: i
     per_class = np.bincount(labels, minlength=classes)
     bins = _reliability(probabilities.max(axis=1), right)
     return {
-        "patients": count,
+        "patients": count if persons is None else len(np.unique(persons)),
         "patients_per_class": per_class.tolist(),
-        **{name: value_with_interval(figure, count, seed) for name, figure in figures.items()},
+        **{name: value_with_interval(figure, count, seed, persons=persons) for name, figure in figures.items()},
         "majority_accuracy": float(per_class.max() / count),
         "expected_calibration_error": sum(
             entry["patients"] / count * abs(entry["accuracy"] - entry["confidence"]) for entry in bins
@@ -67,13 +71,17 @@ def classification_report(probabilities: np.ndarray, labels: np.ndarray, seed: i
 
 
 def value_with_interval(
-    figure: Callable[[np.ndarray], float], count: int, seed: int, strata: np.ndarray | None = None
+    figure: Callable[[np.ndarray], float],
+    count: int,
+    seed: int,
+    strata: np.ndarray | None = None,
+    persons: np.ndarray | None = None,
 ) -> dict[str, float | None]:
     """`value`, `ci_low` and `ci_high` of a figure of `count` patients as JSON values: None where not defined.
 
-    :param figure, strata: as in :func:`bootstrap_interval`.
+    :param figure, strata, persons: as in :func:`bootstrap_interval`.
     """
-    interval = bootstrap_interval(count, figure, seed, strata)
+    interval = bootstrap_interval(count, figure, seed, strata, persons)
     values = {"value": figure(np.arange(count)), "ci_low": interval.low, "ci_high": interval.high}
     return {name: None if math.isnan(value) else value for name, value in values.items()}
 

@@ -21,7 +21,7 @@ import torch
 from skimage.metrics import structural_similarity
 
 from ...models.lpips import LPIPS
-from ..statistics.bootstrap import mean_interval
+from ..statistics.bootstrap import group_means, known_mean, mean_interval
 
 DATA_RANGE = 2.0
 NAMES = ("psnr", "psnr_local", "ssim", "ssim_local", "lpips", "mse", "mse_local")
@@ -105,9 +105,7 @@ def in_order(row: dict[str, float]) -> dict[str, float]:
 def per_patient_means(rows: Sequence[dict[str, float]], patients: np.ndarray) -> dict[str, np.ndarray]:
     """Mean over the slices of each patient, in the order of `np.unique(patients)`; NaN where no slice has a value."""
     patients = np.asarray(patients)
-    groups = [np.flatnonzero(patients == patient) for patient in np.unique(patients)]
-    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    return {name: np.array([_mean(values[group]) for group in groups]) for name, values in columns.items()}
+    return {name: group_means(np.array([row[name] for row in rows]), patients) for name in rows[0]}
 
 
 def summarize(rows: Sequence[dict[str, float]], patients: np.ndarray) -> dict[str, dict[str, float]]:
@@ -121,19 +119,14 @@ def summarize(rows: Sequence[dict[str, float]], patients: np.ndarray) -> dict[st
         values = np.array([row[name] for row in rows])
         interval = mean_interval(per_patient)
         summary[name] = {
-            "mean": _mean(values),
+            "mean": known_mean(values),
             "sd": _sd(values),
-            "patient_mean": _mean(per_patient),
+            "patient_mean": known_mean(per_patient),
             "patient_sd": _sd(per_patient),
             "ci_low": interval.low,
             "ci_high": interval.high,
         }
     return summary
-
-
-def _mean(values: np.ndarray) -> float:
-    values = values[~np.isnan(values)]
-    return float(values.mean()) if len(values) else float("nan")
 
 
 def _sd(values: np.ndarray) -> float:

@@ -22,15 +22,26 @@ class Interval:
 
 
 def bootstrap_interval(
-    count: int, statistic: Callable[[np.ndarray], float], seed: int = 0, strata: np.ndarray | None = None
+    count: int,
+    statistic: Callable[[np.ndarray], float],
+    seed: int = 0,
+    strata: np.ndarray | None = None,
+    persons: np.ndarray | None = None,
 ) -> Interval:
     """Interval of a statistic of `count` patients.
 
-    :param statistic: gets indices (count,) of the patients drawn, with repetition, and returns a number; draws with NaN
-        are left out, for example those without a patient of one class.
+    :param statistic: gets indices of the patients drawn, with repetition, and returns a number; draws with NaN are left
+        out, for example those without a patient of one class.
     :param strata: group of every patient (count,); each group keeps its size in every draw, and must have two patients.
         None: all are one group.
+    :param persons: person of every entry (count,) where they are visits: those of a person are drawn together, without
+        strata. None: every entry is a person.
     """
+    if persons is not None:
+        visits = [np.flatnonzero(persons == person) for person in np.unique(persons)]
+        return bootstrap_interval(
+            len(visits), lambda drawn: statistic(np.concatenate([visits[index] for index in drawn])), seed
+        )
     rng = np.random.default_rng(seed)
     strata = np.zeros(count, dtype=int) if strata is None else strata
     groups = [np.flatnonzero(strata == group) for group in np.unique(strata)]
@@ -41,6 +52,20 @@ def bootstrap_interval(
 
     values = np.array([statistic(draw()) for _ in range(DRAWS if enough else 0)])
     return _percentiles(values)
+
+
+def group_means(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Mean of the values of each group, in the order of `np.unique(groups)`; NaN values count as absent.
+
+    :param values, groups: (n,), such as those of slices and their patients.
+    """
+    return np.array([known_mean(values[groups == group]) for group in np.unique(groups)])
+
+
+def known_mean(values: np.ndarray) -> float:
+    """Mean of the values that are not NaN; NaN if there is none."""
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if len(values) else float("nan")
 
 
 def mean_interval(values: np.ndarray, seed: int = 0) -> Interval:

@@ -12,8 +12,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shutil
 from collections.abc import Iterable, Sequence
@@ -22,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from GBMResponseCore.errors import OutputFolderError
-from GBMResponseCore.files import write_image, write_json, write_text
+from GBMResponseCore.files import write_csv, write_image, write_json, write_text
 
 from ...datasets.pair import DAYS_PER_WEEK
 from ..patient import SimulatedPatient
@@ -104,13 +102,10 @@ def write_cohort_files(out: Path, records: Sequence[dict]) -> None:
     """
     write_text(_README, out / "README.md")
     write_json({"synthetic": True, "statement": STATEMENT, "patients": list(records)}, out / "truth.json")
-    names = tuple(records[0])
-    write_text(
-        _delimited(names, [tuple(record[name] for name in names) for record in records], ",", "\n"), out / "truth.csv"
-    )
-    write_text(_delimited(*_folder_table(records), ",", "\n"), out / "cohort.csv")
+    write_csv(tuple(records[0]), records, out / "truth.csv")
+    write_csv(*_folder_table(records), out / "cohort.csv")
     for name, (columns, rows) in _tables(records).items():
-        write_text(_delimited(columns, rows, "\t", "\r\n"), out / f"CFB-GBM_{name}_{TABLE_VERSION}.tsv")
+        write_csv(columns, rows, out / f"CFB-GBM_{name}_{TABLE_VERSION}.tsv", delimiter="\t", line_end="\r\n")
 
 
 def _volume(patient: SimulatedPatient, array: np.ndarray) -> sitk.Image:
@@ -121,14 +116,6 @@ def _volume(patient: SimulatedPatient, array: np.ndarray) -> sitk.Image:
     image.SetOrigin((-right, -anterior, superior))
     image.SetMetaData("ITK_FileNotes", STATEMENT)
     return image
-
-
-def _delimited(columns: Sequence[str], rows: Iterable[Sequence], delimiter: str, line_end: str) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, delimiter=delimiter, lineterminator=line_end)
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return buffer.getvalue()
 
 
 def _folder_table(records: Sequence[dict]) -> Table:

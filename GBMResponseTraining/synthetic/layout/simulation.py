@@ -14,8 +14,9 @@ from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import ensure_output_folder, write_json
 from tqdm import tqdm
 
-from .. import AnatomyLibrary, SimulationSettings, simulate_patient
+from ..anatomy.library import AnatomyLibrary
 from ..errors import SimulationFolderError
+from ..patient import SimulationSettings, simulate_patient
 from .cfb_gbm_layout import STATEMENT, is_finished, read_truth, remove_partial, write_cohort_files, write_patient
 
 LARGEST_COHORT = 100_000

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ...evaluation.figures import window_around
+from ...store.person import person_of
 from ...store.slice_store import open_store, read_patients
-from ...store.splits import patient_key
 from ..errors import RealismError
 
 SIDE = 64
@@ -55,7 +55,7 @@ def read_patches(folder: Path, kind: str, most_persons: int | None = None, seed:
     """
     read_patients(folder)
     store = open_store(folder)
-    keys = [patient_key(record["id"]) for record in store.patients]
+    keys = [person_of(record) for record in store.patients]
     everyone = list(dict.fromkeys(keys))
     chosen = set(everyone)
     if most_persons is not None and len(everyone) > most_persons:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ...datasets.pair import DAYS_PER_WEEK
 from ..fields import signed_distance, smooth_noise, smooth_step
-from ..reference import DAYS_PER_WEEK, GTV_T0_ML, INTERVAL_WEEKS
+from ..reference import GTV_T0_ML, INTERVAL_WEEKS
 from .biology import Biology, Host
 from .growth import VISIBLE_DENSITY, GrowthModel
 

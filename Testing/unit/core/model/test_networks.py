@@ -9,7 +9,8 @@ from GBMResponseCore.model.networks import Denoiser, LatentCodec, build_autoenco
 from GBMResponseCore.model.plain_vqvae import PlainVQVAE
 
 from GBMResponseTraining.models.unet_config import unet_config
-from GBMResponseTraining.settings.configuration import ConfigurationError, load_configuration
+from GBMResponseTraining.settings.networks import ConfigurationError
+from GBMResponseTraining.settings.reader import load_configuration
 
 SMOKE = load_configuration("smoke")
 SMALL_RESIDUAL = SMOKE.image_autoencoder.network()

@@ -8,8 +8,10 @@ from small_store import write_small_store
 from tiny_bundle import write_tiny_bundle
 
 from GBMResponseTraining.bundles.card import bundle_card
-from GBMResponseTraining.evaluation.evaluate_bundles import COPY, EvaluationOptions, evaluate
+from GBMResponseTraining.evaluation.evaluate import evaluate
 from GBMResponseTraining.evaluation.model_predictions import EvaluatedModel
+from GBMResponseTraining.evaluation.options import EvaluationOptions
+from GBMResponseTraining.evaluation.results import COPY
 
 CONFIGURATION = {"name": "tiny", "diffusion": {"label_dropout": 0.15, "training": {"steps": 240}}}
 
@@ -41,6 +43,12 @@ def test_the_card_states_data_configuration_classes_and_limits(description):
     assert "diffusion:\n  label_dropout: 0.15\n  training:\n    steps: 240" in card
     assert "| 4-class | quartile2 | 250 | 400 |" in card
     assert "Copying the pre-treatment image is the baseline to beat" in card
+
+
+def test_the_card_counts_survival_from_the_pre_treatment_mri_as_the_importers_do(description):
+    card = bundle_card(description, CONFIGURATION, [])
+    assert "Survival classes, days from the pre-treatment MRI:" in card
+    assert "start of treatment" not in card
 
 
 def test_the_figures_stand_beside_the_copy(description, report):

@@ -8,6 +8,7 @@ from fake_cfb_gbm import Patient, write_table, write_tables
 
 from GBMResponseTraining.cli import main
 from GBMResponseTraining.datasets.errors import DatasetError, TableValueError
+from GBMResponseTraining.datasets.public import cfb_gbm
 from GBMResponseTraining.datasets.public.cfb_gbm import (
     find_images,
     read_cfb_gbm,
@@ -248,3 +249,15 @@ def test_a_bad_number_concerns_one_patient(tmp_path):
 def test_who_drew_the_gtv(tmp_path):
     write_tables(tmp_path, [Patient(1), Patient(2, gtv_type="genSegmentation")])
     assert [c.human_gtv for c in select_candidates(read_tables(tmp_path))[0]] == [True, False]
+
+
+def test_what_nobody_expected_of_a_patient_is_listed_with_its_type(tree, monkeypatch):
+    def fails(*arguments):
+        raise ZeroDivisionError("by chance")
+
+    monkeypatch.setattr(cfb_gbm, "_pair", fails)
+    pairs, skipped = read_cfb_gbm(tree)
+    assert pairs == []
+    assert ("error", "Unexpected failure: ZeroDivisionError: by chance") in [
+        (item.code, item.reason) for item in skipped
+    ]

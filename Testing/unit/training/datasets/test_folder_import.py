@@ -1,9 +1,10 @@
 import pytest
-from GBMResponseCore.errors import EmptyFileError, MissingFileError
+from GBMResponseCore.errors import EmptyFileError, MissingFileError, MissingPackageError, OutputFolderError
 
 from GBMResponseTraining.datasets.errors import DatasetError, TableValueError
+from GBMResponseTraining.datasets.hospital import folder
 from GBMResponseTraining.datasets.hospital.folder import read_folder
-from GBMResponseTraining.datasets.pair import drop_duplicates, natural_order, normalized_id, parse_number
+from GBMResponseTraining.datasets.pair import attempt, drop_duplicates, natural_order, normalized_id, parse_number
 
 HEADER = "patient,pre,post,gtv,survival_days"
 GOOD = "a/pre.nii.gz,a/post.nii.gz,a/gtv.nii.gz"
@@ -158,3 +159,26 @@ def test_natural_order():
 def test_numbers():
     assert parse_number(" 3,5 ", "value") == 3.5
     assert parse_number(None, "value") is None
+
+
+def test_what_nobody_expected_of_a_patient_is_listed_with_its_type(table, monkeypatch):
+    original = folder._pair
+
+    def fails(row, place):
+        if row["patient"] == "P1":
+            raise RecursionError("too deep")
+        return original(row, place)
+
+    monkeypatch.setattr(folder, "_pair", fails)
+    (pair,), (skipped,) = read_folder(table(HEADER, f"P1,{GOOD},400", f"P2,{GOOD},400"))
+    assert (pair.patient, skipped.patient, skipped.code) == ("P2", "P1", "error")
+    assert skipped.reason == "Unexpected failure: RecursionError: too deep"
+
+
+@pytest.mark.parametrize("error", [OutputFolderError("full"), MissingPackageError("openpyxl", "read workbooks")])
+def test_what_would_end_every_patient_ends_the_import(error):
+    def fails():
+        raise error
+
+    with pytest.raises(type(error)):
+        attempt("P1", fails)

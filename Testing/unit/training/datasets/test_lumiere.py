@@ -4,6 +4,7 @@ import pytest
 from fake_cohorts import write_lumiere_tables, write_lumiere_visit
 
 from GBMResponseTraining.datasets.errors import DatasetError, LabelMappingError, TableValueError
+from GBMResponseTraining.datasets.public import lumiere
 from GBMResponseTraining.datasets.public.lumiere import LumiereRule, read_lumiere, resolve_labels
 from GBMResponseTraining.datasets.visits import Window
 
@@ -202,3 +203,15 @@ def test_no_images(tmp_path):
 def test_volumes_are_those_the_archive_ships(tree):
     shipped = json.loads((visit(tree, "week-004") / "segmentation" / "measured_volumes_in_mm3.json").read_text())
     assert set(shipped) == {"Enhancing_Core", "Necrotic_NonEnhancing", "Edema_Compartment"}
+
+
+def test_what_nobody_expected_of_a_patient_is_listed_with_its_type(tree, monkeypatch):
+    def fails(*arguments):
+        raise ZeroDivisionError("by chance")
+
+    monkeypatch.setattr(lumiere, "_pair", fails)
+    pairs, skipped = read_lumiere(tree)
+    assert pairs == []
+    assert ("error", "Unexpected failure: ZeroDivisionError: by chance") in [
+        (item.code, item.reason) for item in skipped
+    ]

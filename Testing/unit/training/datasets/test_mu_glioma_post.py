@@ -2,6 +2,7 @@ import pytest
 from fake_cohorts import MU_HEADER, mu_row, write_mu_visit, write_mu_workbook
 
 from GBMResponseTraining.datasets.errors import DatasetError, TableValueError
+from GBMResponseTraining.datasets.public import mu_glioma_post
 from GBMResponseTraining.datasets.public.mu_glioma_post import LABELS, MuRule, read_mu_glioma_post
 from GBMResponseTraining.datasets.visits import Window
 
@@ -74,9 +75,29 @@ def test_unknown_radiotherapy(tree, start):
     assert only_skipped(tree).code == "no-radiotherapy-date"
 
 
-def test_unknown_death(tree):
+def test_who_is_stated_to_be_alive_is_censored_on_the_last_known_day(tree):
     write_mu_workbook(tree, [row(death=None)])
-    assert read_mu_glioma_post(tree)[0][0].survival_days is None
+    (pair,), _ = read_mu_glioma_post(tree)
+    assert (pair.survival_days, pair.censored) == (170 - 40, True)
+
+
+def test_the_last_known_day_may_be_that_of_an_mri_without_images(tree):
+    write_mu_workbook(tree, [row(days=(*DAYS, 400), death=None)])
+    (pair,), _ = read_mu_glioma_post(tree)
+    assert (pair.survival_days, pair.censored) == (400 - 40, True)
+
+
+@pytest.mark.parametrize("stated", [None, 1])
+def test_without_a_day_of_death_survival_is_not_known_unless_the_table_says_alive(tree, stated):
+    cells = list(row(death=None))
+    cells[MU_HEADER.index("Overall Survival (Death)")] = stated
+    write_mu_workbook(tree, [cells])
+    (pair,), _ = read_mu_glioma_post(tree)
+    assert (pair.survival_days, pair.censored) == (None, False)
+
+
+def test_who_died_is_not_censored(tree):
+    assert not read_mu_glioma_post(tree)[0][0].censored
 
 
 def test_death_before_the_pre_image(tree):
@@ -168,3 +189,15 @@ def test_no_images(tmp_path):
     write_mu_workbook(tmp_path, [row()])
     with pytest.raises(DatasetError, match="no image"):
         read_mu_glioma_post(tmp_path)
+
+
+def test_what_nobody_expected_of_a_patient_is_listed_with_its_type(tree, monkeypatch):
+    def fails(*arguments):
+        raise ZeroDivisionError("by chance")
+
+    monkeypatch.setattr(mu_glioma_post, "_pair", fails)
+    pairs, skipped = read_mu_glioma_post(tree)
+    assert pairs == []
+    assert ("error", "Unexpected failure: ZeroDivisionError: by chance") in [
+        (item.code, item.reason) for item in skipped
+    ]

@@ -2,6 +2,7 @@ import pytest
 from fake_cohorts import write_sailor_patient
 
 from GBMResponseTraining.datasets.errors import DatasetError
+from GBMResponseTraining.datasets.public import sailor
 from GBMResponseTraining.datasets.public.sailor import SailorRule, read_sailor
 from GBMResponseTraining.datasets.visits import Window
 
@@ -90,3 +91,15 @@ def test_two_versions_of_the_data(folder):
 def test_no_images(tmp_path):
     with pytest.raises(DatasetError, match="no image"):
         read_sailor(tmp_path)
+
+
+def test_what_nobody_expected_of_a_patient_is_listed_with_its_type(folder, monkeypatch):
+    def fails(*arguments):
+        raise ZeroDivisionError("by chance")
+
+    monkeypatch.setattr(sailor, "_pair", fails)
+    pairs, skipped = read_sailor(folder.parent)
+    assert pairs == []
+    assert ("error", "Unexpected failure: ZeroDivisionError: by chance") in [
+        (item.code, item.reason) for item in skipped
+    ]

@@ -3,8 +3,9 @@ import sys
 
 import pytest
 from fake_cohorts import write_csv, write_workbook
+from GBMResponseCore.errors import MissingPackageError
 
-from GBMResponseTraining.datasets.errors import DatasetError, MissingPackageError, TableValueError
+from GBMResponseTraining.datasets.errors import DatasetError, TableValueError
 from GBMResponseTraining.datasets.tables import column_with, find_one, normalized_header, read_csv, read_sheet
 
 

@@ -2,6 +2,7 @@ import pytest
 from fake_cohorts import UCSF_HEADER, write_ucsf_patient, write_ucsf_workbook
 
 from GBMResponseTraining.datasets.errors import DatasetError, TableValueError
+from GBMResponseTraining.datasets.public import ucsf_alptdg
 from GBMResponseTraining.datasets.public.ucsf_alptdg import UcsfRule, read_ucsf_alptdg
 
 
@@ -98,3 +99,15 @@ def test_no_images(tmp_path):
     write_ucsf_workbook(tmp_path, [(100002, 65, 400)])
     with pytest.raises(DatasetError, match="no image"):
         read_ucsf_alptdg(tmp_path)
+
+
+def test_what_nobody_expected_of_a_patient_is_listed_with_its_type(tree, monkeypatch):
+    def fails(*arguments):
+        raise ZeroDivisionError("by chance")
+
+    monkeypatch.setattr(ucsf_alptdg, "_pair", fails)
+    pairs, skipped = read_ucsf_alptdg(tree)
+    assert pairs == []
+    assert ("error", "Unexpected failure: ZeroDivisionError: by chance") in [
+        (item.code, item.reason) for item in skipped
+    ]

@@ -11,12 +11,16 @@ from GBMResponseCore.errors import OutputFolderError
 from lightning.pytorch.callbacks import Callback
 from small_file_limit import small_file_limit
 
-from GBMResponseTraining.engine.fit import FINISHED, LAST, DivergedError, StreamSampler, completed_steps, fit
+from GBMResponseTraining.engine.checkpoints import FINISHED, LAST, completed_steps
+from GBMResponseTraining.engine.fit import fit
+from GBMResponseTraining.engine.stream import StreamSampler
 from GBMResponseTraining.items.slices import Fixed
 from GBMResponseTraining.models.autoencoder import AutoencoderModule, hinge
 from GBMResponseTraining.models.diffusion import DiffusionModule
+from GBMResponseTraining.models.optimization import DivergedError
 from GBMResponseTraining.models.unet_config import noise_schedule, unet_config
-from GBMResponseTraining.settings.configuration import Adversarial, load_configuration
+from GBMResponseTraining.settings.networks import Adversarial
+from GBMResponseTraining.settings.reader import load_configuration
 
 SMOKE = load_configuration("smoke")
 STEPS = 6

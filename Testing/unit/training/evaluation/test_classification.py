@@ -30,6 +30,17 @@ def test_a_perfect_classifier():
     assert report["expected_calibration_error"] == 0.0
 
 
+def test_intervals_draw_the_visits_of_a_patient_together():
+    """Ten patients who are right or wrong in all of three visits are no more certain than in one visit."""
+    labels = np.array([0, 1] * 5)
+    once = classification_report(two_class([0.6] * 10), labels)
+    thrice = classification_report(two_class([0.6] * 30), np.repeat(labels, 3), persons=np.repeat(np.arange(10), 3))
+    assert thrice["patients"] == 10
+    assert thrice["accuracy"] == once["accuracy"]
+    apart = classification_report(two_class([0.6] * 30), np.repeat(labels, 3))["accuracy"]
+    assert apart["ci_high"] - apart["ci_low"] < once["accuracy"]["ci_high"] - once["accuracy"]["ci_low"]
+
+
 def test_a_coin_is_no_better_than_the_majority():
     report = classification_report(np.full((10, 2), 0.5), np.array([0] * 7 + [1] * 3))
     assert report["auc"]["value"] == 0.5

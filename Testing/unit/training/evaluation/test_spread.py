@@ -5,18 +5,17 @@ import pytest
 from small_store import SLICES, write_small_store
 
 from GBMResponseTraining.bundles.card import bundle_card
-from GBMResponseTraining.evaluation.class_effect import enhancement_zones, enhancing_pixels
-from GBMResponseTraining.evaluation.evaluate_bundles import EvaluationOptions, evaluate
+from GBMResponseTraining.evaluation.enhancement import enhancement_zones, enhancing_ml, enhancing_pixels, voxel_ml
+from GBMResponseTraining.evaluation.evaluate import evaluate
 from GBMResponseTraining.evaluation.held_out import read_held_out
 from GBMResponseTraining.evaluation.model_predictions import EvaluatedModel
+from GBMResponseTraining.evaluation.options import EvaluationOptions
 from GBMResponseTraining.evaluation.spread import (
     OFFSET_ML,
-    enhancing_ml,
     prediction_interval,
     rank_thirds,
     spread_report,
     volume_report,
-    voxel_ml,
 )
 
 STACK = {"stack_spacing_mm": [1.0, 1.0, 5.0]}
@@ -80,6 +79,14 @@ def test_error_and_sd_are_those_of_the_volumes():
     assert report["mean_sd_ml"]["value"] == pytest.approx(np.sqrt(2))
 
 
+def test_visits_of_a_patient_count_once_in_the_spread():
+    truth, samples = np.array([0.0, 0.0, 1.0]), np.zeros((5, 3))
+    report = spread_report(truth, samples, np.array([0, 0, 1]))
+    assert report["coverage"]["95"]["value"] == 0.5
+    assert report["mean_absolute_error_ml"]["value"] == 0.5
+    assert volume_report(truth, np.zeros(3), np.array([0, 0, 1]))["mean_absolute_error_ml"]["value"] == 0.5
+
+
 def test_the_copy_has_an_error_of_its_own():
     report = volume_report(np.array([1.0, 3.0, np.nan]), np.array([2.0, 2.0, 7.0]))
     assert (report["mean_ml"]["value"], report["mean_absolute_error_ml"]["value"]) == (2.0, 1.0)
@@ -100,8 +107,9 @@ def test_the_size_of_a_voxel_is_that_of_the_record(record, expected):
 
 def test_a_patient_s_volume_is_the_sum_over_the_slices(tmp_path):
     slices = read_held_out(write_small_store(tmp_path, P4=STACK, P6={"stack_spacing_mm": [2.0, 1.0, 5.0]}), "test")
-    counts = enhancing_pixels(slices.post, slices)
-    found = enhancing_ml(slices.post, slices, enhancement_zones(slices))
+    zones = enhancement_zones(slices)
+    counts = enhancing_pixels(slices.post, zones, true=True)
+    found = enhancing_ml(slices.post, slices, zones, true=True)
     assert found[0] == pytest.approx(counts[:SLICES].sum() * 0.005)
     assert np.isnan(found[1])
     assert found[2] == pytest.approx(counts[-SLICES:].sum() * 0.010)

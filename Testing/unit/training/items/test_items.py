@@ -10,7 +10,7 @@ from GBMResponseCore.model.classes import ClassScheme
 from GBMResponseTraining.items.latent_items import Conditions, latent_items, latent_validation, store_neighbors
 from GBMResponseTraining.items.latents import LatentStore, change_scale, gtv_at_latent_size
 from GBMResponseTraining.items.slices import Epochs, classifier_items, gtv_items, image_items, image_validation
-from GBMResponseTraining.settings.configuration import load_configuration
+from GBMResponseTraining.settings.reader import load_configuration
 from GBMResponseTraining.store.slice_store import SliceStore
 
 COUNT = 5
@@ -179,6 +179,41 @@ def test_image_validation_shows_whole_slices_of_both_times(store):
 def test_gtv_crops_touch_the_contour(store):
     make = gtv_items(store, np.arange(4), 8, seed=0)
     assert all(make(rng(i), i).sum() > 0 for i in range(20))
+
+
+def test_without_a_gain_items_are_slices_or_their_mirror_images(store):
+    make = image_items(store, np.array([0]), None, seed=0)
+    slices = [np.float32(array[0]) for array in (store.pre, store.post)]
+    for index in range(8):
+        shown = make(rng(index), index)[0].numpy()
+        assert any(np.allclose(shown, wanted, atol=1e-6) for s in slices for wanted in (s, s[:, ::-1]))
+
+
+def test_a_gain_changes_the_brightness_within_its_limits(store):
+    make = image_items(store, np.array([0]), None, seed=0, gain=(0.5, 0.6))
+    means = {np.round(np.float32(array[0]).mean() + 1, 3) for array in (store.pre, store.post)}
+    for index in range(8):
+        factors = [(make(rng(index), index).mean() + 1) / mean for mean in means]
+        assert any(0.499 <= factor <= 0.601 for factor in factors)
+
+
+def test_a_classifier_may_see_the_image_alone_as_it_is(store):
+    settings = dataclasses.replace(load_configuration("paper").classifier, pooling=1)
+    scheme = ClassScheme.from_thresholds("2-class", ("short", "long"), [350.0], 0)
+    item = classifier_items(store, np.array([0]), scheme, settings, seed=0)(rng(), 0)
+    assert item["inputs"].shape[0] == 1
+    wanted = np.float32(store.pre[0])
+    assert any(np.allclose(item["inputs"][0], image, atol=1e-6) for image in (wanted, wanted[:, ::-1]))
+
+
+def test_independent_time_steps_do_not_follow_a_sequence():
+    make = latent_items(LATENTS, CONDITIONS, ROWS, label_dropout=0.0, scale=None, seed=0, even_time_steps=False)
+    steps = np.array([int(make(rng(index), index)["timestep"]) for index in range(2000)])
+    assert steps.min() >= 0
+    assert steps.max() < 1000
+    counts = np.histogram(steps, bins=10, range=(0, 1000))[0]
+    # Even time steps would make all bins of one size; independent ones vary by about 13.
+    assert 4 < counts.std() < 35
 
 
 def test_classifier_items_carry_the_class_of_the_survival(store):

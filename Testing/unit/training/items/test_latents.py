@@ -14,7 +14,7 @@ from small_file_limit import small_file_limit
 from small_store import write_small_store
 
 from GBMResponseTraining.items.latents import encode_store
-from GBMResponseTraining.settings.configuration import load_configuration
+from GBMResponseTraining.settings.reader import load_configuration
 from GBMResponseTraining.store.slice_store import open_store
 
 SETTINGS = load_configuration("smoke")
@@ -98,7 +98,7 @@ def test_a_waiting_process_ends_when_the_first_has_ended(tmp_path):
     script = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from GBMResponseTraining.engine.processes import LostProcessError, wait_for\n"
+        "from GBMResponseTraining.items.processes import LostProcessError, wait_for\n"
         "reading, writing = os.pipe()\n"
         "if os.fork():\n"
         "    os.read(reading, 1)\n"

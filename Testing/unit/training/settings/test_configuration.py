@@ -3,13 +3,8 @@
 import pytest
 import yaml
 
-from GBMResponseTraining.settings.configuration import (
-    ConfigurationError,
-    Training,
-    load_configuration,
-    parse_configuration,
-    presets,
-)
+from GBMResponseTraining.settings.networks import ConfigurationError, Training
+from GBMResponseTraining.settings.reader import load_configuration, parse_configuration, presets
 
 
 @pytest.mark.parametrize("name", presets())
@@ -55,6 +50,9 @@ def test_an_exponent_without_dot_is_a_number():
         ("diffusion.training.batch_size=0", "batch_size"),
         ("diffusion.training=3", "must be a mapping"),
         ("classifier.layers=[1,2]", "needs 4 values"),
+        ("image_autoencoder.gain=[1.1,0.9]", "ascending factors"),
+        ("classifier.gain=[0,1]", "ascending factors"),
+        ("classifier.label_smoothing=1", "label_smoothing"),
         ("classifier.layers=3", "must be a list"),
         ("image_autoencoder.channels=[8,8]", "latents of one size"),
         ("image_autoencoder.channels=[9,9,9]", "multiples of groups"),
@@ -103,3 +101,81 @@ def test_an_override_changes_the_autoencoder_that_it_names(preset):
     settings = load_configuration(preset, ["image_autoencoder.codes=77", "image_autoencoder.training.steps=9"])
     assert settings.image_autoencoder.codes == 77
     assert settings.gtv_autoencoder == load_configuration(preset).gtv_autoencoder
+
+
+def test_the_paper_preset_sees_and_learns_what_the_paper_says():
+    configuration = load_configuration("paper")
+    assert configuration.image_autoencoder.gain == configuration.classifier.gain == (1.0, 1.0)
+    assert (configuration.classifier.with_gtv, configuration.classifier.label_smoothing) == (False, 0.0)
+    assert configuration.image_autoencoder.crop is None
+    assert not configuration.diffusion.even_time_steps
+    assert (configuration.diffusion.prediction, configuration.diffusion.predict_change) == ("epsilon", False)
+
+
+# Phases
+
+CROPS = {"network": "image_autoencoder", "name": "crops", "settings": {"crop": 64, "training": {"epochs": 2}}}
+WHOLE = {"quantize_from": 0.0, "crop": None}
+
+
+def with_phases(*phases, **image):
+    values = load_configuration("smoke").to_dict()
+    return parse_configuration(
+        {**values, "image_autoencoder": {**values["image_autoencoder"], **WHOLE, **image}, "phases": list(phases)}
+    )
+
+
+def test_a_phase_has_the_values_of_the_section_where_it_states_none():
+    configuration = with_phases({**CROPS, "extra_images_share": 0.5})
+    (name, first), (_, last) = configuration.phases_of("image_autoencoder")
+    assert name == "crops"
+    assert (first.image_autoencoder.crop, last.image_autoencoder.crop) == (64, None)
+    assert first.image_autoencoder.codes == last.image_autoencoder.codes
+    assert (first.image_autoencoder.training.epochs, first.image_autoencoder.training.steps) == (2, None)
+    assert first.image_autoencoder.training.batch_size == last.image_autoencoder.training.batch_size
+    assert (first.extra_images_share, last.extra_images_share) == (0.5, 0.25)
+    assert [name for name, _ in configuration.phases_of("diffusion")] == [None]
+
+
+@pytest.mark.parametrize(
+    ("phase", "message"),
+    [
+        ({**CROPS, "network": "classifier"}, "must be one of image_autoencoder"),
+        ({**CROPS, "name": "../crops"}, "no name of a folder"),
+        ({**CROPS, "settings": {"codes": 16}}, "another network"),
+        ({**CROPS, "settings": {"colors": 16}}, r"phases\[0\].settings.colors"),
+        ({**CROPS, "color": 16}, r"phases\[0\].color"),
+        ({**CROPS, "settings": 3}, "must be a mapping"),
+        ("crops", "must be a mapping"),
+        ({"network": "diffusion", "name": "x", "settings": {"predict_change": False}}, "another network"),
+    ],
+)
+def test_a_wrong_phase_is_named(phase, message):
+    with pytest.raises(ConfigurationError, match=message):
+        with_phases(phase)
+
+
+def test_two_phases_of_one_name_are_refused():
+    with pytest.raises(ConfigurationError, match="one name"):
+        with_phases(CROPS, CROPS)
+
+
+def test_codes_that_a_phase_left_need_no_filling():
+    with pytest.raises(ConfigurationError, match="follows a phase: quantize_from must be 0"):
+        with_phases(CROPS, quantize_from=0.5)
+
+
+def test_the_shipped_bundle_is_trained_in_the_phases_that_its_card_tells():
+    configuration = load_configuration("shipped")
+    image = [entry.image_autoencoder for _, entry in configuration.phases_of("image_autoencoder")]
+    assert [(part.crop, part.training.steps, part.training.batch_size) for part in image] == [
+        (128, 2600, 8),
+        (None, 1000, 2),
+    ]
+    assert [entry.extra_images_share for _, entry in configuration.phases_of("image_autoencoder")] == [0.3, 0.5]
+    diffusion = [entry.diffusion for _, entry in configuration.phases_of("diffusion")]
+    assert [(part.training.steps, part.min_snr_gamma, part.ema_decay) for part in diffusion] == [
+        (5000, 5.0, 0.996),
+        (7650, 5.0, 0.998),
+        (4950, None, 0.998),
+    ]

@@ -9,7 +9,8 @@ from small_store import write_small_store
 from smoke_run import smoke_run
 
 from GBMResponseTraining.models.autoencoder import AutoencoderModule
-from GBMResponseTraining.settings.configuration import ConfigurationError, load_configuration
+from GBMResponseTraining.settings.networks import ConfigurationError
+from GBMResponseTraining.settings.reader import load_configuration
 
 SMOKE = load_configuration("smoke")
 WHOLE = ("image_autoencoder.crop=null", "image_autoencoder.quantize_from=0")

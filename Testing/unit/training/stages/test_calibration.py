@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from GBMResponseTraining.stages.calibration import fit_temperature
+from GBMResponseTraining.stages.calibration import Calibration, calibrate, fit_temperature
 
 
 def patients(scale, accuracy=0.7, count=2000):
@@ -29,3 +29,18 @@ def test_a_useless_classifier_becomes_undecided():
 def test_a_calibrated_classifier_keeps_its_temperature():
     logit = np.log(0.7 / 0.3)
     assert fit_temperature(*patients(scale=logit)) == pytest.approx(1.0, abs=0.15)
+
+
+def test_each_network_has_the_temperature_of_its_own_logits():
+    folds, final = patients(scale=5.0, count=300), patients(scale=20.0, count=300)
+    found = calibrate(*folds, *final)
+    assert found.out_of_fold_temperature == pytest.approx(fit_temperature(*folds), abs=1e-3)
+    assert found.temperature == pytest.approx(fit_temperature(*final), abs=1e-3)
+    assert found.temperature > 3 * found.out_of_fold_temperature
+    assert (found.patients, found.out_of_fold_patients) == (300, 300)
+
+
+def test_a_few_validation_patients_do_not_decide_the_temperature():
+    folds, final = patients(scale=5.0, count=300), patients(scale=20.0, count=3)
+    folds_alone = round(fit_temperature(*folds), 3)
+    assert calibrate(*folds, *final) == Calibration(folds_alone, 300, folds_alone, 300)

@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 
 from GBMResponseTraining.datasets.errors import TableValueError
+from GBMResponseTraining.store.person import patient_key, person_numbers, person_of
 from GBMResponseTraining.store.splits import (
     SPLIT_FILE,
     LeakageError,
     SplitError,
     check_leakage,
-    patient_key,
     read_split,
     split_store,
     stratified_split,
     survival_thresholds,
+    write_split,
 )
 
 
@@ -200,3 +201,48 @@ def test_thresholds_leave_out_censored_patients():
 def test_thresholds_need_a_known_survival():
     with pytest.raises(SplitError, match="No training patient"):
         survival_thresholds(records({"a": 1.0}), {"a": "test"}, 2)
+
+
+def test_a_split_with_an_id_that_looks_like_a_formula_is_read_as_it_was_written(tmp_path):
+    split = {"-lab 3": "train", "=1": "test", "@P2": "validation", "-4": "train"}
+    write_split(split, tmp_path / SPLIT_FILE)
+    assert "'=1" in (tmp_path / SPLIT_FILE).read_text("utf-8")
+    assert dict(read_split(tmp_path / SPLIT_FILE)) == split
+
+
+# Persons with several visits
+
+
+def visits(persons: int) -> list[dict]:
+    """Two records of every person, the second of a shorter survival."""
+    return [
+        {"id": f"P{number}_t{visit}", "survival_days": 100.0 * number - 40.0 * (visit - 1)}
+        for number in range(1, persons + 1)
+        for visit in (1, 2)
+    ]
+
+
+def test_the_person_that_an_import_stored_counts_more_than_the_id():
+    records = [{"id": "A1", "person": "x1"}, {"id": "B2", "person": "x1"}, {"id": "A1_t2"}, {"id": "a01"}]
+    assert [person_of(record) for record in records] == ["x1", "x1", "a1", "a1"]
+    assert person_numbers(records).tolist() == [0, 0, 1, 1]
+
+
+def test_stored_persons_stay_in_one_split(tmp_path):
+    patients = [{**record, "person": f"x{index % 10}"} for index, record in enumerate(records(cohort(20)))]
+    split = split_store(tmp_path, patients)
+    assert all(split[patients[k]["id"]] == split[patients[k + 10]["id"]] for k in range(10))
+
+
+def test_a_saved_split_with_a_stored_person_in_two_groups_is_refused(tmp_path):
+    patients = [{"id": "A", "person": "x1", "survival_days": 1.0}, {"id": "B", "person": "x1", "survival_days": 2.0}]
+    write_split({"A": "train", "B": "test"}, tmp_path / SPLIT_FILE)
+    with pytest.raises(LeakageError, match="A, B"):
+        split_store(tmp_path, patients)
+
+
+def test_thresholds_count_a_person_of_two_visits_once():
+    patients = [*visits(2), {"id": "P3", "survival_days": 1000.0}]
+    split = dict.fromkeys((record["id"] for record in patients), "train")
+    # The means of the three persons are 80, 180 and 1000; the median of the five records would be 160.
+    assert survival_thresholds(patients, split, 2) == [180.0]

@@ -20,9 +20,9 @@ from GBMResponseTraining.synthetic.fields import Grid, signed_distance, smooth_n
 from GBMResponseTraining.synthetic.patient import random_stream
 from GBMResponseTraining.synthetic.reference import GTV_T0_ML, INTERVAL_WEEKS, LOG_RATIO_SD, VOLUME_RATIO
 from GBMResponseTraining.synthetic.scanner.acquisition import draw_style
-from GBMResponseTraining.synthetic.survival import draw_survival_days
 from GBMResponseTraining.synthetic.tumor.biology import draw_biology
 from GBMResponseTraining.synthetic.tumor.growth import GrowthModel
+from GBMResponseTraining.synthetic.tumor.survival import draw_survival_days
 from GBMResponseTraining.synthetic.tumor.treatment import VOLUME_CAP_ML, contract_cavity, draw_volume_ratio
 
 SETTINGS = SimulationSettings(anatomies=("phantom",), anatomy_weights=(1.0,), slices=4, box_mm=96.0)

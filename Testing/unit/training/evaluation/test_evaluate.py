@@ -14,14 +14,7 @@ from tiny_bundle import write_tiny_bundle
 
 from GBMResponseTraining.bundles.export import write_description
 from GBMResponseTraining.evaluation import model_predictions
-from GBMResponseTraining.evaluation.evaluate_bundles import (
-    COPY,
-    TRAINING_MEAN,
-    UPPER_BOUND,
-    EvaluationOptions,
-    evaluate,
-    json_values,
-)
+from GBMResponseTraining.evaluation.evaluate import evaluate
 from GBMResponseTraining.evaluation.held_out import EvaluationError, patient_ids, read_held_out
 from GBMResponseTraining.evaluation.metrics.image import per_patient_means, slice_metrics, standard_metrics
 from GBMResponseTraining.evaluation.model_predictions import (
@@ -32,7 +25,11 @@ from GBMResponseTraining.evaluation.model_predictions import (
     patient_seed,
     predict_slices,
 )
+from GBMResponseTraining.evaluation.options import EvaluationOptions
+from GBMResponseTraining.evaluation.report import json_values
+from GBMResponseTraining.evaluation.results import COPY, TRAINING_MEAN, UPPER_BOUND
 from GBMResponseTraining.evaluation.statistics.skill import skills
+from GBMResponseTraining.evaluation.tables import sweep_text
 from GBMResponseTraining.models.lpips import BACKBONE_VARIABLE, LPIPS
 from GBMResponseTraining.store.splits import SPLIT_FILE, LeakageError, write_split
 
@@ -203,6 +200,28 @@ def test_the_sweep_stands_below_the_truth_and_the_copy(evaluated):
     truth = evaluated[1]["guidance_sweep"]["truth"]
     assert (truth["patients_first"], truth["patients_last"]) == (1, 2)
     assert table[2][5:7] == [f"{truth[f'enhancing_pixels_post_{which}']:.1f}" for which in ("first", "last")]
+
+
+def test_the_reconstruction_is_called_no_bound_of_lpips(evaluated):
+    assert "in LPIPS it is no bound" in (evaluated[0] / "table1.md").read_text("utf-8")
+
+
+def test_the_sweep_says_whose_metrics_it_has(evaluated):
+    report = evaluated[1]
+    assert " Metrics: means over patients" in sweep_text(report)
+    assert "Metrics, as the authors' code defines them: means" in sweep_text({**report, "metrics": "authors"})
+
+
+def test_visits_of_a_patient_are_one_patient(tiny_bundle, tmp_path):
+    store = write_small_store(tmp_path / "store", P4={"person": "x"}, P5={"person": "x"})
+    report = evaluate(only(tiny_bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1))
+    assert report["data"]["patients"] == 2
+    assert {test["patients"] for test in report["paired_tests"]} == {2}
+    errors = [float(row["mse"]) for row in read_csv(tmp_path / "out" / "per_slice.csv") if row["model"] == "model"]
+    expected = np.mean([np.mean(errors[:2]), errors[2]])
+    assert report["table"]["model"]["metrics"]["mse"]["patient_mean"] == pytest.approx(expected)
+    assert len(read_csv(tmp_path / "out" / "per_patient.csv")) == 4 * 3
+    assert any("several visits" in note for note in report["notes"])
 
 
 def test_the_sweep_shows_all_patients_under_either_class(evaluated):

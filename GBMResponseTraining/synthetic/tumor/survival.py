@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .reference import DAYS_PER_WEEK
-from .tumor.biology import Biology
+from ...datasets.pair import DAYS_PER_WEEK
+from .biology import Biology
 
 TYPICAL_WEEKS = 55.0
 NOISE_SD = 0.52

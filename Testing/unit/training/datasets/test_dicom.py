@@ -1,21 +1,22 @@
+import sys
+
 import phantoms
+import pydicom
 import pytest
 import SimpleITK as sitk
 from fake_dicom import ball_contours, write_series, write_structures
-from GBMResponseCore.errors import OutputFolderError
+from GBMResponseCore.dicom.tree import Series
+from GBMResponseCore.errors import DicomSeriesError, MissingPackageError, OutputFolderError
+from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
 from GBMResponseCore.inputs.reading import read_image
 
-from GBMResponseTraining.datasets.errors import DatasetError, DicomSeriesError, TableValueError
-from GBMResponseTraining.datasets.hospital import dicom_tree
-from GBMResponseTraining.datasets.hospital.dicom_series import Series
-from GBMResponseTraining.datasets.hospital.dicom_tree import (
-    DEFAULT_SERIES,
-    DicomRule,
-    choose_series,
-    find_pairs,
-    read_dicom,
-)
+from GBMResponseTraining.datasets.errors import DatasetError, TableValueError
+from GBMResponseTraining.datasets.hospital import dicom
+from GBMResponseTraining.datasets.hospital.choice import DEFAULT_SERIES, DicomRule, choose_series
+from GBMResponseTraining.datasets.hospital.dicom import find_pairs, read_dicom
 from GBMResponseTraining.datasets.visits import Window
+from GBMResponseTraining.store.importer import import_pairs
+from GBMResponseTraining.store.preparation import AlignmentRule
 
 GRID = ((40, 46, 10), (4.4, 4.4, 9.0))
 PRE, POST = "20200110", "20200510"
@@ -305,6 +306,13 @@ def test_no_dicom(tmp_path, table):
         find_pairs(tmp_path / "empty", table("P1,400"))
 
 
+def test_dicom_that_cannot_be_read(tmp_path, table):
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "IM1.dcm").write_bytes(b"nothing of the kind")
+    with pytest.raises(DatasetError, match="None of the 1 DICOM files"):
+        find_pairs(tmp_path / "export", table("P1,400"))
+
+
 def test_bad_expression():
     with pytest.raises(DatasetError, match="no regular expression"):
         DicomRule(series="(")
@@ -337,17 +345,135 @@ def test_converted_volumes_are_reused(root, patient, table, tmp_path):
 
 def test_a_full_disk_leaves_no_half_volume(root, patient, table, tmp_path, monkeypatch):
     patient()
-    original = dicom_tree.write_image
+    original = dicom.write_image
 
     def full(image, path):
         if path.name.endswith("post.nii.gz"):
             raise OutputFolderError("No space left.")
         return original(image, path)
 
-    monkeypatch.setattr(dicom_tree, "write_image", full)
+    monkeypatch.setattr(dicom, "write_image", full)
     arguments = (root, table("P1,400"), tmp_path / "out")
     with pytest.raises(OutputFolderError):
         read_dicom(*arguments)
     assert not list((tmp_path / "out").rglob("*.json"))
     monkeypatch.undo()
     assert len(read_dicom(*arguments)[0]) == 1
+
+
+# One patient never ends an import
+
+
+def damage(path, edit):
+    dataset = pydicom.dcmread(path)
+    edit(dataset)
+    dataset.save_as(path)
+
+
+def test_a_structure_set_that_lacks_a_tag_concerns_one_patient(root, patient, table):
+    patient("P1")
+    patient("P2")
+    damage(root / "P2" / "RS.dcm", lambda dataset: dataset.StructureSetROISequence[0].__delattr__("ROINumber"))
+    (pair,), (skipped,) = find_pairs(root, table("P1,400", "P2,300"))
+    assert (pair.patient, skipped.patient, skipped.code) == ("P1", "P2", "rtstruct")
+    assert "lacks ROINumber" in skipped.reason
+
+
+def test_a_damaged_structure_set_beside_a_good_one_is_noted(root, patient, table, image):
+    pre = patient()
+    write_structures(root / "P1" / "old.dcm", pre, {"GTV": ball_contours(image, phantoms.GTV_CENTER, 20)})
+    damage(root / "P1" / "old.dcm", lambda dataset: dataset.StructureSetROISequence[0].__delattr__("ROINumber"))
+    assert [note.code for note in only_pair(root, table("P1,400")).notes] == ["damaged-rtstruct"]
+
+
+def test_what_nobody_expected_concerns_one_patient(root, patient, table, tmp_path, monkeypatch):
+    patient("P1")
+    patient("P2")
+    original = dicom.read_series
+
+    def fails(series):
+        if series.patient_id == "P1":
+            raise ZeroDivisionError("by chance")
+        return original(series)
+
+    monkeypatch.setattr(dicom, "read_series", fails)
+    (pair,), (skipped,) = read_dicom(root, table("P1,400", "P2,300"), tmp_path / "out")
+    assert (pair.patient, skipped.patient, skipped.code) == ("P2", "P1", "error")
+    assert "ZeroDivisionError: by chance" in skipped.reason
+
+
+def test_a_choice_that_nobody_expected_to_fail_concerns_one_patient(root, patient, table, monkeypatch):
+    patient("P1")
+    patient("P2")
+    original = dicom.choose_pair
+
+    def fails(row, *arguments):
+        if row["patient"] == "P1":
+            raise IndexError("none left")
+        return original(row, *arguments)
+
+    monkeypatch.setattr(dicom, "choose_pair", fails)
+    (pair,), (skipped,) = find_pairs(root, table("P1,400", "P2,300"))
+    assert (pair.patient, skipped.code) == ("P2", "error")
+    assert "IndexError" in skipped.reason
+
+
+def test_without_pydicom_the_import_ends(root, patient, table, monkeypatch):
+    patient()
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(MissingPackageError):
+        find_pairs(root, table("P1,400"))
+
+
+# What is noted
+
+
+def test_regions_without_a_contour_are_noted(root, patient, table, image):
+    circles = ball_contours(image, phantoms.GTV_CENTER, 20)
+    patient(rois={"GTV1": circles, "GTV2": []})
+    pair = only_pair(root, table("P1,400"))
+    assert [roi.name for roi in pair.rois] == ["GTV1"]
+    assert [note.sentence for note in pair.notes] == ["Regions without a contour were left out: GTV2."]
+
+
+def test_a_union_of_regions_is_noted(root, patient, table, image):
+    circles = ball_contours(image, phantoms.GTV_CENTER, 20)
+    patient(rois={"GTV1": circles, "GTV2": circles, "PTV_GTV": circles})
+    pair = only_pair(root, table("P1,400"))
+    assert [note.sentence for note in pair.notes] == ["The GTV is the union of the regions GTV1, GTV2."]
+
+
+def test_an_older_structure_set_is_noted(root, patient, table, image):
+    pre = patient()
+    write_structures(root / "P1" / "new.dcm", pre, {"Brain": ball_contours(image, (0, 0, 0), 20)}, time="20200120")
+    (note,) = only_pair(root, table("P1,400")).notes
+    assert note.code == "older-rtstruct"
+    assert "Brain" in note.sentence
+
+
+def test_notes_reach_the_report_of_an_import(root, patient, table, image, tmp_path):
+    patient(rois={"GTV1": ball_contours(image, phantoms.GTV_CENTER, 20), "GTV2": []})
+    (pair,), _ = read_dicom(root, table("P1,400"), tmp_path / "out")
+    import_pairs([pair], tmp_path / "store", InPlaneRule(), NormalizationSettings(), AlignmentRule(register="never"))
+    assert "left out: GTV2" in (tmp_path / "store" / "imported.csv").read_text()
+
+
+def test_frames_of_reference_that_are_not_stated_are_not_the_same(root, patient, table):
+    patient()
+    for path in [*(root / "P1").rglob("IM*")]:
+        damage(path, lambda dataset: dataset.__setattr__("FrameOfReferenceUID", ""))
+
+    def nothing(dataset):
+        dataset.ReferencedFrameOfReferenceSequence[0].FrameOfReferenceUID = ""
+        dataset.StructureSetROISequence[0].ReferencedFrameOfReferenceUID = ""
+
+    damage(root / "P1" / "RS.dcm", nothing)
+    assert only_skipped(root, table("P1,400")).code == "frame-of-reference"
+
+
+def test_a_follow_up_whose_date_has_dots_is_found(root, patient, table):
+    patient()
+    for path in (root / "P1" / "s3").iterdir():
+        damage(path, lambda dataset: dataset.__setattr__("StudyDate", "2020.05.10"))
+    path = table("P1,400,2020-05-10", header="patient,survival_days,post_date")
+    assert only_pair(root, path).post.number == "8"

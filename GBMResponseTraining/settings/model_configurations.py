@@ -1,13 +1,8 @@
 """The configurations of the paper's Table 1, and one network for both class schemes."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from GBMResponseCore.errors import OptionError
-from GBMResponseCore.model.classes import ClassScheme
-
-from ..store.splits import survival_thresholds
 
 CLASS_NAMES = {"2-class": ("short", "long"), "4-class": ("quartile1", "quartile2", "quartile3", "quartile4")}
 
@@ -55,30 +50,3 @@ def model_configuration(name: str) -> ModelConfiguration:
     if name not in _ALL:
         raise OptionError(f"There is no configuration '{name}'.", f"Choose one of: {', '.join(_ALL)}.")
     return _ALL[name]
-
-
-def class_schemes(
-    names: Sequence[str], patients: Sequence[Mapping[str, Any]], split: Mapping[str, str]
-) -> dict[str, ClassScheme]:
-    """Class schemes with consecutive tokens, whose thresholds are quantiles of the training patients' survival."""
-    schemes, token = {}, 0
-    for name in names:
-        classes = CLASS_NAMES[name]
-        thresholds = survival_thresholds(patients, split, len(classes))
-        schemes[name] = ClassScheme.from_thresholds(name, classes, thresholds, token)
-        token += len(classes)
-    return schemes
-
-
-def true_class(record: Mapping[str, Any], scheme: ClassScheme) -> int | None:
-    """Index of a patient's class in the scheme; None if it is not known.
-
-    :raises OptionError: the scheme's thresholds are not known, as for an imported checkpoint.
-    """
-    days = record["survival_days"]
-    if days is None:
-        return None
-    entry = scheme.of_survival(days)
-    if record.get("censored") and entry.max_days is not None:
-        return None
-    return scheme.classes.index(entry)

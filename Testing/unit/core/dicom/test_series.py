@@ -1,5 +1,7 @@
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +9,10 @@ import phantoms
 import pydicom
 import pytest
 import SimpleITK as sitk
-from fake_dicom import change, write_series
-
-from GBMResponseTraining.datasets.errors import DicomSeriesError, MissingPackageError
-from GBMResponseTraining.datasets.hospital import dicom_series
-from GBMResponseTraining.datasets.hospital.dicom_series import read_series, scan_tree
+from fake_dicom import change, remove_preamble, write_series
+from GBMResponseCore.dicom.series import is_inverted, read_series
+from GBMResponseCore.dicom.tree import scan_tree
+from GBMResponseCore.errors import DicomSeriesError, MissingPackageError
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 DATA = Path(os.environ.get("GBMRESPONSE_SHARED", REPOSITORY.parent / "shared")) / "data"
@@ -146,6 +147,98 @@ def test_damaged_pixels(folder):
 
 
 def test_without_pydicom(monkeypatch, tmp_path):
-    monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
+    monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(MissingPackageError, match="pip install"):
-        dicom_series.scan_tree(tmp_path)
+        scan_tree(tmp_path)
+
+
+# What is not as it should be
+
+
+@pytest.mark.parametrize("which", [[0], range(8)], ids=["one slice", "all slices"])
+def test_slices_without_a_preamble_are_read(folder, image, which):
+    for number in which:
+        remove_preamble(folder, number)
+    read = read_series(only_series(folder))
+    assert np.array_equal(sitk.GetArrayFromImage(read), sitk.GetArrayFromImage(image))
+
+
+@pytest.mark.parametrize("length", [140, 200, 400, 600])
+def test_a_slice_whose_header_is_cut_off_is_not_passed_over(folder, length):
+    path = sorted(folder.iterdir())[0]
+    path.write_bytes(path.read_bytes()[:length])
+    tree = scan_tree(folder.parent.parent)
+    assert tree.unreadable == (path,)
+    assert f"1 DICOM files that cannot be read, such as {path.name}" in message(folder)
+
+
+@pytest.mark.parametrize("name", ["IM.dcm", "IM.IMA"])
+def test_a_file_that_is_dicom_by_its_name_alone_may_be_a_lost_slice(folder, name):
+    (folder / name).write_bytes(b"nothing of the kind")
+    assert "slices may be missing" in message(folder)
+
+
+def test_files_of_macos_and_files_that_begin_like_dicom_are_no_slices(folder):
+    (folder / "._IM0001.dcm").write_bytes(b"\x00\x05\x16\x07")
+    (folder / "table").write_bytes(b"\x08\x00 is how this begins, but it is something else")
+    assert sitk.GetArrayFromImage(read_series(only_series(folder))).shape[0] == 8
+
+
+def test_slices_that_share_a_uid_are_all_kept(folder, image):
+    for number in range(8):
+        change(folder, number, SOPInstanceUID="1.2.3")
+    read = read_series(only_series(folder))
+    assert np.array_equal(sitk.GetArrayFromImage(read), sitk.GetArrayFromImage(image))
+
+
+def test_the_lowest_slice_without_its_matrix_is_not_passed_over(folder):
+    change(folder, 0, Rows=None)
+    assert "cannot be read" in message(folder)
+
+
+def test_dates_with_dots_are_dates(folder):
+    for number in range(8):
+        change(folder, number, StudyDate="2020.05.01")
+    assert only_series(folder).study_date == "20200501"
+
+
+def invert(folder, **more):
+    for number in range(8):
+        path = sorted(folder.iterdir())[number]
+        dataset = pydicom.dcmread(path)
+        voxels = 1200 - dataset.pixel_array
+        change(
+            folder, number, PhotometricInterpretation="MONOCHROME1", PixelData=voxels.astype("int16").tobytes(), **more
+        )
+
+
+def test_a_series_with_bright_air_is_turned_around(folder, image):
+    invert(folder)
+    series = only_series(folder)
+    assert is_inverted(series)
+    voxels = sitk.GetArrayFromImage(image)
+    assert np.array_equal(sitk.GetArrayFromImage(read_series(series)), voxels - voxels.min())
+
+
+def test_an_ordinary_series_is_not_turned_around(folder):
+    assert not is_inverted(only_series(folder))
+
+
+def test_a_series_with_bright_air_and_a_scale_for_each_slice_is_refused(folder):
+    invert(folder, RescaleIntercept=0)
+    change(folder, 2, RescaleSlope=2, RescaleIntercept=0)
+    assert "a scale of its own" in message(folder)
+
+
+def test_slices_with_bright_and_with_dark_air_are_refused(folder):
+    change(folder, 2, PhotometricInterpretation="MONOCHROME1")
+    assert "bright and with dark air" in message(folder)
+
+
+def test_reading_dicom_needs_no_network_library():
+    code = (
+        "import sys, GBMResponseCore.dicom.series, GBMResponseCore.dicom.rtstruct\n"
+        "print(sorted({'torch', 'pydicom', 'diffusers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,195 @@
+"""A tree of files -> DICOM series and structure sets, by their headers."""
+
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..errors import MissingPackageError
+
+log = logging.getLogger(__name__)
+
+_TAGS = (
+    "SOPClassUID", "SOPInstanceUID", "Modality", "PatientID", "StudyDate", "SeriesInstanceUID", "SeriesDescription",
+    "SeriesNumber", "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows",
+    "Columns", "NumberOfFrames", "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept",
+)  # fmt: skip
+_PREAMBLE, _MAGIC = 128, b"DICM"
+_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
+"""Groups 2 and 8 in little endian, 8 in big endian: how a DICOM file begins that was written without a preamble."""
+_MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
+_DICOMDIR = "1.2.840.10008.1.3.10"
+_SUFFIXES = (".dcm", ".ima", ".dicom")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One file of a series.
+
+    :param position: center of the first pixel, LPS mm (3,), or None.
+    :param directions: of rows and of columns (6,), or None.
+    :param pixel_mm: distance of rows and of columns, or None.
+    :param photometric: `MONOCHROME2`: high values are bright; `MONOCHROME1`: dark.
+    :param rescale: slope and intercept of the values.
+    """
+
+    path: Path
+    uid: str
+    position: tuple[float, ...] | None
+    directions: tuple[float, ...] | None
+    pixel_mm: tuple[float, ...] | None
+    matrix: tuple[int, int]
+    frames: int
+    photometric: str = "MONOCHROME2"
+    rescale: tuple[float, float] = (1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Series:
+    """What the headers of a series say; `slices` in no order, files of the same object once.
+
+    :param folder: first folder below the root of the tree, empty if the files lie in the root itself.
+    :param study_date: YYYYMMDD, empty if not stated.
+    :param unreadable: files beside the slices that are DICOM, or are named so, and cannot be read: perhaps slices.
+    """
+
+    uid: str
+    modality: str
+    patient_id: str
+    folder: str
+    study_date: str
+    description: str
+    number: str
+    frame_of_reference: str
+    slices: tuple[Slice, ...]
+    unreadable: tuple[Path, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.number or '?'} '{self.description}' ({self.modality}, {len(self.slices)} files)"
+
+
+@dataclass(frozen=True)
+class Tree:
+    """All image series below a folder, and the files of its structure sets.
+
+    :param structure_sets: (first folder below the root, patient id, file).
+    :param unreadable: files that are DICOM, or are named so, and cannot be read.
+    """
+
+    series: tuple[Series, ...]
+    structure_sets: tuple[tuple[str, str, Path], ...]
+    unreadable: tuple[Path, ...] = ()
+
+
+def pydicom_module() -> ModuleType:
+    """:raises MissingPackageError: without pydicom."""
+    try:
+        import pydicom
+    except ImportError:
+        raise MissingPackageError("pydicom", "read DICOM") from None
+    return pydicom
+
+
+def scan_tree(root: Path, files: Iterable[Path] | None = None) -> Tree:
+    """Read the headers of all DICOM files below a folder, those without a preamble too; other files are passed over.
+
+    :param files: those to read; all below the folder if None.
+    :raises MissingPackageError: without pydicom.
+    """
+    pydicom_module()
+    headers: dict[str, tuple[Any, str, str]] = {}
+    slices: dict[str, dict[tuple, Slice]] = defaultdict(dict)
+    structure_sets, unreadable = [], []
+    for path in sorted(root.rglob("*")) if files is None else files:
+        if not path.is_file():
+            continue
+        try:
+            header = _read_header(path)
+            if header is None:
+                continue
+            parts = path.relative_to(root).parts
+            folder = parts[0] if len(parts) > 1 else ""
+            modality, patient = str(header.get("Modality", "")), str(header.get("PatientID", "")).strip()
+            if modality == "RTSTRUCT":
+                structure_sets.append((folder, patient, path))
+            elif "Rows" in header or header.get("SOPClassUID") == _MR_IMAGE:
+                item = _slice(header, path)
+                key = f"{folder} {header.SeriesInstanceUID}"
+                headers.setdefault(key, (header, folder, patient))
+                # Some tools give all slices one UID: only at one place they are copies.
+                slices[key].setdefault((item.uid, item.position), item)
+        # Damaged bytes make pydicom fail in many ways, and none of them may end the scan of a hospital's export.
+        except Exception as error:
+            log.warning("A DICOM file cannot be read (%s): %s", type(error).__name__, path.name)
+            unreadable.append(path)
+    series = [_series(*headers[key], tuple(slices[key].values()), unreadable) for key in headers]
+    return Tree(tuple(series), tuple(structure_sets), tuple(unreadable))
+
+
+def _read_header(path: Path) -> Any | None:
+    """Header of a DICOM file, None if the file is something else.
+
+    :raises Exception: of pydicom, or OSError, if it is DICOM, or is named so, and cannot be read.
+    """
+    pydicom = pydicom_module()
+    with path.open("rb") as file:
+        start = file.read(_PREAMBLE + len(_MAGIC))
+    whole = start.endswith(_MAGIC) and len(start) == _PREAMBLE + len(_MAGIC)
+    named = path.suffix.lower() in _SUFFIXES and not path.name.startswith("._")
+    if not (whole or named or start[:2] in _FIRST_GROUPS):
+        return None
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS), force=not whole)
+        if "SOPClassUID" in header or header.file_meta.get("MediaStorageSOPClassUID") == _DICOMDIR:
+            return header
+        raise ValueError("no object")
+    except Exception:
+        if whole or named:
+            raise
+        return None
+
+
+def _slice(header: Any, path: Path) -> Slice:
+    def numbers(name: str) -> tuple[float, ...] | None:
+        value = header.get(name)
+        return tuple(float(number) for number in value) if value else None
+
+    def number(name: str, default: float) -> float:
+        value = header.get(name)
+        return default if value is None else float(value)
+
+    return Slice(
+        path,
+        str(header.SOPInstanceUID),
+        numbers("ImagePositionPatient"),
+        numbers("ImageOrientationPatient"),
+        numbers("PixelSpacing"),
+        (int(header.Rows), int(header.Columns)),
+        int(header.get("NumberOfFrames") or 1),
+        str(header.get("PhotometricInterpretation") or "MONOCHROME2").strip(),
+        (number("RescaleSlope", 1.0), number("RescaleIntercept", 0.0)),
+    )
+
+
+def _series(header: Any, folder: str, patient: str, slices: tuple[Slice, ...], unreadable: Iterable[Path]) -> Series:
+    def text(name: str) -> str:
+        return str(header.get(name) or "").strip()
+
+    folders = {item.path.parent for item in slices}
+    return Series(
+        uid=text("SeriesInstanceUID"),
+        modality=text("Modality"),
+        patient_id=patient,
+        folder=folder,
+        # The form of ACR-NEMA, 2020.05.01, is still found.
+        study_date=re.sub(r"^(\d{4})[.\-/](\d{2})[.\-/](\d{2})$", r"\1\2\3", text("StudyDate")),
+        description=text("SeriesDescription"),
+        number=text("SeriesNumber"),
+        frame_of_reference=text("FrameOfReferenceUID"),
+        slices=slices,
+        unreadable=tuple(path for path in unreadable if path.parent in folders),
+    )

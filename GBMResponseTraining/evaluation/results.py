@@ -1,0 +1,114 @@
+"""What an evaluation finds, before it becomes a report, tables and figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .held_out import HeldOut
+from .model_predictions import ClassAssignment
+from .options import EvaluationOptions
+
+COPY = "copy of the pre image"
+TRAINING_MEAN = "mean of the training follow-ups"
+UPPER_BOUND = "VQ-VAE of the truth (upper bound)"
+REPORT = "report.json"
+
+KINDS = ("baseline", "model", "mean image", "upper bound")
+"""Of rows, in the order of the tables."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of Table 1: metrics per slice, and the class of every slice's patient where there is one."""
+
+    name: str
+    kind: str
+    per_slice: list[dict[str, float]]
+    classes: list[str] | None = None
+
+    def values(self, metric: str) -> list[float]:
+        """One metric of every slice."""
+        return [row[metric] for row in self.per_slice]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model predicted for the held-out slices.
+
+    :param row: means over the samples.
+    :param mean_image: metrics of the mean of several samples; None with one.
+    :param volumes: enhancing volume in ml of every sample and patient (samples, patients); None if not asked for.
+    """
+
+    row: Row
+    mean_image: Row | None
+    volumes: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What an image autoencoder keeps of the true slices.
+
+    :param row: of the follow-ups, quantized.
+    :param summary: by images, `pre`, `post` and both without the codebook: summaries by metric.
+    """
+
+    row: Row
+    summary: dict[str, dict[str, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """All that an evaluation finds of one model.
+
+    :param description: of its bundle, classes and split, JSON values.
+    :param assigned: the class of every patient.
+    :param classifier: figures of its classifier; None if it has none, or no class is known.
+    :param reconstruction: None if a model before has the same image autoencoder.
+    :param sweep: its guidance sweep; None if not asked for.
+    """
+
+    name: str
+    description: dict[str, Any]
+    assigned: ClassAssignment
+    prediction: Prediction
+    classifier: dict[str, Any] | None
+    reconstruction: Reconstruction | None
+    sweep: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """All that an evaluation finds.
+
+    :param store: name of the slice store.
+    :param figure_model: the model of Figure 4 and of the failures.
+    :param images: its first sample (n, H, W), float32.
+    :param spread: calibration of the samples' spread; None with too few, or if no voxel's size is known.
+    :param notes: what a reader of the figures must know.
+    """
+
+    slices: HeldOut
+    options: EvaluationOptions
+    store: str
+    baselines: Sequence[Row]
+    models: Sequence[ModelResult]
+    figure_model: str
+    images: np.ndarray
+    spread: dict[str, Any] | None
+    notes: Sequence[str]
+
+    @property
+    def rows(self) -> list[Row]:
+        """Baselines, models, mean images, upper bounds."""
+        rows = list(self.baselines)
+        for model in self.models:
+            rows += [model.prediction.row]
+            rows += [model.prediction.mean_image] if model.prediction.mean_image else []
+            rows += [model.reconstruction.row] if model.reconstruction else []
+        return sorted(rows, key=lambda row: KINDS.index(row.kind))
+
+    def row(self, name: str) -> Row:
+        return next(row for row in self.rows if row.name == name)
