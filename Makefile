@@ -1,8 +1,9 @@
 # make demo    predict the bundled sample case into demo-output/
 # make test    run the test suite
 # make test-lowest  run the unit tests with the lowest versions that pyproject.toml allows (in .venv-lowest)
+# make fuzz    feed 10,000 made-up and damaged inputs to it;  make faults  attack it;  make soak  200 predictions in one worker
 # make training-demo  simulate patients, train the paper's four configurations in miniature, evaluate them
-# make lint    check style;  make format  rewrite it
+# make lint    check style and imports;  make format  rewrite it
 # make system  install the system libraries of the Slicer test host (Debian and Ubuntu, as root; else its tests skip)
 # make venv    only create the virtual environment
 # make clean   remove everything that the other targets made
@@ -32,7 +33,7 @@ endif
 export HF_HUB_OFFLINE := 1
 export MPLCONFIGDIR := $(abspath $(VENV))/matplotlib
 
-.PHONY: demo training-demo test test-lowest lint format system venv clean
+.PHONY: demo training-demo test test-lowest lint format fuzz faults soak system venv clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/gbmresponse predict \
@@ -63,6 +64,17 @@ $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
+
+# Many inputs and attacks: minutes to hours, see docs/reliability.md. SEED and INPUTS choose the inputs.
+fuzz: $(VENV)/.installed-test
+	cd Testing && $(abspath $(BIN))/python -m fuzz --inputs $(or $(INPUTS),10000) --seed $(or $(SEED),1)
+
+faults: $(VENV)/.installed-test
+	cd Testing && $(abspath $(BIN))/python -m faults
+
+soak: $(VENV)/.installed-test
+	$(BIN)/python Testing/tools/soak.py
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .

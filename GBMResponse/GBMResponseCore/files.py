@@ -15,6 +15,7 @@ import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -246,7 +247,8 @@ def write_file(path: Path | str, write: Callable[[Path], Any], suffix: str = "",
             f"Cannot write {path.name} to the folder {path.parent} ({reason.rstrip('.')})."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder itself may be gone meanwhile, or be a file
+            temporary.unlink()
     return path
 
 
