@@ -69,7 +69,7 @@ def full_disk(form: str) -> Attack:
 
 
 def little_memory(stand: Stand, runs: int) -> Tally:
-    """The address space may grow by little only. Libraries written in Rust abort when they get none; nothing is lost."""
+    """The address space may grow by little only. Libraries written in Rust abort when they get none."""
     tally = Tally("memory limit")
     for number in range(runs):
         out = stand.new_folder("memory")
