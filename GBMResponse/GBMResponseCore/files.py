@@ -69,15 +69,6 @@ def check_file(path: Path | str, name: str = "image") -> Path:
     return path
 
 
-def is_utf8(text: str) -> bool:
-    """Whether a text can be given to libraries that expect UTF-8; undecodable bytes of a file name cannot."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def ensure_output_folder(path: Path | str) -> Path:
     """Create a folder if needed and make sure files can be written there.
 

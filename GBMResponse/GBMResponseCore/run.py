@@ -46,6 +46,7 @@ class Runner:
     def _predictor(self, bundle: Path | None, device: str, precision: str) -> "Predictor":
         from .model.bundle import open_bundle
         from .model.manifest import default_bundle
+        from .outputs import montage, report  # noqa: F401  a package they miss shows now, not after the sampling
         from .prediction import Predictor
 
         folder = bundle or default_bundle()

@@ -38,7 +38,7 @@ class Session:
         self._layoutClass, self._layout = layout.qSlicerLayoutManager, None
         self._loadModule = modules.loadModule
         self._pythonSlicer()
-        self._library = {}  # modules of the package beside the module, as they were first loaded
+        self._library = {}  # modules of the packages beside the module, as they were first loaded
         self.errors = []  # exceptions that ended in slots and observers
         sys.excepthook = self._onException
 
@@ -80,7 +80,8 @@ class Session:
         if not panel.isEntered:
             panel.enter()
         if not self._library:
-            self._library = {key: part for key, part in sys.modules.items() if key.startswith(f"{stem}Lib")}
+            packages = (f"{stem}Lib", f"{stem}Core")
+            self._library = {key: part for key, part in sys.modules.items() if key.startswith(packages)}
         return panel.self()
 
     def unloadModule(self, path=MODULE) -> None:

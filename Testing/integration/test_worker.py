@@ -169,6 +169,19 @@ def test_a_cancelled_prediction_keeps_its_slices_and_continues_to_identical_voxe
     assert not (out / ".unfinished").exists()
 
 
+def test_slices_that_another_request_has_left_are_not_counted(worker, request_of):
+    message = request_of("shared", batch_size=1, sampling=SLOW)
+    for seed, wanted in ((1, 2), (2, 1)):
+        worker.send(type="predict", **message | {"id": f"seed {seed}", "seed": seed})
+        for _ in range(wanted):
+            worker.until("slice_ready")
+        worker.send(type="cancel", id=f"seed {seed}")
+        cancelled = worker.until("cancelled")
+    folders = sorted((Path(message["out"]) / ".unfinished").iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
+    assert [len(list(folder.glob("*.npy"))) for folder in folders][-1] == cancelled["kept_slices"]
+    assert len(list(Path(message["out"]).rglob("*.npy"))) > cancelled["kept_slices"]
+
+
 def test_a_waiting_prediction_can_be_cancelled(worker, request_of):
     worker.send(type="predict", **request_of("first", batch_size=1, sampling=SLOW))
     worker.send(type="predict", **request_of("waiting"))
