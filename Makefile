@@ -64,7 +64,7 @@ $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports --no-cache --no-logo
+	PYTHONPATH=GBMResponse:. $(BIN)/lint-imports --no-cache --no-logo
 
 # Many inputs and attacks: minutes to hours, see docs/reliability.md. SEED and INPUTS choose the inputs.
 fuzz: $(VENV)/.installed-test
