@@ -106,7 +106,7 @@ def test_a_case_that_has_ended_the_process_is_reported_and_the_others_are_run(
     assert cli.main(arguments(table)) == 3
     assert runs == ["third"]
     row = summary(tmp_path)["second"]
-    assert (row["status"], row["error_code"], row["exit_code"]) == ("failed", "process-ended", "25")
+    assert (row["status"], row["error_code"], row["exit_code"]) == ("failed", "process-ended", "26")
     assert cli.main(arguments(table)) == 0
     assert runs == ["third", "second"], "a case that was reported is tried again by the next run"
 
