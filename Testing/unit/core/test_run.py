@@ -254,9 +254,8 @@ def test_a_sampling_step_changes_file_five_times_from_the_command_to_the_network
     words = ["predict", "--image", files["image"], "--gtv", files["gtv"], "--bundle", tiny_bundle, "--no-montage"]
     assert cli.main([str(word) for word in [*words, "--out", tmp_path / "out", "--precision", "float32"]]) == 0
     way = ("cli.py", "run.py", "prediction.py", "sampling.py")
-    assert {tuple(name for name, _ in itertools.groupby(found)) for found in to_network if way[-1] in found} == {
-        (*way, "networks.py")
-    }
+    steps = {found for found in to_network if "bundle_check.py" not in found}  # which tries the networks as they load
+    assert {tuple(name for name, _ in itertools.groupby(found)) for found in steps} == {(*way, "networks.py")}
     assert {found[1:] for found in to_listener if found[0]} == {(*way, "cli.py")}
 
 

@@ -1,8 +1,8 @@
 """What is said about missing and damaged packages. The damaged ones are real packages in front of the good ones."""
 
 import pytest
-from GBMResponseCore import environment
 from GBMResponseCore.errors import DependencyError
+from GBMResponseCore.model import environment
 from GBMResponseCore.model.environment import describe_environment, installed_version, translate_import_errors
 
 
