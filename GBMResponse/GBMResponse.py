@@ -126,7 +126,7 @@ class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.panel.stopBlinking()
 
     def onReload(self) -> None:
-        """Reload the library too; it is not a module of its own."""
+        """Reload library and engine too; they are no modules of their own."""
         from GBMResponseLib.panel.PanelFactory import forgetLibrary
 
         forgetLibrary()

@@ -47,11 +47,12 @@ def pythonExecutable():
 
 def runAndPrint(command):
     """Run a command and print each of its lines as it comes; returns its exit code."""
-    core = str(Path(__file__).resolve().parent.parent)
-    searchPath = os.pathsep.join(path for path in (core, os.environ.get("PYTHONPATH", "")) if path)
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from GBMResponseCore.environment import search_path
+
     process = subprocess.Popen(
         command,
-        env=os.environ | {"PYTHONPATH": searchPath, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"},
+        env=os.environ | {"PYTHONPATH": search_path(), "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -38,7 +38,7 @@ class Session:
         self._layoutClass, self._layout = layout.qSlicerLayoutManager, None
         self._loadModule = modules.loadModule
         self._pythonSlicer()
-        self._library = {}  # modules of the package beside the module, as they were first loaded
+        self._library = {}  # modules of the packages beside the module, as they were first loaded
         self.errors = []  # exceptions that ended in slots and observers
         sys.excepthook = self._onException
 
@@ -80,7 +80,8 @@ class Session:
         if not panel.isEntered:
             panel.enter()
         if not self._library:
-            self._library = {key: part for key, part in sys.modules.items() if key.startswith(f"{stem}Lib")}
+            packages = (f"{stem}Lib", f"{stem}Core")
+            self._library = {key: part for key, part in sys.modules.items() if key.startswith(packages)}
         return panel.self()
 
     def unloadModule(self, path=MODULE) -> None:
@@ -105,8 +106,11 @@ class Session:
         """Run the event loop for a while."""
         self.until(lambda: False, seconds, fail=False)
 
-    def until(self, condition, seconds: float = 120.0, fail: bool = True) -> bool:
-        """Run the event loop until the condition holds; raise TimeoutError when it does not in time."""
+    def until(self, condition, seconds: float = 600.0, fail: bool = True) -> bool:
+        """Run the event loop until the condition holds; raise TimeoutError when it does not in time.
+
+        The time is for what hangs: a busy machine may take many times as long as another.
+        """
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -89,9 +90,9 @@ def test_a_folder_without_a_model_is_named(ready, tmp_path, unchanged):
     unchanged()
     ready.parameters.bundleFolder = str(tmp_path / "nowhere")
     ready.settle()
-    assert "There is no model in the folder nowhere" in ready.ui.predictButton.toolTip
+    assert "There is no bundle.json in the folder 'nowhere'" in ready.ui.predictButton.toolTip
     assert not ready.ui.predictButton.enabled
-    ready.widget.panel._findingsList.fixButtons()["no-model"].click()
+    ready.widget.panel._findingsList.fixButtons()["bundle"].click()
     ready.settle()
     assert ready.parameters.bundleFolder == ""
     assert ready.ui.predictButton.enabled
@@ -131,7 +132,7 @@ def test_declined_packages_are_no_error(ready, monkeypatch, unchanged):
     ready.predict()
     ready.wait()
     assert len(asked) == 1
-    assert "monai" in asked[0]
+    assert "diffusers" in asked[0]
     assert "not installed" in ready.status
     unchanged()
 
@@ -143,7 +144,7 @@ def command(ready, monkeypatch):
 
     def end():
         process.kill()
-        ready.session.until(lambda: not process.isRunning(), 20)
+        ready.session.until(lambda: not process.isRunning())
 
     def use(*arguments: str) -> None:
         end()
@@ -164,6 +165,21 @@ def test_a_worker_that_cannot_import_torch_says_so(ready, command, unchanged):
     unchanged()
 
 
+def test_a_run_after_a_closed_scene_does_not_meet_the_worker_that_was_ended_with_it(ready, case, tiny_bundle):
+    """The worker is ended in the middle of its start; Qt tells of its end only later."""
+    engine = ready.widget.logic.engine
+    engine.process.kill()
+    ready.session.until(lambda: not engine.process.isRunning(), 20)
+    ready.predict()
+    ready.session.until(lambda: engine.client.isBusy, 20)
+    assert not engine.client.isWarm
+    ready.controller.abandon("The scene is closed.")
+    run = ready.widget.logic.predict(
+        case.volume, case.segmentation, case.segmentID, waitForCompletion=True, bundleFolder=tiny_bundle
+    )
+    assert run.nodes.node(NodeRoles.PREDICTED) is not None
+
+
 def test_a_program_that_does_not_exist_is_named(ready, command, unchanged):
     command("/nowhere/PythonSlicer", "-m", "GBMResponseCore.worker")
     unchanged()
@@ -178,7 +194,7 @@ def test_a_program_that_is_no_worker_is_named(ready, command, unchanged):
     client = ready.widget.logic.engine.client
     unchanged()
     ready.predict()
-    ready.session.until(lambda: client.isBusy, 20)
+    ready.session.until(lambda: client.isBusy)
     client._onNotReady()  # what its timer would do after two minutes
     ready.wait()
     assert "does not answer as it should" in ready.status
@@ -194,7 +210,7 @@ def test_a_worker_behind_a_launcher_is_gone_with_the_panel(ready, monkeypatch, t
     )
     process, folders = ready.widget.logic.engine.process, ready.widget.logic.engine.folders
     process.kill()
-    ready.session.until(lambda: not process.isRunning(), 20)
+    ready.session.until(lambda: not process.isRunning())
     monkeypatch.setattr(process, "_arguments", ["-c", f"{launcher} sys.exit(child.wait())"])  # as PythonSlicer does
     ready.predict()
     ready.untilSampling()
@@ -205,6 +221,41 @@ def test_a_worker_behind_a_launcher_is_gone_with_the_panel(ready, monkeypatch, t
         assert not folders._root.exists()
     finally:
         ready.reopen()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process is asked about by a signal")
+@pytest.mark.parametrize("end", ["kill", "terminate", "close"])
+def test_a_worker_that_hangs_behind_its_launcher_is_ended_with_it(tmp_path, end):
+    """It does not even notice that its input has closed."""
+    from GBMResponseLib.worker.WorkerProcess import WorkerProcess
+
+    hanging = 'import os, time; print(\'{"type": "ready", "pid": %d}\' % os.getpid(), flush=True); time.sleep(600)'
+    launcher = f"import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', {hanging!r}]))"
+    process = WorkerProcess([sys.executable, "-c", launcher], tmp_path)
+    messages = []
+    process.messageReceived.connect(messages.append)
+    process.start()
+    deadline = time.monotonic() + 60
+    while not messages and time.monotonic() < deadline:
+        process.waitForEvents(100)
+    (ready,) = messages
+    getattr(process, end)()
+    while isRunning(ready["pid"]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not isRunning(ready["pid"])
+    process.close()
+
+
+def isRunning(pid: int) -> bool:
+    """Whether a process does something: one that ended and was not asked about yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        return not Path("/proc/self/stat").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files there")

@@ -12,6 +12,8 @@ import slicer
 from GBMResponseLib.common import NodeRoles
 from GBMResponseLib.common.Failure import Failure
 from GBMResponseLib.common.QtTimers import startTimer
+from GBMResponseLib.model.ModelDescription import ModelDescription
+from tiny_bundle import write_tiny_bundle
 
 MODULE = Path(__file__).resolve().parents[2] / "GBMResponse"
 
@@ -83,6 +85,54 @@ def test_parameters_come_back_with_the_scene(ready, tmp_path):
     assert ready.ui.inputVolumeSelector.currentNode().GetName() == "pre"
 
 
+def test_parameters_of_older_scenes_are_taken_over(case, tiny_bundle):
+    """Earlier versions kept sampler, steps and guidance as numbers of their own, never as what the model recommends."""
+    from GBMResponseLib.settings.ParameterNode import ParameterNode
+
+    stored = {
+        "gtvSegmentID": "Segment_1", "registerFollowUp": "False", "bundleFolder": str(tiny_bundle),
+        "classMode": "chosen", "classScheme": "2-class", "className": "long", "samples": "3", "guidanceScale": "3.5",
+        "samplerPreset": "balanced", "steps": "20", "seed": "7", "device": "cpu", "sliceBatch": "2", "fade": "0.25",
+    }  # fmt: skip
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
+    for name, value in stored.items():
+        node.SetParameter(name, value)
+    parameters = ParameterNode(node)
+    assert {name: node.GetParameter(name) for name in stored} == stored
+    assert (parameters.gtvSegmentID, parameters.fade) == ("Segment_1", 0.25)
+    model = ModelDescription.read(tiny_bundle)
+    request = parameters.copy().request(model, {}, Path("out"), "id")
+    assert request["sampling"] == {
+        "sampler": "unipc", "steps": 20, "eta": 0.0, "guidance_scale": 3.5, "guidance_form": "standard"
+    }  # fmt: skip
+    expected = {"classes": ["long"], "scheme": "2-class", "samples": 3, "seed": 7, "device": "cpu", "batch_size": 2}
+    assert {name: request[name] for name in expected} == expected
+
+
+def test_automatic_values_say_what_they_are_and_ask_the_model(ready, tmp_path):
+    ui, parameters = ready.ui, ready.parameters
+    assert (ui.stepsSpinBox.text, ui.guidanceSpinBox.text) == ("Automatic (2)", "Automatic (2.0)")
+    assert parameters.copy().request(ready.widget.panel._model, {}, Path("out"), "id")["sampling"] == {}
+    ui.presetComboBox.currentIndex = 3
+    ready.settle()
+    assert ui.stepsSpinBox.text == "Automatic (200)"
+    ui.stepsSpinBox.value, ui.guidanceSpinBox.value = 50, 1.5
+    ready.settle()
+    assert (parameters.steps, parameters.guidanceScale) == (50, 1.5)
+    ui.presetComboBox.currentIndex = 0
+    ui.guidanceSpinBox.value = ui.guidanceSpinBox.minimum
+    ready.settle()
+    assert (ui.stepsSpinBox.text, ui.guidanceSpinBox.text) == ("Automatic (2)", "Automatic (2.0)")
+    assert parameters.copy().request(ready.widget.panel._model, {}, Path("out"), "id")["sampling"] == {}
+    ui.guidanceSpinBox.value = -0.05
+    ready.settle()
+    assert ui.guidanceSpinBox.text == "Automatic (2.0)"
+    ready.parameters.bundleFolder = str(write_tiny_bundle(tmp_path / "undropped", label_dropout=0.0))
+    ready.settle()
+    assert ui.guidanceSpinBox.text == "Automatic (1.0)"
+    assert ui.predictButton.enabled, ui.predictButton.toolTip
+
+
 def test_leaving_and_entering_the_module_keeps_everything(ready):
     ready.parameters.seed = 5
     ready.widget.parent.exit()
@@ -128,7 +178,7 @@ def test_the_model_is_verified_and_damage_is_found(ready, tiny_bundle, tmp_path)
     import shutil
 
     ready.click("verifyModelButton")
-    ready.session.until(lambda: ready.ui.verifyModelButton.text == "Verify files", 30)
+    ready.session.until(lambda: ready.ui.verifyModelButton.text == "Verify files")
     assert "as they should be" in ready.status
     damaged = Path(shutil.copytree(tiny_bundle, tmp_path / "damaged"))
     weights = next(damaged.glob("denoiser/*.safetensors"))
@@ -136,7 +186,7 @@ def test_the_model_is_verified_and_damage_is_found(ready, tiny_bundle, tmp_path)
     ready.parameters.bundleFolder = str(damaged)
     ready.settle()
     ready.click("verifyModelButton")
-    ready.session.until(lambda: ready.ui.verifyModelButton.text == "Verify files", 30)
+    ready.session.until(lambda: ready.ui.verifyModelButton.text == "Verify files")
     assert "diffusion_pytorch_model.safetensors" in ready.status
 
 
@@ -172,7 +222,7 @@ def test_a_follow_up_stands_beside_the_prediction(ready, case_files, layout):
 
 def test_reloading_ends_the_worker_and_the_new_panel_works(ready, case, tiny_bundle):
     ready.predict()
-    ready.session.until(lambda: ready.controller.isWarm, 120)
+    ready.session.until(lambda: ready.controller.isWarm)
     process = ready.widget.logic.engine.process
     try:
         ready.widget.onReload()
@@ -225,7 +275,7 @@ def test_a_timer_outlives_its_own_call(session):
 
     kept["timer"] = startTimer(0, call)
     kept["timer"]._timer.connect("destroyed()", lambda: happened.append("destroyed"))
-    session.until(lambda: len(happened) == 2, 10)
+    session.until(lambda: len(happened) == 2)
     assert happened == ["called", "destroyed"]
 
 

@@ -1,9 +1,9 @@
 """The panel predicts with a real worker process and a real, tiny bundle."""
 
 import json
-from pathlib import Path
 
 import numpy as np
+import pytest
 import SimpleITK
 import slicer
 import vtk
@@ -13,8 +13,10 @@ from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions
 from GBMResponseLib.common import NodeRoles
+from GBMResponseLib.common.Failure import Failure
 from GBMResponseLib.results.ResultNodes import findRuns
 from GBMResponseLib.settings.Choices import ClassMode
+from tiny_bundle import write_tiny_bundle
 
 from host.panel_driver import hierarchyItems, snapshot
 
@@ -61,15 +63,12 @@ def test_panel_command_and_predictor_give_identical_voxels(ready, case_files, ti
     ready.parameters.className, ready.parameters.seed = "long", 4
     ready.settle()
     fromPanel = voxels(ready.run().nodes.node(NodeRoles.PREDICTED))
-    settings = ready.widget.panel.settings()
-    wanted = settings.request(ready.controller.run.model, {}, Path(), "")
     files = ["--image", str(case_files["pre"]), "--gtv", str(case_files["gtv"]), "--out", str(tmp_path)]
     options = ["--bundle", str(tiny_bundle), "--class", "long", "--seed", "4", "--no-montage"]
-    options += ["--steps", str(settings.steps), "--guidance", str(settings.guidanceScale)]
     assert main(["predict", *files, *options]) == 0
     fromCommand = voxels(slicer.util.loadVolume(str(tmp_path / "predicted.nii.gz")))
     np.testing.assert_array_equal(fromPanel, fromCommand)
-    options = PredictionOptions(seed=4, classes=("long",), **wanted["sampling"])
+    options = PredictionOptions(seed=4, classes=("long",))
     case = load_case(case_files["pre"], case_files["gtv"])
     prediction = Predictor(open_bundle(tiny_bundle), "auto", "auto").predict(case, options)
     np.testing.assert_array_equal(fromPanel, SimpleITK.GetArrayFromImage(prediction.samples[0]))
@@ -189,8 +188,7 @@ def test_closing_the_scene_ends_the_run_and_imports_nothing(ready, case_files, t
     ready.predict()
     ready.untilSampling()
     slicer.mrmlScene.Clear(False)
-    ready.session.spin(1.0)
-    assert not ready.controller.isActive
+    ready.session.until(lambda: not ready.controller.isActive)
     assert not findRuns(slicer.mrmlScene)
     assert "closed" in ready.status
 
@@ -206,6 +204,23 @@ def test_the_logic_predicts_without_a_panel(case, tiny_bundle):
         logic.close()
 
 
+def test_the_logic_predicts_with_a_model_that_was_trained_without_label_dropout(case, tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "undropped", label_dropout=0.0)
+    logic = __import__("GBMResponse").GBMResponseLogic()
+    try:
+        run = logic.predict(case.volume, case.segmentation, case.segmentID, waitForCompletion=True, bundleFolder=bundle)
+        provenance = json.loads(run.nodes.node(NodeRoles.PREDICTED).GetAttribute(NodeRoles.PROVENANCE))
+        assert provenance["guidance_scale"] == 1.0
+        with pytest.raises(Failure, match="label dropout") as caught:
+            logic.predict(
+                *(case.volume, case.segmentation, case.segmentID), waitForCompletion=True, bundleFolder=bundle,
+                guidanceScale=2.0,
+            )  # fmt: skip
+        assert caught.value.code == "guidance"
+    finally:
+        logic.close()
+
+
 def test_a_saved_scene_brings_the_runs_back(ready, case, tmp_path):
     predicted = ready.run().nodes.node(NodeRoles.PREDICTED)
     expected, name = voxels(predicted), predicted.GetName()
@@ -214,7 +229,7 @@ def test_a_saved_scene_brings_the_runs_back(ready, case, tmp_path):
     ready.session.spin(0.1)
     assert ready.ui.runComboBox.count == 0
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
-    ready.session.spin(0.3)
+    ready.session.until(lambda: findRuns(slicer.mrmlScene))
     (run,) = findRuns(slicer.mrmlScene)
     predicted = run.node(NodeRoles.PREDICTED)
     assert predicted.GetName() == name

@@ -1,5 +1,6 @@
 """The worker process: its protocol, cancelling and resuming, and what it survives."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions
-from worker_session import WorkerSession
+from worker_session import TIMEOUT_S, WarmWorker, WorkerSession
 
 SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
 SLOW = {"sampler": "unipc", "steps": 60}
@@ -32,9 +33,15 @@ def case(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def worker(tmp_path_factory):
-    """One warm worker for all tests that do not end it."""
-    with WorkerSession(tmp_path_factory.mktemp("worker") / "log.txt") as session:
+def warm_worker(tmp_path_factory):
+    with contextlib.closing(WarmWorker(lambda: WorkerSession(tmp_path_factory.mktemp("worker") / "log.txt"))) as worker:
+        yield worker
+
+
+@pytest.fixture
+def worker(warm_worker):
+    """One warm worker for all tests that do not end it; one that is out of step after a test is replaced."""
+    with warm_worker.lent() as session:
         yield session
 
 
@@ -347,9 +354,9 @@ def test_an_unexpected_error_is_reported_and_survived(tmp_path, request_of):
 def test_a_worker_that_hangs_ends_when_its_caller_is_gone():
     code = (
         "import time; from GBMResponseCore.worker.inbox import Inbox; Inbox(0, 0.2);"
-        " print('up', flush=True); time.sleep(60)"
+        " print('up', flush=True); time.sleep(3600)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout.readline().strip() == b"up"
-    output, _errors = process.communicate(timeout=30)
+    output, _errors = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, output) == (1, b"")

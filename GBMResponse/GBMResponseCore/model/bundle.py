@@ -19,7 +19,6 @@ from torch import nn
 
 from ..errors import BundleError, BundleIntegrityError, BundleSchemaError
 from ..inputs.preprocessing import InPlaneRule, NormalizationSettings
-from ..request import SamplingOptions
 from .bundle_check import check_description, must_fit, try_networks
 from .manifest import Manifest, read_json, read_manifest
 from .networks import Denoiser, LatentAutoencoder, build_autoencoder, build_classifier, build_denoiser
@@ -63,10 +62,6 @@ class Bundle(Manifest):
     def default_days(self) -> float | None:
         """Days since the start of radiotherapy to predict when none are asked for; None: not known."""
         return self.description["conditioning"].get("default_days_since_rt")
-
-    @property
-    def default_sampling(self) -> SamplingOptions:
-        return SamplingOptions().with_defaults(self.description["sampling"])
 
     @property
     def in_plane_rule(self) -> InPlaneRule:

@@ -13,8 +13,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..errors import BundleError, BundleIntegrityError, BundleSchemaError
+from ..errors import BundleError, BundleIntegrityError, BundleSchemaError, OptionError
 from ..files import sha256_of_file
+from ..request import SamplingOptions
 from .classes import ClassScheme
 
 SCHEMA_VERSION = 1
@@ -41,6 +42,11 @@ class Manifest:
     @property
     def label_dropout(self) -> float:
         return self.description["conditioning"]["label_dropout"]
+
+    @property
+    def default_sampling(self) -> SamplingOptions:
+        """What the bundle recommends, with every field set."""
+        return SamplingOptions().with_defaults(self.description["sampling"])
 
     @property
     def files(self) -> dict[str, dict[str, Any]]:
@@ -74,7 +80,7 @@ class Manifest:
         """
         try:
             _check(self)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OptionError) as error:
             message = f"bundle.json of {self.folder.name!r} is not valid: {type(error).__name__}: {error}."
             raise BundleSchemaError(message) from error
 
@@ -159,12 +165,13 @@ def _finite(text: str) -> float:
 
 
 def _check(manifest: Manifest) -> None:
-    """:raises AttributeError, KeyError, TypeError, ValueError: a part is missing or of another kind."""
+    """:raises AttributeError, KeyError, TypeError, ValueError, OptionError: a part is missing or of another kind."""
     texts = ("name", "version", "license", "description", "intended_use", "training_data")
     for name in texts:
         _expect(name, manifest.description[name], str)
-    for name in ("sampling", "metrics"):
-        _expect(name, manifest.description[name], dict)
+    _expect("metrics", manifest.description["metrics"], dict)
+    for name, value in vars(manifest.default_sampling).items():
+        _expect(name, value, int, float, str)
     _expect("label_dropout", manifest.label_dropout, int, float)
     for scheme in (*manifest.schemes.values(), manifest.classifier_scheme):
         for entry in scheme.classes if scheme is not None else ():

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .. import SYNTHETIC_NOTICE, __version__
-from ..environment import installed_version
+from ..model.environment import installed_version
 from ..request import PredictionOptions, settings
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..prediction import Prediction
 
 _IN_CLASS = ("scheme", "classes")
-_LIBRARIES = ("torch", "diffusers", "monai", "SimpleITK", "numpy")
+_LIBRARIES = ("torch", "diffusers", "SimpleITK", "numpy")
 
 
 def provenance(bundle: "Bundle", prediction: "Prediction") -> dict[str, Any]:

@@ -3,18 +3,18 @@
 import enum
 from dataclasses import dataclass
 
+from GBMResponseCore.inputs.limits import LARGE_SLICE_SPACING_MM, SMALL_GTV_ML, SMALLEST_MATRIX
+from GBMResponseCore.request import NO_CLASS, SamplingOptions
+
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
-from ..model.ModelDescription import NO_CLASS, ModelDescription
-from ..settings.Choices import ClassMode
+from ..model.ModelDescription import ModelDescription
+from ..settings.Choices import ClassMode, allowsSteps, nearestSteps
 from ..settings.PredictionSettings import PredictionSettings
 from .InputFacts import InputFacts, TumorFacts, VolumeFacts
 
-SMALL_TUMOR_ML = 0.5
 LARGE_TUMOR_ML = 250.0
-THICK_SLICES_MM = 7.0
 COARSE_PIXELS_MM = 1.6
-_SMALLEST_MATRIX = 32
 _BYTES_PER_VOXEL = 4
 
 
@@ -52,7 +52,7 @@ class InputFindings:
         """Return all findings, the ones that forbid a prediction first."""
         found = [*self._volume(facts), *self._tumor(facts), *self._followUp(facts)]
         if isinstance(model, Failure):
-            found.append(_blocks("no-model", str(model), "chooseShippedModel", _("Use the bundled model")))
+            found.append(_blocks(model.code, str(model), "chooseShippedModel", _("Use the bundled model")))
         else:
             found += self._model(model, settings)
         found += self._disk(facts, model, settings)
@@ -74,7 +74,7 @@ class InputFindings:
         elif volume.transform == "nonlinear":
             sentence = _("The volume has a warping parent transform. The prediction resamples a copy of the volume.")
             found.append(_warns("warped", sentence))
-        if max(volume.spacing) > THICK_SLICES_MM:
+        if max(volume.spacing) > LARGE_SLICE_SPACING_MM:
             sentence = _("Slices are {distance:.1f} mm apart; sizes across slices are uncertain.")
             found.append(_warns("thick-slices", sentence.format(distance=max(volume.spacing))))
         if sorted(volume.spacing)[1] > COARSE_PIXELS_MM:
@@ -113,25 +113,29 @@ class InputFindings:
     def _model(self, model: ModelDescription, settings: PredictionSettings) -> list[Finding]:
         found = []
         scheme = settings.scheme(model)
+        names = [entry.name for entry in model.classes(scheme)]
         if settings.classMode is ClassMode.predicted and scheme != NO_CLASS and not model.hasClassifier:
             sentence = _("This model has no survival classifier: choose a class.")
             found.append(_blocks("no-classifier", sentence, "chooseFirstClass", _("Choose a class")))
         if settings.classMode is not ClassMode.predicted and not model.schemes:
             sentence = _("This model knows no survival classes.")
             found.append(_blocks("no-classes", sentence, "usePredictedClass", _("Predict without class")))
-        elif settings.classMode is ClassMode.chosen and model.findClass(scheme, settings.className) is None:
+        elif settings.classMode is ClassMode.chosen and settings.className not in names:
             sentence = _("Choose one of the model's survival classes.")
             found.append(_blocks("no-class", sentence, "chooseFirstClass", _("Choose the first")))
-        if settings.guidanceScale != 1.0 and model.labelDropout <= 0.0:
+        sampling = settings.sampling(model)
+        scale, form = sampling["guidance_scale"], sampling["guidance_form"]
+        guidance = SamplingOptions(guidance_scale=scale, guidance_form=form).standard_guidance_scale
+        if guidance != 1.0 and model.label_dropout <= 0.0:
             sentence = _("This model was trained without label dropout: only guidance 1 is possible.")
             found.append(_blocks("guidance", sentence, "setGuidanceOne", _("Set to 1")))
-        elif settings.guidanceScale > 5.0:
+        elif guidance > 5.0:
             found.append(_warns("strong-guidance", _("Guidance above 5 exaggerates what the class does.")))
-        if not settings.samplerPreset.allows(settings.steps):
-            nearest = settings.samplerPreset.nearestSteps(settings.steps)
+        sampler, steps = sampling["sampler"], sampling["steps"]
+        if not allowsSteps(sampler, steps):
             sentence = _("The paper's sampler cannot take {steps} steps: it needs a divisor of 1000.")
-            label = _("Use {steps}").format(steps=nearest)
-            found.append(_blocks("steps", sentence.format(steps=settings.steps), "useNearestSteps", label))
+            label = _("Use {steps}").format(steps=nearestSteps(sampler, steps))
+            found.append(_blocks("steps", sentence.format(steps=steps), "useNearestSteps", label))
         return found
 
     def _disk(
@@ -143,7 +147,7 @@ class InputFindings:
         if facts.freeMB >= needed:
             return []
         sentence = _("The temporary folder has {free} MB free, the prediction needs about {needed} MB.")
-        return [_blocks("disk-full", sentence.format(free=round(facts.freeMB), needed=round(needed)))]
+        return [_blocks("output-folder", sentence.format(free=round(facts.freeMB), needed=round(needed)))]
 
     def neededMB(self, volume: VolumeFacts, model: ModelDescription | Failure, settings: PredictionSettings) -> float:
         """Return an upper estimate of the files of a prediction, in millions of bytes."""
@@ -155,13 +159,13 @@ class InputFindings:
 
 def _unusable(volume: VolumeFacts, name: str) -> list[Finding]:
     if not volume.finite:
-        return [_blocks("not-finite", _("{name} contains voxels that are not numbers.").format(name=name))]
+        return [_blocks("non-finite-image", _("{name} contains voxels that are not numbers.").format(name=name))]
     if volume.lowest == volume.highest:
-        return [_blocks("constant", _("{name} has no contrast: all voxels are equal.").format(name=name))]
+        return [_blocks("constant-image", _("{name} has no contrast: all voxels are equal.").format(name=name))]
     if volume.lowest < -900:
         return [_blocks("not-mr", _("{name} looks like a CT; choose the T1-Gd MRI.").format(name=name))]
-    if sorted(volume.dimensions)[1] < _SMALLEST_MATRIX or min(volume.dimensions) < 2:
-        return [_blocks("small", _("{name} is too small: choose a whole-head volume.").format(name=name))]
+    if sorted(volume.dimensions)[1] < SMALLEST_MATRIX or min(volume.dimensions) < 2:
+        return [_blocks("small-image", _("{name} is too small: choose a whole-head volume.").format(name=name))]
     return []
 
 
@@ -175,8 +179,8 @@ def _tumorFindings(facts: InputFacts, tumor: TumorFacts) -> list[Finding]:
     found = []
     if facts.volume is not None and tumor.insideFraction < 0.95:
         sentence = _("Only a part of the segment {name} lies inside the volume.")
-        found.append(_warns("partly-outside", sentence.format(name=tumor.name)))
-    if tumor.volumeMl < SMALL_TUMOR_ML:
+        found.append(_warns("gtv-partly-outside", sentence.format(name=tumor.name)))
+    if tumor.volumeMl < SMALL_GTV_ML:
         sentence = _("The tumor is small ({volume:.2f} ml); the prediction has little to go by.")
         found.append(_warns("small-gtv", sentence.format(volume=tumor.volumeMl)))
     if tumor.volumeMl > LARGE_TUMOR_ML:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..model.ModelDescription import ModelDescription
-from ..settings.Choices import ClassMode
+from ..settings.Choices import ClassMode, nearestSteps
 from .InputFacts import guessTumorSegment
 from .SampleDataRegistration import SAMPLE
 
@@ -14,15 +14,11 @@ class InputFixes:
 
     :param parameters: returns the parameters of the panel.
     :param model: returns the description of the chosen model.
-    :param scheme: returns the class scheme in use.
     """
 
-    def __init__(
-        self, parameters: Callable[[], Any], model: Callable[[], ModelDescription], scheme: Callable[[], str]
-    ) -> None:
+    def __init__(self, parameters: Callable[[], Any], model: Callable[[], ModelDescription]) -> None:
         self._parameters = parameters
         self._model = model
-        self._scheme = scheme
 
     def apply(self, name: str) -> None:
         """Do what a finding's fix promises."""
@@ -63,7 +59,7 @@ class InputFixes:
         self._parameters().followUpVolume = None
 
     def chooseFirstClass(self) -> None:
-        classes = self._model().schemes.get(self._scheme(), [])
+        classes = self._model().classes(self._parameters().scheme(self._model()))
         if classes:
             self._parameters().classMode = ClassMode.chosen
             self._parameters().className = classes[0].name
@@ -76,4 +72,5 @@ class InputFixes:
 
     def useNearestSteps(self) -> None:
         parameters = self._parameters()
-        parameters.steps = parameters.samplerPreset.nearestSteps(parameters.steps)
+        sampling = parameters.sampling(self._model())
+        parameters.steps = nearestSteps(sampling["sampler"], sampling["steps"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import slicer
 import vtk
+from GBMResponseCore.files import sha256_of_file
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ..common.Failure import Failure
@@ -47,8 +48,7 @@ class SceneExporter:
         for role, path in sorted(files.items()):
             digest.update(role.encode())
             if path is not None:
-                with open(path, "rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
+                digest.update(sha256_of_file(path).encode())
         return digest.hexdigest()[:16]
 
 
@@ -150,7 +150,7 @@ def _write(volume: Any, path: Path) -> str:
     storage.SetUseCompression(0)
     if not storage.WriteData(volume) or not path.is_file():
         message = _("The inputs cannot be written to the temporary folder.")
-        raise Failure("disk-full", message, _("Free some disk space, then press Predict again."), str(path))
+        raise Failure("output-folder", message, _("Free some disk space, then press Predict again."), str(path))
     return str(path)
 
 

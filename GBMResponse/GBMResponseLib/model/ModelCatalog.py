@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+from GBMResponseCore.model.manifest import BUNDLE_FILE, bundled_models
+
 from ..common.Failure import Failure
+from ..common.Translation import tr as _
 from .ModelDescription import ModelDescription
 
 
@@ -23,15 +26,15 @@ class ModelCatalog:
         :raises Failure: there is no model.
         """
         folder = Path(folder)
-        inside = sorted(path.parent for path in folder.glob("*/bundle.json"))
-        folders = inside if inside and not (folder / "bundle.json").is_file() else [folder]
+        inside = [] if (folder / BUNDLE_FILE).is_file() else bundled_models(folder)
+        folders = inside or [folder]
         descriptions = [ModelDescription.read(path) for path in folders]
         self._added += [path for path in folders if path not in self.folders()]
         return descriptions[0]
 
     def folders(self) -> list[Path]:
         """Return all model folders, the shipped ones first."""
-        shipped = sorted(path.parent for path in self.bundledFolder.glob("*/bundle.json"))
+        shipped = bundled_models(self.bundledFolder)
         return shipped + [path for path in self._added if path not in shipped]
 
     def models(self) -> list[ModelDescription]:
@@ -46,5 +49,14 @@ class ModelCatalog:
 
     def default(self) -> Path | None:
         """Return the model to use when the user chose none: the last one that ships."""
-        shipped = [folder for folder in self.folders() if folder.parent == self.bundledFolder]
-        return shipped[-1] if shipped else None
+        return next(reversed(bundled_models(self.bundledFolder)), None)
+
+    def describe(self, folder: str) -> ModelDescription:
+        """Describe the model of a folder; empty: the default one.
+
+        :raises Failure: there is none.
+        """
+        chosen = Path(folder) if folder else self.default()
+        if chosen is None:
+            raise Failure("bundle", _("No model is installed."), _("Choose a folder that contains bundle.json."))
+        return ModelDescription.read(chosen)

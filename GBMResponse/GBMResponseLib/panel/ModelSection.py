@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..common.Failure import Failure
+from ..common.Failure import Failure, engineErrors
 from ..common.QtTimers import startTimer
 from ..common.Signal import Signal
 from ..common.Translation import tr as _
 from ..model.ModelCatalog import ModelCatalog
 from ..model.ModelDescription import ModelDescription
-from ..model.ModelVerification import verificationSteps
 
 
 class ModelSection:
@@ -38,10 +37,8 @@ class ModelSection:
     def show(self, bundleFolder: str) -> ModelDescription | Failure:
         """Show a model (empty: the default one) and return its description, or why there is none."""
         folder = Path(bundleFolder) if bundleFolder else self._catalog.default()
-        if folder is None:
-            remedy = _("Choose a folder that contains bundle.json.")
-            self._model = Failure("bundle", _("No model is installed."), remedy)
-        elif not (isinstance(self._model, ModelDescription) and self._model.folder == folder and folder.is_dir()):
+        known = isinstance(self._model, ModelDescription) and self._model.folder == folder and folder.is_dir()
+        if not known:
             self._model = self._read(folder)
         self._fillList(folder)
         self._describe()
@@ -53,9 +50,9 @@ class ModelSection:
         if self._timer is not None:
             self._timer.stop()
 
-    def _read(self, folder: Path) -> ModelDescription | Failure:
+    def _read(self, folder: Path | None) -> ModelDescription | Failure:
         try:
-            return self._catalog.add(folder)
+            return self._catalog.describe("") if folder is None else self._catalog.add(folder)
         except Failure as failure:
             return failure
 
@@ -76,7 +73,7 @@ class ModelSection:
 
     def _describe(self) -> None:
         usable = isinstance(self._model, ModelDescription)
-        self._ui.modelDescriptionLabel.text = self._model.description if usable else str(self._model)
+        self._ui.modelDescriptionLabel.text = self._model.description["description"] if usable else str(self._model)
         self._ui.modelCardLabel.text = self._model.card() if usable else ""
         self._ui.modelCardButton.enabled = usable
         self._ui.verifyModelButton.enabled = usable and self._steps is None
@@ -101,17 +98,19 @@ class ModelSection:
 
     def _onVerifyButton(self) -> None:
         if isinstance(self._model, ModelDescription) and self._steps is None:
-            self._steps = verificationSteps(self._model)
+            self._steps = self._model.verification_steps()
             self._ui.verifyModelButton.enabled = False
             self._verifyStep()
 
     def _verifyStep(self) -> None:
         try:
-            fraction = next(self._steps)
-        except StopIteration:
-            self._endVerification(_("All files of the model are as they should be."), False)
+            with engineErrors():
+                fraction = next(self._steps, None)
         except Failure as failure:
             self._endVerification(str(failure), True)
+            return
+        if fraction is None:
+            self._endVerification(_("All files of the model are as they should be."), False)
         else:
             self._ui.verifyModelButton.text = _("Verifying: {percent} %").format(percent=round(100 * fraction))
             self._timer = startTimer(0, self._verifyStep)

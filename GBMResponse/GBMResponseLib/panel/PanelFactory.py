@@ -17,7 +17,7 @@ from .ModelSection import ModelSection
 from .PredictionPanel import PredictionPanel, openInSystemViewer
 from .ResultSection import ResultSection
 
-_PACKAGE = __name__.partition(".")[0]
+_PACKAGES = ("GBMResponseLib", "GBMResponseCore")
 
 
 def makePanels(ui: Any, logic: Any) -> tuple[PredictionPanel, ReaderStudyPanel]:
@@ -33,9 +33,9 @@ def makePanels(ui: Any, logic: Any) -> tuple[PredictionPanel, ReaderStudyPanel]:
 
 
 def forgetLibrary() -> None:
-    """Let the next import read the files of this package again; what follows the views is stopped first."""
+    """Let the next import read the files of module and engine again; what follows the views is stopped first."""
     SyntheticMark.uninstall()
-    for name in [name for name in sys.modules if name == _PACKAGE or name.startswith(f"{_PACKAGE}.")]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in _PACKAGES]:
         del sys.modules[name]
 
 

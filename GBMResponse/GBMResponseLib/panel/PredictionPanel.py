@@ -59,9 +59,7 @@ class PredictionPanel:
         self._results = results
         self._copyText = copyText
         self._survival = SurvivalSection(ui)
-        self._fixes = InputFixes(
-            lambda: self._parameters, lambda: self._model, lambda: self.settings().scheme(self._model)
-        )
+        self._fixes = InputFixes(lambda: self._parameters, lambda: self._model)
         self._findingsList = FindingsList(ui.findingsWidget, self.applyFix)
         self._preview = PreviewStrip(ui.previewWidget)
         self._parameters: Any = None
@@ -108,25 +106,6 @@ class PredictionPanel:
             self._updating = False
         self._judgeInputs()
         self._updateButton()
-
-    def settings(self) -> PredictionSettings:
-        """Return the chosen settings."""
-        chosen = self._parameters
-        folder = self._model.folder if isinstance(self._model, ModelDescription) else Path(chosen.bundleFolder)
-        return PredictionSettings(
-            bundleFolder=folder,
-            classMode=chosen.classMode,
-            classScheme=chosen.classScheme,
-            className=chosen.className,
-            samples=chosen.samples,
-            guidanceScale=round(chosen.guidanceScale, 3),
-            samplerPreset=chosen.samplerPreset,
-            steps=chosen.steps,
-            seed=chosen.seed,
-            device=chosen.device.value,
-            sliceBatch=chosen.sliceBatch,
-            registerFollowUp=chosen.registerFollowUp,
-        )
 
     def inputs(self) -> PredictionInputs:
         """Return the chosen nodes."""
@@ -201,7 +180,7 @@ class PredictionPanel:
         self._preview.clear()
         self._survival.showProbabilities({})
         try:
-            self._controller.start(self.inputs(), self.settings())
+            self._controller.start(self.inputs(), self._parameters.copy())
         except Failure as failure:
             self._showFailure(failure)
         else:
@@ -212,13 +191,23 @@ class PredictionPanel:
         chosen = self._parameters
         if self._preset is not chosen.samplerPreset:
             self._preset = chosen.samplerPreset
-            chosen.steps = self._preset.steps
+            chosen.steps = PredictionSettings.steps
+        if chosen.guidanceScale < 0.0:  # whatever was typed there
+            chosen.guidanceScale = PredictionSettings.guidanceScale
         self._followSegmentation()
         self._model = self._models.show(chosen.bundleFolder)
         usable = isinstance(self._model, ModelDescription)
-        scheme = self.settings().scheme(self._model) if usable else ""
+        scheme = chosen.scheme(self._model) if usable else ""
+        self._showRecommended(vars(self._model.default_sampling) if usable else {})
         self._survival.show(self._model, chosen.classMode, scheme, chosen.className)
         self.ui.registerCheckBox.enabled = chosen.followUpVolume is not None
+
+    def _showRecommended(self, sampling: dict[str, Any]) -> None:
+        """Say in the widgets what their automatic value is with this model and preset."""
+        sampling = {**sampling, **self._parameters.samplerPreset.sampling()}
+        for spinBox, name in ((self.ui.stepsSpinBox, "steps"), (self.ui.guidanceSpinBox, "guidance_scale")):
+            value = sampling.get(name)
+            spinBox.specialValueText = _("Automatic") if value is None else _("Automatic ({value})").format(value=value)
 
     def _followSegmentation(self) -> None:
         chosen = self._parameters
@@ -237,7 +226,7 @@ class PredictionPanel:
         facts = self._inspector.facts(
             chosen.inputVolume, chosen.gtvSegmentation, chosen.gtvSegmentID, chosen.followUpVolume
         )
-        self.findings = self._judge.findings(facts, self._model, self.settings())
+        self.findings = self._judge.findings(facts, self._model, chosen)
         self._findingsList.show(self.findings)
 
     def _blocking(self) -> list[Finding]:
@@ -327,9 +316,8 @@ class PredictionPanel:
         if self._parameters is None:
             return
         self._parameters.bundleFolder = folder
+        self._parameters.guidanceScale = PredictionSettings.guidanceScale
         self.refresh()
-        if isinstance(self._model, ModelDescription):
-            self._parameters.guidanceScale = float(self._model.sampling.get("guidance_scale", 1.0))
 
     def _onSchemeChosen(self, scheme: str) -> None:
         if self._parameters is not None:
@@ -348,7 +336,7 @@ class PredictionPanel:
 
     def _onDiagnostics(self) -> None:
         model = self._model if isinstance(self._model, ModelDescription) else None
-        settings = self.settings() if self._parameters is not None else None
+        settings = self._parameters.copy() if self._parameters is not None else None
         self._copyText(diagnosticsText(model, settings, self.failure, self.ui.logEdit.toPlainText()))
         self.say(_("Copied to the clipboard."))
 

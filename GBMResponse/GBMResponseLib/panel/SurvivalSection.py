@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from GBMResponseCore.request import NO_CLASS
+
 from ..common.Failure import Failure
 from ..common.Signal import Signal
 from ..common.Translation import tr as _
-from ..model.ModelDescription import NO_CLASS, ModelDescription
+from ..model.ModelDescription import ModelDescription, classLabel
 from ..settings.Choices import ClassMode
 
 
@@ -25,13 +27,13 @@ class SurvivalSection:
         """Offer what the model knows; `scheme` must be one of the model's or `none`."""
         usable = isinstance(model, ModelDescription)
         schemes = (
-            [(name, _("{count} classes").format(count=len(model.schemes[name]))) for name in model.schemes]
+            [(name, _("{count} classes").format(count=len(model.classes(name)))) for name in model.schemes]
             if usable
             else []
         )
         schemes.append((NO_CLASS, _("No class (unconditional)")))
         _fill(self._ui.schemeComboBox, schemes, scheme)
-        classes = [(entry.name, entry.label) for entry in model.schemes.get(scheme, [])] if usable else []
+        classes = [(entry.name, classLabel(entry)) for entry in model.classes(scheme)] if usable else []
         _fill(self._ui.classComboBox, classes, className)
         chosen = mode is ClassMode.chosen and bool(classes)
         self._ui.classLabel.visible = chosen

@@ -1,15 +1,14 @@
 """The scores of a reader, and of a study: kept in a CSV file after every answer, so that a study can be continued."""
 
-import csv
-import io
-import os
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..common.Failure import Failure
+from GBMResponseCore.files import plain_cell, read_table, write_csv
+
+from ..common.Failure import Failure, engineErrors
 from ..common.Translation import tr as _
 from .ReaderStudyPlan import REAL, ReaderStudyItem, ReaderStudyPlan
 
@@ -47,7 +46,7 @@ class ReaderStudySession:
         self.path = Path(path)
         self.reader = reader
         self._now = now
-        self.answers: dict[int, Answer] = self._read() if self.path.is_file() else {}
+        self.answers: dict[int, Answer] = self._read() if self._hasContent() else {}
         self._position = 0
         self.goToFirstOpen()
 
@@ -95,40 +94,32 @@ class ReaderStudySession:
         self.goForward()
 
     def _write(self, answers: dict[int, Answer]) -> None:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        rows = []
         for item in self.plan.items:
             if item.number in answers:
                 given = answers[item.number]
                 place = (self.plan.signature, self.reader, item.number, item.patient, item.source, item.slice)
-                writer.writerow([*place, given.score, _harmless(given.comment), given.scoredUtc])
-        temporary = self.path.with_name(f".{self.path.name}.partial")
-        try:
-            temporary.write_text(text.getvalue(), encoding="utf-8")
-            os.replace(temporary, self.path)
-        except OSError as error:
-            message = _("The scores cannot be written to {name}.").format(name=self.path.name)
-            raise Failure("scores", message, _("Choose another file or free some space."), str(error)) from error
+                rows.append([*place, given.score, given.comment, given.scoredUtc])
+        with engineErrors():
+            write_csv(COLUMNS, rows, self.path)
+
+    def _hasContent(self) -> bool:
+        return self.path.is_file() and self.path.stat().st_size > 0
 
     def _read(self) -> dict[int, Answer]:
         numbers = {item.number for item in self.plan.items}
         try:
-            with open(self.path, encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file))
+            with engineErrors():
+                columns, cells = read_table(self.path, "scores")
+            rows = [dict(zip(columns, map(plain_cell, row), strict=False)) for _line, row in cells]
             if any(row["plan"] != self.plan.signature or int(row["number"]) not in numbers for row in rows):
                 message = _("The file {name} holds scores of another study.").format(name=self.path.name)
                 remedy = _("Choose another file, or the same cases, seed and mode as then.")
                 raise Failure("other-study", message, remedy)
             return {int(row["number"]): Answer(int(row["score"]), row["comment"], row["scored_utc"]) for row in rows}
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, ValueError) as error:
             message = _("The file {name} cannot be read as scores.").format(name=self.path.name)
             raise Failure("scores", message, _("Choose another file."), str(error)) from error
-
-
-def _harmless(comment: str) -> str:
-    """A comment that a spreadsheet does not take for a formula."""
-    return f"'{comment}" if comment[:1] in ("=", "+", "-", "@") else comment
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Cases of a reader study from a table, for images that are not in the scene."""
 
-import csv
 from pathlib import Path
 
-from ..common.Failure import Failure
+from GBMResponseCore.files import read_table
+
+from ..common.Failure import Failure, engineErrors
 from ..common.Translation import tr as _
 from .ReaderStudyPlan import ReaderStudyVolume
 
@@ -19,19 +20,15 @@ def readStudyTable(path: Path) -> list[ReaderStudyVolume]:
     :raises Failure: the table cannot be read, or a row is not valid.
     """
     path = Path(path)
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        message = _("The table {name} cannot be read.").format(name=path.name)
-        raise Failure("table", message, _("Give a CSV file in UTF-8."), str(error)) from error
-    return [_volume(row, number, path) for number, row in enumerate(rows, start=2)]
+    with engineErrors():
+        columns, rows = read_table(path)
+    return [_volume(dict(zip(columns, cells, strict=False)), number, path) for number, cells in rows]
 
 
-def _volume(row: dict[str, str | None], number: int, path: Path) -> ReaderStudyVolume:
+def _volume(row: dict[str, str], number: int, path: Path) -> ReaderStudyVolume:
     try:
-        patient, source, image = (str(row[column] or "").strip() for column in COLUMNS[:3])
-        slices = _positions(str(row["slices"] or ""))
+        patient, source, image = (row[column] for column in COLUMNS[:3])
+        slices = _positions(row["slices"])
         file = path.parent / image
         if not (patient and source and image and slices and file.is_file()):
             raise ValueError("empty field or missing image")

@@ -41,7 +41,7 @@ class ResultSaver:
             shutil.rmtree(temporary, ignore_errors=True)
             message = _("The result cannot be saved to {name}.").format(name=Path(destination).name)
             remedy = _("Choose another folder with enough free space; a run is saved to a folder only once.")
-            raise Failure("save", message, remedy, str(error)) from error
+            raise Failure("output-folder", message, remedy, str(error)) from error
         return folder
 
     def _writeNodes(self, nodes: ResultNodes, folder: Path) -> None:

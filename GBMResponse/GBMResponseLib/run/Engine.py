@@ -41,18 +41,15 @@ class Engine:
         self.dependencies = DependencyInstaller(resources / "requirements.txt", packaging, confirm)
         self.folders = RunFolders(Path(slicer.app.temporaryPath))
         self.controller = PredictionController(
-            self.client, SceneExporter(), ResultImporter(), self.dependencies, self.folders, startTimer
+            self.client, self.catalog, SceneExporter(), ResultImporter(), self.dependencies, self.folders, startTimer
         )
 
     def start(self, inputs: PredictionInputs, settings: dict[str, Any]) -> PredictionRun:
-        """Begin a prediction with these fields of `PredictionSettings`.
+        """Begin a prediction with these settings (`PredictionSettings.fromKeywords`).
 
         :raises Failure: it cannot begin.
         """
-        folder = settings.pop("bundleFolder", None) or self.catalog.default()
-        if folder is None:
-            raise Failure("bundle", _("No model is installed."), _("Give the folder of a model as bundleFolder."))
-        return self.controller.start(inputs, PredictionSettings(bundleFolder=Path(folder), **settings))
+        return self.controller.start(inputs, PredictionSettings.fromKeywords(settings))
 
     def wait(self, run: PredictionRun) -> None:
         """Run the event loop until a prediction has ended.

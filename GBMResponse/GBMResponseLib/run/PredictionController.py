@@ -5,41 +5,25 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..common.Failure import Failure
 from ..common.Signal import Signal
 from ..common.Translation import tr as _
 from ..inputs.InputFacts import PredictionInputs
-from ..model.ModelDescription import ModelDescription
+from ..model.ModelCatalog import ModelCatalog
 from ..results.ResultManifest import ResultManifest
 from ..settings.PredictionSettings import PredictionSettings
-from ..worker.WorkerClient import CANCELLED, FAILED, RequestOutcome, Timer, WorkerClient
+from ..worker.WorkerClient import CANCELLED, FAILED, RequestOutcome, WorkerClient
 from .PredictionRun import PredictionRun, RunState
 from .ProgressText import ProgressState, progressState, stageText
 from .RunFolders import RunFolders
 
-
-class Exporter(Protocol):
-    """Nodes to files (`SceneExporter`)."""
-
-    def steps(self, inputs: PredictionInputs, folder: Path) -> Iterator[dict[str, str | None]]: ...
-    def image(self) -> Any: ...
-    def fingerprint(self, files: dict[str, str | None]) -> str: ...
-
-
-class Importer(Protocol):
-    """Files to nodes (`ResultImporter`)."""
-
-    def steps(
-        self, manifest: ResultManifest, inputs: PredictionInputs, image: Any, run: str, registerFollowUp: bool
-    ) -> Iterator[Any]: ...
-
-
-class Dependencies(Protocol):
-    """Installs what the worker needs (`DependencyInstaller`)."""
-
-    def ensure(self) -> bool: ...
+if TYPE_CHECKING:  # they know Slicer
+    from ..common.QtTimers import QtTimer
+    from ..inputs.SceneExporter import SceneExporter
+    from ..results.ResultImporter import ResultImporter
+    from ..worker.DependencyInstaller import DependencyInstaller
 
 
 class PredictionController:
@@ -54,23 +38,25 @@ class PredictionController:
     def __init__(
         self,
         client: WorkerClient,
-        exporter: Exporter,
-        importer: Importer,
-        dependencies: Dependencies,
+        catalog: ModelCatalog,
+        exporter: "SceneExporter",
+        importer: "ResultImporter",
+        dependencies: "DependencyInstaller",
         folders: RunFolders,
-        startTimer: Callable[[int, Callable[[], None]], Timer],
+        startTimer: "Callable[[int, Callable[[], None]], QtTimer]",
     ) -> None:
         self.progressChanged, self.previewReady, self.classified = Signal(), Signal(), Signal()
         self.warned, self.logged, self.finished = Signal(), Signal(), Signal()
         self.progress = ProgressState("")
         self.run: PredictionRun | None = None
         self._client = client
+        self._catalog = catalog
         self._exporter = exporter
         self._importer = importer
         self._dependencies = dependencies
         self._folders = folders
         self._startTimer = startTimer
-        self._timer: Timer | None = None
+        self._timer: QtTimer | None = None
         self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
             "slice_ready": self._onSlice,
             "classification": self._onClassification,
@@ -93,11 +79,13 @@ class PredictionController:
     def start(self, inputs: PredictionInputs, settings: PredictionSettings) -> PredictionRun:
         """Begin a run; it goes on while the event loop runs, and ends with `finished`.
 
-        :raises Failure: a run is under way, the model cannot be read, or packages are missing and were not installed.
+        :raises Failure: a run is under way, the model cannot be read, a setting is not possible, or packages are
+            missing and were not installed.
         """
         if self.isActive or self._client.isBusy:
             raise Failure("busy", _("A prediction is running already."), _("Wait for its end, or cancel it."))
-        model = ModelDescription.read(settings.bundleFolder)
+        model = self._catalog.describe(settings.bundleFolder)
+        settings.options(model)  # whatever is not possible is said before anything is installed
         installed = self._dependencies.ensure()
         self.run = PredictionRun(inputs, settings, model)
         logging.info("GBMResponse prediction %s started", self.run.identifier)
@@ -245,11 +233,11 @@ class PredictionController:
         except (OSError, MemoryError) as error:
             message = _("The disk or the memory of this computer is full.")
             remedy = _("Free some space, then press Predict again.")
-            self._end(RunState.failed, Failure("disk-full", message, remedy, f"{type(error).__name__}: {error}"))
+            self._end(RunState.failed, Failure("output-folder", message, remedy, f"{type(error).__name__}: {error}"))
         except Exception as error:
             logging.exception("GBMResponse prediction failed")
             message = _("Unexpected error: {error}.").format(error=f"{type(error).__name__}: {error}")
-            self._end(RunState.failed, Failure("unexpected", message, _("Look at the log, and tell us.")))
+            self._end(RunState.failed, Failure("error", message, _("Look at the log, and tell us.")))
 
     def _end(self, state: RunState, failure: Failure | None = None) -> None:
         run = self.run

@@ -4,7 +4,11 @@ import os
 import shutil
 import time
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
+
+from GBMResponseCore.errors import OutputFolderError
+from GBMResponseCore.outputs.folder import folder_in_use
 
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
@@ -14,13 +18,14 @@ _ABANDONED_S = 7 * 24 * 3600.0
 
 
 class RunFolders:
-    """Makes and removes folders under Slicer's temporary folder.
+    """Makes and removes folders under Slicer's temporary folder; while the session lasts they are locked for others.
 
     The result folder is named after the request, so that the same request after a cancel finds its finished slices.
     """
 
     def __init__(self, temporaryFolder: Path) -> None:
         self._root = Path(temporaryFolder) / f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._lock = ExitStack()
 
     def inputs(self) -> Path:
         """Return a new folder for the inputs of one prediction.
@@ -42,25 +47,31 @@ class RunFolders:
 
     def removeAll(self) -> None:
         """Remove everything of this session."""
+        self._lock.close()
         shutil.rmtree(self._root, ignore_errors=True)
 
     def _removeAbandoned(self) -> None:
-        """Remove what a session that crashed has left: folders of this kind that were not used for a week."""
+        """Remove what a session that crashed has left: folders of this kind that nobody used for a week, or uses."""
         for folder in self._root.parent.glob(f"{_PREFIX}*"):
             try:
-                isAbandoned = time.time() - folder.stat().st_mtime > _ABANDONED_S
-            except OSError:
-                continue
-            if isAbandoned and folder != self._root:
-                self.remove(folder)
+                isOld = time.time() - folder.lstat().st_mtime > _ABANDONED_S
+                if isOld and folder.is_dir() and not folder.is_symlink():
+                    with folder_in_use(folder):
+                        self.remove(folder)
+                    self.remove(folder)  # Windows keeps the lock itself until it is free
+            except (OSError, OutputFolderError):
+                continue  # of another user, or in use by a session that has lasted that long
 
     def _make(self, folder: Path) -> Path:
-        if not self._root.exists():
-            self._removeAbandoned()
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
+            if not self._root.exists():
+                self._removeAbandoned()
+                self._lock.close()
+                self._root.mkdir(parents=True, mode=0o700)
+                self._lock.enter_context(folder_in_use(self._root))
+            folder.mkdir(exist_ok=True, mode=0o700)
+        except (OSError, OutputFolderError) as error:
             message = _("The temporary folder cannot be written.")
             remedy = _("Free some disk space, or choose another temporary folder in Slicer's settings.")
-            raise Failure("disk-full", message, remedy, str(error)) from error
+            raise Failure("output-folder", message, remedy, str(error)) from error
         return folder

@@ -3,6 +3,9 @@
 import enum
 from typing import Any
 
+from GBMResponseCore.errors import OptionError
+from GBMResponseCore.request import TRAINING_STEPS, SamplingOptions
+
 from ..common.Translation import tr as _
 
 
@@ -43,6 +46,7 @@ class ComputeDevice(enum.Enum):
 class SamplerPreset(enum.Enum):
     """How much computing a sample is worth."""
 
+    model = "model"
     fast = "fast"
     balanced = "balanced"
     paper = "paper"
@@ -50,35 +54,32 @@ class SamplerPreset(enum.Enum):
     def label(self) -> str:
         """Return what the panel shows."""
         return {
+            SamplerPreset.model: _("As the model recommends"),
             SamplerPreset.fast: _("Fast (UniPC)"),
             SamplerPreset.balanced: _("Balanced (UniPC)"),
             SamplerPreset.paper: _("As in the paper (DDIM)"),
         }[self]
 
-    @property
-    def steps(self) -> int:
-        """Steps that come with the preset."""
-        return {SamplerPreset.fast: 5, SamplerPreset.balanced: 10, SamplerPreset.paper: 200}[self]
-
-    @property
-    def sampler(self) -> str:
-        """The engine's name of the solver."""
-        return "ddim" if self is SamplerPreset.paper else "unipc"
-
-    def allows(self, steps: int) -> bool:
-        """Whether the solver can take this number of steps; DDIM needs a divisor of its 1000 training steps."""
-        return 1 <= steps <= 1000 and (self.sampler != "ddim" or 1000 % steps == 0)
-
-    def nearestSteps(self, steps: int) -> int:
-        """Return the allowed number of steps closest to this one."""
-        return min((count for count in range(1, 1001) if self.allows(count)), key=lambda count: abs(count - steps))
-
-    def sampling(self, steps: int, guidanceScale: float) -> dict[str, Any]:
-        """Return the `sampling` object of a request."""
+    def sampling(self) -> dict[str, Any]:
+        """Return the fields of a request's `sampling` that the preset stands for."""
         return {
-            "sampler": self.sampler,
-            "steps": steps,
-            "guidance_scale": guidanceScale,
-            "guidance_form": "standard",
-            "eta": 0.0,
-        }
+            SamplerPreset.model: {},
+            SamplerPreset.fast: {"sampler": "unipc", "steps": 5, "eta": 0.0},
+            SamplerPreset.balanced: {"sampler": "unipc", "steps": 10, "eta": 0.0},
+            SamplerPreset.paper: {"sampler": "ddim", "steps": 200, "eta": 0.0},
+        }[self]
+
+
+def allowsSteps(sampler: str, steps: int) -> bool:
+    """Return whether the engine's solver of this name can take this number of steps."""
+    try:
+        SamplingOptions(sampler=sampler, steps=steps)
+    except OptionError:
+        return False
+    return True
+
+
+def nearestSteps(sampler: str, steps: int) -> int:
+    """Return the possible number of steps closest to this one."""
+    possible = (count for count in range(1, TRAINING_STEPS + 1) if allowsSteps(sampler, count))
+    return min(possible, key=lambda count: abs(count - steps))

@@ -20,11 +20,6 @@ class Blinker:
         self._timer.setInterval(INTERVAL_MS)
         self._timer.connect("timeout()", self._blink)
 
-    @property
-    def isOn(self) -> bool:
-        """Whether it is blinking."""
-        return self._timer.isActive()
-
     def start(self) -> None:
         """Begin with the image before treatment."""
         self._after = True

@@ -13,7 +13,6 @@ from ..inputs.HeadBox import HeadBox, findHead
 from ..results.ResultNodes import ResultNodes
 from .LayoutDescription import MOST_VIEWS, VIEW_GROUP, isOwnLayout, layoutIdentifier, registerLayouts, viewName
 
-OVERLAYS = (NodeRoles.DIFFERENCE, NodeRoles.SPREAD, NodeRoles.ENHANCEMENT)
 _OVERLAY_OPACITY = 0.65
 _SETTLE_MS = 60
 _MOST_COMPARED = 2

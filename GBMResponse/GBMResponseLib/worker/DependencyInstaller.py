@@ -5,23 +5,16 @@ import importlib.util
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
 
 
-class Packaging(Protocol):
-    """What is used of `slicer.packaging`."""
-
-    def load_requirements(self, path: Path) -> list[Any]: ...
-    def pip_check(self, requirements: list[Any]) -> bool: ...
-    def pip_ensure(self, requirements: list[Any], **options: Any) -> Any: ...
-
-
 class DependencyInstaller:
     """Installs PyTorch with the PyTorch extension and the rest with `slicer.packaging`.
 
+    :param packaging: `slicer.packaging`.
     :param confirm: asks the user one question and returns the answer.
     :param findSpec: tells whether a module can be found, without importing it.
     :param torchInstaller: returns the logic of the PyTorch extension; raises ImportError without that extension.
@@ -30,7 +23,7 @@ class DependencyInstaller:
     def __init__(
         self,
         requirementsPath: Path,
-        packaging: Packaging,
+        packaging: Any,
         confirm: Callable[[str], bool],
         findSpec: Callable[[str], Any] = importlib.util.find_spec,
         torchInstaller: Callable[[], Any] | None = None,
@@ -65,7 +58,7 @@ class DependencyInstaller:
             raise Failure("declined", _("The Python packages were not installed."), remedy)
         try:
             if installer is not None and installer.installTorch(askConfirmation=False) is None:
-                raise Failure("torch-missing", _("PyTorch was not installed."), _torchRemedy())
+                raise Failure("dependency", _("PyTorch was not installed."), _torchRemedy())
             requirements = self._missingRequirements()
             if requirements:
                 self._packaging.pip_ensure(requirements, prompt_install=False, requester="GBMResponse")
@@ -88,7 +81,7 @@ class DependencyInstaller:
             return self._torchInstaller()
         except ImportError as error:
             message = _("PyTorch is not installed, and neither is the PyTorch extension that installs it.")
-            raise Failure("torch-missing", message, _torchRemedy(), str(error)) from error
+            raise Failure("dependency", message, _torchRemedy(), str(error)) from error
 
 
 def _torchRemedy() -> str:

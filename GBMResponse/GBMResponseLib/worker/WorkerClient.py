@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+from GBMResponseCore.worker.protocol import PROTOCOL
 
 from ..common.Failure import Failure
 from ..common.Signal import Signal
 from ..common.Translation import tr as _
-from .WorkerProtocol import PROTOCOL
+
+if TYPE_CHECKING:  # they know Qt
+    from ..common.QtTimers import QtTimer
+    from .WorkerProcess import WorkerProcess
 
 RESULT, FAILED, CANCELLED = "result", "failed", "cancelled"
 PATIENCE_MS = 3000
@@ -29,27 +34,6 @@ class RequestOutcome:
     failure: Failure | None = None
 
 
-class Transport(Protocol):
-    """A process that speaks the protocol (`WorkerProcess`)."""
-
-    messageReceived: Signal
-    logReceived: Signal
-    stopped: Signal
-
-    def start(self) -> None: ...
-    def isRunning(self) -> bool: ...
-    def send(self, message: dict[str, Any]) -> None: ...
-    def closeInput(self) -> None: ...
-    def terminate(self) -> None: ...
-    def kill(self) -> None: ...
-
-
-class Timer(Protocol):
-    """A started timer."""
-
-    def stop(self) -> None: ...
-
-
 class WorkerClient:
     """Keeps a warm worker and sends it requests.
 
@@ -59,15 +43,17 @@ class WorkerClient:
     :param startTimer: calls a function once after some milliseconds; returns the timer.
     """
 
-    def __init__(self, transport: Transport, startTimer: Callable[[int, Callable[[], None]], Timer]) -> None:
+    def __init__(self, transport: "WorkerProcess", startTimer: "Callable[[int, Callable[[], None]], QtTimer]") -> None:
         self.eventReceived, self.logReceived, self.finished = Signal(), Signal(), Signal()
         self.version = ""
         self._transport = transport
         self._startTimer = startTimer
-        self._timer: Timer | None = None
+        self._timer: QtTimer | None = None
         self._request: dict[str, Any] | None = None
         self._ready = False
         self._cancelling = False
+        self._leaving = False
+        """The process was told to end, and has not ended yet: nothing is sent to it any more."""
         transport.messageReceived.connect(self._onMessage)
         transport.logReceived.connect(self.logReceived.emit)
         transport.stopped.connect(self._onStopped)
@@ -79,8 +65,8 @@ class WorkerClient:
 
     @property
     def isWarm(self) -> bool:
-        """Whether a worker is running and has answered the handshake."""
-        return self._ready and self._transport.isRunning()
+        """Whether a worker is running, has answered the handshake, and is to stay."""
+        return self._ready and not self._leaving and self._transport.isRunning()
 
     def submit(self, request: dict[str, Any]) -> None:
         """Send a request (`predict` or `check`), starting the worker if needed.
@@ -93,12 +79,11 @@ class WorkerClient:
         if self.isWarm:
             self._transport.send(request)
             return
-        self._ready = False
         self._restartTimer(READY_MS, self._onNotReady)
         if not self._transport.isRunning():
-            self._transport.start()
-        if self._request is request and not self._ready and self._transport.isRunning():
-            self._transport.send({"type": "hello", "protocol": PROTOCOL})
+            self._start()
+        elif not self._leaving:
+            self._greet()
 
     def cancel(self) -> None:
         """Ask for the end of the current request; finished slices are kept. A worker that does not react is stopped."""
@@ -120,7 +105,7 @@ class WorkerClient:
         if self.isWarm and "id" in request:
             self._transport.send({"type": "cancel", "id": request["id"]})
         else:
-            self._transport.kill()
+            self._leave(self._transport.kill)
 
     def shutdown(self) -> None:
         """Ask the worker to end, without an outcome for the current request."""
@@ -128,10 +113,26 @@ class WorkerClient:
         self._stopTimer()
         if self._transport.isRunning():
             self._transport.send({"type": "shutdown"})
-            self._transport.closeInput()
+            self._leave(self._transport.closeInput)
+
+    def _start(self) -> None:
+        self._ready = self._leaving = False
+        self._transport.start()
+        self._greet()
+
+    def _greet(self) -> None:
+        if self._request is not None and not self._ready and self._transport.isRunning():
+            self._transport.send({"type": "hello", "protocol": PROTOCOL})
+
+    def _leave(self, end: Callable[[], None]) -> None:
+        """Have the process ended; a request that comes before it has is for the next one."""
+        self._leaving = self._transport.isRunning()
+        end()
 
     def _onMessage(self, message: dict[str, Any]) -> None:
         kind = message["type"]
+        if self._leaving and not self._cancelling:
+            return  # from a process whose successor will get the request
         if kind == "ready":
             self._onReady(message)
         elif self._request is None or message.get("id") not in (None, self._request.get("id")):
@@ -151,7 +152,7 @@ class WorkerClient:
     def _onReady(self, message: dict[str, Any]) -> None:
         if message.get("protocol") != PROTOCOL:
             details = f"protocol {message.get('protocol')!r} instead of {PROTOCOL}"
-            self._transport.kill()
+            self._leave(self._transport.kill)
             self._finish(RequestOutcome(FAILED, message, _mismatch(details)))
             return
         self._ready = True
@@ -161,9 +162,11 @@ class WorkerClient:
             self._transport.send(self._request)
 
     def _onStopped(self, reason: str, failedToStart: bool) -> None:
-        self._ready = False
+        left, self._ready, self._leaving = self._leaving, False, False
         if self._cancelling:
             self._finish(RequestOutcome(CANCELLED))
+        elif left and self._request is not None:
+            self._start()
         elif failedToStart:
             message = _("The prediction process cannot be started.")
             remedy = _("Install 3D Slicer again, or tell us with the log below.")
@@ -174,13 +177,13 @@ class WorkerClient:
             self._finish(RequestOutcome(FAILED, failure=Failure("worker-stopped", message, remedy, reason)))
 
     def _onNotReady(self) -> None:
-        self._transport.kill()
+        self._leave(self._transport.kill)
         self._finish(RequestOutcome(FAILED, failure=_mismatch("no answer to hello")))
 
     def _onCancelIgnored(self) -> None:
         if self._transport.isRunning():
             self._restartTimer(PATIENCE_MS, self._transport.kill)
-            self._transport.terminate()
+            self._leave(self._transport.terminate)
         else:
             self._finish(RequestOutcome(CANCELLED))
 
@@ -204,4 +207,4 @@ class WorkerClient:
 
 def _mismatch(details: str) -> Failure:
     message = _("The prediction process does not answer as it should.")
-    return Failure("worker-protocol", message, _("Restart Slicer; if it stays, install GBMResponse again."), details)
+    return Failure("protocol", message, _("Restart Slicer; if it stays, install GBMResponse again."), details)

@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-PROTOCOL = 1
 LONGEST_LINE = 16 * 1024 * 1024
 
 
@@ -42,6 +41,6 @@ def _decodeLine(line: bytes) -> dict[str, Any] | str | None:
         return None
     try:
         message = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return message if isinstance(message, dict) and isinstance(message.get("type"), str) else text

@@ -3,23 +3,36 @@
 import dataclasses
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from GBMResponseLib.common.Failure import Failure
 from GBMResponseLib.inputs.InputFacts import InputFacts, TumorFacts, VolumeFacts, guessTumorSegment
 from GBMResponseLib.inputs.InputFindings import InputFindings, Severity
 from GBMResponseLib.inputs.InputFixes import InputFixes
-from GBMResponseLib.model.ModelDescription import ModelDescription, SurvivalClass
+from GBMResponseLib.model.ModelDescription import ModelDescription
 from GBMResponseLib.settings.Choices import ClassMode, SamplerPreset
 from GBMResponseLib.settings.PredictionSettings import PredictionSettings
 
-CLASSES = {"2-class": [SurvivalClass("short", 0, 400), SurvivalClass("long", 400, None)]}
-MODEL = ModelDescription(Path("model"), "m", "1", "", "", "", "", CLASSES, "2-class", 0.1, {}, {})
+CLASSES = [
+    {"name": "short", "token": 0, "min_days": 0, "max_days": 400},
+    {"name": "long", "token": 1, "min_days": 400, "max_days": None},
+]
+
+
+def model(dropout=0.1, schemes=("2-class",), classifier=True, **sampling):
+    described = {
+        "conditioning": {"label_dropout": dropout, "schemes": dict.fromkeys(schemes, CLASSES)},
+        "sampling": {"sampler": "unipc", "steps": 10, "guidance_scale": 2.0 if dropout else 1.0, **sampling},
+        **({"classifier": {"scheme": "2-class"}} if classifier else {}),
+    }
+    return ModelDescription(Path("model"), described)
+
+
+MODEL = model()
 VOLUME = VolumeFacts("T1", (256, 256, 100), (1.0, 1.0, 1.5), 0.0, 900.0, True, 0.0, "none")
 TUMOR = TumorFacts("GTV", 20.0, 1.0, True)
 GOOD = InputFacts(VOLUME, True, 2, TUMOR, freeMB=10_000.0)
-SETTINGS = PredictionSettings(Path("model"))
+SETTINGS = PredictionSettings("model")
 
 
 def codes(facts=GOOD, model=MODEL, settings=SETTINGS, severity=None):
@@ -36,7 +49,7 @@ def with_tumor(**changes):
 
 
 def with_settings(**changes):
-    return dataclasses.replace(SETTINGS, **changes)
+    return PredictionSettings("model", **changes)
 
 
 def test_good_inputs_have_no_findings():
@@ -52,12 +65,12 @@ def test_good_inputs_have_no_findings():
         (dataclasses.replace(GOOD, tumor=None, segmentCount=0), "no-segment"),
         (with_tumor(volumeMl=0.0), "empty-gtv"),
         (with_tumor(insideFraction=0.0), "no-overlap"),
-        (with_volume(finite=False), "not-finite"),
-        (with_volume(lowest=5.0, highest=5.0), "constant"),
+        (with_volume(finite=False), "non-finite-image"),
+        (with_volume(lowest=5.0, highest=5.0), "constant-image"),
         (with_volume(lowest=-1000.0), "not-mr"),
-        (with_volume(dimensions=(20, 20, 20)), "small"),
+        (with_volume(dimensions=(20, 20, 20)), "small-image"),
         (dataclasses.replace(GOOD, followUp=VOLUME, followUpIsInput=True), "same-follow-up"),
-        (dataclasses.replace(GOOD, freeMB=50.0), "disk-full"),
+        (dataclasses.replace(GOOD, freeMB=50.0), "output-folder"),
     ],
 )
 def test_what_cannot_work_blocks(facts, code):
@@ -73,7 +86,7 @@ def test_what_cannot_work_blocks(facts, code):
         (with_volume(transform="nonlinear"), "warped"),
         (with_tumor(volumeMl=0.2), "small-gtv"),
         (with_tumor(volumeMl=500.0), "large-gtv"),
-        (with_tumor(insideFraction=0.5), "partly-outside"),
+        (with_tumor(insideFraction=0.5), "gtv-partly-outside"),
     ],
 )
 def test_what_is_unusual_warns(facts, code):
@@ -102,23 +115,31 @@ def test_empty_scene_is_offered_the_sample_case():
 def test_missing_model_blocks_with_its_sentence():
     failure = Failure("bundle", "There is no model.", "Choose one.")
     (finding,) = InputFindings().findings(GOOD, failure, SETTINGS)
-    assert (finding.severity, finding.sentence) == (Severity.blocks, "There is no model. Choose one.")
+    assert (finding.code, finding.severity) == ("bundle", Severity.blocks)
+    assert finding.sentence == "There is no model. Choose one."
 
 
 @pytest.mark.parametrize(
-    ("model", "settings", "code"),
+    ("described", "settings", "code"),
     [
-        (dataclasses.replace(MODEL, classifierScheme=""), SETTINGS, "no-classifier"),
-        (dataclasses.replace(MODEL, schemes={}), with_settings(classMode=ClassMode.compareAll), "no-classes"),
+        (model(classifier=False), SETTINGS, "no-classifier"),
+        (model(schemes=(), classifier=False), with_settings(classMode=ClassMode.compareAll), "no-classes"),
         (MODEL, with_settings(classMode=ClassMode.chosen), "no-class"),
-        (dataclasses.replace(MODEL, labelDropout=0.0), SETTINGS, "guidance"),
+        (model(dropout=0.0), with_settings(guidanceScale=2.0), "guidance"),
         (MODEL, with_settings(samplerPreset=SamplerPreset.paper, steps=150), "steps"),
+        (model(sampler="ddim", steps=200), with_settings(steps=150), "steps"),
     ],
 )
-def test_settings_that_the_model_cannot_do_block_with_a_fix(model, settings, code):
-    (finding,) = InputFindings().findings(GOOD, model, settings)
+def test_settings_that_the_model_cannot_do_block_with_a_fix(described, settings, code):
+    (finding,) = InputFindings().findings(GOOD, described, settings)
     assert (finding.code, finding.severity) == (code, Severity.blocks)
     assert finding.fix and finding.fixLabel
+
+
+def test_what_the_model_recommends_is_always_possible():
+    assert codes(model=model(dropout=0.0)) == []
+    assert codes(model=model(sampler="ddim", steps=200)) == []
+    assert codes(model=model(dropout=0.0, guidance_scale=0.0, guidance_form="algorithm2")) == []
 
 
 def test_strong_guidance_warns():
@@ -161,12 +182,12 @@ def test_every_fix_that_is_offered_exists():
 
 
 def test_fix_of_the_steps_makes_them_possible():
-    parameters = SimpleNamespace(samplerPreset=SamplerPreset.paper, steps=150)
-    InputFixes(lambda: parameters, lambda: MODEL, lambda: "2-class").apply("useNearestSteps")
+    parameters = PredictionSettings(samplerPreset=SamplerPreset.paper, steps=150)
+    InputFixes(lambda: parameters, lambda: MODEL).apply("useNearestSteps")
     assert parameters.steps == 125
 
 
 def test_fix_of_a_missing_classifier_chooses_a_class():
-    parameters = SimpleNamespace(classMode=ClassMode.predicted, className="")
-    InputFixes(lambda: parameters, lambda: MODEL, lambda: "2-class").apply("chooseFirstClass")
+    parameters = PredictionSettings()
+    InputFixes(lambda: parameters, lambda: MODEL).apply("chooseFirstClass")
     assert (parameters.classMode, parameters.className) == (ClassMode.chosen, "short")

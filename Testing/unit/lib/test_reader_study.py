@@ -1,5 +1,6 @@
 """Reader study: order, blinding, resume, summary, table of cases."""
 
+import csv
 import itertools
 import statistics
 from collections import Counter
@@ -122,6 +123,34 @@ def test_score_outside_the_scale_is_refused(session, score):
 def test_comment_is_no_formula_in_a_spreadsheet(session):
     session.answer(5, "=1+1")
     assert "'=1+1" in session.path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd", "-x", "@SUM(A1)"])
+def test_no_text_of_the_scores_is_a_formula_and_all_come_back(tmp_path, text):
+    volumes = [ReaderStudyVolume(text, text, f"{text}-{number}", (3,)) for number in range(2)]
+    plan = ReaderStudyPlan(volumes, 1)
+    session = ReaderStudySession(plan, tmp_path / "scores.csv", text)
+    session.answer(5, text)
+    with open(session.path, encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert [row[name] for name in ("reader", "patient", "source", "comment")] == [f"'{text}"] * 4
+    again = ReaderStudySession(plan, session.path, text)
+    assert again.answers == session.answers
+    assert again.answers[1].comment == text
+    again.answer(6, text)
+    assert {answer.comment for answer in ReaderStudySession(plan, session.path).answers.values()} == {text}
+
+
+def test_scores_that_a_spreadsheet_has_saved_are_read(session):
+    session.answer(7, "looks real")
+    text = session.path.read_text(encoding="utf-8").replace(",", ";").replace("\n", "\r\n")
+    session.path.write_text(text, encoding="utf-8-sig", newline="")
+    assert ReaderStudySession(session.plan, session.path, "AB").answers == session.answers
+
+
+def test_an_empty_file_is_a_new_study(plan, tmp_path):
+    (tmp_path / "scores.csv").touch()
+    assert ReaderStudySession(plan, tmp_path / "scores.csv").answers == {}
 
 
 def test_complete_when_all_are_judged(session):

@@ -2,8 +2,12 @@
 
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from GBMResponseCore.environment import search_path
 from GBMResponseLib.common.Failure import Failure
 from GBMResponseLib.results.MeasurementsTable import columnTitles, measurementRows
 from GBMResponseLib.results.ResultManifest import ClassResult, ResultManifest
@@ -168,17 +172,49 @@ def test_what_a_crashed_session_has_left_is_removed_after_a_week(tmp_path):
     for folders in (crashed, other):
         (folders.inputs() / "image.nrrd").write_text("x")
     (tmp_path / "of another program").mkdir()
+    crashed._lock.close()  # as the system does when a process ends
     for path in (crashed._root, tmp_path / "of another program"):
         os.utime(path, (0, 0))
     mine = RunFolders(tmp_path).inputs()
     assert set(tmp_path.iterdir()) == {other._root, mine.parent, tmp_path / "of another program"}
 
 
+def test_a_session_that_lasts_for_weeks_keeps_its_folder(tmp_path):
+    lasting = RunFolders(tmp_path)
+    (lasting.inputs() / "image.nrrd").write_text("x")
+    code = "import sys, time; from pathlib import Path; from GBMResponseLib.run.RunFolders import RunFolders;"
+    code += "folders = RunFolders(Path(sys.argv[1])); print(folders.inputs().parent, flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path],
+        env=os.environ | {"PYTHONPATH": search_path()},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    ) as another:
+        elsewhere = Path(another.stdout.readline().strip())
+        assert elsewhere.parent == tmp_path
+        for root in (lasting._root, elsewhere):
+            os.utime(root, (0, 0))
+        RunFolders(tmp_path).inputs()
+        assert lasting._root.is_dir() and elsewhere.is_dir()
+        another.kill()
+    os.utime(elsewhere, (0, 0))
+    RunFolders(tmp_path).inputs()
+    assert lasting._root.is_dir() and not elsewhere.is_dir()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders have no such modes there")
+def test_nobody_else_may_look_into_the_folders(tmp_path):
+    folders = RunFolders(tmp_path)
+    inside = [folders.inputs(), folders.results("key")]
+    assert {folder.stat().st_mode & 0o777 for folder in (folders._root, *inside)} == {0o700}
+
+
 def test_temporary_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(Failure) as caught:
         RunFolders(tmp_path / "file").inputs()
-    assert caught.value.code == "disk-full"
+    assert caught.value.code == "output-folder"
 
 
 @pytest.mark.parametrize("aligned", [True, False])

@@ -99,7 +99,9 @@ def test_line_cut_anywhere_is_put_together():
         assert decoder.feed(line[:cut]) + decoder.feed(line[cut:]) == [{"type": "ready", "version": "é"}]
 
 
-@pytest.mark.parametrize("line", [b"hello\n", b"[1, 2]\n", b'{"no": "type"}\n', b'{"type": 3}\n', b"\xff\xfe\n"])
+@pytest.mark.parametrize(
+    "line", [b"hello\n", b"[1, 2]\n", b'{"no": "type"}\n', b'{"type": 3}\n', b"\xff\xfe\n", b"[" * 100_000 + b"\n"]
+)
 def test_foreign_line_is_text(line):
     (decoded,) = MessageDecoder().feed(line)
     assert isinstance(decoded, str)
@@ -196,14 +198,14 @@ def test_idle_end_is_no_event(predicting, wire):
 def test_other_protocol_is_a_failure(client, wire):
     client.submit(REQUEST)
     wire.answer(type="ready", protocol=2)
-    assert client.outcomes[0].failure.code == "worker-protocol"
+    assert client.outcomes[0].failure.code == "protocol"
     assert wire.calls == ["kill"]
 
 
 def test_silent_worker_is_given_up(client, wire, clock):
     client.submit(REQUEST)
     assert clock.runOut() == READY_MS
-    assert client.outcomes[0].failure.code == "worker-protocol"
+    assert client.outcomes[0].failure.code == "protocol"
 
 
 def test_cancel_asks_first(predicting, wire):
@@ -249,6 +251,56 @@ def test_abandoned_request_reports_nothing(predicting, wire):
     wire.answer(type="cancelled", id="a", kept_slices=0)
     assert predicting.outcomes == [] and not predicting.isBusy
     assert wire.sent[-1]["type"] == "cancel"
+
+
+@pytest.mark.parametrize("end", ["abandon", "silence", "other protocol"])
+def test_a_request_after_the_end_was_ordered_goes_to_the_next_worker(client, wire, clock, end):
+    client.submit({"type": "predict", "id": "old"})
+    if end == "abandon":
+        client.abandon()
+    elif end == "silence":
+        clock.runOut()
+    else:
+        wire.answer(type="ready", protocol=2)
+    earlier = len(client.outcomes)
+    assert wire.calls == ["kill"] and wire.running  # Qt tells of the end later
+    client.submit(REQUEST)
+    assert client.isBusy and [message["type"] for message in wire.sent] == ["hello"]
+    wire.answer(type="error", id=None, code="request", message="Late.", remedy="")
+    wire.die("killed")
+    assert wire.running and [message["type"] for message in wire.sent] == ["hello", "hello"]
+    wire.answer(type="ready", protocol=1)
+    assert wire.sent[-1] == REQUEST
+    wire.answer(type="result", id="a")
+    assert [outcome.kind for outcome in client.outcomes[earlier:]] == [RESULT]
+
+
+def test_a_request_after_a_cancelled_start_was_abandoned_waits_for_the_next_worker(client, wire):
+    client.submit({"type": "predict", "id": "old"})
+    client.cancel()
+    wire.answer(type="ready", protocol=1)
+    client.abandon()
+    client.submit(REQUEST)
+    wire.die("terminated")
+    wire.answer(type="ready", protocol=1)
+    assert wire.sent[-1] == REQUEST and client.outcomes == []
+
+
+def test_a_request_for_the_next_worker_can_be_cancelled(client, wire):
+    client.submit({"type": "predict", "id": "old"})
+    client.abandon()
+    client.submit(REQUEST)
+    client.cancel()
+    wire.die("killed")
+    assert [outcome.kind for outcome in client.outcomes] == [CANCELLED]
+    assert not wire.running and REQUEST not in wire.sent
+
+
+def test_a_worker_that_refused_the_greeting_is_greeted_again(client, wire):
+    client.submit(REQUEST)
+    wire.answer(type="error", id=None, code="protocol", message="Other.", remedy="")
+    client.submit(REQUEST)
+    assert [message["type"] for message in wire.sent] == ["hello", "hello"]
 
 
 def test_shutdown_lets_the_process_end(predicting, wire):

@@ -24,7 +24,16 @@ def edit(folder, change):
 def test_manifest_and_bundle_say_the_same(tiny_bundle):
     manifest, bundle = read_manifest(tiny_bundle), open_bundle(tiny_bundle)
     manifest.check()
-    for name in ("name", "version", "label_dropout", "schemes", "classifier_scheme", "files", "sha256"):
+    for name in (
+        "name",
+        "version",
+        "label_dropout",
+        "schemes",
+        "classifier_scheme",
+        "default_sampling",
+        "files",
+        "sha256",
+    ):
         assert getattr(manifest, name) == getattr(bundle, name), name
     assert [entry.name for entry in manifest.schemes["2-class"].classes] == ["short", "long"]
 
@@ -38,10 +47,25 @@ def test_manifest_and_bundle_say_the_same(tiny_bundle):
         lambda content: content["conditioning"]["schemes"]["2-class"][0].pop("max_days"),
         lambda content: content["conditioning"]["schemes"]["2-class"][0].update(min_days="0"),
         lambda content: content["classifier"].update(scheme="9-class"),
+        lambda content: content["sampling"].update(sampler="fast"),
+        lambda content: content["sampling"].update(steps=0),
+        lambda content: content["sampling"].update(guidance_scale="2"),
         lambda content: content["files"].update({"../outside": {"size": 1, "sha256": "0" * 64}}),
         lambda content: content["files"].update({"inside": {"sha256": "0" * 64}}),
     ],
-    ids=["name", "conditioning", "dropout", "class", "days", "classifier", "outside", "size"],
+    ids=[
+        "name",
+        "conditioning",
+        "dropout",
+        "class",
+        "days",
+        "classifier",
+        "sampler",
+        "steps",
+        "guidance",
+        "outside",
+        "size",
+    ],
 )
 def test_a_field_that_is_missing_or_wrong_is_refused_without_the_schema_too(copied, change):
     edit(copied, change)
