@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from . import SYNTHETIC_NOTICE, __version__
-from .environment import interrupted_when_terminated, write_diagnostics
 from .errors import CancelledError, GBMResponseError
+from .model.environment import interrupted_when_terminated, write_diagnostics
 from .progress import Listener, Progress
 from .request import PREDICTED_CLASS, PredictionOptions, PredictionRequest, Setting, settings
 from .run import Runner
@@ -118,7 +118,8 @@ def _argument(entry: Setting) -> dict[str, Any]:
     if entry.default is MISSING:
         details |= {"required": True, "default": None}
     elif entry.several:
-        details |= {"nargs": "+", "help": f"{entry.help} (default: {' '.join(entry.default)})"}
+        default = f" (default: {' '.join(entry.default)})" if entry.default else ""
+        details |= {"nargs": "+", "help": f"{entry.help}{default}"}
     elif entry.default is not None:
         details["help"] = f"{entry.help} (default: {entry.default})"
     if entry.attribute == "format":
@@ -133,6 +134,7 @@ def _request(arguments: argparse.Namespace, **others: Any) -> PredictionRequest:
     """
     given = vars(arguments) | others
     given["classes"] = tuple(given.get("classes", (PREDICTED_CLASS,)))
+    given["gtv_labels"] = tuple(given["gtv_labels"])
     options = PredictionOptions(**_chosen(PredictionOptions, given))
     return PredictionRequest(**_chosen(PredictionRequest, given), options=options)
 

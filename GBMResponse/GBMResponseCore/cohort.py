@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .environment import search_path, write_diagnostics
 from .errors import CancelledError, GBMResponseError, OutputFolderError, ProcessEndedError, SomeCasesFailedError
 from .files import ensure_output_folder, plain_cell, sha256_of_image, write_csv, write_json
 from .inputs.case_table import TableCase
 from .inputs.reading import read_image
+from .model.environment import search_path, write_diagnostics
 from .outputs.folder import folder_in_use, refuse_to_replace, result_files
 from .outputs.write import PROVENANCE, RunResult
 from .progress import Listener

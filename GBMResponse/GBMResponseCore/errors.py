@@ -119,10 +119,18 @@ class ProcessEndedError(GBMResponseError):
     """The process that worked on a case of a cohort ended in the midst of it, for example by a crash of a library."""
 
     code = "process-ended"
-    exit_code = 25
+    exit_code = 26
     remedy = (
         "The same command tries it again. If that ends the process, too, its files may be damaged: export them again."
     )
+
+
+class GeometryError(GBMResponseError):
+    """A header contradicts itself or cannot be that of a head, so that nothing can be placed by it."""
+
+    code = "geometry"
+    exit_code = 25
+    remedy = "Look at the volume in 3D Slicer, correct its spacing and orientation, and save it again."
 
 
 class BundleError(GBMResponseError):

@@ -53,13 +53,28 @@ def check_file(path: Path | str, name: str = "image") -> Path:
     if problem is not None:
         raise UnreadableFileError(f"The {name} file has a path that cannot be used: {problem}.", _SPELL_OTHERWISE)
     try:
-        if not path.is_file():
-            raise MissingFileError(f"The {name} file {path.name} does not exist.")
-        if path.stat().st_size == 0:
-            raise EmptyFileError(f"The {name} file {path.name} is empty.")
+        found, folder = path.is_file(), path.is_dir()
+        empty = found and path.stat().st_size == 0
     except OSError as error:  # a name beyond what the system allows, or a folder closed to us
-        raise UnreadableFileError(f"The {name} file {path.name[:80]} cannot be reached ({error.strerror}).") from error
+        message = f"The {name} file {path.name[:80]} cannot be read ({error.strerror or type(error).__name__})."
+        raise UnreadableFileError(message, "Check the path and the permissions.") from None
+    if folder:
+        message = f"The {name} {path.name} is a folder, not a file."
+        raise MissingFileError(message, "Give one volume; save a DICOM series as NRRD with 3D Slicer.")
+    if not found:
+        raise MissingFileError(f"The {name} file {path.name} does not exist.")
+    if empty:
+        raise EmptyFileError(f"The {name} file {path.name} is empty.")
     return path
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text can be given to libraries that expect UTF-8; undecodable bytes of a file name cannot."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def ensure_output_folder(path: Path | str) -> Path:
@@ -81,9 +96,11 @@ def ensure_output_folder(path: Path | str) -> Path:
     return folder
 
 
-def write_image(image: "sitk.Image", path: Path | str) -> Path:
+def write_image(image: "sitk.Image", path: Path | str, finish: Callable[[Path], Any] | None = None) -> Path:
     """Write a volume, compressed where the format can.
 
+    :param finish: changes the header of the written file, whose voxels were compared already; NIfTI is not compressed
+        yet. Raises OSError if it cannot.
     :raises OptionError: if the suffix is not one of .nii.gz, .nii, .nrrd and .mha.
     :raises OutputFolderError: if the file cannot be written, or its format cannot hold the volume.
     """
@@ -97,6 +114,8 @@ def write_image(image: "sitk.Image", path: Path | str) -> Path:
         if suffix != ".nii.gz":
             sitk.WriteImage(image, str(temporary), useCompression=True)
             _compare_image(image, temporary)
+            if finish:
+                finish(temporary)
             _read_nrrd_to_its_end(temporary)
             return
         # ITK ignores what its compression of NIfTI cannot write.
@@ -104,6 +123,8 @@ def write_image(image: "sitk.Image", path: Path | str) -> Path:
         try:
             sitk.WriteImage(image, str(plain))
             _compare_image(image, plain)
+            if finish:
+                finish(plain)
             _compress(plain, temporary)
         finally:
             plain.unlink(missing_ok=True)

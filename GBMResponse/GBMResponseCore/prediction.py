@@ -9,13 +9,13 @@ import numpy as np
 import SimpleITK as sitk
 
 from . import __version__
-from .environment import translate_memory_errors
 from .errors import OptionError, OutOfMemoryError
 from .inputs.case import Case
 from .inputs.resampling import image_like
 from .inputs.slices import CaseSlices, read_slices
 from .model.bundle import Bundle
 from .model.classes import ClassChoice
+from .model.environment import translate_memory_errors
 from .model.sampling import Conditions, build_scheduler, generate_slices
 from .model.slice_cache import SliceCache, kept_batch_size, request_key
 from .model.slice_model import SliceModel

@@ -215,6 +215,10 @@ class PredictionRequest:
     follow_up: Path | None = setting(
         "true follow-up T1-Gd, shown beside the prediction and scored", None, group="files"
     )
+    gtv_labels: tuple[str, ...] = setting(
+        "label values or segment names of the GTV file that are the GTV; default: all",
+        (), option="--gtv-label", group="files",
+    )  # fmt: skip
     bundle: Path | None = setting("model bundle folder; default: the bundle that ships", None, group="model")
     options: PredictionOptions = PredictionOptions()
     format: str = setting("of the volumes", ".nii.gz", group="output", choices=FORMATS)

@@ -8,12 +8,12 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .environment import translate_import_errors, translate_memory_errors
 from .files import sha256_of_file
 from .inputs.case import Case, load_case
 from .inputs.follow_up import AlignedFollowUp, align_follow_up
 from .inputs.preprocessing import NormalizationSettings
 from .measure.measurements import measure
+from .model.environment import translate_import_errors, translate_memory_errors
 from .outputs.folder import folder_in_use, refuse_to_replace
 from .outputs.write import UNFINISHED, RunResult, replaceable_files, write_results
 from .progress import Clock, Listener, Progress
@@ -86,7 +86,7 @@ class Runner:
     def _run(self, request: PredictionRequest, listener: Listener) -> RunResult:
         clock = Clock()
         listener.stage("load", None)
-        case = load_case(request.image, request.gtv, request.follow_up)
+        case = load_case(request.image, request.gtv, request.follow_up, request.gtv_labels or None)
         refuse_to_replace(
             {"image": request.image, "GTV": request.gtv, "follow-up": request.follow_up}, replaceable_files(request)
         )
@@ -122,7 +122,13 @@ class Runner:
         measured = Clock()
         listener.stage("measure", None)
         if request.measure or request.montage or request.report:
-            slices = replace(slices, follow_up=self._follow_up(case, predictor.bundle.normalization))
+            follow_up = self._follow_up(case, predictor.bundle.normalization)
+            slices, notes = slices.with_follow_up(follow_up)
+            for note in notes:
+                listener.warning(note.code, note.sentence)
+            case = replace(case, notes=[*case.notes, *notes])
+            slices = replace(slices, case=case)
+            predictions = {name: replace(entry, slices=slices) for name, entry in predictions.items()}
         measurements = measure(slices, predictions) if request.measure else None
         measured.mark("measure")
         seconds = clock.seconds | measured.seconds

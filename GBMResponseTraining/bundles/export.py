@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from GBMResponseCore.errors import OutputFolderError
-from GBMResponseCore.files import sha256_of_file, write_json
+from GBMResponseCore.files import sha256_of_file, write_bytes, write_json, write_text
 from GBMResponseCore.model.bundle import WEIGHTS
 from GBMResponseCore.model.manifest import SCHEMA_VERSION
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 _PARTS_TO_LEAVE_OUT = {"gtv_autoencoder": ("decoder.", "post_quant_conv.")}
@@ -73,12 +73,11 @@ def _write_parts(
             for name, tensor in network.state_dict().items()
             if not name.startswith(left_out)
         }
-        save_file(weights, temporary / part / WEIGHTS, metadata={"format": "pt"})
-        (temporary / part / WEIGHTS).chmod(0o644)  # safetensors writes files that only their owner can read
+        write_bytes(save(weights, metadata={"format": "pt"}), temporary / part / WEIGHTS)
     (temporary / "scheduler").mkdir()
     write_json(scheduler, temporary / "scheduler" / "scheduler_config.json")
     for name, text in texts.items():
-        (temporary / name).write_text(text, encoding="utf-8")
+        write_text(text, temporary / name)
 
 
 def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:

@@ -1,17 +1,18 @@
 """One pair's images -> checked, aligned and normalized slices, as a network sees them at prediction time."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 from GBMResponseCore.errors import EmptyGTVError, GBMResponseError, OptionError
-from GBMResponseCore.inputs.case import Case, Note, load_case, make_case
+from GBMResponseCore.inputs.case import Case, Note, load_case
+from GBMResponseCore.inputs.follow_up import LOWEST_CORRELATION, SMALLEST_COVERAGE, correlation, match_follow_up
 from GBMResponseCore.inputs.grid import StackGrid
 from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings, fit_scale
 from GBMResponseCore.inputs.reading import read_image
 from GBMResponseCore.inputs.registration import register_rigidly
-from GBMResponseCore.inputs.resampling import image_like, resample_onto, same_grid
+from GBMResponseCore.inputs.resampling import resample_onto, same_grid
 
 from ..datasets.errors import FollowUpCoverageError, RegistrationQualityError, SameImageError
 from ..datasets.pair import PairSource
@@ -21,15 +22,14 @@ from .skull_strip import find_brain, keep_brain
 REGISTER = ("auto", "always", "never")
 
 _MOST_LABELS = 20
-_SMALLEST_COVERAGE = 0.9
 
 
 @dataclass(frozen=True)
 class AlignmentRule:
     """When a follow-up is registered, and when the result is good enough.
 
-    Correlations are those of pre and post over the head outside the GTV in the imported slices, -1...1. Scans of one
-    scanner series that are off by a few mm have 0.2 to 0.56, registered ones above 0.7 (measured on three patients).
+    Correlations are those of pre and post over the head outside the GTV in the imported slices, -1...1, see
+    :data:`GBMResponseCore.inputs.follow_up.LOWEST_CORRELATION`.
 
     :param register: `auto`: if its grid differs from the pre-treatment image's, or if the two correlate by less than
         `register_below`; `always`; or `never`.
@@ -39,7 +39,7 @@ class AlignmentRule:
 
     register: str = "auto"
     register_below: float = 0.7
-    lowest_correlation: float = 0.5
+    lowest_correlation: float = LOWEST_CORRELATION
     keep_bad: bool = False
 
     def __post_init__(self) -> None:
@@ -149,17 +149,12 @@ def _without_skull(
     :raises BrainMaskError, MissingPackageError: if there is no brain mask.
     """
     mask = read_image(pair.brain_mask, "brain mask") if pair.brain_mask else find_brain(case.image)
-    slab, inside = _slab(grid, rows)
+    slab, inside = grid.slab(rows)
     moved = sitk.GetArrayFromImage(resample_onto(case.follow_up, slab, transform))[inside]
     pre = _normalized(keep_brain(case.image, mask), grid.to_stack(case.image)[rows], normalization)
     post = _normalized(keep_brain(case.follow_up, mask, transform.GetInverse()), moved, normalization)
     brain = grid.to_stack(mask, label=True)[rows]
     return tuple(np.where(brain, slices, np.float32(-1)) for slices in (pre, post))
-
-
-def _slab(grid: StackGrid, rows: np.ndarray) -> tuple[sitk.Image, np.ndarray]:
-    """The part of the stack between the first and the last of its slices `rows`; and where those are in it."""
-    return grid.reference[:, :, int(rows[0]) : int(rows[-1]) + 1], rows - rows[0]
 
 
 def _post_gtv_volume(pair: PairSource, notes: list[Note]) -> float | None:
@@ -201,9 +196,9 @@ def _align(
     :raises FollowUpCoverageError, RegistrationQualityError: if it does not show, or not match, the other image.
     """
     scale = fit_scale(sitk.GetArrayViewFromImage(case.follow_up), normalization)
-    slab, inside = _slab(grid, rows)
+    slab, inside = grid.slab(rows)
     slices = scale.normalize(grid.to_stack(case.follow_up)[rows])
-    before = after = _correlation(pre, slices, gtv)
+    before = after = correlation(pre, slices, gtv)
     transform, registered, notes = sitk.Transform(), False, []
     if _needs_registration(alignment, case, before):
         result = register_rigidly(case.image, case.follow_up)
@@ -212,36 +207,26 @@ def _align(
             transform = result.transform
             moved = sitk.GetArrayFromImage(resample_onto(case.follow_up, slab, transform))[inside]
             slices = scale.normalize(moved)
-            after = _correlation(pre, slices, gtv)
+            after = correlation(pre, slices, gtv)
         else:
             notes.append(Note("not-registered", "Registration did not improve the match; the images were left as is."))
-    notes += _coverage(case, slab, gtv, inside, transform)
-    if after < alignment.lowest_correlation:
-        limit = alignment.lowest_correlation
-        sentence = f"Pre- and post-treatment slices correlate by {after:.2f}, less than {limit:g}."
-        if not alignment.keep_bad:
-            raise RegistrationQualityError(sentence)
-        notes.append(Note(RegistrationQualityError.code, sentence))
+    match = match_follow_up(case.follow_up, transform, grid, rows, (pre, slices), gtv)
+    unshown, unlike = match.coverage_note(), match.correlation_note(alignment.lowest_correlation)
+    if match.coverage < SMALLEST_COVERAGE:
+        raise FollowUpCoverageError(unshown.sentence)
+    if unlike and not alignment.keep_bad:
+        raise RegistrationQualityError(unlike.sentence)
+    notes += [note for note in (unshown, unlike) if note]
     return _FollowUp(slices, transform, registered, before, after, notes)
 
 
 def _load(pair: PairSource) -> tuple[Case, dict[str, dict[str, float]] | None]:
     """The checked case; and the labels of the GTV file, None if it is not a label map."""
-    case = load_case(pair.pre, pair.gtv, pair.post)
+    case = load_case(pair.pre, pair.gtv, pair.post, pair.gtv_labels)
     if case.sources["image"]["sha256"] == case.sources["follow-up"]["sha256"]:
         raise SameImageError("Pre- and post-treatment image are the same file.")
     mask = read_image(pair.gtv, "GTV")
-    voxels = sitk.GetArrayFromImage(mask)
-    labels = _labels(voxels, case.image if same_grid(mask, case.image) else None)
-    if pair.gtv_labels is None:
-        return case, labels
-    chosen = np.isin(voxels, pair.gtv_labels)
-    if not chosen.any():
-        found = ", ".join(labels) if labels else "many values"
-        wanted = ", ".join(map(str, pair.gtv_labels))
-        raise EmptyGTVError(f"The GTV has no voxels with the label {wanted}; it has {found}.")
-    selected = make_case(case.image, image_like(mask, chosen.astype(np.uint8)), case.follow_up)
-    return replace(selected, sources=case.sources), labels
+    return case, _labels(sitk.GetArrayFromImage(mask), case.image if same_grid(mask, case.image) else None)
 
 
 def _labels(voxels: np.ndarray, image: sitk.Image | None) -> dict[str, dict[str, float]] | None:
@@ -267,32 +252,3 @@ def _needs_registration(alignment: AlignmentRule, case: Case, correlation: float
     if alignment.register != "auto":
         return alignment.register == "always"
     return not same_grid(case.image, case.follow_up) or correlation < alignment.register_below
-
-
-def _correlation(pre: np.ndarray, post: np.ndarray, gtv: np.ndarray) -> float:
-    """Pearson correlation of two stacks over the head outside the GTV; 0 if one is constant there.
-
-    The head is every pixel above the mean of the pre-treatment slices. The tumor is left out: it may change.
-    """
-    head = (pre > pre.mean()) & ~gtv
-    a, b = pre[head].astype(np.float64), post[head].astype(np.float64)
-    if a.size < 2 or a.std() == 0 or b.std() == 0:
-        return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
-
-
-def _coverage(
-    case: Case, slab: sitk.Image, gtv: np.ndarray, inside: np.ndarray, transform: sitk.Transform
-) -> list[Note]:
-    """Note how much of the GTV lies outside the follow-up's field.
-
-    :param slab: the part of the stack between the first and the last slice with GTV; `inside` are those of `gtv`.
-    :raises FollowUpCoverageError: if too much does.
-    """
-    field = image_like(case.follow_up, np.ones(case.follow_up.GetSize()[::-1], np.uint8))
-    shown = sitk.GetArrayFromImage(resample_onto(field, slab, transform, label=True))[inside] > 0
-    share = float(shown[gtv].mean())
-    sentence = f"The post-treatment image shows {100 * share:.3g} % of the GTV."
-    if share < _SMALLEST_COVERAGE:
-        raise FollowUpCoverageError(sentence)
-    return [] if share == 1 else [Note(FollowUpCoverageError.code, sentence)]

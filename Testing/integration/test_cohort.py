@@ -128,10 +128,10 @@ def test_an_unexpected_error_stops_one_case_only(run, table, images, tmp_path, m
     repair(table, images)
     original = load_case
 
-    def fail_for_bad(image, gtv, follow_up):
+    def fail_for_bad(*files):
         if not (tmp_path / "out" / "first" / "status.json").is_file():
             raise KeyError("inside a library")
-        return original(image, gtv, follow_up)
+        return original(*files)
 
     monkeypatch.setattr("GBMResponseCore.run.load_case", fail_for_bad)
     assert run() == 3

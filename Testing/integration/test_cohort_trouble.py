@@ -87,10 +87,10 @@ DEADLY = """
 import os, sys
 from GBMResponseCore import cli, run
 original = run.load_case
-def load_case(image, gtv, follow_up):
+def load_case(image, *others):
     if "second" in str(image):
         os.abort()
-    return original(image, gtv, follow_up)
+    return original(image, *others)
 run.load_case = load_case
 sys.exit(cli.main(sys.argv[1:]))
 """

@@ -22,9 +22,11 @@ from itertools import permutations
 import numpy as np
 import SimpleITK as sitk
 
-from .preprocessing import InPlaneRule
+from ..errors import GeometryError
+from .preprocessing import InPlaneRule, ordinary_mean
 from .resampling import direction_matrix, image_like, outer_corners, resample_linear, resample_mask
 
+_MOST_SLICES = 2000
 _ISOTROPY = 0.05
 """Pixels whose sides differ by less than this fraction count as square."""
 _SLICE_TO_PIXEL_RATIO = 0.85
@@ -50,7 +52,10 @@ class StackGrid:
 
     @classmethod
     def for_image(cls, image: sitk.Image, rule: InPlaneRule) -> "StackGrid":
-        """Place a stack over a 3-D image: on its own slices if it is axial, else on patient-aligned ones."""
+        """Place a stack over a 3-D image: on its own slices if it is axial, else on patient-aligned ones.
+
+        :raises GeometryError: it would have more slices than any head.
+        """
         order, frame = _patient_axes(image)
         spacing = tuple(image.GetSpacing()[axis] for axis in order)
         axial = _is_axial(frame, spacing, rule)
@@ -70,6 +75,8 @@ class StackGrid:
             first, last = _lattice(low[2], high[2], slice_mm)
             count = last - first + 1
             start.append(first * slice_mm)
+        if count > _MOST_SLICES:
+            raise GeometryError(f"The image would need {count} axial slices.")
 
         return cls(
             size=(rule.size, rule.size, count),
@@ -88,6 +95,10 @@ class StackGrid:
     def reference(self) -> sitk.Image:
         """Empty uint8 image on the grid."""
         return self.as_image(np.zeros(self.shape, np.uint8))
+
+    def slab(self, rows: np.ndarray) -> tuple[sitk.Image, np.ndarray]:
+        """The part of the reference between the first and the last of its slices `rows`; and where those are in it."""
+        return self.reference[:, :, int(rows[0]) : int(rows[-1]) + 1], rows - rows[0]
 
     @property
     def slice_positions_mm(self) -> np.ndarray:
@@ -124,6 +135,7 @@ class StackGrid:
         :param image: the volume the grid was made for.
         :return: the volume on the image's grid, with its pixel type (integers are rounded and clamped); and a uint8
             mask on the same grid: 1 where it was written. Voxels outside the mask are bit-identical to the image.
+        :raises GeometryError: no voxel of the image lies in a generated slice.
         """
         voxels = sitk.GetArrayFromImage(image)
         written = np.zeros(voxels.shape, np.uint8)
@@ -136,6 +148,8 @@ class StackGrid:
             inside = written[box] > 0
             values = resample_linear(self.as_image(np.asarray(stack, np.float32)), region, 0.0)
             voxels[box][inside] = _to_pixel_type(values[inside], voxels.dtype)
+            if not inside.any():
+                raise GeometryError("None of the generated slices lies in the image.")
         return image_like(image, voxels), image_like(image, written)
 
     def as_image(self, stack: np.ndarray) -> sitk.Image:
@@ -194,7 +208,7 @@ def _head_center(image: sitk.Image, frame: np.ndarray) -> np.ndarray:
     voxels = sitk.GetArrayViewFromImage(image)
     step = max(1, round((voxels.size / 1e6) ** (1 / 3)))
     coarse = voxels[::step, ::step, ::step]
-    head = coarse > coarse.mean()
+    head = coarse > ordinary_mean(coarse)
     index = np.argwhere(head).mean(axis=0)[::-1] * step if head.any() else (np.array(image.GetSize()) - 1) / 2
     return np.linalg.inv(frame) @ image.TransformContinuousIndexToPhysicalPoint(index.tolist())
 

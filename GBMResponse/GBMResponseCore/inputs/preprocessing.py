@@ -9,6 +9,16 @@ import numpy as np
 from ..errors import BundleSchemaError, ConstantImageError, OptionError
 
 KINDS = ("percentile", "max")
+_HIGHEST_PADDING = -900.0
+_LEAST_PADDING = 0.001
+_PADDING_GAP = 500.0
+_HOT = 20.0
+_LARGEST_BLACK = 0.2
+"""Largest level of the background, relative to the brightest tissue."""
+_CT_SIGNS = ((-200, 0.05), (-900, 0.01))
+"""A volume with at least this fraction of voxels below this value is no MR, unless they are padding."""
+_BRIGHTEST_SOFT_TISSUE = 100.0
+"""Hounsfield units."""
 
 
 @dataclass(frozen=True)
@@ -101,35 +111,104 @@ class IntensityScale:
         return np.clip(scaled, -1, self.clip_high).astype(np.float32)
 
     def restore(self, array: np.ndarray) -> np.ndarray:
-        """Inverse of :meth:`normalize` for values within the clip range; float32, the image's units."""
-        restored = (np.asarray(array, np.float32) + 1) * ((self.high - self.low) / 2) + self.low
+        """Inverse of :meth:`normalize`; float32, the image's units. Values beyond the clip range count as its ends."""
+        clipped = np.clip(np.asarray(array, np.float32), -1, self.clip_high)
+        restored = (clipped + 1) * ((self.high - self.low) / 2) + self.low
         return restored.astype(np.float32)
 
 
 def fit_scale(volume: np.ndarray, settings: NormalizationSettings | Mapping[str, Any] | None = None) -> IntensityScale:
-    """Find the scale of a volume (any shape).
+    """Find the scale of a volume (any shape); padding and single hot voxels do not count, see `ordinary_range`.
 
-    ``percentile``: low is 0, or the 0.1 percentile of a volume with negative values; high is a percentile of the
-    foreground, which are the voxels above the mean of the positive voxels. Zero padding is not positive, so it does
-    not change high. ``max``: low is 0, so negative values become 0, and high is the maximum.
+    ``percentile``: low is 0, or the 0.1 percentile of a volume with negative values or with a background far above 0;
+    high is a percentile of the foreground, which are the voxels above the mean of the positive voxels. Zero padding is
+    not positive, so it does not change high. ``max``: low is 0, so negative values become 0, and high is the maximum.
 
     :raises ConstantImageError: if the volume has no contrast.
     """
     if not isinstance(settings, NormalizationSettings):
         settings = NormalizationSettings.from_dict(settings or {})
     volume = np.asarray(volume)
+    offset = settings.kind != "max" and _has_bright_background(volume)
+    volume = _ordinary(volume)
     if settings.kind == "max":
         low, high = 0.0, float(volume.max())
     else:
-        low = 0.0 if volume.min() >= 0 else float(np.percentile(volume, 0.1))
-        high = float(np.percentile(_foreground(volume), settings.percentile))
+        low = 0.0 if volume.min() >= 0 and not offset else float(np.percentile(volume, 0.1))
+        high = float(np.percentile(_foreground(volume, low if offset else 0.0), settings.percentile))
     if not high > low:
         raise ConstantImageError("The intensities of the volume cannot be scaled: it has no contrast.")
     return IntensityScale(low, high, settings.clip_high)
 
 
-def _foreground(volume: np.ndarray) -> np.ndarray:
-    """Voxels (m,) above the mean of the positive voxels, or of all voxels if none is positive."""
-    positive = volume[volume > 0]
+def ordinary_mean(volume: np.ndarray) -> float:
+    """Mean of a volume without padding and hot voxels."""
+    return float(_ordinary(volume).mean())
+
+
+def ordinary_range(volume: np.ndarray) -> tuple[float, float]:
+    """Lowest and highest intensity of a volume without what is not signal.
+
+    Padding is a value of -900 or less that many voxels share and that is far below all others (-1024, -32768). Hot
+    voxels are more than 20 times brighter than all but 0.1 % of the positive ones; vessels are not.
+    """
+    lowest, highest = float(volume.min()), float(volume.max())
+    if lowest <= _HIGHEST_PADDING and np.count_nonzero(volume == lowest) >= _LEAST_PADDING * volume.size:
+        above = volume[volume > lowest]
+        if above.size and above.min() - lowest >= _PADDING_GAP:
+            lowest = float(above.min())
+    sample = _sample(volume)
+    positive = sample[sample > 0]
+    if positive.size:
+        limit = _HOT * float(np.percentile(positive, 99.9))
+        if highest > limit > 0:
+            highest = float(volume[volume <= limit].max())
+    return lowest, highest
+
+
+def is_ct(volume: np.ndarray) -> bool:
+    """Whether a volume has values like a CT in Hounsfield units, whose air is -1000, rather than a padded MR."""
+    lowest = float(volume.min())
+    if not _has_air_of_ct(volume, lowest):
+        return False
+    signal = ordinary_range(volume)[0]
+    if signal == lowest:
+        return True
+    rest = volume[volume >= signal]
+    return _has_air_of_ct(rest, signal) or float(np.median(rest[rest > rest.mean()])) <= _BRIGHTEST_SOFT_TISSUE
+
+
+def _has_air_of_ct(volume: np.ndarray, lowest: float) -> bool:
+    return any(lowest < limit and np.mean(volume < limit) >= fraction for limit, fraction in _CT_SIGNS)
+
+
+def _ordinary(volume: np.ndarray) -> np.ndarray:
+    """The volume itself if there is nothing to leave out, else its signal, shape (m,)."""
+    lowest, highest = ordinary_range(volume)
+    if lowest == volume.min() and highest == volume.max():
+        return volume
+    return volume[(volume >= lowest) & (volume <= highest)]
+
+
+def _sample(volume: np.ndarray) -> np.ndarray:
+    """About a million voxels (m,), evenly spread."""
+    return volume.ravel()[:: max(1, volume.size // 1_000_000)]
+
+
+def _has_bright_background(volume: np.ndarray) -> bool:
+    """Whether black is far above 0: the corners, which are air, are as dark as the darkest voxels and yet bright."""
+    if volume.min() <= 0:
+        return False
+    darkest, brightest = np.percentile(_sample(volume), (0.1, 99.5))
+    if darkest <= _LARGEST_BLACK * brightest:
+        return False
+    corners = [np.r_[: max(1, size // 16), size - max(1, size // 16) : size] for size in volume.shape]
+    air = float(np.median(volume[np.ix_(*corners)]))
+    return air <= darkest + _LARGEST_BLACK * (brightest - darkest)
+
+
+def _foreground(volume: np.ndarray, black: float) -> np.ndarray:
+    """Voxels (m,) above the mean of the voxels brighter than black, or of all voxels if none is."""
+    positive = volume[volume > black]
     tissue = positive if positive.size else volume.ravel()
     return tissue[tissue >= tissue.mean(dtype=np.float64)]

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import SimpleITK as sitk
 
+_TIE = 1e-5
+_PUSH = 0.01
+
 
 def image_like(image: sitk.Image, array: np.ndarray) -> sitk.Image:
     """An array as an image with the grid of another one."""
@@ -51,9 +54,10 @@ def resample_linear(source: sitk.Image, target: sitk.Image, fill: float) -> np.n
 def resample_mask(mask: sitk.Image, reference: sitk.Image, transform: sitk.Transform | None = None) -> np.ndarray:
     """A mask (positive is inside) on the grid of a reference image, in physical space.
 
-    Where both grids coincide voxels are copied. Else the 0/1 mask is smoothed over a reference voxel if it is finer,
-    interpolated linearly and cut at 0.5, which avoids staircases and keeps the volume. A mask too small to leave any
-    voxel that way is marked by the reference voxels that hold its voxel centers.
+    Where both grids coincide, or differ by a shift alone, voxels are copied. Else the 0/1 mask is smoothed over a
+    reference voxel if it is finer, interpolated linearly and cut at 0.5, which avoids staircases and keeps the volume;
+    of ties at 0.5 those on one side are in. A mask too small to leave any voxel that way is marked by the reference
+    voxels that hold its voxel centers.
 
     :param transform: maps reference points to mask points, as in SimpleITK.
     :return: bool array, shape of the reference in numpy order; empty only if mask and reference do not overlap.
@@ -62,8 +66,8 @@ def resample_mask(mask: sitk.Image, reference: sitk.Image, transform: sitk.Trans
     if not inside.any():
         return np.zeros(reference.GetSize()[::-1], bool)
     if transform is None:
-        copied = _copy_if_aligned(mask, reference, 0.0)
-        if copied is not None:
+        copied = _copy_if_aligned(mask, reference, 0.0, farthest=0.5)
+        if copied is not None and copied.any():
             return copied > 0
     transform = transform or sitk.Transform()
 
@@ -74,10 +78,22 @@ def resample_mask(mask: sitk.Image, reference: sitk.Image, transform: sitk.Trans
     if any(blur):
         part = sitk.DiscreteGaussian(part, blur, 64, 0.01, True)
     soft = sitk.Resample(part, reference, transform, sitk.sitkLinear, 0.0)
-    result = sitk.GetArrayViewFromImage(soft) >= 0.5
+    soft = sitk.GetArrayFromImage(soft)
+    result = soft >= 0.5
+    ties = np.abs(soft - 0.5) < _TIE
+    if ties.any():
+        result[ties] = _pushed(part, reference, transform)[ties] >= 0.5
     if not result.any():
         result = _nearest_voxels(mask, inside, reference, transform)
     return result
+
+
+def _pushed(part: sitk.Image, reference: sitk.Image, transform: sitk.Transform) -> np.ndarray:
+    """The interpolated mask a hundredth of a voxel further along all axes of the reference."""
+    step = direction_matrix(reference) @ (_PUSH * np.asarray(reference.GetSpacing()))
+    moved = sitk.Image(reference)
+    moved.SetOrigin((np.asarray(reference.GetOrigin()) + step).tolist())
+    return sitk.GetArrayFromImage(sitk.Resample(part, moved, transform, sitk.sitkLinear, 0.0))
 
 
 def voxel_centers(image: sitk.Image, selected: np.ndarray) -> np.ndarray:
@@ -118,14 +134,22 @@ def bounding_box(selected: np.ndarray, margin: Sequence[int] = (0, 0, 0)) -> tup
     return tuple(box)
 
 
-def _copy_if_aligned(source: sitk.Image, target: sitk.Image, fill: float) -> np.ndarray | None:
-    """Copy of the source on the target's grid, float32, or None if voxel centers do not coincide."""
+def _copy_if_aligned(source: sitk.Image, target: sitk.Image, fill: float, farthest: float = 0.02) -> np.ndarray | None:
+    """Copy of the source on the target's grid, float32, or None if voxel centers do not coincide.
+
+    :param farthest: distance of centers in voxels that counts as none; axes and spacing must be the target's anyway.
+    """
     to_index = np.linalg.inv(direction_matrix(source) * source.GetSpacing())
     exact_step = to_index @ (direction_matrix(target) * target.GetSpacing())
     exact_start = to_index @ np.subtract(target.GetOrigin(), source.GetOrigin())
-    step, start = np.round(exact_step).astype(int), np.round(exact_start).astype(int)
-    drift = np.abs(exact_step - step) @ target.GetSize() + np.abs(exact_start - start)
-    if drift.max() > 0.02 or not np.array_equal(step @ step.T, np.eye(3)):
+    step = np.round(exact_step).astype(int)
+    start = np.floor(exact_start + 0.5 + _TIE).astype(int)  # ties go to one side along all axes
+    turned, shifted = np.abs(exact_step - step) @ target.GetSize(), np.abs(exact_start - start)
+    if (
+        max((turned + shifted).max() - 2 * _TIE, 0) > farthest
+        or turned.max() > 0.02
+        or not np.array_equal(step @ step.T, np.eye(3))
+    ):
         return None
 
     order = np.abs(step).argmax(axis=0)

@@ -1,6 +1,6 @@
 """The slices of one case, read once for everything that looks at them: prediction, measurements, pictures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -8,9 +8,10 @@ import SimpleITK as sitk
 
 from ..errors import NoOverlapError
 from .case import Case
-from .follow_up import AlignedFollowUp
+from .follow_up import LOWEST_CORRELATION, SMALLEST_COVERAGE, AlignedFollowUp, match_follow_up
 from .grid import StackGrid
 from .preprocessing import InPlaneRule, IntensityScale, NormalizationSettings, fit_scale
+from .reading import Note
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,22 @@ class CaseSlices:
     def positions_mm(self) -> np.ndarray:
         """Positions of the slices to generate along the stack's normal (k,)."""
         return self.grid.slice_positions_mm[self.indices]
+
+    def with_follow_up(self, follow_up: AlignedFollowUp | None) -> tuple["CaseSlices", list[Note]]:
+        """The same with a follow-up, if it shows the same head; and what to say about it.
+
+        A follow-up that does not is left out: scores against it would mean nothing.
+        """
+        if follow_up is None:
+            return self, []
+        slices = replace(self, follow_up=follow_up)
+        gtv, pair = self.gtv[self.indices], (self.pre, slices.truth)
+        match = match_follow_up(self.case.follow_up, follow_up.transform, self.grid, self.indices, pair, gtv)
+        notes = [note for note in (match.coverage_note(), match.correlation_note()) if note]
+        if match.coverage >= SMALLEST_COVERAGE and match.correlation >= LOWEST_CORRELATION:
+            return slices, notes
+        unused = "The follow-up is not shown and not scored: it does not show the same part of the same head."
+        return self, [*notes, Note("follow-up-unused", unused)]
 
     def read(self, volume: sitk.Image) -> np.ndarray:
         """The slices to generate of a predicted volume, normalized float32 (k, H, W)."""

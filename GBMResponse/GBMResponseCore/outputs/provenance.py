@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .. import SYNTHETIC_NOTICE, __version__
-from ..environment import installed_version
+from ..model.environment import installed_version
 from ..request import PredictionOptions, settings
 
 if TYPE_CHECKING:

@@ -83,11 +83,12 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     write_json({"files": journal}, ensure_output_folder(out / UNFINISHED) / _JOURNAL)
     for folder in (out, *folders.values()):
         (folder / PROVENANCE).unlink(missing_ok=True)
+    keep = result.slices.case.keep_orientation
     class_files: dict[str, dict[str, Path]] = {}
     for name, prediction in predictions.items():
         folder = ensure_output_folder(folders[name])
         class_files[name] = {
-            what: write_image(image, folder / f"{what}{request.format}") for what, image in volumes[name].items()
+            what: write_image(image, folder / f"{what}{request.format}", keep) for what, image in volumes[name].items()
         }
         if request.montage:
             class_files[name] |= _montage(result.slices, prediction, folder / _MONTAGE, listener)
@@ -127,7 +128,7 @@ def _write_shared(result: RunResult, records: Mapping[str, Mapping[str, Any]]) -
         files["report"] = write_report(out / _REPORT, slices, result.predictions, records, result.measurements)
     if slices.follow_up is not None:
         path = out / f"{_FOLLOW_UP}{result.request.format}"
-        files[_FOLLOW_UP] = write_image(slices.follow_up.image, path)
+        files[_FOLLOW_UP] = write_image(slices.follow_up.image, path, slices.case.keep_orientation)
     return files
 
 

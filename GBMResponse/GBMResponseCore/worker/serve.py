@@ -18,9 +18,9 @@ from reprlib import repr as short
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..environment import describe_environment, interrupted_when_terminated
 from ..errors import CancelledError, GBMResponseError, ProtocolError, RequestError
 from ..files import ensure_output_folder
+from ..model.environment import describe_environment, interrupted_when_terminated
 from ..outputs.folder import preview_folder
 from ..progress import Listener, Progress, TimeLeft
 from ..request import PredictionOptions, PredictionRequest, settings

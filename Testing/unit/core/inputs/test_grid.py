@@ -4,7 +4,7 @@ import numpy as np
 import phantoms
 import pytest
 import SimpleITK as sitk
-from GBMResponseCore.errors import BundleSchemaError
+from GBMResponseCore.errors import BundleSchemaError, GeometryError
 from GBMResponseCore.inputs.grid import StackGrid
 from GBMResponseCore.inputs.preprocessing import InPlaneRule
 from phantoms import IDENTITY, rotation
@@ -265,3 +265,26 @@ def test_rule_survives_json():
 def test_rule_refuses_an_unknown_key():
     with pytest.raises(BundleSchemaError, match="color"):
         InPlaneRule.from_dict({"color": 1})
+
+
+def test_a_stack_of_more_slices_than_any_head_is_refused():
+    image = phantoms.empty((64, 64, 64), (500, 500, 500), rotation("x", 45))
+    with pytest.raises(GeometryError, match="slices"):
+        StackGrid.for_image(image, RULE)
+
+
+def test_generated_slices_outside_the_image_are_an_error(volume):
+    image = volume("coronal")
+    grid = StackGrid.for_image(image, RULE)
+    image = sitk.Image(image)
+    image.SetOrigin((1e6, 1e6, 1e6))
+    with pytest.raises(GeometryError, match="None of the generated slices"):
+        grid.to_volume(np.zeros(grid.shape, np.float32), some_slices(grid), image)
+
+
+def test_a_slab_holds_the_slices_between_the_first_and_the_last(volume):
+    grid = StackGrid.for_image(volume("axial"), RULE)
+    slab, inside = grid.slab(np.array([3, 4, 7]))
+    assert slab.GetSize() == (256, 256, 5)
+    assert slab.GetOrigin() == grid.reference[:, :, 3:].GetOrigin()
+    assert inside.tolist() == [0, 1, 4]

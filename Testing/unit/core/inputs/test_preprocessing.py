@@ -3,7 +3,7 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore.errors import BundleSchemaError, ConstantImageError
-from GBMResponseCore.inputs.preprocessing import IntensityScale, NormalizationSettings, fit_scale
+from GBMResponseCore.inputs.preprocessing import IntensityScale, NormalizationSettings, fit_scale, is_ct, ordinary_range
 
 MAX = NormalizationSettings(kind="max")
 
@@ -107,3 +107,50 @@ def test_unknown_settings_are_refused():
 def test_an_unknown_kind_is_refused():
     with pytest.raises(BundleSchemaError, match="median"):
         NormalizationSettings.from_dict({"kind": "median"})
+
+
+def test_restored_values_stay_within_the_range_of_the_normalization():
+    scale = IntensityScale(low=0, high=100, clip_high=1.5)
+    assert scale.restore(np.array([-3.0, -1.2, 1.5, 9.0])).tolist() == [0, 0, 125, 125]
+    assert IntensityScale(low=-40, high=60).restore(np.array([-2.0])).tolist() == [-40]
+
+
+def test_an_ordinary_volume_has_its_own_range(head):
+    assert ordinary_range(head) == (head.min(), head.max())
+    assert ordinary_range(head - 30) == (head.min() - 30, head.max() - 30)
+
+
+@pytest.mark.parametrize("settings", [None, MAX])
+def test_one_hot_voxel_changes_no_scale(head, settings):
+    hot = head.copy()
+    hot[0, 0, 0] = 1e9
+    assert fit_scale(hot, settings).high == pytest.approx(fit_scale(head, settings).high, rel=1e-4)
+
+
+@pytest.mark.parametrize("padding", [-1000, -1024, -2000, -32768])
+@pytest.mark.parametrize("settings", [None, MAX])
+def test_padding_changes_no_scale(head, padding, settings):
+    padded = np.concatenate([head, np.full_like(head, padding)])
+    assert fit_scale(padded, settings) == fit_scale(head, settings)
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_a_background_far_above_0_is_black(head, noise):
+    volume = head if noise else np.where(head < 60, 0, head)
+    scale, moved = fit_scale(volume), fit_scale(volume + 2000)
+    assert moved.low == pytest.approx(scale.low + 2000, abs=5)
+    assert moved.high == pytest.approx(scale.high + 2000, rel=0.03)
+
+
+def test_a_head_without_air_keeps_0_as_black(head):
+    brain = head[5:15, 50:78, 50:78]
+    assert brain.min() > 0
+    assert fit_scale(brain).low == 0
+
+
+def test_a_padded_ct_is_still_a_ct():
+    random = np.random.default_rng(0)
+    ct = np.where(np.indices((20, 64, 64))[1] < 32, -1000, 40) + random.normal(0, 12, (20, 64, 64))
+    assert is_ct(ct)
+    ct[:, :, :8] = -3024
+    assert is_ct(ct)

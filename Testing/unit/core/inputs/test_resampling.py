@@ -49,3 +49,22 @@ def test_same_grid_tolerates_rounded_headers_only():
     moved.SetOrigin([value + 0.5 for value in image.GetOrigin()])
     assert same_grid(image, rounded)
     assert not same_grid(image, moved)
+
+
+@pytest.mark.parametrize("shift", [(0.5, 0.5, 0.5), (-0.5, 0.5, 0), (0.3, 0, 0.49)])
+def test_a_grid_that_is_only_shifted_keeps_the_mask_voxel_by_voxel(shift):
+    mask = phantoms.gtv((64, 64, 20), (2, 2, 5), center=phantoms.GTV_CENTER)
+    reference = sitk.Image(mask)
+    reference.SetOrigin((np.array(mask.GetOrigin()) + np.array(shift) * mask.GetSpacing()).tolist())
+    moved = resample_mask(mask, reference)
+    assert moved.sum() == (array(mask) > 0).sum()
+    assert moved.any(axis=(1, 2)).sum() == (array(mask) > 0).any(axis=(1, 2)).sum()
+
+
+def test_ties_between_slices_go_to_one_side_and_keep_the_volume():
+    mask = phantoms.gtv((64, 64, 20), (2, 2, 5), center=phantoms.GTV_CENTER)
+    reference = phantoms.empty((64, 64, 20), (2.0001, 2, 5.01))
+    start = np.add(mask.GetOrigin(), (0, 0, 2.5))
+    reference.SetOrigin(start.tolist())
+    volume_ml = resample_mask(mask, reference).sum() * np.prod(reference.GetSpacing()) / 1000
+    assert volume_ml == pytest.approx((array(mask) > 0).sum() * 20 / 1000, rel=0.1)

@@ -114,7 +114,7 @@ def test_scalp_far_tissue_and_other_slices_do_not_enhance(case, prediction):
 def follow_up_of(prediction, image, gain=1.0):
     scale = prediction.slices.scale
     scale = replace(scale, low=scale.low * gain, high=scale.high * gain)
-    return AlignedFollowUp(image, scale, True)
+    return AlignedFollowUp(image, scale, True, sitk.Transform())
 
 
 def test_a_follow_up_is_measured_in_its_own_intensities(case, prediction):

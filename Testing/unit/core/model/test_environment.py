@@ -2,8 +2,8 @@
 
 import pytest
 from GBMResponseCore import environment
-from GBMResponseCore.environment import describe_environment, installed_version, translate_import_errors
 from GBMResponseCore.errors import DependencyError
+from GBMResponseCore.model.environment import describe_environment, installed_version, translate_import_errors
 
 
 def describe_with(monkeypatch, tmp_path, code):

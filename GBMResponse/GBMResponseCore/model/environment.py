@@ -1,6 +1,7 @@
 """Which packages and devices are here, asked in a process of its own: a broken package may crash the one that loads it.
 
-`python -m GBMResponseCore.environment` loads the packages and prints one line of JSON about each, then the devices.
+`python -m GBMResponseCore.model.environment` loads them and prints one line of JSON about each, then the devices. Also
+how this process is ended, and what it leaves for developers when it fails.
 """
 
 import importlib
@@ -21,9 +22,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from . import __version__
-from .errors import DependencyError, GBMResponseError, OutOfMemoryError
-from .files import write_text
+from .. import __version__
+from ..errors import DependencyError, GBMResponseError, OutOfMemoryError
+from ..files import write_text
 
 PACKAGES = (
     "torch", "diffusers", "safetensors", "monai", "jsonschema", "tqdm", "matplotlib", "numpy", "scipy", "SimpleITK",
@@ -87,7 +88,7 @@ def describe_environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
     }
     try:
         probe = subprocess.run(
-            [sys.executable, "-m", "GBMResponseCore.environment", *packages],
+            [sys.executable, "-m", "GBMResponseCore.model.environment", *packages],
             env=os.environ | {"PYTHONPATH": search_path()},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -188,7 +189,7 @@ def _remedy(name: str) -> str:
 
 def search_path() -> str:
     """Value of PYTHONPATH with which a child process finds this package, installed or not."""
-    core = str(Path(__file__).resolve().parent.parent)
+    core = str(Path(__file__).resolve().parents[2])
     return os.pathsep.join(path for path in (core, os.environ.get("PYTHONPATH", "")) if path)
 
 
