@@ -1,7 +1,9 @@
 # make demo    predict the bundled sample case into demo-output/
 # make test    run the test suite
+# make test-lowest  run the unit tests with the lowest versions that pyproject.toml allows (in .venv-lowest)
+# make fuzz    feed 10,000 made-up and damaged inputs to it;  make faults  attack it;  make soak  200 predictions in one worker
 # make training-demo  simulate patients, train the paper's four configurations in miniature, evaluate them
-# make lint    check style;  make format  rewrite it
+# make lint    check style and imports;  make format  rewrite it
 # make system  install the system libraries of the Slicer test host (Debian and Ubuntu, as root; else its tests skip)
 # make venv    only create the virtual environment
 # make clean   remove everything that the other targets made
@@ -31,7 +33,7 @@ endif
 export HF_HUB_OFFLINE := 1
 export MPLCONFIGDIR := $(abspath $(VENV))/matplotlib
 
-.PHONY: demo training-demo test lint format system venv clean
+.PHONY: demo training-demo test test-lowest lint format fuzz faults soak system venv clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/gbmresponse predict \
@@ -46,9 +48,33 @@ training-demo: $(VENV)/.installed-test
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
 
+# The tests that need no Slicer wheel. torch comes first, see below.
+LOWEST := .venv-lowest
+LOWEST_PIP := $(LOWEST)/bin/python -m pip --disable-pip-version-check
+test-lowest: export MPLCONFIGDIR := $(abspath $(LOWEST))/matplotlib
+test-lowest: $(LOWEST)/.installed
+	$(LOWEST)/bin/python -m pytest Testing/unit
+
+$(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
+	$(MAKE) venv VENV=$(LOWEST)
+	$(LOWEST_PIP) install -c constraints-lowest.txt $(TORCH_INDEX) torch
+	$(LOWEST_PIP) install -c constraints-lowest.txt -e '.[training,dicom]' pytest torchmetrics
+	@touch $@
+
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	PYTHONPATH=GBMResponse:. $(BIN)/lint-imports --no-cache --no-logo
+
+# Many inputs and attacks: minutes to hours, see docs/reliability.md. SEED and INPUTS choose the inputs.
+fuzz: $(VENV)/.installed-test
+	cd Testing && $(abspath $(BIN))/python -m fuzz --inputs $(or $(INPUTS),10000) --seed $(or $(SEED),1)
+
+faults: $(VENV)/.installed-test
+	cd Testing && $(abspath $(BIN))/python -m faults
+
+soak: $(VENV)/.installed-test
+	$(BIN)/python Testing/tools/soak.py
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
@@ -75,7 +101,7 @@ $(VENV)/.installed-torch: $(VENV)/.created constraints.txt
 	@touch $@
 
 $(VENV)/.installed-demo: $(VENV)/.installed-torch pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e '.[report]'
+	$(PIP) install -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed-torch pyproject.toml constraints.txt
@@ -83,5 +109,5 @@ $(VENV)/.installed-test: $(VENV)/.installed-torch pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf .venv demo-output training-demo-output build dist gbmresponse.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-lowest demo-output training-demo-output build dist gbmresponse.egg-info .pytest_cache .ruff_cache
 	find GBMResponse GBMResponseTraining Testing -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """Command `gbmresponse`: predict one case or a cohort without 3D Slicer.
 
-Exit codes: 0 done, 2 wrong usage, 130 cancelled; every other failure has its own code, listed in the README.
+Exit codes: 0 done, 2 wrong usage, 130 cancelled; every other failure has its own code: docs/troubleshooting.md.
 """
 
 import argparse

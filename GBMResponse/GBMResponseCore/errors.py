@@ -2,7 +2,7 @@
 
 
 class GBMResponseError(Exception):
-    """Base of all expected failures.
+    """A failure without a kind of its own; the base of all others.
 
     :param message: one sentence that says what is wrong.
     :param remedy: one sentence that says what to do; the class default is used when omitted.
@@ -22,78 +22,104 @@ class GBMResponseError(Exception):
 
 
 class MissingFileError(GBMResponseError):
+    """A file that was named does not exist, or is a folder."""
+
     code = "missing-file"
     exit_code = 10
     remedy = "Check the path."
 
 
 class EmptyFileError(GBMResponseError):
+    """A file has no content."""
+
     code = "empty-file"
     exit_code = 11
     remedy = "Export or download the file again: it has no content."
 
 
 class UnreadableFileError(GBMResponseError):
+    """A file is no volume of a known format, or it is cut off, damaged or contradicts itself."""
+
     code = "unreadable-file"
     exit_code = 12
     remedy = "Give a NIfTI, NRRD or MetaImage volume that opens in 3D Slicer."
 
 
 class ImageDimensionError(GBMResponseError):
+    """The image or the GTV is a single slice, or a series of volumes."""
+
     code = "image-dimension"
     exit_code = 13
     remedy = "Give one 3-D volume: extract a single frame of a time series first."
 
 
 class ColorImageError(GBMResponseError):
+    """The image or the GTV has several values in each voxel."""
+
     code = "color-image"
     exit_code = 14
     remedy = "Give the original grayscale MRI, not a screenshot or a color-coded map."
 
 
 class NonFiniteImageError(GBMResponseError):
+    """The image or the GTV has voxels that are NaN or infinite."""
+
     code = "non-finite-image"
     exit_code = 15
     remedy = "Replace NaN and infinite voxels, for example by 0, or export the volume again."
 
 
 class ConstantImageError(GBMResponseError):
+    """All voxels of the image have one value."""
+
     code = "constant-image"
     exit_code = 16
     remedy = "Choose the T1-Gd volume: this one has no contrast."
 
 
 class NotMRError(GBMResponseError):
+    """The image has values like a CT, or hardly any gray levels, as a labelmap."""
+
     code = "not-mr"
     exit_code = 17
     remedy = "Choose the T1-Gd MRI: this looks like a CT or another modality in physical units."
 
 
 class SmallImageError(GBMResponseError):
+    """The slices of the image have fewer than 32 x 32 voxels."""
+
     code = "small-image"
     exit_code = 18
     remedy = "Choose a whole-head volume: in-plane it must have at least 32 x 32 voxels."
 
 
 class EmptyGTVError(GBMResponseError):
+    """The GTV has no voxels."""
+
     code = "empty-gtv"
     exit_code = 19
     remedy = "Draw the GTV, or choose the segment that holds it."
 
 
 class NoOverlapError(GBMResponseError):
+    """The GTV lies outside the image, or outside the field of view around the head."""
+
     code = "no-overlap"
     exit_code = 20
     remedy = "Check that image and GTV belong to the same patient and share one coordinate system."
 
 
 class OutputFolderError(GBMResponseError):
+    """The output folder cannot be written to, the disk is full, or another run uses the folder."""
+
     code = "output-folder"
     exit_code = 21
     remedy = "Choose a folder that exists or can be created, with write permission and free space."
 
 
 class NotAMaskError(GBMResponseError):
+    """The GTV has so many values that it is an image and no mask."""
+
     code = "not-a-mask"
     exit_code = 22
     remedy = "Choose the GTV's labelmap: this looks like an image."
@@ -119,7 +145,7 @@ class ProcessEndedError(GBMResponseError):
     """The process that worked on a case of a cohort ended in the midst of it, for example by a crash of a library."""
 
     code = "process-ended"
-    exit_code = 26
+    exit_code = 25
     remedy = (
         "The same command tries it again. If that ends the process, too, its files may be damaged: export them again."
     )
@@ -129,7 +155,7 @@ class GeometryError(GBMResponseError):
     """A header contradicts itself or cannot be that of a head, so that nothing can be placed by it."""
 
     code = "geometry"
-    exit_code = 25
+    exit_code = 26
     remedy = "Look at the volume in 3D Slicer, correct its spacing and orientation, and save it again."
 
 
@@ -142,30 +168,40 @@ class BundleError(GBMResponseError):
 
 
 class BundleSchemaError(BundleError):
+    """The bundle was made for another version, or a field of its bundle.json is missing or impossible."""
+
     code = "bundle-schema"
     exit_code = 31
     remedy = "Update GBMResponse, or use a bundle made for this version."
 
 
 class BundleIntegrityError(BundleError):
+    """A file of the bundle differs from the size or SHA-256 in its bundle.json."""
+
     code = "bundle-integrity"
     exit_code = 32
     remedy = "The file was changed or damaged: install the bundle again."
 
 
 class GuidanceError(GBMResponseError):
+    """A guidance scale other than 1 was asked of a model without a trained null class."""
+
     code = "guidance"
     exit_code = 33
     remedy = "Use guidance scale 1, or a bundle trained with label dropout."
 
 
 class OptionError(GBMResponseError):
+    """An option is unknown, impossible, or does not fit the model or the other options."""
+
     code = "option"
     exit_code = 34
     remedy = "See --help for the values allowed."
 
 
 class DeviceError(GBMResponseError):
+    """The device does not exist on this machine."""
+
     code = "device"
     exit_code = 35
     remedy = "Use --device cpu."
@@ -235,6 +271,8 @@ class FrameOfReferenceError(StructureSetError):
 
 
 class OutOfMemoryError(GBMResponseError):
+    """The memory of the computer or of its graphics card is too small for this prediction."""
+
     code = "out-of-memory"
     exit_code = 39
     remedy = "Use batch size 1, or the CPU (--device cpu), or close other programs. Finished slices are kept."
@@ -249,6 +287,8 @@ class SomeCasesFailedError(GBMResponseError):
 
 
 class CancelledError(GBMResponseError):
+    """The user, or the system, ended the run."""
+
     code = "cancelled"
     exit_code = 130
     remedy = "Start again when ready."

@@ -15,6 +15,7 @@ import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -66,15 +67,6 @@ def check_file(path: Path | str, name: str = "image") -> Path:
     if empty:
         raise EmptyFileError(f"The {name} file {path.name} is empty.")
     return path
-
-
-def is_utf8(text: str) -> bool:
-    """Whether a text can be given to libraries that expect UTF-8; undecodable bytes of a file name cannot."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def ensure_output_folder(path: Path | str) -> Path:
@@ -255,7 +247,8 @@ def write_file(path: Path | str, write: Callable[[Path], Any], suffix: str = "",
             f"Cannot write {path.name} to the folder {path.parent} ({reason.rstrip('.')})."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder itself may be gone meanwhile, or be a file
+            temporary.unlink()
     return path
 
 

@@ -46,6 +46,7 @@ class Runner:
     def _predictor(self, bundle: Path | None, device: str, precision: str) -> "Predictor":
         from .model.bundle import open_bundle
         from .model.manifest import default_bundle
+        from .outputs import montage, report  # noqa: F401  a package they miss shows now, not after the sampling
         from .prediction import Predictor
 
         folder = bundle or default_bundle()
@@ -126,8 +127,8 @@ class Runner:
             slices, notes = slices.with_follow_up(follow_up)
             for note in notes:
                 listener.warning(note.code, note.sentence)
-            case = replace(case, notes=[*case.notes, *notes])
-            slices = replace(slices, case=case)
+            if notes:
+                slices = replace(slices, case=replace(case, notes=[*case.notes, *notes]))
             predictions = {name: replace(entry, slices=slices) for name, entry in predictions.items()}
         measurements = measure(slices, predictions) if request.measure else None
         measured.mark("measure")

@@ -14,7 +14,7 @@ from GBMResponseCore.model.classes import ClassScheme, coarsen
 from GBMResponseCore.model.networks import decode_continuous, encode_continuous
 from GBMResponseCore.model.runtime import batch_size
 from GBMResponseCore.model.sampling import Conditions, generate_slices
-from GBMResponseCore.model.slice_cache import SliceCache
+from GBMResponseCore.model.slice_cache import SliceCache, kept_batch_size, request_key
 from GBMResponseCore.model.slice_model import SliceModel
 from GBMResponseCore.request import NO_CLASS, PredictionOptions, SamplingOptions, check_guidance
 from tqdm import tqdm
@@ -275,27 +275,25 @@ def _predict_patient(
         "sampling": asdict(sampling),
         "seed": noise_seed,
         "days_since_rt": days,
-        "precision": predictor.precision_name,
+        "precision": str(predictor.precision(sampling)),
     }
-    key = hashlib.sha256(json.dumps(request, sort_keys=True).encode())
-    for array in (pre, gtv, positions, indices):
-        key.update(array.tobytes())
-    cache = SliceCache(finished, key.hexdigest()) if finished else None
-    images = {k: cache.load(sample, k) for k in range(len(rows))} if cache else {}
-    todo = [k for k in range(len(rows)) if images.get(k) is None]
-    if not todo:
-        return np.stack([images[k] for k in range(len(rows))])
-    batch = _batch(loaded, pre[0].size)
-    sources = predictor.encode(pre, gtv, batch, indices)
-    conditions = Conditions(sources, positions, token, days)
-    for start in range(0, len(todo), batch):
-        chunk = todo[start : start + batch]
-        pixels = generate_slices(predictor, conditions[chunk], sampling, seed=noise_seed, sample=sample)
-        for k, image in zip(chunk, pixels, strict=True):
-            images[k] = image
-            if cache:
+    batch, cache, conditions, parts = loaded.batch, None, None, []
+    if finished:
+        key = request_key(request, pre, gtv, positions, indices)
+        batch = batch or kept_batch_size(finished, key) or _batch(loaded, pre[0].size)
+        cache = SliceCache(finished, key, batch)
+    batch = batch or _batch(loaded, pre[0].size)
+    for start in range(0, len(rows), batch):
+        chunk = list(range(start, min(start + batch, len(rows))))
+        pixels = cache.load_together(sample, chunk, pre.shape[1:]) if cache else None
+        if pixels is None:
+            if conditions is None:
+                conditions = Conditions(predictor.encode(pre, gtv, batch, indices), positions, token, days)
+            pixels = generate_slices(predictor, conditions[chunk], sampling, seed=noise_seed, sample=sample)
+            for k, image in zip(chunk, pixels, strict=True) if cache else ():
                 cache.store(sample, k, image)
-    return np.stack([images[k] for k in range(len(rows))])
+        parts.append(pixels)
+    return np.concatenate(parts)
 
 
 def patient_seed(seed: int, patient: str) -> int:

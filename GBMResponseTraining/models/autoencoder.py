@@ -11,12 +11,12 @@ import lightning
 import torch
 from GBMResponseCore.model.networks import build_autoencoder, codebook, decode_continuous, encode_continuous
 from GBMResponseCore.model.quantizer import nearest_code_indices
-from monai.networks.nets import PatchDiscriminator
 from torch import nn
 from torch.nn import functional
 
 from ..settings.networks import Autoencoder
 from .optimization import VALIDATION_LOSS, DivergedError, adamw, warmup_and_decay
+from .patch_discriminator import PatchDiscriminator
 
 BETA = 0.25
 LARGEST_ADAPTIVE_WEIGHT = 1e4
@@ -48,14 +48,7 @@ class AutoencoderModule(lightning.LightningModule):
         self._perceptual = [perceptual.requires_grad_(False).eval()] if perceptual is not None else []
         self.discriminator = None
         if settings.adversarial is not None:
-            adversarial = settings.adversarial
-            self.discriminator = PatchDiscriminator(
-                spatial_dims=2,
-                channels=adversarial.channels,
-                in_channels=1,
-                num_layers_d=adversarial.layers,
-                norm=("GROUP", {"num_groups": 32}),
-            )
+            self.discriminator = PatchDiscriminator(settings.adversarial.channels, settings.adversarial.layers)
 
     @property
     def selectable_from(self) -> int:

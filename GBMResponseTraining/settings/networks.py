@@ -207,7 +207,7 @@ class Classifier:
         return 2 if self.with_gtv else 1
 
     def network(self) -> dict[str, Any]:
-        """Keyword arguments of MONAI's `ResNet`."""
+        """Configuration of the network class."""
         return {
             "_class_name": "ResNet",
             "block": "basic",

@@ -47,7 +47,7 @@ class PanelDriver:
     def settle(self) -> None:
         """Let pending refreshes happen, and views of a new layout get their size."""
         self.session.spin(0.03)
-        self.session.until(lambda: self.widget.panel is None or self.widget.panel._refreshTimer is None, 10)
+        self.session.until(lambda: self.widget.panel is None or self.widget.panel._refreshTimer is None)
         self.session.spin(0.07)
 
     def click(self, name: str) -> None:
@@ -63,7 +63,7 @@ class PanelDriver:
 
     def cancel(self) -> None:
         """Click Cancel as soon as it can be clicked."""
-        self.session.until(lambda: self.ui.predictButton.text == "Cancel" and self.ui.predictButton.enabled, 10)
+        self.session.until(lambda: self.ui.predictButton.text == "Cancel" and self.ui.predictButton.enabled)
         self.click("predictButton")
 
     def wait(self) -> None:

@@ -106,8 +106,11 @@ class Session:
         """Run the event loop for a while."""
         self.until(lambda: False, seconds, fail=False)
 
-    def until(self, condition, seconds: float = 120.0, fail: bool = True) -> bool:
-        """Run the event loop until the condition holds; raise TimeoutError when it does not in time."""
+    def until(self, condition, seconds: float = 600.0, fail: bool = True) -> bool:
+        """Run the event loop until the condition holds; raise TimeoutError when it does not in time.
+
+        The time is for what hangs: a busy machine may take many times as long as another.
+        """
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:

@@ -132,7 +132,7 @@ def test_declined_packages_are_no_error(ready, monkeypatch, unchanged):
     ready.predict()
     ready.wait()
     assert len(asked) == 1
-    assert "monai" in asked[0]
+    assert "diffusers" in asked[0]
     assert "not installed" in ready.status
     unchanged()
 
@@ -144,7 +144,7 @@ def command(ready, monkeypatch):
 
     def end():
         process.kill()
-        ready.session.until(lambda: not process.isRunning(), 20)
+        ready.session.until(lambda: not process.isRunning())
 
     def use(*arguments: str) -> None:
         end()
@@ -194,7 +194,7 @@ def test_a_program_that_is_no_worker_is_named(ready, command, unchanged):
     client = ready.widget.logic.engine.client
     unchanged()
     ready.predict()
-    ready.session.until(lambda: client.isBusy, 20)
+    ready.session.until(lambda: client.isBusy)
     client._onNotReady()  # what its timer would do after two minutes
     ready.wait()
     assert "does not answer as it should" in ready.status
@@ -210,7 +210,7 @@ def test_a_worker_behind_a_launcher_is_gone_with_the_panel(ready, monkeypatch, t
     )
     process, folders = ready.widget.logic.engine.process, ready.widget.logic.engine.folders
     process.kill()
-    ready.session.until(lambda: not process.isRunning(), 20)
+    ready.session.until(lambda: not process.isRunning())
     monkeypatch.setattr(process, "_arguments", ["-c", f"{launcher} sys.exit(child.wait())"])  # as PythonSlicer does
     ready.predict()
     ready.untilSampling()

@@ -178,7 +178,7 @@ def test_the_model_is_verified_and_damage_is_found(ready, tiny_bundle, tmp_path)
     import shutil
 
     ready.click("verifyModelButton")
-    ready.session.until(lambda: ready.ui.verifyModelButton.text == "Verify files", 30)
+    ready.session.until(lambda: ready.ui.verifyModelButton.text == "Verify files")
     assert "as they should be" in ready.status
     damaged = Path(shutil.copytree(tiny_bundle, tmp_path / "damaged"))
     weights = next(damaged.glob("denoiser/*.safetensors"))
@@ -186,7 +186,7 @@ def test_the_model_is_verified_and_damage_is_found(ready, tiny_bundle, tmp_path)
     ready.parameters.bundleFolder = str(damaged)
     ready.settle()
     ready.click("verifyModelButton")
-    ready.session.until(lambda: ready.ui.verifyModelButton.text == "Verify files", 30)
+    ready.session.until(lambda: ready.ui.verifyModelButton.text == "Verify files")
     assert "diffusion_pytorch_model.safetensors" in ready.status
 
 
@@ -222,7 +222,7 @@ def test_a_follow_up_stands_beside_the_prediction(ready, case_files, layout):
 
 def test_reloading_ends_the_worker_and_the_new_panel_works(ready, case, tiny_bundle):
     ready.predict()
-    ready.session.until(lambda: ready.controller.isWarm, 120)
+    ready.session.until(lambda: ready.controller.isWarm)
     process = ready.widget.logic.engine.process
     try:
         ready.widget.onReload()
@@ -275,7 +275,7 @@ def test_a_timer_outlives_its_own_call(session):
 
     kept["timer"] = startTimer(0, call)
     kept["timer"]._timer.connect("destroyed()", lambda: happened.append("destroyed"))
-    session.until(lambda: len(happened) == 2, 10)
+    session.until(lambda: len(happened) == 2)
     assert happened == ["called", "destroyed"]
 
 

@@ -188,8 +188,7 @@ def test_closing_the_scene_ends_the_run_and_imports_nothing(ready, case_files, t
     ready.predict()
     ready.untilSampling()
     slicer.mrmlScene.Clear(False)
-    ready.session.spin(1.0)
-    assert not ready.controller.isActive
+    ready.session.until(lambda: not ready.controller.isActive)
     assert not findRuns(slicer.mrmlScene)
     assert "closed" in ready.status
 
@@ -230,7 +229,7 @@ def test_a_saved_scene_brings_the_runs_back(ready, case, tmp_path):
     ready.session.spin(0.1)
     assert ready.ui.runComboBox.count == 0
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
-    ready.session.spin(0.3)
+    ready.session.until(lambda: findRuns(slicer.mrmlScene))
     (run,) = findRuns(slicer.mrmlScene)
     predicted = run.node(NodeRoles.PREDICTED)
     assert predicted.GetName() == name

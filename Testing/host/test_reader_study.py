@@ -28,7 +28,7 @@ def study(ready, layout, tmp_path, monkeypatch):
     ready.ui.tabWidget.currentIndex = 1
     ready.widget.parent.show()
     ready.widget.parent.activateWindow()  # keys go to the active window only
-    ready.session.until(lambda: ready.widget.parent.isActiveWindow, 10)
+    ready.session.until(lambda: ready.widget.parent.isActiveWindow)
     ready.click("readerFileButton")
     ready.ui.readerNameEdit.text = "Reader 1"
     ready.path = path

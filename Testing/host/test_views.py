@@ -190,7 +190,7 @@ def test_blinking_switches_and_stops_when_the_panel_is_left(ready, shown, layout
     composite = layout.sliceWidget(PREDICTED).mrmlSliceCompositeNode()
     tag = composite.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *event: seen.add(composite.GetForegroundOpacity()))
     ready.ui.blinkButton.checked = True
-    ready.session.until(lambda: {0.0, 1.0} <= seen, 10)
+    ready.session.until(lambda: {0.0, 1.0} <= seen)
     ready.widget.parent.exit()
     assert not ready.ui.blinkButton.checked
     seen.clear()

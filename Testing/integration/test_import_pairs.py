@@ -162,6 +162,12 @@ def test_record(store):
     assert store.survival_days.min() == 50
 
 
+def test_the_person_behind_a_visit_is_stored(tmp_path, folder):
+    pairs = [pair_of(folder, "P07_t1"), pair_of(folder, "P7_t2"), pair_of(folder, "P8", extra={"person": "p7"})]
+    import_pairs(pairs, tmp_path, RULE, NORMALIZATION)
+    assert [record["person"] for record in slice_store.read_patients(tmp_path)] == ["p7", "p7", "p7"]
+
+
 def test_a_follow_up_on_another_grid_is_registered(store):
     record, still, moved = record_of(store, "P9"), slices_of(store, "P10"), slices_of(store, "P9")
     assert record["registered"] and record["censored"]

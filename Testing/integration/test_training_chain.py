@@ -139,7 +139,7 @@ def test_a_finished_experiment_trains_nothing_again(run, monkeypatch):
 def test_another_configuration_in_the_same_folder_is_refused(folders, capsys):
     _, store, run = folders
     assert train("export", "2-class", "--run", run, "--store", store, "--preset", "smoke") == 34
-    assert "neighbour_slices" in capsys.readouterr().err
+    assert "neighbor_slices" in capsys.readouterr().err
 
 
 def test_a_new_run_needs_a_store(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """The worker process: its protocol, cancelling and resuming, and what it survives."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions
-from worker_session import WorkerSession
+from worker_session import TIMEOUT_S, WarmWorker, WorkerSession
 
 SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
 SLOW = {"sampler": "unipc", "steps": 60}
@@ -32,9 +33,15 @@ def case(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def worker(tmp_path_factory):
-    """One warm worker for all tests that do not end it."""
-    with WorkerSession(tmp_path_factory.mktemp("worker") / "log.txt") as session:
+def warm_worker(tmp_path_factory):
+    with contextlib.closing(WarmWorker(lambda: WorkerSession(tmp_path_factory.mktemp("worker") / "log.txt"))) as worker:
+        yield worker
+
+
+@pytest.fixture
+def worker(warm_worker):
+    """One warm worker for all tests that do not end it; one that is out of step after a test is replaced."""
+    with warm_worker.lent() as session:
         yield session
 
 
@@ -160,6 +167,19 @@ def test_a_cancelled_prediction_keeps_its_slices_and_continues_to_identical_voxe
     resumed = worker.predict(**message)
     assert np.array_equal(predicted(resumed), predicted(whole))
     assert not (out / ".unfinished").exists()
+
+
+def test_slices_that_another_request_has_left_are_not_counted(worker, request_of):
+    message = request_of("shared", batch_size=1, sampling=SLOW)
+    for seed, wanted in ((1, 2), (2, 1)):
+        worker.send(type="predict", **message | {"id": f"seed {seed}", "seed": seed})
+        for _ in range(wanted):
+            worker.until("slice_ready")
+        worker.send(type="cancel", id=f"seed {seed}")
+        cancelled = worker.until("cancelled")
+    folders = sorted((Path(message["out"]) / ".unfinished").iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
+    assert [len(list(folder.glob("*.npy"))) for folder in folders][-1] == cancelled["kept_slices"]
+    assert len(list(Path(message["out"]).rglob("*.npy"))) > cancelled["kept_slices"]
 
 
 def test_a_waiting_prediction_can_be_cancelled(worker, request_of):
@@ -334,9 +354,9 @@ def test_an_unexpected_error_is_reported_and_survived(tmp_path, request_of):
 def test_a_worker_that_hangs_ends_when_its_caller_is_gone():
     code = (
         "import time; from GBMResponseCore.worker.inbox import Inbox; Inbox(0, 0.2);"
-        " print('up', flush=True); time.sleep(60)"
+        " print('up', flush=True); time.sleep(3600)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout.readline().strip() == b"up"
-    output, _errors = process.communicate(timeout=30)
+    output, _errors = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, output) == (1, b"")

@@ -1,6 +1,8 @@
 """The lists that decide what is packaged agree with the files on disk: an unlisted file is silently left out."""
 
+import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -65,5 +67,47 @@ def test_requirements_of_the_module_are_the_packages_requirements_less_what_slic
     listed = {line for line in lines if line and not line.startswith("#")}
     brought = {"numpy", "scipy", "SimpleITK", "torch"}
     project = project_table()["project"]
-    dependencies = project["dependencies"] + project["optional-dependencies"]["report"]
-    assert listed == {line for line in dependencies if re.match(r"[\w.-]+", line).group() not in brought}
+    assert listed == {line for line in project["dependencies"] if package_of(line) not in brought}
+
+
+def package_of(requirement: str) -> str:
+    return re.match(r"[\w.-]+", requirement).group()
+
+
+def test_the_floors_are_the_versions_that_are_tested_as_lowest():
+    lines = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
+    tested = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    project = project_table()["project"]
+    extras = project["optional-dependencies"]
+    stated = {}
+    for requirement in project["dependencies"] + extras["training"] + extras["dicom"] + extras["test"]:
+        name, _, floor = requirement.partition(">=")
+        if name in tested or requirement not in extras["test"]:
+            stated[name] = floor
+    pad = {name: floor + ".0" * (tested[name].count(".") - floor.count(".")) for name, floor in stated.items()}
+    assert tested == pad
+
+
+MODULES = {"Pillow": "PIL", "PyYAML": "yaml", "scikit-image": "skimage"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [(MODULE / "GBMResponseCore", []), (ROOT / "GBMResponseTraining", ["training", "dicom", "skull-strip"])],
+    ids=["core", "training"],
+)
+def test_everything_that_is_imported_is_declared(folder, extras):
+    """Read, not run: also what is imported inside functions."""
+    project = project_table()["project"]
+    declared = project["dependencies"] + [line for name in extras for line in project["optional-dependencies"][name]]
+    modules = {MODULES.get(package_of(line), package_of(line)) for line in declared}
+    if "deepbet" in modules:
+        modules.add("nibabel")  # deepbet reads its images with it
+    imported = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                imported.add(node.module.split(".")[0])
+    assert imported - modules <= sys.stdlib_module_names | {"GBMResponseCore", "GBMResponseTraining"}

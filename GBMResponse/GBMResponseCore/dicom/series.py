@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import DicomSeriesError
-from .tree import Series, Slice
+from .tree import Series, Slice, pydicom_module
 
 _DIRECTION_TOLERANCE = 1e-3
 _SPACING_TOLERANCE = 0.05
@@ -46,6 +46,9 @@ def read_series(series: Series) -> sitk.Image:
         unreadable.
     """
     stack = _stack(series)
+    for item in stack.slices:
+        if _is_cut_off(item):
+            raise DicomSeriesError(f"The series {series} cannot be read: a file is cut off.", "Export it again.")
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(stack.files)
     try:
@@ -62,6 +65,18 @@ def read_series(series: Series) -> sitk.Image:
     image.SetSpacing(stack.spacing)
     image.SetDirection(stack.direction.ravel().tolist())
     return image
+
+
+def _is_cut_off(item: Slice) -> bool:
+    """Whether uncompressed pixels are missing at the end: SimpleITK before 2.5.5 fills them in silence."""
+    names = ["Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "PixelData"]
+    pydicom = pydicom_module()
+    header = pydicom.dcmread(item.path, specific_tags=names, force=True)
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    if "PixelData" not in header or (syntax is not None and syntax.is_compressed):
+        return False
+    bits = header.Rows * header.Columns * header.get("SamplesPerPixel", 1) * header.get("BitsAllocated", 0)
+    return len(header.PixelData) * 8 < bits
 
 
 def _stack(series: Series) -> _Stack:

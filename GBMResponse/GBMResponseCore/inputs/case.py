@@ -138,7 +138,8 @@ def _same_form(image: Volume, gtv: Volume) -> tuple[Volume, Volume]:
 
     :raises GeometryError: qform and sform of one disagree, and no choice puts them on one grid.
     """
-    if (image.qform is None and gtv.qform is None) or same_grid(image.image, gtv.image):
+    several = max(image.image.GetDimension(), gtv.image.GetDimension()) > 3  # which is refused later, or one frame
+    if several or (image.qform is None and gtv.qform is None) or same_grid(image.image, gtv.image):
         return image, gtv
     for first in (image, image.by_qform()):
         for second in (gtv, gtv.by_qform()):

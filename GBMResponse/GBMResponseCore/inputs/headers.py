@@ -36,6 +36,10 @@ _META_BYTES = {
     **dict.fromkeys(("MET_INT", "MET_UINT", "MET_LONG", "MET_ULONG", "MET_FLOAT"), 4),
     **dict.fromkeys(("MET_LONG_LONG", "MET_ULONG_LONG", "MET_DOUBLE"), 8),
 }
+_NRRD_FIELDS = {"content", "number", "type", "blocksize", "dimension", "space", "spacedimension", "sizes", "spacings"}
+_NRRD_FIELDS |= {"thicknesses", "axismins", "axismaxs", "spacedirections", "centers", "centerings", "kinds", "labels"}
+_NRRD_FIELDS |= {"units", "min", "max", "oldmin", "oldmax", "endian", "encoding", "lineskip", "byteskip", "sampleunits"}
+_NRRD_FIELDS |= {"spaceunits", "spaceorigin", "measurementframe", "datafile"}
 _SPACES = {"right-anterior-superior", "left-anterior-superior", "left-posterior-superior", "scanner-xyz"}
 _SPACES |= {"ras", "las", "lps", "3d-right-handed", "3d-left-handed", "right-anterior-superior-time"}
 _SPACES |= {"left-anterior-superior-time", "left-posterior-superior-time", "rast", "last", "lpst"}
@@ -69,13 +73,17 @@ def inspect_nrrd(path: Path, name: str) -> TextHeader:
     fields, values = {}, {}
     for line in start[:end].decode("utf-8", "replace").splitlines()[1:]:
         key, separator, value = line.partition(":")
-        if line.startswith("#") or not separator:
-            continue
-        if value.startswith("="):
+        if value.startswith("=") and not line.startswith("#"):
             values[key] = value[1:]
-        else:
-            check.line(line)
-            fields[key.strip().lower()] = value.strip()
+            continue
+        check.line(line)
+        if separator and not line.startswith("#"):
+            name_of_field = key.strip().lower()
+            if name_of_field.replace(" ", "") not in _NRRD_FIELDS:
+                check.fail("its header has an unknown field")
+            fields[name_of_field] = value.strip()
+        elif line.strip() and not line.startswith("#") and "data file" not in fields and "datafile" not in fields:
+            check.fail("its header has a line without ':'")
     size = check.whole_numbers("sizes", fields.get("sizes", ""))
     if check.whole_numbers("dimension", fields.get("dimension", "")) != (len(size),):
         check.fail("its dimension does not fit its sizes")

@@ -161,11 +161,12 @@ def with_orientation(written: bytes, header: NiftiHeader) -> bytes:
     form = None if header.qform_code > 0 else header.sform()
     if form is not None and not np.allclose(steps, form.spacing, rtol=1e-3):
         steps = form.spacing
-    struct.pack_into("<4f", result, 76, header.pixdim[0], *steps)
+    with np.errstate(over="ignore"):  # numbers of a form that is not in force may be any
+        result[76:92] = np.array([header.pixdim[0], *steps], "<f4").tobytes()
+        result[256:328] = np.array([*header.quaternion, *header.offset, *header.rows], "<f4").tobytes()
     result[123] = header.units & 7 | result[123] & 0x38
-    struct.pack_into("<2h", result, 252, header.qform_code, header.sform_code)
-    struct.pack_into("<6f", result, 256, *header.quaternion, *header.offset)
-    struct.pack_into("<12f", result, 280, *header.rows)
+    codes = np.clip((header.qform_code, header.sform_code), -32768, 32767)
+    struct.pack_into("<2h", result, 252, *codes.tolist())
     return bytes(result)
 
 

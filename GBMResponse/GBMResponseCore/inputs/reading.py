@@ -1,7 +1,6 @@
 """Reading of volumes that notices damage and contradictions before a library could pass over them."""
 
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import GeometryError, UnreadableFileError
-from ..files import check_file, is_utf8
+from ..files import check_file
 from .geometry import AnatomicalGrid, is_head_size
 from .headers import inspect_meta_image, inspect_nrrd
 from .nifti import DamagedError, NiftiHeader, header_file, is_nifti, read_nifti, unzipped
@@ -113,13 +112,9 @@ def _not_a_volume(path: Path, name: str, start: bytes) -> UnreadableFileError:
 
 def _read_with_itk(path: Path, name: str, library: str) -> sitk.Image:
     """:raises UnreadableFileError, GeometryError: ITK cannot read it, or its grid is none."""
-    text = str(path)
-    if not text.isascii() and (sys.getfilesystemencoding() != "utf-8" or not is_utf8(text)):
-        message = f"The path of the {name} file {path.name!a} is not UTF-8, and only NIfTI can be read from there."
-        raise UnreadableFileError(message, "Use a path of plain letters, or set PYTHONUTF8=1.")
     reader = sitk.ImageFileReader()
     reader.SetImageIO(library)
-    reader.SetFileName(text)
+    reader.SetFileName(str(path))
     try:
         image = scalar(reader.Execute())
     except RuntimeError:

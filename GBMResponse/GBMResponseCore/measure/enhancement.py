@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 from scipy import ndimage
 
 _HEAD_LEVEL = -0.8
@@ -83,10 +82,9 @@ def _head(stack: np.ndarray) -> np.ndarray:
 
 
 def _signed_distance(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
-    """Distance to the mask's surface, mm, negative inside; infinite without a surface."""
+    """Distance to the outermost voxels of the mask, mm, negative inside; infinite without a surface."""
     if not mask.any() or mask.all():
         return np.full(mask.shape, -np.inf if mask.any() else np.inf, np.float32)
-    image = sitk.GetImageFromArray(mask.astype(np.uint8))
-    image.SetSpacing([float(step) for step in spacing_mm[::-1]])
-    distance = sitk.SignedMaurerDistanceMap(image, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
-    return sitk.GetArrayFromImage(distance)
+    surface = mask & ~ndimage.binary_erosion(mask, np.ones((3, 3, 3), bool), border_value=1)
+    distance = ndimage.distance_transform_edt(~surface, sampling=spacing_mm).astype(np.float32)
+    return np.where(mask, -distance, distance)

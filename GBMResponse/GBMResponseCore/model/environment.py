@@ -27,9 +27,11 @@ from ..errors import DependencyError, GBMResponseError, OutOfMemoryError
 from ..files import write_text
 
 PACKAGES = (
-    "torch", "diffusers", "safetensors", "monai", "jsonschema", "tqdm", "matplotlib", "numpy", "scipy", "SimpleITK",
+    "torch", "diffusers", "safetensors", "jsonschema", "jinja2", "tqdm", "Pillow", "numpy", "scipy", "SimpleITK",
 )  # fmt: skip
-_LOADED_LAZILY = {"diffusers": "UNet2DConditionModel", "monai.networks.nets.resnet": "ResNet"}
+_MODULES = {"Pillow": "PIL"}
+"""Modules of packages that are named otherwise."""
+_LOADED_LAZILY = {"diffusers": "UNet2DConditionModel", "PIL.Image": "open"}
 """Modules that may load although their parts do not -> a part that is needed."""
 _INSTALL_TORCH = "Install PyTorch with the PyTorch extension (module PyTorch Utils), or with pip."
 _INSTALL_OTHERS = "Install the packages of Resources/requirements.txt."
@@ -47,7 +49,8 @@ def translate_import_errors() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        name = (error.name or "?").split(".")[0]
+        module = (error.name or "?").split(".")[0]
+        name = next((package for package, other in _MODULES.items() if other == module), module)
         raise DependencyError(f"The Python package {name} is not installed.", _remedy(name)) from error
     except RuntimeError as error:  # diffusers wraps the errors of its parts
         if not isinstance(error.__cause__, (ImportError, OSError)):
@@ -205,16 +208,18 @@ def _probe(packages: Sequence[str]) -> None:
     """Load each package and print one line about it."""
     for name in packages:
         entry: dict[str, Any] = {"name": name, "version": None, "problem": None}
+        module_name = _MODULES.get(name, name)
         try:
-            module = importlib.import_module(name)
+            module = importlib.import_module(module_name)
             for part, needed in _LOADED_LAZILY.items():
-                if part.split(".")[0] == name:
+                if part.split(".")[0] == module_name:
                     getattr(importlib.import_module(part), needed)
             entry["version"] = installed_version(name) or getattr(module, "__version__", "?")
         except ModuleNotFoundError as error:
-            missing = error.name or name
-            entry["problem"] = "not installed" if missing == name else f"it needs {missing}, which is not installed"
-            entry["version"] = None if missing == name else installed_version(name) or "?"
+            missing = error.name or module_name
+            is_itself = missing == module_name
+            entry["problem"] = "not installed" if is_itself else f"it needs {missing}, which is not installed"
+            entry["version"] = None if is_itself else installed_version(name) or "?"
         # A damaged package may raise anything at all while it loads; the next one is examined all the same.
         except Exception as error:
             entry["problem"] = f"{type(error).__name__}: {error}".rstrip(".")

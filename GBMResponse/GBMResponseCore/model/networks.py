@@ -1,7 +1,7 @@
 """The networks of the method, built from the configurations that a bundle stores.
 
 Autoencoders are diffusers' `VQModel` (residual) or `PlainVQVAE` (the authors' release), the denoiser is diffusers'
-`UNet2DConditionModel` (with class) or `UNet2DModel` (without), the survival classifier is MONAI's ResNet.
+`UNet2DConditionModel` (with class) or `UNet2DModel` (without), the survival classifier is `ResNet`.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from ..errors import BundleSchemaError
 from .quantizer import quantize
+from .resnet import ResNet
 
 DAY_FEATURES = 6
 
@@ -188,13 +189,20 @@ def build_denoiser(config: dict[str, Any], fold: int) -> Denoiser:
 
 
 def build_classifier(config: dict[str, Any]) -> nn.Module:
-    """Build MONAI's 2-D `ResNet` from its keyword arguments, with random weights."""
-    from monai.networks.nets.resnet import ResNet
+    """Build the classifier's `ResNet` from its configuration, with random weights.
 
-    arguments = {key: value for key, value in config.items() if key != "_class_name"}
-    if config.get("_class_name") != "ResNet":
-        raise BundleSchemaError(f"Unknown classifier {config.get('_class_name')!r}; expected 'ResNet'.")
-    return ResNet(spatial_dims=2, **arguments)
+    :raises BundleSchemaError: it is another network, or has arguments that `ResNet` does not have.
+    """
+    arguments = dict(config)
+    name, block = arguments.pop("_class_name", None), arguments.pop("block", "basic")
+    if name != "ResNet":
+        raise BundleSchemaError(f"Unknown classifier {name!r}; expected 'ResNet'.")
+    if block != "basic":
+        raise BundleSchemaError(f"Unknown block {block!r} of the classifier; expected 'basic'.")
+    try:
+        return ResNet(**arguments)
+    except (TypeError, IndexError) as error:
+        raise BundleSchemaError(f"The classifier's configuration is not one of a ResNet ({error}).") from None
 
 
 def _from_config(config: dict[str, Any], constructors: dict[str, type]) -> nn.Module:

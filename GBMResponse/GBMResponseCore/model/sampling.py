@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..errors import BundleError, BundleSchemaError
-from ..request import TRAINING_STEPS, SamplingOptions
+from ..errors import BundleError, BundleSchemaError, OptionError
+from ..request import SamplingOptions
 from .networks import Denoiser, guided_output
 
 if TYPE_CHECKING:
@@ -58,16 +58,22 @@ def build_scheduler(config: dict[str, Any], options: SamplingOptions) -> Any:
 
     :param config: configuration of the training noise schedule (a diffusers scheduler configuration).
     :raises BundleSchemaError: it lacks a key, or has one that is not known here, which would change the result.
+    :raises OptionError: the schedule cannot be taken in this number of steps.
     """
     from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 
     wrong = [key for key in _SCHEDULE if key not in config] + sorted(set(config) - {*_SCHEDULE, *_NOT_NEEDED})
-    if wrong or config.get("clip_sample") or config["num_train_timesteps"] != TRAINING_STEPS:
+    if wrong or config.get("clip_sample"):
         raise BundleSchemaError(f"The noise schedule is not supported (see {(wrong or ['clip_sample'])[0]!r}).")
     common = {key: config[key] for key in _SCHEDULE}
+    training_steps = config["num_train_timesteps"]
+    if options.steps > training_steps or (options.sampler in ("ddim", "ddpm") and training_steps % options.steps):
+        raise OptionError(
+            f"{options.sampler} cannot take {options.steps} steps.", f"Choose a divisor of {training_steps}."
+        )
     spacing = "leading" if options.steps >= _FEW_STEPS else "trailing"
     if options.sampler == "ddim":
-        offset = 1 if options.steps < TRAINING_STEPS else 0
+        offset = 1 if options.steps < training_steps else 0
         scheduler = DDIMScheduler(
             **common, clip_sample=False, set_alpha_to_one=False, steps_offset=offset, timestep_spacing=spacing
         )

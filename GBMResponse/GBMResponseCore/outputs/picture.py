@@ -1,26 +1,17 @@
 """Slices as pictures: gray levels, contours, differences in color, a stamp that says synthetic, and PNG files."""
 
-import struct
-import zlib
+import io
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from ..files import write_bytes
 
-_LETTERS = {
-    "S": "111 100 111 001 111",
-    "Y": "101 101 111 010 010",
-    "N": "101 111 111 111 101",
-    "T": "111 010 010 010 010",
-    "H": "101 101 111 101 101",
-    "E": "111 100 111 100 111",
-    "I": "111 010 010 010 111",
-    "C": "111 100 100 100 111",
-}
+RED, BLACK = (255, 60, 60), (0, 0, 0)
 _STAMP = "SYNTHETIC"
-_RED = (255, 60, 60)
 
 
 def white_level(stack: np.ndarray) -> float:
@@ -46,10 +37,10 @@ def gray_levels(pixels: np.ndarray, white: float) -> np.ndarray:
     return np.rint(np.clip((pixels + 1.0) / (white + 1.0), 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
-def with_contour(gray: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """A gray picture (H, W) as colors (H, W, 3) with the rim of a mask in red."""
-    colors = np.repeat(gray[..., None], 3, axis=-1)
-    colors[mask & ~ndimage.binary_erosion(mask)] = _RED
+def with_contour(pixels: np.ndarray, mask: np.ndarray, color: tuple[int, int, int] = RED) -> np.ndarray:
+    """Gray levels (H, W) or colors (H, W, 3) as colors with the rim of a mask (H, W)."""
+    colors = np.repeat(pixels[..., None], 3, axis=-1) if pixels.ndim == 2 else pixels.copy()
+    colors[mask & ~ndimage.binary_erosion(mask)] = color
     return colors
 
 
@@ -60,27 +51,29 @@ def difference_colors(difference: np.ndarray, largest: float) -> np.ndarray:
     return np.rint(255.0 * np.stack([red, np.minimum(red, blue), blue], axis=-1)).astype(np.uint8)
 
 
+@cache
+def text_font(pixels: int) -> ImageFont.FreeTypeFont:
+    """The font that comes with Pillow, which takes a millisecond to load."""
+    return ImageFont.load_default(pixels)
+
+
 def stamped(gray: np.ndarray) -> np.ndarray:
     """A copy of a gray picture (H, W) with the word SYNTHETIC in its lower left corner."""
-    letters = [np.array([[int(dot) for dot in row] for row in _LETTERS[c].split()], np.uint8) for c in _STAMP]
-    word = np.concatenate([np.pad(letter, ((1, 1), (1, 0))) for letter in letters], axis=1)
-    scale = max(1, gray.shape[1] // (3 * word.shape[1]))
-    word = np.kron(word, np.ones((scale, scale), np.uint8))[: gray.shape[0], : gray.shape[1]]
-    result = gray.copy()
-    result[-word.shape[0] :, : word.shape[1]] = word * 255
-    return result
+    height, width = gray.shape
+    picture = Image.fromarray(gray)
+    draw, font = ImageDraw.Draw(picture), text_font(max(8, width // 20))
+    left, top, right, _ = draw.textbbox((2, height - 2), _STAMP, font=font, anchor="lb")
+    draw.rectangle((left - 2, top - 2, right + 1, height), fill=0)
+    draw.text((2, height - 2), _STAMP, fill=255, font=font, anchor="lb")
+    return np.asarray(picture)
 
 
-def png(pixels: np.ndarray) -> bytes:
-    """A PNG file of uint8 gray levels (H, W) or colors (H, W, 3)."""
-    height, width = pixels.shape[:2]
-    header = struct.pack(">IIBBBBB", width, height, 8, 2 if pixels.ndim == 3 else 0, 0, 0, 0)
-    rows = np.ascontiguousarray(pixels, dtype=np.uint8).reshape(height, -1)
-    content = zlib.compress(np.pad(rows, ((0, 0), (1, 0))).tobytes(), 6)  # each row begins with its filter, 0
-    chunks = ((b"IHDR", header), (b"IDAT", content), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
+def png(picture: np.ndarray | Image.Image) -> bytes:
+    """A PNG file of a picture; arrays are uint8, gray levels (H, W) or colors (H, W, 3)."""
+    buffer = io.BytesIO()
+    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def write_preview(pixels: np.ndarray, white: float, path: Path) -> Path:

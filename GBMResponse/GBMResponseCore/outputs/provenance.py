@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..prediction import Prediction
 
 _IN_CLASS = ("scheme", "classes")
-_LIBRARIES = ("torch", "diffusers", "monai", "SimpleITK", "numpy")
+_LIBRARIES = ("torch", "diffusers", "SimpleITK", "numpy")
 
 
 def provenance(bundle: "Bundle", prediction: "Prediction") -> dict[str, Any]:

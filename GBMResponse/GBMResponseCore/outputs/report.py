@@ -4,123 +4,86 @@ The page loads nothing from anywhere, runs no script and holds no names of files
 """
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .. import SYNTHETIC_NOTICE
 from ..files import write_text
-from ..inputs.slices import CaseSlices
 from ..measure.measurements import CAVEATS, TITLE, Measurements
-from .picture import difference_colors, gray_levels, head_window, png, stamped, white_level, with_contour
+from .columns import CaseColumns, Column
+from .picture import png
 
 if TYPE_CHECKING:
     from ..prediction import Prediction
 
-_STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #1b1b1b }
-.notice { background: #b34700; color: #fff; padding: .6em 1em; font-weight: 600; position: sticky; top: 0 }
-h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin-top: 2em }
-table { border-collapse: collapse } th, td { padding: .25em .7em; text-align: left; vertical-align: top }
-tr + tr { border-top: 1px solid #ddd } .scroll { overflow-x: auto }
-.pictures { background: #000; color: #ddd } .pictures tr + tr { border: 0 }
-.pictures img { width: 13em; display: block }
-.pictures td { padding: 1px } .pictures th { font-weight: 400; font-size: .85em }
-code { font-size: .85em; overflow-wrap: anywhere }
-"""
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-
-
-@dataclass(frozen=True)
-class _Column:
-    """Pictures of all slices, uint8 (H, W) or (H, W, 3), under one title."""
-
-    title: str
-    pictures: Sequence[np.ndarray]
+_TEMPLATES = Path(__file__).with_name("templates")
 
 
 def write_report(
     path: Path,
-    slices: CaseSlices,
+    columns: CaseColumns,
     predictions: Mapping[str, "Prediction"],
     records: Mapping[str, Mapping[str, Any]],
     measurements: Measurements | None = None,
 ) -> Path:
     """Write the page.
 
-    :param predictions: of one case with one model, by the class that was asked for.
+    :param columns: pictures of the case.
+    :param predictions: of the case with one model, by the class that was asked for.
     :param records: the provenance of each.
     :raises OutputFolderError: it cannot be written.
     """
-    parts = [
-        "<h1>Synthetic follow-up MRI of a glioblastoma</h1>",
-        _classes(predictions),
-        "<h2>Pictures</h2>",
-        _pictures(slices, predictions),
-    ]
-    if measurements is not None:
-        parts += [f"<h2>Measurements: {escape(TITLE)}</h2>", _measurements(measurements)]
-        parts += _scores(measurements)
-    parts += ["<h2>Caveats</h2>", _list(CAVEATS), "<h2>Provenance</h2>"]
-    for name, record in records.items():
-        parts.append(f"<h3>Class asked for: {escape(name)}</h3>" + _table(["", ""], _flat(record)))
-    return write_text(_page("\n".join(parts)), path)
-
-
-def _page(body: str) -> str:
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width">\n'
-        f"<title>Synthetic follow-up MRI (research use)</title>\n<style>{_STYLE}</style></head>\n"
-        f'<body><p class="notice">{escape(SYNTHETIC_NOTICE)}</p>\n{body}\n</body></html>\n'
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    shown = _shown(columns, predictions)
+    page = environment.get_template("report.html").render(
+        notice=SYNTHETIC_NOTICE,
+        classes=[_class_row(prediction) for prediction in predictions.values()],
+        titles=[column.title for column in shown],
+        slices=[
+            (index, [_embedded(column.pictures[line]) for column in shown])
+            for line, index in enumerate(columns.indices)
+        ],
+        measured=None if measurements is None else _measured(measurements),
+        caveats=CAVEATS,
+        records=[{"name": name, "rows": _flat(record)} for name, record in records.items()],
+    )
+    return write_text(page, path)
 
 
-def _classes(predictions: Mapping[str, "Prediction"]) -> str:
-    rows = []
+def _class_row(prediction: "Prediction") -> list[str]:
+    choice = prediction.class_choice
+    chances = ", ".join(f"{name} {chance:.0%}" for name, chance in choice.probabilities.items())
+    return [f"{choice.name} ({choice.class_source})", chances or "-", str(len(prediction.samples))]
+
+
+def _shown(columns: CaseColumns, predictions: Mapping[str, "Prediction"]) -> list[Column]:
+    shown = [columns.before]
     for prediction in predictions.values():
-        choice = prediction.class_choice
-        chances = ", ".join(f"{name} {chance:.0%}" for name, chance in choice.probabilities.items())
-        rows.append([f"{choice.name} ({choice.class_source})", chances or "-", str(len(prediction.samples))])
-    return _table(["survival class", "classifier's probabilities", "samples"], rows)
+        shown += columns.of_prediction(prediction)
+    return shown if columns.truth is None else [*shown, columns.truth]
 
 
-def _pictures(slices: CaseSlices, predictions: Mapping[str, "Prediction"]) -> str:
-    rows = slices.indices[::-1]
-    pre, gtv = slices.pre[::-1], slices.gtv[rows]
-    window, white = head_window(pre), white_level(pre)
-    pre, gtv = pre[:, *window], gtv[:, *window]
-    before = [with_contour(gray_levels(plane, white), mask) for plane, mask in zip(pre, gtv, strict=True)]
-    columns = [_Column("T1-Gd before, GTV in red", before)]
-    for prediction in predictions.values():
-        name = prediction.class_choice.name
-        predicted = prediction.pixels[0][::-1, *window]
-        columns.append(_Column(f"SYNTHETIC, class {name}", [stamped(gray_levels(p, white)) for p in predicted]))
-        changes = [difference_colors(plane, 1.0 + white) for plane in predicted - pre]
-        columns.append(_Column(f"SYNTHETIC minus before, class {name}", changes))
-    if slices.follow_up is not None:
-        truth = slices.truth[::-1, *window]
-        own_white = white_level(truth)
-        title = "true follow-up" if slices.follow_up.registered else "true follow-up, not registered"
-        columns.append(_Column(title, [gray_levels(plane, own_white) for plane in truth]))
-
-    lines = ["<tr><th></th>" + "".join(f"<th>{escape(column.title)}</th>" for column in columns) + "</tr>"]
-    for line, index in enumerate(rows):
-        cells = "".join(f"<td>{_image(c.pictures[line], f'{c.title}, slice {index}')}</td>" for c in columns)
-        lines.append(f"<tr><th>{index}</th>{cells}</tr>")
-    return f'<div class="scroll"><table class="pictures">{"".join(lines)}</table></div>'
+def _embedded(picture: np.ndarray) -> str:
+    """Base64 of its PNG file."""
+    return b64encode(png(picture)).decode("ascii")
 
 
-def _image(pixels: np.ndarray, description: str) -> str:
-    return f'<img alt="{escape(description)}" src="data:image/png;base64,{b64encode(png(pixels)).decode("ascii")}">'
+def _measured(measurements: Measurements) -> dict[str, Any]:
+    score_names, scores = _scores(measurements)
+    return {"title": TITLE, "rows": _rows(measurements), "score_names": score_names, "scores": scores}
 
 
-def _measurements(measurements: Measurements) -> str:
+def _rows(measurements: Measurements) -> list[list[str]]:
     rows = []
     for entry in measurements.record["classes"].values():
         by_volume, by_area = entry["by_volume"], entry["by_area"]
@@ -142,11 +105,7 @@ def _measurements(measurements: Measurements) -> str:
                 _chances(by_area["probabilities"], entry["samples"]),
             ]
         )
-    header = [
-        "class", "volume before", "after: mean (p10 to p90)", "change", "predicted category by volume",
-        "area before", "after: mean (p10 to p90)", "predicted category by area",
-    ]  # fmt: skip
-    return _table(header, rows)
+    return rows
 
 
 def _chances(probabilities: Mapping[str, float], samples: int) -> str:
@@ -154,16 +113,14 @@ def _chances(probabilities: Mapping[str, float], samples: int) -> str:
     return f"{text}, {samples} sample{'s' if samples > 1 else ''}"
 
 
-def _scores(measurements: Measurements) -> list[str]:
-    rows = []
+def _scores(measurements: Measurements) -> tuple[list[str], list[list[str]]]:
+    """Names of the scores, and a row for each class and whoever was scored; empty without a true follow-up."""
+    names, rows = [], []
     for entry in measurements.record["classes"].values():
         for who, score in entry.get("score", {}).items():
-            values = [f"{value:.3f}" for value in score.values()]
-            rows.append([entry["class"], who.replace("_", " "), *values])
             names = [name.replace("_", " ") for name in score]
-    if not rows:
-        return []
-    return ["<h2>Score against the true follow-up</h2>", _table(["class", "", *names], rows)]
+            rows.append([entry["class"], who.replace("_", " "), *(f"{value:.3f}" for value in score.values())])
+    return names, rows
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
@@ -176,13 +133,3 @@ def _flat(record: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
         else:
             rows.append([prefix + name, str(value)])
     return rows
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["".join(f"<th>{escape(cell)}</th>" for cell in header)] if any(header) else []
-    lines += ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
-    return '<div class="scroll"><table>' + "".join(f"<tr>{line}</tr>" for line in lines) + "</table></div>"
-
-
-def _list(sentences: Sequence[str]) -> str:
-    return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"

@@ -20,6 +20,7 @@ from .volumes import volumes_of
 if TYPE_CHECKING:
     from ..model.bundle import Bundle
     from ..prediction import Prediction
+    from .columns import CaseColumns
 
 PROVENANCE = "provenance.json"
 UNFINISHED = ".unfinished"
@@ -60,6 +61,9 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
 
     :raises OutputFolderError: the folder cannot be written.
     """
+    from .columns import CaseColumns
+    from .montage import write_montage
+
     clock = Clock()
     listener.stage("write", None)
     request, out, predictions = result.request, result.request.out, result.predictions
@@ -84,6 +88,7 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     for folder in (out, *folders.values()):
         (folder / PROVENANCE).unlink(missing_ok=True)
     keep = result.slices.case.keep_orientation
+    columns = CaseColumns(result.slices)
     class_files: dict[str, dict[str, Path]] = {}
     for name, prediction in predictions.items():
         folder = ensure_output_folder(folders[name])
@@ -91,8 +96,8 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
             what: write_image(image, folder / f"{what}{request.format}", keep) for what, image in volumes[name].items()
         }
         if request.montage:
-            class_files[name] |= _montage(result.slices, prediction, folder / _MONTAGE, listener)
-    files = _write_shared(result, records)
+            class_files[name]["montage"] = write_montage(columns, prediction, folder / _MONTAGE)
+    files = _write_shared(result, columns, records)
     written = {path for group in (files, *class_files.values()) for path in group.values()}
     _remove_stale(out, earlier, written | {folder / PROVENANCE for folder in (out, *folders.values())})
     for name, record in records.items():
@@ -119,29 +124,19 @@ def _shared_names(result: RunResult) -> list[str]:
     return names + ([f"{_FOLLOW_UP}{result.request.format}"] if result.slices.follow_up else [])
 
 
-def _write_shared(result: RunResult, records: Mapping[str, Mapping[str, Any]]) -> dict[str, Path]:
+def _write_shared(
+    result: RunResult, columns: "CaseColumns", records: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Path]:
     out, slices = result.request.out, result.slices
     files = write_measurements(result.measurements, out) if result.measurements else {}
     if result.request.report:
         from .report import write_report
 
-        files["report"] = write_report(out / _REPORT, slices, result.predictions, records, result.measurements)
+        files["report"] = write_report(out / _REPORT, columns, result.predictions, records, result.measurements)
     if slices.follow_up is not None:
         path = out / f"{_FOLLOW_UP}{result.request.format}"
         files[_FOLLOW_UP] = write_image(slices.follow_up.image, path, slices.case.keep_orientation)
     return files
-
-
-def _montage(slices: CaseSlices, prediction: "Prediction", path: Path, listener: Listener) -> dict[str, Path]:
-    try:
-        from .montage import write_montage
-
-        return {"montage": write_montage(slices, prediction, path)}
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        listener.warning("no-montage", "The montage needs the package matplotlib, which is not installed.")
-        return {}
 
 
 def _listed_files(out: Path) -> set[str]:

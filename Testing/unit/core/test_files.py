@@ -267,3 +267,11 @@ def test_letters_that_the_system_cannot_write_are_refused_with_a_remedy(tmp_path
 def test_a_name_that_is_not_utf8_is_refused(tmp_path):
     with pytest.raises(UnreadableFileError, match="not UTF-8"):
         files.check_file(tmp_path / "M\udcfcller.nii")
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path, image):
+    (tmp_path / "folder").write_text("not a folder")
+    with pytest.raises(OutputFolderError, match="folder"):
+        files.write_text("text", tmp_path / "folder" / "a.txt")
+    with pytest.raises(OutputFolderError, match="folder"):
+        files.write_image(image, tmp_path / "folder" / "a.nrrd")

@@ -1,19 +1,23 @@
 """One case from checked inputs to volumes, with randomly initialized networks."""
 
+import itertools
+import json
+from dataclasses import replace
+
 import numpy as np
 import phantoms
 import pytest
 import SimpleITK as sitk
 import torch
 from GBMResponseCore import prediction as engine
-from GBMResponseCore.errors import CancelledError, GuidanceError, NoOverlapError, OptionError
+from GBMResponseCore.errors import BundleError, CancelledError, GuidanceError, NoOverlapError, OptionError
 from GBMResponseCore.inputs.case import make_case
-from GBMResponseCore.model import sampling
+from GBMResponseCore.model import sampling, slice_model
 from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.model.sampling import Conditions, generate_slices
 from GBMResponseCore.prediction import Predictor
-from GBMResponseCore.progress import Listener
-from GBMResponseCore.request import PredictionOptions, SamplingOptions
+from GBMResponseCore.progress import Listener, Progress
+from GBMResponseCore.request import PredictionOptions, SamplingOptions, settings
 from tiny_bundle import write_tiny_bundle
 
 # The tiny bundle works on 64 x 64 slices, so the phantom has coarse pixels inside the tiny rule's 240 mm.
@@ -244,3 +248,205 @@ def test_finished_slices_of_another_seed_are_not_used(predictor, tmp_path):
     other = PredictionOptions(seed=5)
     fresh = voxels(predictor.predict(make(), other).samples[0])
     assert np.array_equal(voxels(predictor.predict(make(), other, unfinished=tmp_path).samples[0]), fresh)
+
+
+def kept_files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.npy"))
+
+
+def stop_at(number):
+    """A listener that stops a prediction at the n-th event that may stop it."""
+    counted = itertools.count()
+
+    def stop(*_):
+        if next(counted) == number:
+            raise CancelledError("Stop.")
+
+    listener = Listener()
+    listener.progress = listener.slice_done = stop
+    return listener
+
+
+def companies(monkeypatch):
+    """Records which slices are sampled together."""
+    found = []
+
+    def record(model, conditions, *arguments, **options):
+        found.append(tuple(conditions.positions_mm.tolist()))
+        return generate_slices(model, conditions, *arguments, **options)
+
+    monkeypatch.setattr(engine, "generate_slices", record)
+    return found
+
+
+def test_wherever_it_was_stopped_a_prediction_continues_to_the_same_voxels(predictor, tmp_path, monkeypatch):
+    case, options = make(sitk.sitkFloat32), PredictionOptions(batch_size=3)
+    together = companies(monkeypatch)
+    expected = voxels(predictor.predict(case, options).samples[0])
+    undisturbed = set(together)
+    assert [len(company) for company in together] == [3, 1]
+    for number in range(40):
+        folder = tmp_path / str(number)
+        try:
+            predictor.predict(case, options, listener=stop_at(number), unfinished=folder)
+        except CancelledError:
+            result = predictor.predict(case, options, unfinished=folder)
+            assert np.array_equal(voxels(result.samples[0]), expected)
+            continue
+        break
+    assert number > 10
+    assert set(together) == undisturbed
+
+
+def test_a_prediction_continues_with_as_many_slices_at_once_as_it_began_with(predictor, tmp_path, monkeypatch):
+    case, options = make(), PredictionOptions()
+    monkeypatch.setattr(slice_model, "batch_size", lambda wanted, *_: wanted or 2)
+    with pytest.raises(CancelledError):
+        predictor.predict(case, options, listener=Watcher(stop_half_way), unfinished=tmp_path)
+    kept = len(kept_files(tmp_path))
+    monkeypatch.setattr(slice_model, "batch_size", lambda wanted, *_: wanted or 3)
+    together = companies(monkeypatch)
+    result = predictor.predict(case, options, unfinished=tmp_path)
+    assert result.options.batch_size == 2
+    assert sum(map(len, together)) == len(result.slices.indices) - kept
+
+
+def damage(path, kind):
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "cut off":
+        path.write_bytes(path.read_bytes()[:200])
+    elif kind == "text":
+        path.write_text("no array")
+    elif kind == "gone":
+        path.unlink()
+    else:
+        arrays = {"shape": np.zeros((3, 3), np.float32), "type": np.zeros((64, 64)), "NaN": np.full((64, 64), np.nan)}
+        np.save(path, arrays[kind].astype(np.float32) if kind == "NaN" else arrays[kind])
+
+
+@pytest.mark.parametrize("kind", ["empty", "cut off", "text", "gone", "shape", "type", "NaN"])
+def test_a_damaged_kept_slice_is_sampled_again_with_those_beside_it(predictor, tmp_path, monkeypatch, kind):
+    case, options = make(), PredictionOptions(batch_size=2)
+    expected = voxels(predictor.predict(case, options, unfinished=tmp_path).samples[0])
+    damage(next(tmp_path.rglob("*slice0001.npy")), kind)
+    together = companies(monkeypatch)
+    result = predictor.predict(case, options, unfinished=tmp_path)
+    assert together == [tuple(result.slices.positions_mm[:2].tolist())]
+    assert np.array_equal(voxels(result.samples[0]), expected)
+
+
+def moved(case, millimeters):
+    image, gtv = sitk.Image(case.image), sitk.Image(case.gtv)
+    for volume in (image, gtv):
+        x, y, z = volume.GetOrigin()
+        volume.SetOrigin((x, y, z + millimeters))
+    return make_case(image, gtv)
+
+
+def test_kept_slices_of_another_position_are_not_used(predictor, tmp_path):
+    options = PredictionOptions(batch_size=2)
+    predictor.predict(make(), options, unfinished=tmp_path)
+    other = moved(make(), 1.3)
+    fresh = voxels(predictor.predict(other, options).samples[0])
+    assert np.array_equal(voxels(predictor.predict(other, options, unfinished=tmp_path).samples[0]), fresh)
+    assert not np.array_equal(fresh, voxels(predictor.predict(make(), options).samples[0]))
+
+
+@pytest.fixture
+def run_of(predictor, tmp_path):
+    """What a prediction with changed options is kept under; the arrays are those of one case."""
+    slices = predictor.read_slices(make())
+
+    def build(slices=slices, **changes):
+        options = predictor.model.resolve(PredictionOptions(**changes))
+        return engine._Run(predictor.model, slices, options, Listener(), Progress("predicted"), tmp_path)
+
+    return build
+
+
+@pytest.mark.parametrize("entry", settings(PredictionOptions), ids=lambda entry: entry.attribute)
+def test_kept_slices_depend_on_every_setting_but_how_many_there_are(run_of, entry):
+    values = {
+        "sampler": "dpmpp", "guidance_form": "algorithm2", "scheme": "4-class", "classes": ("long",), "eta": 0.5,
+        "days_since_rt": 90.0, "device": "cuda:7", "precision": "bfloat16",
+    }  # fmt: skip
+    run = run_of()
+    value = values.get(entry.attribute, 5)
+    ddim = {"sampler": "ddim"} if entry.attribute == "eta" else {}
+    before = replace(run, options=replace(run.options, **ddim))
+    after = replace(run, options=replace(run.options, **ddim, **{entry.attribute: value}))
+    assert (before._key == after._key) == (entry.attribute in ("sample_count", "batch_size"))
+
+
+def test_kept_slices_depend_on_version_and_bundle_and_on_which_slices_they_are(run_of, predictor, monkeypatch):
+    run = run_of()
+    keys = {run._key, replace(run, slices=replace(run.slices, indices=run.slices.indices[1:]))._key}
+    monkeypatch.setattr(engine, "__version__", "another")
+    keys.add(replace(run)._key)
+    monkeypatch.undo()
+    monkeypatch.setitem(vars(predictor.bundle), "sha256", "another")
+    keys.add(replace(run)._key)
+    assert len(keys) == 4
+
+
+# Refused before any work
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"scheme": "none", "classes": ("short",)}, "Without a class scheme there is no class 'short'"),
+        ({"scheme": "none", "classes": ("typo",)}, "Without a class scheme there is no class 'typo'"),
+        ({"scheme": "typo", "classes": ("short",)}, "no class scheme 'typo'"),
+        ({"classes": ("shrot",)}, "Unknown survival class 'shrot'"),
+        ({"scheme": "4-class", "classes": ("short",)}, "Unknown survival class 'short'"),
+        ({"days_since_rt": 90.0}, "not trained with the time"),
+        ({"steps": 300, "sampler": "ddim"}, "300 steps"),
+        ({"eta": 0.5}, "no meaning for unipc"),
+        ({"classes": ("short", "long")}, "one after the other"),
+    ],
+)
+def test_what_the_model_cannot_do_is_refused_before_any_work(predictor, monkeypatch, options, sentence):
+    monkeypatch.setattr(engine, "read_slices", lambda *_: pytest.fail("work began"))
+    with pytest.raises(OptionError, match=sentence):
+        predictor.predict(make(), PredictionOptions(**options))
+
+
+def test_a_class_cannot_be_predicted_without_classifier_which_shows_before_any_work(tmp_path, monkeypatch):
+    description = json.loads((write_tiny_bundle(tmp_path / "b") / "bundle.json").read_text("utf-8"))
+    del description["classifier"]
+    (tmp_path / "b" / "bundle.json").write_text(json.dumps(description), "utf-8")
+    predictor = Predictor(open_bundle(tmp_path / "b"), "cpu", "float32")
+    monkeypatch.setattr(engine, "read_slices", lambda *_: pytest.fail("work began"))
+    with pytest.raises(OptionError, match="no survival classifier"):
+        predictor.predict(make())
+
+
+@pytest.mark.parametrize("name", ["predicted", "none"])
+def test_no_class_may_be_asked_for_by_name(predictor, name):
+    choice = predictor.predict(make(), PredictionOptions(scheme="none", classes=(name,))).class_choice
+    assert (choice.name, choice.class_source, choice.class_token) == ("none", "none", predictor.bundle.null_token)
+
+
+# Numbers
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_slices_that_are_not_finite_are_never_written(predictor, monkeypatch, value):
+    autoencoder = type(predictor.model.networks.image_codec)
+    monkeypatch.setattr(autoencoder, "decode", lambda self, latents: torch.full((len(latents), 1, 64, 64), value))
+    with pytest.raises(BundleError, match="not finite"):
+        predictor.predict(make())
+
+
+def test_an_encoding_made_with_other_company_is_not_used(predictor, monkeypatch):
+    case, made = make(), []
+    encode = type(predictor.model.networks.image_codec).encode
+    monkeypatch.setattr(
+        type(predictor.model.networks.gtv_codec), "encode", lambda self, x: made.append(len(x)) or encode(self, x)
+    )
+    predictor.model._encodings.clear()
+    for batch in (1, 2, 2, 1):
+        predictor.predict(case, PredictionOptions(batch_size=batch))
+    assert sum(made) == 2 * 2 * len(predictor.read_slices(case).indices)

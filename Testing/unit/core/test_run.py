@@ -1,13 +1,21 @@
 """The one function behind command, cohort and worker: memory, warm models, progress, order of files."""
 
-import time
+import itertools
+import json
+import traceback
+from pathlib import Path
 
+import numpy as np
 import phantoms
 import pytest
 import SimpleITK as sitk
-from GBMResponseCore import prediction
+from GBMResponseCore import cli, prediction, run
 from GBMResponseCore.errors import BundleIntegrityError, OutOfMemoryError
 from GBMResponseCore.inputs import follow_up
+from GBMResponseCore.inputs.grid import StackGrid
+from GBMResponseCore.model import networks
+from GBMResponseCore.model.bundle import Bundle
+from GBMResponseCore.model.networks import LatentCodec
 from GBMResponseCore.outputs import write
 from GBMResponseCore.progress import Listener, TimeLeft
 from GBMResponseCore.request import PredictionOptions, PredictionRequest
@@ -83,6 +91,27 @@ def test_too_little_memory_for_one_slice_is_an_error(request_of, monkeypatch):
     monkeypatch.setattr(prediction, "generate_slices", fail)
     with pytest.raises(OutOfMemoryError):
         Runner().run(request_of())
+
+
+@pytest.mark.parametrize("stage", ["encode", "classify", "decode"])
+def test_little_memory_in_any_stage_means_fewer_slices_at_once(request_of, tiny_bundle, monkeypatch, stage):
+    warm = Runner()
+    model = warm.predictor(tiny_bundle, "cpu", "float32").model
+    monkeypatch.setattr(model, "_autoencoder_slices", 40)
+    owner = model.networks.classifier if stage == "classify" else model.networks.image_codec
+    name = "forward" if stage == "classify" else stage
+    original = getattr(owner, name)
+
+    def few(batch):
+        if len(batch) > 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return original(batch)
+
+    monkeypatch.setattr(owner, name, few)
+    recorder = Recorder()
+    result = warm.run(request_of(), recorder)
+    assert set(recorder.warnings) == {"small-memory"}
+    assert result.predictions["predicted"].options.batch_size <= 2
 
 
 def test_other_errors_of_torch_are_not_taken_for_memory(request_of, monkeypatch):
@@ -172,15 +201,157 @@ def test_a_failed_run_takes_the_mark_of_completeness_away(request_of, monkeypatc
     assert not (request_of().out / "provenance.json").exists()
 
 
-def test_a_warm_run_samples_at_once(request_of):
+def test_a_warm_run_samples_at_once(request_of, monkeypatch):
     warm = Runner()
     warm.run(request_of())
-    moments = {}
+    for owner, name in ((Bundle, "load_networks"), (LatentCodec, "encode")):
+        monkeypatch.setattr(owner, name, lambda *_, **__: pytest.fail("loaded or encoded again"))
+    recorder = Recorder()
+    warm.run(request_of(options={"seed": 5}), recorder)
+    assert "sample" in recorder.stages
 
-    class Watch(Listener):
-        def stage(self, name, survival_class):
-            moments.setdefault(name, time.perf_counter())
 
-    started = time.perf_counter()
-    warm.run(request_of(options={"seed": 5}), Watch())
-    assert moments["sample"] - started < 0.5
+def test_every_stack_is_read_once(request_of, files, monkeypatch):
+    read = []
+    original = StackGrid.to_stack
+    monkeypatch.setattr(StackGrid, "to_stack", lambda *a, **k: read.append(1) or original(*a, **k))
+    options = {"classes": ("short", "long"), "sample_count": 3}
+    Runner().run(request_of(options=options, follow_up=files["image"], montage=True))
+    image = gtv = follow_up = 1
+    assert len(read) == image + gtv + follow_up + 2 * 3
+
+
+def test_no_sample_is_read_back_if_nobody_looks_at_it(request_of, monkeypatch):
+    read = []
+    original = StackGrid.to_stack
+    monkeypatch.setattr(StackGrid, "to_stack", lambda *a, **k: read.append(1) or original(*a, **k))
+    Runner().run(request_of(measure=False, report=False))
+    assert len(read) == 2
+
+
+def files_on_the_way():
+    """Files of the engine in the call stack, from the caller inwards, each as often as the way comes into it."""
+    frames = [Path(frame.filename) for frame in traceback.extract_stack()]
+    engine = [path.name for path in frames if path.is_relative_to(Path(run.__file__).parent)]
+    return [name for name, _ in itertools.groupby(engine)]
+
+
+def test_a_sampling_step_changes_file_five_times_from_the_command_to_the_network_and_back(
+    files, tiny_bundle, tmp_path, monkeypatch
+):
+    to_network, to_listener = set(), set()
+    forward, progress = networks.Denoiser.forward, cli._Terminal.progress
+    monkeypatch.setattr(
+        networks.Denoiser,
+        "forward",
+        lambda self, *a: to_network.add((*files_on_the_way(), "networks.py")) or forward(self, *a),
+    )
+    monkeypatch.setattr(
+        cli._Terminal,
+        "progress",
+        lambda self, event: to_listener.add((event.step > 0, *files_on_the_way(), "cli.py")) or progress(self, event),
+    )
+    words = ["predict", "--image", files["image"], "--gtv", files["gtv"], "--bundle", tiny_bundle, "--no-montage"]
+    assert cli.main([str(word) for word in [*words, "--out", tmp_path / "out", "--precision", "float32"]]) == 0
+    way = ("cli.py", "run.py", "prediction.py", "sampling.py")
+    steps = {found for found in to_network if "bundle_check.py" not in found}  # which tries the networks as they load
+    assert {tuple(name for name, _ in itertools.groupby(found)) for found in steps} == {(*way, "networks.py")}
+    assert {found[1:] for found in to_listener if found[0]} == {(*way, "cli.py")}
+
+
+def names_in(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def listed_in(folder):
+    record = json.loads((folder / "provenance.json").read_text("utf-8"))
+    found = {*record["files"], "provenance.json"}
+    for name, entry in record.get("classes", {}).items():
+        found |= {f"{name}/{file}" for file in [*entry["files"], "provenance.json"]}
+    return found
+
+
+@pytest.mark.parametrize("first", [{"sample_count": 3}, {"classes": ("short", "long")}, {"classes": ("long",)}])
+def test_a_folder_holds_one_run_and_its_provenance_lists_all_of_it(request_of, files, first):
+    warm = Runner()
+    out = request_of().out
+    warm.run(request_of(options=first, follow_up=files["image"], montage=True))
+    assert names_in(out) == listed_in(out)
+    (out / "notes.txt").write_text("the user's")
+    result = warm.run(request_of(measure=False, report=False))
+    assert names_in(out) == {"predicted.nii.gz", "generated_mask.nii.gz", "provenance.json", "notes.txt"}
+    assert names_in(out) == listed_in(out) | {"notes.txt"}
+    assert not [path for path in out.iterdir() if path.is_dir()]
+    assert set(result.files) == {"provenance"}
+
+
+def test_files_of_another_format_or_more_classes_do_not_stay(request_of):
+    warm = Runner()
+    out = request_of().out
+    warm.run(request_of(format=".nrrd"))
+    warm.run(request_of(options={"classes": ("short", "long")}))
+    assert names_in(out) == listed_in(out)
+    assert not [name for name in names_in(out) if name.endswith(".nrrd")]
+
+
+def test_what_a_run_has_written_before_it_crashed_does_not_stay(request_of, monkeypatch):
+    warm = Runner()
+    out = request_of().out
+    with monkeypatch.context() as patch:
+        patch.setattr(write, "write_measurements", lambda *_: (_ for _ in ()).throw(OSError("power")))
+        with pytest.raises(OSError, match="power"):
+            warm.run(request_of(options={"sample_count": 2}))
+    assert "mean.nii.gz" in names_in(out)
+    warm.run(request_of())
+    assert names_in(out) == listed_in(out)
+    assert "mean.nii.gz" not in names_in(out)
+
+
+def test_measurements_of_versions_that_did_not_list_them_do_not_stay(request_of):
+    warm = Runner()
+    out = request_of().out
+    warm.run(request_of())
+    record = json.loads((out / "provenance.json").read_text("utf-8"))
+    record["files"] = ["generated_mask.nii.gz", "predicted.nii.gz"]
+    (out / "provenance.json").write_text(json.dumps(record), "utf-8")
+    warm.run(request_of(measure=False))
+    assert names_in(out) == listed_in(out)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "no JSON",
+        "[1]",
+        '{"files": 7}',
+        '{"files": ["../../outside.txt", "/etc/passwd", "sub/../../outside.txt", "a\\\\b", ""]}',
+        '{"classes": {"..": {"files": ["outside.txt"]}}}',
+        '{"classes": {"short": 1}}',
+    ],
+)
+def test_a_provenance_that_is_not_ours_removes_nothing(request_of, content):
+    out = request_of().out
+    out.mkdir()
+    (out.parent / "outside.txt").write_text("x")
+    (out / "mine.txt").write_text("x")
+    (out / "provenance.json").write_text(content, "utf-8")
+    Runner().run(request_of())
+    assert (out.parent / "outside.txt").is_file()
+    assert names_in(out) == listed_in(out) | {"mine.txt"}
+
+
+def test_a_follow_up_is_scaled_as_the_model_scales_its_input(request_of, files, tiny_bundle, tmp_path):
+    warm = Runner()
+    other = write_tiny_bundle(tmp_path / "max", preprocessing=with_maximum(tiny_bundle))
+    for bundle in (tiny_bundle, other):
+        result = warm.run(request_of(bundle=bundle, follow_up=files["image"]))
+        score = result.measurements_of("predicted")["score"]["copy_of_the_input"]
+        assert score["mean_absolute_difference_gtv"] < 0.01
+        slices = result.slices
+        np.testing.assert_allclose(slices.truth, slices.pre, atol=0.05)
+        assert slices.follow_up.scale == slices.scale
+
+
+def with_maximum(bundle):
+    description = json.loads((bundle / "bundle.json").read_text("utf-8"))
+    return description["preprocessing"] | {"intensity": {"kind": "max", "percentile": 99.5, "clip_high": 1.5}}

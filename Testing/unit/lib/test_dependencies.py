@@ -39,7 +39,7 @@ class Torch:
 @pytest.fixture
 def requirements(tmp_path):
     path = tmp_path / "requirements.txt"
-    path.write_text("# needed\ndiffusers>=0.30\nmonai>=1.4\n")
+    path.write_text("# needed\ndiffusers>=0.30\njsonschema>=4.20\n")
     return path
 
 
@@ -63,21 +63,21 @@ def test_nothing_missing_nothing_asked(requirements):
 
 
 def test_one_question_names_everything(requirements):
-    made = installer(requirements, Packaging(["monai>=1.4"]), torch=False, extension=Torch())
+    made = installer(requirements, Packaging(["jsonschema>=4.20"]), torch=False, extension=Torch())
     assert made.ensure() is True
     (question,) = made.questions
-    assert "torch" in question and "monai>=1.4" in question and "diffusers" not in question
+    assert "torch" in question and "jsonschema>=4.20" in question and "diffusers" not in question
 
 
 def test_only_what_is_missing_is_installed(requirements):
-    packaging = Packaging(["monai>=1.4"])
+    packaging = Packaging(["jsonschema>=4.20"])
     installer(requirements, packaging).ensure()
-    assert packaging.installed == [(["monai>=1.4"], {"prompt_install": False, "requester": "GBMResponse"})]
+    assert packaging.installed == [(["jsonschema>=4.20"], {"prompt_install": False, "requester": "GBMResponse"})]
 
 
 def test_torch_that_is_there_is_left_alone(requirements):
     extension = Torch()
-    installer(requirements, Packaging(["monai>=1.4"]), extension=extension).ensure()
+    installer(requirements, Packaging(["jsonschema>=4.20"]), extension=extension).ensure()
     assert extension.calls == []
 
 
@@ -88,7 +88,7 @@ def test_torch_comes_from_the_extension(requirements):
 
 
 def test_no_installs_nothing(requirements):
-    packaging = Packaging(["monai>=1.4"])
+    packaging = Packaging(["jsonschema>=4.20"])
     with pytest.raises(Failure) as caught:
         installer(requirements, packaging, answer=False).ensure()
     assert caught.value.code == "declined" and packaging.installed == []
@@ -109,7 +109,7 @@ def test_missing_extension_is_said_before_anything_is_asked(requirements):
 @pytest.mark.parametrize("error", [RuntimeError("no"), OSError("disk"), subprocess.CalledProcessError(1, "pip")])
 def test_failed_installation_is_a_sentence(requirements, error):
     with pytest.raises(Failure) as caught:
-        installer(requirements, Packaging(["monai>=1.4"], error)).ensure()
+        installer(requirements, Packaging(["jsonschema>=4.20"], error)).ensure()
     assert caught.value.code == "install-failed"
 
 

@@ -143,7 +143,7 @@ def test_missing_geometry(folder, tag):
 def test_damaged_pixels(folder):
     path = sorted(folder.iterdir())[4]
     path.write_bytes(path.read_bytes()[:-900])
-    assert "cannot be read" in message(folder)
+    assert "cannot be read: a file is cut off" in message(folder)
 
 
 def test_without_pydicom(monkeypatch, tmp_path):

@@ -126,7 +126,7 @@ def test_places_that_are_none_are_refused(image, change):
     mask.CopyInformation(moved)
     with pytest.raises(errors.GeometryError) as caught:
         make_case(moved, mask)
-    assert caught.value.exit_code == 25
+    assert caught.value.exit_code == 26
 
 
 # Labels and segments

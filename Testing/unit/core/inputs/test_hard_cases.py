@@ -94,7 +94,7 @@ def test_a_gtv_that_fits_neither_form_of_the_image_is_refused(folder):
     write_nifti(folder / "gtv.nii.gz", hard_cases.gtv(), "uint8", sform=affine((3, 0, 0)), codes=(0, 1))
     with pytest.raises(errors.GeometryError, match="qform and sform of the image disagree") as caught:
         load(folder)
-    assert caught.value.exit_code == 25
+    assert caught.value.exit_code == 26
 
 
 def test_a_sheared_sform_is_passed_over_for_the_qform(folder):
@@ -380,7 +380,7 @@ def test_a_folder_is_called_a_folder(folder):
 
 
 def test_a_name_that_is_too_long_is_a_typed_error(folder):
-    with pytest.raises(errors.UnreadableFileError, match="cannot be read"):
+    with pytest.raises(errors.UnreadableFileError, match="cannot be reached"):
         load(folder, image="n" * 300 + ".nii.gz")
 
 

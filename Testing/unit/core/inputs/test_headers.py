@@ -38,6 +38,9 @@ def test_good_files_are_read_attached_and_detached(tmp_path, image, suffix, comp
         (b"space: left-posterior-superior", b"space: nowhere"),
         (b"kinds: domain domain domain", b"kinds: " + b"k" * 5000),
         (b"kinds: domain domain domain", b"kinds: " + b"d " * 200),
+        (b"space origin: ", b"sp" + b"A" * 300 + b"9" * 300 + b" "),
+        (b"space origin: ", b"sp" + b"A" * 300 + b": "),
+        (b"# Complete", b"# " + b"9" * 2000),
         (b"dimension: 3", b"dimension: 1000000"),
         (b"dimension: 3", b"dimension: -1"),
         (b"sizes: 64 64 8", b"sizes: 64 64 1e20"),
@@ -148,6 +151,6 @@ def test_a_path_that_is_not_utf8_is_a_typed_error(tmp_path, image):
 
 def test_a_path_in_a_system_without_utf8_is_a_typed_error(tmp_path, image, monkeypatch):
     sitk.WriteImage(image, tmp_path / "ä.nrrd")
-    monkeypatch.setattr("GBMResponseCore.inputs.reading.sys.getfilesystemencoding", lambda: "iso8859-1")
-    with pytest.raises(errors.UnreadableFileError, match="PYTHONUTF8"):
+    monkeypatch.setattr("GBMResponseCore.files.sys.getfilesystemencoding", lambda: "iso8859-1")
+    with pytest.raises(errors.UnreadableFileError, match="path that cannot be used"):
         read_image(tmp_path / "ä.nrrd")

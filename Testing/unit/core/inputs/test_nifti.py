@@ -114,8 +114,9 @@ def test_a_series_is_a_series_and_a_single_frame_is_not(tmp_path):
         load_case(write_nifti(tmp_path / "a.nii", frames[..., :1]), tmp_path / "gtv.nii").notes[0].code
         == "single-frame"
     )
-    with pytest.raises(errors.ImageDimensionError, match="2 volumes"):
-        load_case(write_nifti(tmp_path / "a.nii", frames), tmp_path / "gtv.nii")
+    for move in ((0, 0, 0), (12, 0, 10)):
+        with pytest.raises(errors.ImageDimensionError, match="2 volumes"):
+            load_case(write_nifti(tmp_path / "a.nii", frames, sform=affine(move)), tmp_path / "gtv.nii")
 
 
 # What outputs keep

@@ -1,8 +1,8 @@
 """What is said about missing and damaged packages. The damaged ones are real packages in front of the good ones."""
 
 import pytest
-from GBMResponseCore import environment
 from GBMResponseCore.errors import DependencyError
+from GBMResponseCore.model import environment
 from GBMResponseCore.model.environment import describe_environment, installed_version, translate_import_errors
 
 
@@ -25,6 +25,21 @@ def test_a_missing_package_is_named_with_the_way_to_install_it(tmp_path, monkeyp
     assert report["packages"]["tqdm"]["problem"] is None
 
 
+def test_every_package_that_is_needed_loads_under_its_own_name():
+    report = describe_environment()
+    assert report["ok"], report["problems"]
+    assert {name: entry["version"] for name, entry in report["packages"].items()} == {
+        name: installed_version(name) for name in environment.PACKAGES
+    }
+
+
+def test_a_missing_package_whose_module_has_another_name_is_named_as_pip_knows_it(tmp_path, monkeypatch):
+    (tmp_path / "PIL.py").write_text("raise ModuleNotFoundError(name='PIL')", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    report = describe_environment(("Pillow",))
+    assert report["problems"] == [f"The Python package Pillow is not installed. {environment._INSTALL_OTHERS}"]
+
+
 def test_a_package_that_does_not_load_is_explained(tmp_path, monkeypatch):
     report = describe_with(monkeypatch, tmp_path, "raise OSError('c10.dll: cannot open')")
     assert report["ok"] is False
@@ -45,7 +60,8 @@ def test_the_working_environment_has_torch_and_a_processor():
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ModuleNotFoundError("No module", name="monai.networks"), "monai is not installed"),
+        (ModuleNotFoundError("No module", name="diffusers.models"), "diffusers is not installed"),
+        (ModuleNotFoundError("No module", name="PIL"), "package Pillow is not installed"),
         (ImportError("undefined symbol"), "undefined symbol"),
         (OSError("libcudart.so.12: cannot open shared object file"), "libcudart"),
     ],

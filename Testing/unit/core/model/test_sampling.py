@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
-from GBMResponseCore.errors import GuidanceError, OptionError
+from GBMResponseCore.errors import BundleSchemaError, GuidanceError, OptionError
 from GBMResponseCore.model.networks import guided_output
 from GBMResponseCore.model.sampling import build_scheduler, draw_noise, sample_latents
 from GBMResponseCore.request import SamplingOptions, check_guidance
@@ -73,6 +73,27 @@ def test_scale_one_calls_the_network_with_the_plain_batch():
     network = TokenNetwork()
     draw(network, SamplingOptions("unipc", 5, guidance_scale=1.0))
     assert network.batches == [4] * 5
+
+
+def test_scale_zero_calls_the_network_with_the_plain_batch_and_no_class():
+    network, unconditional = TokenNetwork(), TokenNetwork()
+    guided = draw(network, SamplingOptions("unipc", 5, guidance_scale=0.0), tokens=torch.full((4,), 2))
+    assert network.batches == [4] * 5
+    without = draw(unconditional, SamplingOptions("unipc", 5, guidance_scale=1.0), tokens=torch.full((4,), 6))
+    assert torch.equal(guided, without)
+
+
+def test_guidance_without_a_class_is_one_branch_with_the_same_result():
+    network, tokens = TokenNetwork(), torch.full((4,), 6)
+    guided = draw(network, SamplingOptions("unipc", 5, guidance_scale=3.0), tokens=tokens)
+    assert network.batches == [4] * 5
+    assert torch.equal(guided, draw(TokenNetwork(), SamplingOptions("unipc", 5, guidance_scale=1.0), tokens=tokens))
+
+
+def test_a_batch_in_which_only_some_have_no_class_is_guided():
+    network = TokenNetwork()
+    draw(network, SamplingOptions("unipc", 2, guidance_scale=3.0), tokens=torch.tensor([6, 6, 2, 6]))
+    assert network.batches == [8] * 2
 
 
 @pytest.mark.parametrize(("scale", "token"), [(1.0, 2), (0.0, 6)])
@@ -156,6 +177,43 @@ def test_ddim_visits_the_papers_time_steps():
 def test_all_thousand_steps_are_possible(sampler):
     timesteps = build_scheduler(noise_schedule("v_prediction"), SamplingOptions(sampler, 1000)).timesteps.tolist()
     assert timesteps == list(range(999, -1, -1))
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("steps", [steps for steps in range(1, 1001) if 1000 % steps == 0])
+def test_every_number_of_steps_starts_where_hardly_any_of_the_image_is_left(sampler, steps):
+    schedule = noise_schedule("v_prediction")
+    scheduler = build_scheduler(schedule, SamplingOptions(sampler, steps))
+    assert len(scheduler.timesteps) == steps
+    assert scheduler.alphas_cumprod[scheduler.timesteps[0]].sqrt() < 0.1
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_one_or_two_steps_of_ddim_reach_the_mean_of_the_data(steps):
+    network = GaussianPosterior(mean=0.7, sd=0.05)
+    result = draw(network, SamplingOptions("ddim", steps))
+    assert result.mean().item() == pytest.approx(0.7, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rescale_betas_zero_snr": True},
+        {"trained_betas": [0.1]},
+        {"clip_sample": True},
+        {"beta_start": None},
+    ],
+)
+def test_a_schedule_that_would_be_misunderstood_is_refused(change):
+    schedule = {key: value for key, value in {**noise_schedule("epsilon"), **change}.items() if value is not None}
+    with pytest.raises(BundleSchemaError, match="noise schedule"):
+        build_scheduler(schedule, SamplingOptions("unipc", 5))
+
+
+@pytest.mark.parametrize(("sampler", "steps"), [("ddim", 200), ("ddpm", 8), ("unipc", 501)])
+def test_steps_that_do_not_fit_a_schedule_of_another_length_are_refused(sampler, steps):
+    with pytest.raises(OptionError, match="divisor of 500"):
+        build_scheduler(noise_schedule("epsilon") | {"num_train_timesteps": 500}, SamplingOptions(sampler, steps))
 
 
 @pytest.mark.parametrize("sampler", ["unipc", "dpmpp"])

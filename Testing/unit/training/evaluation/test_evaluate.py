@@ -450,6 +450,21 @@ def test_an_interrupted_evaluation_continues_where_it_stopped(store, tiny_bundle
     assert report == expected
 
 
+def test_a_damaged_kept_slice_is_sampled_again_with_those_beside_it(store, tiny_bundle, tmp_path, monkeypatch):
+    options = EvaluationOptions(batch_size=2)
+    expected = evaluate(only(tiny_bundle), store, tmp_path / "whole", options)
+    evaluate(only(tiny_bundle), store, tmp_path / "out", options)
+    next((tmp_path / "out" / "predictions").rglob("*slice0001.npy")).write_bytes(b"")
+    generate, again = model_predictions.generate_slices, []
+    monkeypatch.setattr(
+        model_predictions,
+        "generate_slices",
+        lambda model, conditions, *a, **k: again.append(len(conditions)) or generate(model, conditions, *a, **k),
+    )
+    assert evaluate(only(tiny_bundle), store, tmp_path / "out", options) == expected
+    assert again == [2]
+
+
 # Refused
 
 

@@ -160,7 +160,7 @@ def test_killed_run_continues(cohort, tmp_path):
     command = [sys.executable, "-m", "GBMResponseTraining.cli", "simulate", "3", str(tmp_path), *SMALL]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with subprocess.Popen([*command, "--processes", "1"], env=environment, stderr=subprocess.DEVNULL) as run:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while not (tmp_path / "data/1/1_truth.json").is_file() and time.monotonic() < deadline:
             time.sleep(0.02)
         run.send_signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
