@@ -8,6 +8,13 @@ from GBMResponseCore import SYNTHETIC_NOTICE
 
 from ..evaluation.metrics.image import HIGHER_IS_BETTER
 from ..evaluation.results import COPY
+from ..evaluation.score_tables import (
+    appearance_table,
+    best_baseline_table,
+    score_table,
+    scores_text,
+    sentence_list,
+)
 from ..evaluation.tables import (
     TITLES,
     data_sentence,
@@ -136,6 +143,7 @@ def _figures(description: Mapping[str, Any], title: str, report: Mapping[str, An
         "Image VQ-VAE, reconstruction of the true slices:",
         vq_vae_table(report),
         _failures(report, own),
+        *(_scores(report) if report.get("scores") else []),
         *([spread_text(report), spread_table(report)] if report.get("spread") else []),
         *([sweep_text(report), sweep_table(report)] if _has_sweep(report, own) else []),
         # Rows of one network have one classifier.
@@ -143,6 +151,20 @@ def _figures(description: Mapping[str, Any], title: str, report: Mapping[str, An
         note_list(report),
     ]
     return parts
+
+
+def _scores(report: Mapping[str, Any]) -> list[str]:
+    """Proper scores beside the best baseline, those that baselines win first."""
+    return [
+        scores_text(report),
+        sentence_list(report),
+        "Means over patients with their intervals; bold: better than the best baseline.",
+        score_table(report),
+        "Skill against the best baseline (1 perfect, 0 as good), its interval and that baseline:",
+        best_baseline_table(report),
+        "Appearance; sharpness and flicker: 1 is as the true follow-up:",
+        appearance_table(report),
+    ]
 
 
 def _has_sweep(report: Mapping[str, Any], own: Sequence[str]) -> bool:

@@ -1,6 +1,7 @@
 """`gbmresponse-train evaluate`."""
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         figure_slices=arguments.figure_slices,
         guidance_sweep=tuple(arguments.guidance_sweep),
         data=arguments.data,
+        tuning_store=_known_store(arguments.run_folder),
     )
     out = arguments.out or arguments.run_folder / "evaluation"
     _evaluate(models, arguments.store or _store_of(arguments.run_folder), out, options, arguments.run_folder)
@@ -110,6 +112,16 @@ def _store_of(run_folder: Path) -> Path:
     from ..stages.training_run import TrainingRun
 
     return TrainingRun.reopen(run_folder).store_folder
+
+
+def _known_store(run_folder: Path | None) -> Path | None:
+    """The slice store that a run was trained with, if it still lies where the run says."""
+    from ..store.splits import SPLIT_FILE, STORE_FILE
+
+    if run_folder is None or not (run_folder / STORE_FILE).is_file():
+        return None
+    store = Path(json.loads((run_folder / STORE_FILE).read_text(encoding="utf-8"))["store"])
+    return store if (store / SPLIT_FILE).is_file() else None
 
 
 def _describe_bundles(run_folder: Path, report: dict[str, Any]) -> None:

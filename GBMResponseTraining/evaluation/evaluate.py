@@ -43,6 +43,9 @@ from .results import (
     Reconstruction,
     Row,
 )
+from .score_baselines import AUTOENCODER, BASELINES, Tuning, autoencoder_row, baseline_rows, tuning_of_store
+from .score_tables import write_scores
+from .scores import SampleScores, Target
 from .slices import write_figures, write_slices
 from .spread import FEWEST_SAMPLES, evaluate_spread
 from .tables import write_guidance_sweep, write_paired_tests, write_spread, write_table1, write_vq_vae_table
@@ -62,7 +65,8 @@ def evaluate(
 
     :param store_folder: slice store with its `patient_split.csv`.
     :param out: folder for `report.json`, `table1.*`, `per_slice.csv`, `per_patient.csv`, `paired_tests.*`, `vq_vae.md`,
-        `figure4.*`, `failures.png` and, if asked for, `guidance_sweep.*`, and with 5 samples or more `spread.md`.
+        `figure4.*`, `failures.png` and, if asked for, `guidance_sweep.*`, with several samples `scores*` and
+        `baselines.json`, and with 5 or more `spread.md`.
     :return: the content of `report.json`.
     :raises EvaluationError: there is no model or no slice, names are not unique, or a model does not fit the slices.
     :raises SplitError, LeakageError: the store has no split, or a patient was trained with.
@@ -80,9 +84,10 @@ def evaluate(
         _check_fit(model, slices, options)
     to_sweep = _model_to_sweep(opened) if options.guidance_sweep else None
     mean = training_mean(store_folder)
+    tuning = tuning_of_store(options.tuning_store or store_folder) if options.samples > 1 else None
     out = ensure_output_folder(out)
     result = evaluate_models(
-        opened, checks, slices, mean, options, out / _FINISHED, store_folder.resolve().name, to_sweep
+        opened, checks, slices, mean, options, out / _FINISHED, store_folder.resolve().name, to_sweep, tuning
     )
     report = report_of(result)
     _write(result, report, out)
@@ -98,6 +103,7 @@ def evaluate_models(
     finished: Path,
     store: str,
     to_sweep: OpenedModel | None = None,
+    tuning: Tuning | None = None,
 ) -> EvaluationResult:
     """Evaluate opened models and the baselines.
 
@@ -106,13 +112,15 @@ def evaluate_models(
     :param finished: folder that keeps finished slices.
     :param store: name of the slice store.
     :param to_sweep: the model whose guidance scales are compared.
+    :param tuning: of the baselines of several samples; None leaves out those that need training patients.
     """
     lpips = load_lpips_if_present()
     if lpips is not None:
         lpips.to(choose_device(options.device))
     measure = options.measure(slices, lpips)
     wants_volumes = options.samples >= FEWEST_SAMPLES
-    zones = enhancement_zones(slices) if wants_volumes or to_sweep else None
+    zones = enhancement_zones(slices) if options.samples > 1 or to_sweep else None
+    target = Target(slices, zones, options.samples) if options.samples > 1 else None
     baselines = [Row(COPY, "baseline", measure(slices.pre, slices.post))]
     if training_mean is not None:
         images = np.broadcast_to(training_mean, slices.pre.shape)
@@ -130,13 +138,14 @@ def evaluate_models(
         loaded = model.load(options.device, options.precision, options.batch_size, loaded)
         assigned = assign_classes(loaded, slices)
         prediction, first = predict(
-            loaded, slices, assigned, measure, options, finished, zones if wants_volumes else None
+            loaded, slices, assigned, measure, options, finished, zones if wants_volumes else None, target
         )
         images = first if model.model.name == figure_model else images
         reconstruction = None
         if loaded.autoencoder not in autoencoders:
             title = f"{UPPER_BOUND}, {model.model.name}" if autoencoders else UPPER_BOUND
-            reconstruction = evaluate_reconstruction(loaded, slices, measure, title)
+            copy = f"{AUTOENCODER}, {model.model.name}" if autoencoders else AUTOENCODER
+            reconstruction = evaluate_reconstruction(loaded, slices, measure, title, target, copy)
             autoencoders.add(loaded.autoencoder)
         sweep = None
         if model is to_sweep:
@@ -162,8 +171,15 @@ def evaluate_models(
         )
     volumes = {result.name: result.prediction.volumes for result in results}
     spread = evaluate_spread(slices, zones, volumes) if wants_volumes else None
+    scored = [] if target is None else baseline_rows(target, tuning)
+    if target is not None:
+        scored += [result.reconstruction.scored for result in results if result.reconstruction]
+        scored += [result.prediction.scored for result in results]
+    tuned = None if tuning is None else asdict(tuning)
     notes = evaluation_notes(results, slices, options, has_lpips=lpips is not None, spread=spread)
-    return EvaluationResult(slices, options, store, baselines, results, figure_model, images, spread, notes)
+    return EvaluationResult(
+        slices, options, store, baselines, results, figure_model, images, spread, scored, tuned, notes
+    )
 
 
 def predict(
@@ -174,17 +190,22 @@ def predict(
     options: EvaluationOptions,
     finished: Path,
     zones: Sequence[Zone] | None,
+    target: Target | None = None,
 ) -> tuple[Prediction, np.ndarray]:
     """Draw and measure the samples of one model; the first one (n, H, W) is returned too.
 
     :param zones: where enhancing volumes are measured; None: they are not.
+    :param target: what proper scores compare the samples with; None: they are not scored.
     """
     samples, volumes, total, first = [], [], 0.0, None
+    scores = None if target is None else SampleScores(target)
     for sample in range(options.samples):
         images = predict_slices(loaded, slices, assigned.tokens, seed=options.seed, sample=sample, finished=finished)
         samples.append(measure(images, slices.post))
         if zones is not None:
             volumes.append(enhancing_ml(images, slices, zones))
+        if scores is not None:
+            scores.add(images)
         total = total + images
         first = images if first is None else first
     name, classes = loaded.model.name, [assigned.names[patient] for patient in slices.patient]
@@ -194,21 +215,33 @@ def predict(
         title = f"{name}, mean image of {options.samples} samples"
         mean_image = Row(title, "mean image", measure(mean, slices.post), classes)
     row = Row(name, "model", [_mean_of(rows) for rows in zip(*samples, strict=True)], classes)
-    return Prediction(row, mean_image, np.stack(volumes) if volumes else None), first
+    scored = None if scores is None else scores.row(name)
+    return Prediction(row, mean_image, np.stack(volumes) if volumes else None, scored), first
 
 
-def evaluate_reconstruction(loaded: LoadedModel, slices: HeldOut, measure: Measure, title: str) -> Reconstruction:
+def evaluate_reconstruction(
+    loaded: LoadedModel,
+    slices: HeldOut,
+    measure: Measure,
+    title: str,
+    target: Target | None = None,
+    copy: str = AUTOENCODER,
+) -> Reconstruction:
     """Encode and decode the true slices with a model's image autoencoder, with and without its codebook.
 
     :param title: of the row of the follow-ups.
+    :param target: what proper scores compare the pre-treatment slices with; None: they are not scored.
+    :param copy: title of these.
     """
-    rows = {
-        image + note: measure(reconstruct(loaded, stack, quantized=not note), stack)
-        for note in ("", WITHOUT_CODEBOOK)
-        for image, stack in {"pre": slices.pre, "post": slices.post}.items()
-    }
+    rows, scored = {}, None
+    for note in ("", WITHOUT_CODEBOOK):
+        for image, stack in {"pre": slices.pre, "post": slices.post}.items():
+            decoded = reconstruct(loaded, stack, quantized=not note)
+            rows[image + note] = measure(decoded, stack)
+            if target is not None and image + note == "pre":
+                scored = autoencoder_row(copy, decoded, target)
     summary = {image: summarize(values, slices.person) for image, values in rows.items()}
-    return Reconstruction(Row(title, "upper bound", rows["post"]), summary)
+    return Reconstruction(Row(title, "upper bound", rows["post"]), summary, scored)
 
 
 def evaluate_classifier(loaded: LoadedModel, slices: HeldOut) -> dict[str, Any] | None:
@@ -233,6 +266,8 @@ def _write(result: EvaluationResult, report: dict[str, Any], out: Path) -> None:
         write_guidance_sweep(report, out)
     if report["spread"]:
         write_spread(report, out)
+    if report["scores"]:
+        write_scores(report, result.scored, result.slices, out)
     write_json(report, out / REPORT)
 
 
@@ -240,7 +275,7 @@ def _check_names(models: Sequence[EvaluatedModel]) -> None:
     names = [model.name for model in models]
     if not names:
         raise EvaluationError("There is no model to evaluate.", "Name one with --model, or a run with --run.")
-    taken = {COPY, TRAINING_MEAN, UPPER_BOUND}
+    taken = {COPY, TRAINING_MEAN, UPPER_BOUND, *BASELINES}
     for name in names:
         if names.count(name) > 1 or name in taken:
             raise EvaluationError(f"The name {name!r} is used twice.", "Give every model a name of its own.")

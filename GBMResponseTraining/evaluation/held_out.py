@@ -62,10 +62,13 @@ class HeldOut:
         return np.flatnonzero(self.patient == patient)
 
 
-def read_held_out(folder: Path, split: str, max_slices_per_patient: int | None = None) -> HeldOut:
+def read_held_out(
+    folder: Path, split: str, max_slices_per_patient: int | None = None, max_patients: int | None = None
+) -> HeldOut:
     """Read the slices of one split of a slice store.
 
     :param max_slices_per_patient: take that many, evenly spaced over the patient's slices; None takes all.
+    :param max_patients: take that many, evenly spaced over the store; None takes all.
     :raises MissingFileError, EmptyFileError: the folder is no slice store.
     :raises SplitError: it has no split, or one that lacks patients.
     :raises EvaluationError: no slice is left, or none with GTV.
@@ -73,6 +76,7 @@ def read_held_out(folder: Path, split: str, max_slices_per_patient: int | None =
     assigned = stored_split(folder)
     store = open_store(folder)
     chosen = [row for row, record in enumerate(store.patients) if assigned[record["id"]] == split]
+    chosen = [chosen[k] for k in _evenly(len(chosen), max_patients)]
     rows, patient, positions, indices = [], [], [], []
     for number, row in enumerate(chosen):
         own = np.flatnonzero(store.patient == row)

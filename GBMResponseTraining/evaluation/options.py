@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ class EvaluationOptions:
     :param figure_slices: rows of Figure 4.
     :param guidance_sweep: guidance scales to compare; empty for none.
     :param data: what the data are, for the tables, such as "CFB-GBM v4"; empty: the data sets that the records name.
+    :param tuning_store: slice store whose training patients tune the baselines of several samples; None: the one that
+        is evaluated on.
     """
 
     split: str = "test"
@@ -49,6 +52,7 @@ class EvaluationOptions:
     figure_slices: int = 5
     guidance_sweep: Sequence[float] = ()
     data: str = ""
+    tuning_store: Path | None = None
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:

@@ -15,6 +15,7 @@ from .held_out import HeldOut, patient_ids
 from .metrics.image import per_patient_means, summarize
 from .options import EvaluationOptions
 from .results import COPY, EvaluationResult, ModelResult
+from .score_report import scores_report
 from .spread import FEWEST_SAMPLES
 from .statistics.paired_tests import paired_tests
 from .statistics.skill import skills
@@ -60,6 +61,7 @@ def report_of(result: EvaluationResult) -> dict[str, Any]:
         "classifier": {model.name: model.classifier for model in models if model.classifier},
         "guidance_sweep": next(({"model": model.name, **model.sweep} for model in models if model.sweep), None),
         "spread": None if result.spread is None else {"samples": options.samples, **result.spread},
+        "scores": scores_report(result.scored, slices, result.tuning, options.samples) if result.scored else None,
         **_chosen_slices(result),
         "notes": list(result.notes),
     }

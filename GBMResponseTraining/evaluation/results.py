@@ -9,6 +9,7 @@ import numpy as np
 from .held_out import HeldOut
 from .model_predictions import ClassAssignment
 from .options import EvaluationOptions
+from .scores import ScoredRow
 
 COPY = "copy of the pre image"
 TRAINING_MEAN = "mean of the training follow-ups"
@@ -40,11 +41,13 @@ class Prediction:
     :param row: means over the samples.
     :param mean_image: metrics of the mean of several samples; None with one.
     :param volumes: enhancing volume in ml of every sample and patient (samples, patients); None if not asked for.
+    :param scored: proper scores of several samples; None with one.
     """
 
     row: Row
     mean_image: Row | None
     volumes: np.ndarray | None
+    scored: ScoredRow | None
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,12 @@ class Reconstruction:
 
     :param row: of the follow-ups, quantized.
     :param summary: by images, `pre`, `post` and both without the codebook: summaries by metric.
+    :param scored: proper scores of the pre-treatment slices, quantized, as predictions; None if not asked for.
     """
 
     row: Row
     summary: dict[str, dict[str, dict[str, float]]]
+    scored: ScoredRow | None
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,8 @@ class EvaluationResult:
     :param figure_model: the model of Figure 4 and of the failures.
     :param images: its first sample (n, H, W), float32.
     :param spread: calibration of the samples' spread; None with too few, or if no voxel's size is known.
+    :param scored: proper scores of baselines and of several samples; empty with one sample.
+    :param tuning: what the baselines know of training patients; None if that is nothing.
     :param notes: what a reader of the figures must know.
     """
 
@@ -98,6 +105,8 @@ class EvaluationResult:
     figure_model: str
     images: np.ndarray
     spread: dict[str, Any] | None
+    scored: Sequence[ScoredRow]
+    tuning: dict[str, Any] | None
     notes: Sequence[str]
 
     @property

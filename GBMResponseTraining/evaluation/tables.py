@@ -73,7 +73,7 @@ def table1_markdown(report: dict[str, Any]) -> str:
         skill_table(report),
         note_list(report),
     ]
-    return _join(parts)
+    return join_parts(parts)
 
 
 def data_sentence(report: dict[str, Any]) -> str:
@@ -118,7 +118,7 @@ def slice_table(report: dict[str, Any]) -> str:
             is_best = row["kind"] == "model" and mean == best[name]
             cells.append(f"{f'**{mean}**' if is_best else mean} ± {_number(values['sd'], name)}")
         rows.append([model, *cells])
-    return _markdown(["model", *map(_arrow, metrics)], rows)
+    return markdown_table(["model", *map(_arrow, metrics)], rows)
 
 
 def patient_table(report: dict[str, Any]) -> str:
@@ -131,7 +131,7 @@ def patient_table(report: dict[str, Any]) -> str:
             mean, sd, low, high = (_number(row["metrics"][name][value], name) for value in _STATISTICS[2:])
             cells.append(f"{mean} ± {sd} [{low}, {high}]")
         rows.append([model, *cells])
-    return _markdown(["model", *map(_arrow, metrics)], rows)
+    return markdown_table(["model", *map(_arrow, metrics)], rows)
 
 
 def skill_table(report: dict[str, Any]) -> str:
@@ -141,7 +141,7 @@ def skill_table(report: dict[str, Any]) -> str:
         [model, *(with_interval(row["skill"][name], "value", "{:.3f}") for name in names)]
         for model, row in report["table"].items()
     ]
-    return _markdown(["model", *(TITLES[name] for name in names)], rows)
+    return markdown_table(["model", *(TITLES[name] for name in names)], rows)
 
 
 def write_vq_vae_table(report: dict[str, Any], out: Path) -> None:
@@ -150,7 +150,7 @@ def write_vq_vae_table(report: dict[str, Any], out: Path) -> None:
     :raises OutputFolderError: if the file cannot be written.
     """
     write_text(
-        _join(
+        join_parts(
             [
                 "# VQ-VAE",
                 f"**{SYNTHETIC_NOTICE}**",
@@ -179,7 +179,7 @@ def vq_vae_table(report: dict[str, Any]) -> str:
                 for m in metrics
             ]
             rows.append([f"VQ-VAE of {name}", image, *cells])
-    return _markdown(["autoencoder", "slices", *map(_arrow, metrics)], rows)
+    return markdown_table(["autoencoder", "slices", *map(_arrow, metrics)], rows)
 
 
 def write_paired_tests(report: dict[str, Any], out: Path) -> None:
@@ -196,20 +196,20 @@ def write_paired_tests(report: dict[str, Any], out: Path) -> None:
             test["second"],
             str(test["patients"]),
             with_interval(test, "difference", "{:.4g}"),
-            _format("{:.2f}", test["rank_biserial"]),
-            _format("{:.3g}", test["p"]),
-            _format("{:.3g}", test["p_holm"]),
+            formatted("{:.2f}", test["rank_biserial"]),
+            formatted("{:.3g}", test["p"]),
+            formatted("{:.3g}", test["p_holm"]),
         ]
         for test in tests
     ]
     titles = ["metric", "first", "second", "patients", "first - second [95 % CI]", "rank-biserial", "p", "p (Holm)"]
-    text = _join(
+    text = join_parts(
         [
             "# Paired tests",
             f"**{SYNTHETIC_NOTICE}**",
             data_sentence(report),
             _ABOUT_TESTS,
-            _markdown(titles, rows) if rows else "There is nothing to compare.",
+            markdown_table(titles, rows) if rows else "There is nothing to compare.",
         ]
     )
     write_text(text, out / "paired_tests.md")
@@ -223,7 +223,7 @@ def write_guidance_sweep(report: dict[str, Any], out: Path) -> None:
     rows = report["guidance_sweep"]["rows"]
     write_csv(list(rows[0]), [list(row.values()) for row in rows], out / "guidance_sweep.csv")
     parts = ["# Guidance sweep", f"**{SYNTHETIC_NOTICE}**", data_sentence(report), sweep_text(report)]
-    write_text(_join([*parts, sweep_table(report), note_list(report)]), out / "guidance_sweep.md")
+    write_text(join_parts([*parts, sweep_table(report), note_list(report)]), out / "guidance_sweep.md")
 
 
 def sweep_text(report: dict[str, Any]) -> str:
@@ -262,7 +262,7 @@ def sweep_table(report: dict[str, Any]) -> str:
     def enhancing(values: dict[str, Any], which: str) -> list[str]:
         pair = [values[f"enhancing_pixels_{which}_{end}"] for end in ("first", "last")]
         gap = None if None in pair else pair[0] - pair[1]
-        return [*(_format("{:.1f}", value) for value in pair), _format("{:+.1f}", gap)]
+        return [*(formatted("{:.1f}", value) for value in pair), formatted("{:+.1f}", gap)]
 
     nothing = ["–"]
     rows = [
@@ -274,11 +274,11 @@ def sweep_table(report: dict[str, Any]) -> str:
     ]  # fmt: skip
     for row in sweep["rows"]:
         cells = [f"{row['guidance_scale']:g}"]
-        cells += [_format("{:.4f}", row[f"mean_absolute_difference_{where}"]) for where in ("gtv", "elsewhere")]
-        cells += [_format("{:.1f}", row[f"enhancing_pixels_{name}"]) for name in ("short", "long")]
+        cells += [formatted("{:.4f}", row[f"mean_absolute_difference_{where}"]) for where in ("gtv", "elsewhere")]
+        cells += [formatted("{:.1f}", row[f"enhancing_pixels_{name}"]) for name in ("short", "long")]
         cells += enhancing(row, "own") + [_number(row[name], name) for name in metrics]
-        rows.append([*cells, *(_format("{:.3f}", row[f"skill_{name}"]) for name in ("mse", "mse_local"))])
-    return _markdown(titles, rows)
+        rows.append([*cells, *(formatted("{:.3f}", row[f"skill_{name}"]) for name in ("mse", "mse_local"))])
+    return markdown_table(titles, rows)
 
 
 def write_spread(report: dict[str, Any], out: Path) -> None:
@@ -287,7 +287,7 @@ def write_spread(report: dict[str, Any], out: Path) -> None:
     :raises OutputFolderError: if the file cannot be written.
     """
     parts = ["# Spread of the samples", f"**{SYNTHETIC_NOTICE}**", data_sentence(report), spread_text(report)]
-    write_text(_join([*parts, spread_table(report), note_list(report)]), out / "spread.md")
+    write_text(join_parts([*parts, spread_table(report), note_list(report)]), out / "spread.md")
 
 
 def spread_text(report: dict[str, Any]) -> str:
@@ -321,7 +321,7 @@ def spread_table(report: dict[str, Any]) -> str:
         with_interval(spread["copy"][figure], "value", "{:.2f}") for figure in ("mean_ml", "mean_absolute_error_ml")
     ]
     rows.append(["copy of the pre image", *["–"] * (len(LEVELS) + 2), *copied])
-    return _markdown(titles, rows)
+    return markdown_table(titles, rows)
 
 
 def _metrics(report: dict[str, Any]) -> list[str]:
@@ -350,23 +350,26 @@ def _best(report: dict[str, Any], name: str) -> str | None:
 
 
 def _number(value: float | None, name: str) -> str:
-    return _format(_FORMS.get(name, "{:.3f}"), value)
+    return formatted(_FORMS.get(name, "{:.3f}"), value)
 
 
-def _format(form: str, value: float | None) -> str:
+def formatted(form: str, value: float | None) -> str:
+    """A number, or a dash for one that does not exist."""
     return "–" if value is None else form.format(value)
 
 
 def with_interval(values: dict[str, Any], name: str, form: str) -> str:
     """Entry `name` with its interval, `0.50 [0.40, 0.60]`."""
-    value, low, high = (_format(form, values[key]) for key in (name, "ci_low", "ci_high"))
+    value, low, high = (formatted(form, values[key]) for key in (name, "ci_low", "ci_high"))
     return f"{value} [{low}, {high}]"
 
 
-def _markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [titles, ["---"] * len(titles), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _join(parts: Sequence[str]) -> str:
+def join_parts(parts: Sequence[str]) -> str:
+    """Paragraphs of a text; empty ones are left out."""
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -114,19 +114,23 @@ def summarize(rows: Sequence[dict[str, float]], patients: np.ndarray) -> dict[st
     A patient's value is the mean over the patient's slices. NaN values count as absent; SDs are those of a sample
     (n - 1), NaN for a single value.
     """
-    summary = {}
-    for name, per_patient in per_patient_means(rows, patients).items():
-        values = np.array([row[name] for row in rows])
-        interval = mean_interval(per_patient)
-        summary[name] = {
-            "mean": known_mean(values),
-            "sd": _sd(values),
-            "patient_mean": known_mean(per_patient),
-            "patient_sd": _sd(per_patient),
-            "ci_low": interval.low,
-            "ci_high": interval.high,
-        }
-    return summary
+    return {
+        name: summarize_values(np.array([row[name] for row in rows]), per_patient)
+        for name, per_patient in per_patient_means(rows, patients).items()
+    }
+
+
+def summarize_values(values: np.ndarray, per_patient: np.ndarray) -> dict[str, float]:
+    """Mean and SD of one metric over slices (n,) and over patients (p,), as :func:`summarize` gives them."""
+    interval = mean_interval(per_patient)
+    return {
+        "mean": known_mean(values),
+        "sd": _sd(values),
+        "patient_mean": known_mean(per_patient),
+        "patient_sd": _sd(per_patient),
+        "ci_low": interval.low,
+        "ci_high": interval.high,
+    }
 
 
 def _sd(values: np.ndarray) -> float:

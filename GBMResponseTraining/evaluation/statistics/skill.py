@@ -5,6 +5,7 @@ is worse than copying. Errors are MSE, MSE local, LPIPS, 1 - SSIM and 1 - SSIM l
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -40,3 +41,36 @@ def skills(
 
 def _errors(name: str, values: np.ndarray) -> np.ndarray:
     return 1.0 - values if name.startswith("ssim") else values
+
+
+def skill_against_best(errors: np.ndarray, baselines: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Skill against the best of several baselines: 1 - error / smallest error of a baseline.
+
+    The best baseline is found again in every draw of the bootstrap, so that its choice is part of the uncertainty.
+
+    :param errors: one value per patient (n,), smaller is better.
+    :param baselines: the same of every baseline. Patients count who have a value everywhere; a baseline without any
+        value does not count.
+    :return: `value`, `ci_low`, `ci_high`, NaN where nothing can be compared; `baseline`, the best one's name or None;
+        `patients`, the number that was compared.
+    """
+    others = {name: values for name, values in baselines.items() if np.isfinite(values).any()}
+    table = np.stack([errors, *others.values()])
+    table = table[:, np.isfinite(table).all(axis=0)]
+    count = table.shape[1]
+
+    def skill(rows: np.ndarray) -> float:
+        means = table[:, rows].mean(axis=1)
+        best = means[1:].min()
+        return float(1.0 - means[0] / best) if best > 0 else float("nan")
+
+    if not others or not count:
+        return {"value": float("nan"), "ci_low": float("nan"), "ci_high": float("nan"), "baseline": None, "patients": 0}
+    interval = bootstrap_interval(count, skill)
+    return {
+        "value": skill(np.arange(count)),
+        "ci_low": interval.low,
+        "ci_high": interval.high,
+        "baseline": list(others)[int(table[1:].mean(axis=1).argmin())],
+        "patients": count,
+    }

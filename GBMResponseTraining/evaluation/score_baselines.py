@@ -1,0 +1,257 @@
+"""Forecasts without a model, tuned on training patients: what samples have to beat.
+
+A blurred copy is blurred as each measure likes it best, a dressed one has the spread that gives the least CRPS, and
+probabilities and changes are those of the training patients, so that no baseline is made weak.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from .enhancement import enhancement_zones
+from .held_out import HeldOut, read_held_out, stored_split
+from .metrics.proper import fair_crps, gaussian_crps
+from .results import COPY
+from .scores import (
+    CATEGORIES,
+    HIGHER_IS_BETTER,
+    IMAGE_SCORES,
+    MASK_SCORES,
+    VOLUME_SCORES,
+    ScoredRow,
+    Target,
+    image_scores,
+    log_scores,
+    looks_of,
+    mean_scores,
+    member_values,
+    score_masks,
+    score_members,
+    size_category,
+    with_looks,
+)
+from .spread import OFFSET_ML
+from .statistics.bootstrap import group_means, known_mean
+
+BLURRED = "blurred copy"
+AUTOENCODER = "autoencoder of the pre image"
+DRESSED = "blurred copy with Gaussian spread"
+BLURRED_MASK = "blurred mask of what enhances before"
+BASE_RATE = "base rate"
+UNCHANGED = "unchanged volume"
+USUAL_CHANGES = "volume with the changes of training patients"
+TRUTH = "true follow-up"
+BASELINES = (BLURRED, AUTOENCODER, DRESSED, BLURRED_MASK, BASE_RATE, UNCHANGED, USUAL_CHANGES, TRUTH)
+
+SIGMAS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+"""Tried blurs, in pixels."""
+SPREADS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15)
+"""Tried spreads, of the root mean square error."""
+TUNING_SPLITS = ("train", "validation")
+
+_TUNING_PATIENTS = 30
+_TUNING_SLICES = 4
+_DRESSED_MEMBERS = 16
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What the baselines know of the training patients.
+
+    :param split: of the patients, one of :data:`TUNING_SPLITS`.
+    :param sigma: blur of each image and mask score, pixels.
+    :param dressed: `sigma` and `sd` by image score.
+    :param base_rate: share of the zone's pixels that enhance at follow-up.
+    :param volume_changes: log ratio of (volume + 0.5 ml) after to before of each patient, sorted.
+    :param categories: patients in each size category.
+    """
+
+    split: str
+    patients: int
+    slices: int
+    sigma: dict[str, float]
+    dressed: dict[str, dict[str, float]]
+    base_rate: float
+    volume_changes: list[float]
+    categories: dict[str, int]
+
+
+def tuning_of_store(folder: Path) -> Tuning | None:
+    """Tune on up to 30 training patients of a store, else on validation patients; None if it has neither."""
+    splits = set(stored_split(folder).values())
+    for split in TUNING_SPLITS:
+        if split in splits:
+            return tune(read_held_out(folder, split, _TUNING_SLICES, _TUNING_PATIENTS), split)
+    return None
+
+
+def tune(slices: HeldOut, split: str) -> Tuning:
+    """Choose blur and spread on slices of training patients, by the mean over patients."""
+    target = Target(slices, enhancement_zones(slices), 1)
+    blurs = {sigma: _blurred(slices.pre, sigma) for sigma in SIGMAS}
+    values = {sigma: member_values([images], target) for sigma, images in blurs.items()}
+    scored = {sigma: _image_row(BLURRED, members, target) for sigma, members in values.items()}
+    masks = {sigma: _mask_row(target, sigma) for sigma in SIGMAS}
+    sigma = {
+        name: _least(name, {key: _mean(row, name, slices) for key, row in scored.items()}) for name in IMAGE_SCORES
+    }
+    sigma |= {name: _least(name, {key: _mean(row, name, slices) for key, row in masks.items()}) for name in MASK_SCORES}
+    before, after = (count * target.voxel_ml for count in (target.pixels_before, target.pixels_after))
+    changes = np.log((after + OFFSET_ML) / (before + OFFSET_ML))
+    present = np.unique(slices.patient)
+    known = [k for k in present if target.pixels_before[k] > 0]
+    sizes = Counter(size_category(target.pixels_before[k], target.pixels_after[k]) for k in known)
+    rates = np.array([area.enhancing.mean() if len(area.enhancing) else np.nan for area in target.areas])
+    return Tuning(
+        split=split,
+        patients=len(np.unique(slices.person)),
+        slices=len(slices),
+        sigma=sigma,
+        dressed={name: _tuned_spread(name, values, target) for name in IMAGE_SCORES},
+        base_rate=known_mean(group_means(rates, slices.person)),
+        volume_changes=sorted(changes[~np.isnan(changes)].tolist()),
+        categories={name: sizes[name] for name in CATEGORIES},
+    )
+
+
+def baseline_rows(target: Target, tuning: Tuning | None) -> list[ScoredRow]:
+    """Baselines that need no model, and the appearance of the true follow-up.
+
+    :param tuning: None leaves out those that need training patients.
+    """
+    slices = target.slices
+    copied = score_members(COPY, "baseline", member_values([slices.pre], target), target)
+    rows = [with_looks(copied.only((*IMAGE_SCORES, *MASK_SCORES)), [looks_of(slices.pre, target)])]
+    if tuning is not None:
+        rows += [_blurred_row(target, tuning), _dressed_row(target, tuning)]
+        masks = {sigma: _mask_row(target, sigma) for sigma in {tuning.sigma[name] for name in MASK_SCORES}}
+        rows.append(_composed(BLURRED_MASK, MASK_SCORES, lambda name: masks[tuning.sigma[name]]))
+        rows.append(_base_rate_row(target, tuning))
+    rows.append(copied.only(VOLUME_SCORES, UNCHANGED))
+    if tuning is not None and len(tuning.volume_changes) > 1:
+        rows.append(_usual_changes_row(target, tuning))
+    nothing = ScoredRow(TRUTH, "truth", [{} for _ in range(len(slices))])
+    return [*rows, with_looks(nothing, [looks_of(slices.post, target)])]
+
+
+def autoencoder_row(name: str, images: np.ndarray, target: Target) -> ScoredRow:
+    """Scores of the pre-treatment slices (n, H, W) as a model's image autoencoder returns them: nothing changed."""
+    row = score_members(name, "baseline", member_values([images], target), target)
+    return with_looks(row, [looks_of(images, target)])
+
+
+def _blurred_row(target: Target, tuning: Tuning) -> ScoredRow:
+    sigmas = {tuning.sigma[name] for name in IMAGE_SCORES}
+    blurs = {sigma: _blurred(target.slices.pre, sigma) for sigma in sigmas}
+    rows = {sigma: _image_row(BLURRED, member_values([images], target), target) for sigma, images in blurs.items()}
+    row = _composed(BLURRED, IMAGE_SCORES, lambda name: rows[tuning.sigma[name]])
+    return with_looks(row, [looks_of(blurs[tuning.sigma["crps_gtv"]], target)])
+
+
+def _dressed_row(target: Target, tuning: Tuning) -> ScoredRow:
+    """Each image score with its own blur and spread; the energy score of draws whose pixels vary independently."""
+    per_slice: list[dict[str, float]] = [{} for _ in range(len(target.slices))]
+    rng = np.random.default_rng(0)
+    for name, values in tuning.dressed.items():
+        means = member_values([_blurred(target.slices.pre, values["sigma"])], target)
+        if name == "energy":
+            shapes = [(_DRESSED_MEMBERS, len(area.pixels)) for area in target.areas]
+            drawn = [mean + values["sd"] * rng.normal(size=shape) for mean, shape in zip(means, shapes, strict=True)]
+            rows = [image_scores(*parts) for parts in zip(drawn, target.areas, strict=True)]
+        else:
+            rows = _dressed(means, values["sd"], target)
+        for scores, row in zip(per_slice, rows, strict=True):
+            scores[name] = row[name]
+    return ScoredRow(DRESSED, "baseline", per_slice)
+
+
+def _base_rate_row(target: Target, tuning: Tuning) -> ScoredRow:
+    chances = [np.full(len(area.enhancing), tuning.base_rate) for area in target.areas]
+    row = score_masks(BASE_RATE, "baseline", chances, target)
+    sizes = log_scores([tuning.categories] * len(target.slices.records), target)
+    return ScoredRow(BASE_RATE, "baseline", row.per_slice, {**row.per_record, "log_score": sizes})
+
+
+def _usual_changes_row(target: Target, tuning: Tuning) -> ScoredRow:
+    before, after = (count * target.voxel_ml for count in (target.pixels_before, target.pixels_after))
+    ratios = np.exp(np.array(tuning.volume_changes))[:, None]
+    volumes = np.maximum((before + OFFSET_ML) * ratios - OFFSET_ML, 0.0)
+    nothing = [{} for _ in range(len(target.slices))]
+    return ScoredRow(USUAL_CHANGES, "baseline", nothing, {"crps_volume": fair_crps(volumes, after)})
+
+
+def _image_row(name: str, members: Sequence[np.ndarray], target: Target) -> ScoredRow:
+    rows = [image_scores(*parts) for parts in zip(members, target.areas, strict=True)]
+    return ScoredRow(name, "baseline", rows)
+
+
+def _mask_row(target: Target, sigma: float) -> ScoredRow:
+    """Scores of the mask of what enhances before, blurred."""
+    shape = target.slices.pre.shape[1:]
+    chances = []
+    for pre, area in zip(target.slices.pre, target.areas, strict=True):
+        pixels = area.pixels[area.zone]
+        mask = np.zeros(shape, np.float32)
+        mask.ravel()[pixels] = pre.ravel()[pixels] > area.threshold
+        chances.append(ndimage.gaussian_filter(mask, sigma).ravel()[pixels])
+    return score_masks(BLURRED_MASK, "baseline", chances, target)
+
+
+def _composed(title: str, names: Sequence[str], row_of: Callable[[str], ScoredRow]) -> ScoredRow:
+    """Each score from the row that is best for it."""
+    rows = {name: row_of(name).only((name,)) for name in names}
+    per_slice = [dict.fromkeys(names, float("nan")) for _ in next(iter(rows.values())).per_slice]
+    for name, row in rows.items():
+        for scores, own in zip(per_slice, row.per_slice, strict=True):
+            scores[name] = own[name]
+    records = {name: row.per_record[name] for name, row in rows.items() if name in row.per_record}
+    return ScoredRow(title, "baseline", per_slice, records)
+
+
+def _tuned_spread(name: str, values: Mapping[float, list[np.ndarray]], target: Target) -> dict[str, float]:
+    """Blur and SD with the least score, of the SDs in :data:`SPREADS`."""
+    places = {"crps_gtv": lambda area: area.gtv, "crps_region": lambda area: area.zone, "energy": lambda _: slice(None)}
+    inside = [places[name](area) for area in target.areas]
+    found = {}
+    for sigma, members in values.items():
+        errors = [
+            (np.clip(mean[0], -1.0, 1.0) - area.truth)[where]
+            for mean, area, where in zip(members, target.areas, inside, strict=True)
+        ]
+        largest = float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
+        for share in SPREADS:
+            sd = share * largest
+            rows = [{name: _energy_limit(error, sd)} for error in errors]
+            rows = rows if name == "energy" else _dressed(members, sd, target)
+            found[sigma, sd] = _mean(ScoredRow(DRESSED, "baseline", rows), name, target.slices)
+    sigma, sd = _least(name, found)
+    return {"sigma": sigma, "sd": sd}
+
+
+def _energy_limit(error: np.ndarray, sd: float) -> float:
+    """Energy score of independent normal pixels around a mean with this error (p,), as their number grows."""
+    return float(np.sqrt((error**2).mean() + sd**2) - sd / np.sqrt(2.0)) if len(error) else float("nan")
+
+
+def _dressed(means: Sequence[np.ndarray], sd: float, target: Target) -> list[dict[str, float]]:
+    parts = zip(means, target.areas, strict=True)
+    return [mean_scores(gaussian_crps(np.clip(mean[0], -1.0, 1.0), sd, area.truth), area) for mean, area in parts]
+
+
+def _blurred(images: np.ndarray, sigma: float) -> np.ndarray:
+    return ndimage.gaussian_filter(images, (0.0, sigma, sigma))
+
+
+def _mean(row: ScoredRow, name: str, slices: HeldOut) -> float:
+    return known_mean(row.per_patient(slices)[name])
+
+
+def _least(name: str, found: Mapping[Any, float]) -> Any:
+    """The key with the best value; the first, the least blurred, if none is defined."""
+    sign = -1.0 if name in HIGHER_IS_BETTER else 1.0
+    return min(found, key=lambda key: sign * found[key] if np.isfinite(found[key]) else np.inf)
