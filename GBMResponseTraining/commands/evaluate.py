@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         figure_slices=arguments.figure_slices,
         guidance_sweep=tuple(arguments.guidance_sweep),
         data=arguments.data,
-        tuning_store=_known_store(arguments.run_folder),
+        tuning_store=known_store(arguments.run_folder),
     )
     out = arguments.out or arguments.run_folder / "evaluation"
     _evaluate(models, arguments.store or _store_of(arguments.run_folder), out, options, arguments.run_folder)
@@ -103,6 +103,8 @@ def _evaluate(
     if run_folder is not None and options.split == "test":
         _describe_bundles(run_folder, report)
     print(slice_table(report))
+    for sentence in report["scores"]["sentences"] if report["scores"] else ():
+        print(sentence.strip("*"))
     for note in report["notes"]:
         print(f"Note: {note}")
     print(f"Results: {out}")
@@ -114,7 +116,7 @@ def _store_of(run_folder: Path) -> Path:
     return TrainingRun.reopen(run_folder).store_folder
 
 
-def _known_store(run_folder: Path | None) -> Path | None:
+def known_store(run_folder: Path | None) -> Path | None:
     """The slice store that a run was trained with, if it still lies where the run says."""
     from ..store.splits import SPLIT_FILE, STORE_FILE
 

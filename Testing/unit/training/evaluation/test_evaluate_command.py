@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from GBMResponseCore.errors import BundleError, OptionError
-from small_store import write_small_store
+from small_store import SPLIT, write_small_store
 from tiny_bundle import write_tiny_bundle
 
 from GBMResponseTraining import cli
-from GBMResponseTraining.commands.evaluate import models_of_run, parse_model
+from GBMResponseTraining.commands.evaluate import known_store, models_of_run, parse_model
 from GBMResponseTraining.evaluation.model_predictions import EvaluatedModel
 
 
@@ -83,6 +83,28 @@ def test_the_command_writes_into_the_run(store, run, capsys):
     report = json.loads((run / "evaluation" / "report.json").read_text("utf-8"))
     assert [model["sampling"]["steps"] for model in report["models"]] == [1, 1]
     assert "| copy of the pre image |" in capsys.readouterr().out
+
+
+def test_the_baselines_of_a_run_are_tuned_on_its_own_store(store, run, tmp_path, capsys):
+    other = write_small_store(tmp_path / "other", dict.fromkeys(SPLIT, "test"))
+    (run / "store.json").write_text(json.dumps({"store": str(store)}), encoding="utf-8")
+    # Ids of the run's store in another data set are other people.
+    patients = [{**record, "dataset": "other"} for record in json.loads((other / "patients.json").read_text("utf-8"))]
+    (other / "patients.json").write_text(json.dumps(patients), encoding="utf-8")
+    shutil.rmtree(run / "bundles" / "4-class")
+    options = ["--samples", "2", "--max-slices", "1", "--steps", "1"]
+    assert cli.main(["evaluate", str(other), "--run", str(run), *options]) == 0
+    kept = json.loads((run / "evaluation" / "baselines.json").read_text("utf-8"))
+    assert (kept["split"], kept["patients"]) == ("train", 2)
+    assert "is at least as good as no class in" in capsys.readouterr().out
+
+
+def test_a_run_whose_store_is_gone_tunes_on_the_store_at_hand(store, run):
+    (run / "store.json").write_text(json.dumps({"store": "/nowhere"}), encoding="utf-8")
+    assert known_store(run) is None
+    assert known_store(None) is None
+    (run / "store.json").write_text(json.dumps({"store": str(store)}), encoding="utf-8")
+    assert known_store(run) == store
 
 
 def test_options_reach_the_evaluation(store, tmp_path):
