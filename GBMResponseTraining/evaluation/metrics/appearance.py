@@ -48,7 +48,8 @@ def shift_and_gain(image: np.ndarray, pre: np.ndarray, where: np.ndarray) -> tup
     image, pre = (ndimage.gaussian_filter(part.astype(np.float64), _SMOOTHING_PIXELS) for part in (image, pre))
     rows, columns = np.gradient((image + pre) / 2.0)
     design = np.stack([-rows[where], -columns[where], pre[where] + 1.0, np.ones(int(where.sum()))], axis=1)
-    found = np.linalg.lstsq(design, (image - pre)[where], rcond=None)[0]
+    # Of the normal equations, 4 x 4: many times as fast, and defined for a black slice, too.
+    found = np.linalg.lstsq(design.T @ design, design.T @ (image - pre)[where], rcond=None)[0]
     return float(found[0]), float(found[1]), float(1.0 + found[2])
 
 
@@ -73,18 +74,23 @@ def appearance(
     :param outside: of every slice, see :func:`outside_tumor`.
     :param follows: bool (n,), whether row k + 1 is the neighbor of row k.
     """
-    images, truth = np.clip(images, -1.0, 1.0), np.clip(truth, -1.0, 1.0)
-    fits = np.array([shift_and_gain(*parts) for parts in zip(images, pre, outside, strict=True)])
+    fits = np.array(
+        [
+            shift_and_gain(_clipped(image), _clipped(own), where)
+            for image, own, where in zip(images, pre, outside, strict=True)
+        ]
+    )
     rows = []
     for k, (row_shift, column_shift, gain) in enumerate(fits):
         jitter = flicker = float("nan")
         if follows[k]:
             jitter = float(np.hypot(*(fits[k + 1] - fits[k])[:2]))
             either = gtv[k] | gtv[k + 1]
-            flicker = _ratio(*(np.abs(stack[k + 1] - stack[k])[either].sum() for stack in (images, truth)))
+            steps = (_clipped(stack[k + 1][either]) - _clipped(stack[k][either]) for stack in (images, truth))
+            flicker = _ratio(*(np.abs(step).sum() for step in steps))
         rows.append(
             {
-                "sharpness_ratio": _ratio(sharpness(images[k], gtv[k]), sharpness(truth[k], gtv[k])),
+                "sharpness_ratio": _ratio(*(sharpness(_clipped(stack[k]), gtv[k]) for stack in (images, truth))),
                 "skull_shift": float(np.hypot(row_shift, column_shift)),
                 "skull_jitter": jitter,
                 "gain_drift": abs(float(gain) - 1.0),
@@ -92,6 +98,10 @@ def appearance(
             }
         )
     return rows
+
+
+def _clipped(image: np.ndarray) -> np.ndarray:
+    return np.clip(image, -1.0, 1.0)
 
 
 def _ratio(value: float, reference: float) -> float:

@@ -31,6 +31,12 @@ def test_the_pre_image_has_not_moved():
     assert found["flicker_ratio"] == pytest.approx([1, 1, np.nan], nan_ok=True)
 
 
+def test_intensities_above_the_range_are_no_drift():
+    bright = np.where(HEAD & (X < -25), 1.4, PRE)
+    rows = appearance(bright, bright, bright, GTV, OUTSIDE, FOLLOWS)
+    assert max(row["gain_drift"] for row in rows) < 1e-9
+
+
 @pytest.mark.parametrize("shift", [(0.3, 0.0), (0.0, -0.7), (0.5, 0.5)])
 def test_a_shift_is_found_by_its_size_and_direction(shift):
     moved = ndimage.shift(PRE[0], shift, order=3, mode="nearest")

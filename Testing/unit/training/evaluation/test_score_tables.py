@@ -8,6 +8,7 @@ from small_store import SLICES, SPLIT, write_small_store
 
 from GBMResponseTraining.bundles.card import bundle_card
 from GBMResponseTraining.evaluation.evaluate import evaluate
+from GBMResponseTraining.evaluation.held_out import EvaluationError
 from GBMResponseTraining.evaluation.model_predictions import EvaluatedModel
 from GBMResponseTraining.evaluation.options import EvaluationOptions
 from GBMResponseTraining.evaluation.results import COPY
@@ -142,6 +143,12 @@ def test_the_card_says_where_a_baseline_wins(evaluated):
     assert "Skill against the best baseline" in card
     earlier = {name: value for name, value in evaluated[1].items() if name != "scores"}
     assert "Skill against the best baseline" not in bundle_card(bundle, {}, [("a", earlier)])
+
+
+def test_a_model_may_not_be_named_like_a_baseline(tiny_bundle, tmp_path):
+    store = write_small_store(tmp_path / "store")
+    with pytest.raises(EvaluationError, match="used twice"):
+        evaluate([EvaluatedModel(BASE_RATE, tiny_bundle)], store, tmp_path / "out")
 
 
 def test_every_score_has_a_title():
