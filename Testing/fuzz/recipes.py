@@ -205,23 +205,25 @@ _cell = st.one_of(
     st.sampled_from(_ODD_TEXT),
     st.text(max_size=12),
 )
+_sound_row = st.tuples(st.from_regex(r"[a-z]{1,8}[0-9]{1,3}", fullmatch=True), st.just("pre.nrrd"), st.just("gtv.nrrd"))
 tables = st.fixed_dictionaries(
     {
         "kind": st.just("table"),
         "header": st.one_of(
+            st.just(["id", "image", "gtv"]),
             st.just(["id", "image", "gtv"]),
             st.just(["id", "image", "gtv", "follow_up", "class"]),
             st.lists(
                 st.sampled_from(("id", "ID", "image", "gtv", "class", "follow_up", "", "x")), min_size=1, max_size=6
             ),
         ),
-        "rows": st.lists(st.lists(_cell, min_size=0, max_size=6), max_size=6),
-        "separator": st.sampled_from((",", ";", "\t", "|")),
+        "rows": st.lists(st.one_of(_sound_row, _sound_row, st.lists(_cell, min_size=0, max_size=6)), max_size=4),
+        "separator": st.sampled_from((",", ",", ";", "\t", "|")),
         "ending": st.sampled_from(("\n", "\r\n", "\r")),
         "encoding": st.sampled_from(("utf-8", "utf-8-sig", "latin-1", "utf-16")),
         "quote": st.booleans(),
         "first_line": st.sampled_from(("", "", "sep=;\n", "\n")),
-        "edits": st.lists(_edit, max_size=1),
+        "edits": st.one_of(st.just([]), st.lists(_edit, max_size=1)),
     }
 )
 

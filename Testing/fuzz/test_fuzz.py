@@ -11,6 +11,13 @@ pytestmark = pytest.mark.slow
 SEED = 1
 COUNTS = {"geometry": 40, "image": 120, "bundle": 30, "dicom": 5, "table": 60, "line": 60}
 SOUND = {"seed": 1, "kind": "image", "file": "nifti", "which": "image", "edits": [], "repack": False}
+FOUND = (
+    # What once was a finding.
+    SOUND | {"file": "nrrd", "edits": [["add-line", "data file", ""]]},
+    SOUND | {"file": "nrrd-gz", "which": "gtv", "edits": [["add-line", "CenterOfRotation", "x" * 1100]]},
+    SOUND | {"file": "nrrd", "edits": [["add-line", "space", "x" * 1100]]},
+    SOUND | {"file": "mha", "edits": [["line", "NDims", "1000000"]]},
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +31,11 @@ def test_what_comes_out_is_a_right_result_or_a_typed_error(fuzzer, kind):
     fuzzer.feed_many(kind, COUNTS[kind], SEED)
     assert fuzzer.findings.total(kind) == COUNTS[kind]
     assert not [sentence for sentence in fuzzer.findings.sentences() if sentence.startswith(f"{kind}:")]
+
+
+@pytest.mark.parametrize("recipe", FOUND, ids=str)
+def test_what_was_found_once_is_typed_now(fuzzer, recipe):
+    assert fuzzer.feed(recipe) == "typed: unreadable-file"
 
 
 def test_many_of_the_well_formed_cases_are_predicted(fuzzer):

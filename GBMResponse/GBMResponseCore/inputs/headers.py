@@ -231,6 +231,8 @@ class _Check:
         :raises UnreadableFileError: one lies elsewhere or does not exist.
         """
         words = data.split()
+        if not words:
+            self.fail("it names no data file")
         if words[0].upper() == "LIST":
             names = [line.strip() for line in following if line.strip()]
         elif "%" in words[0] and len(words) >= 3:
