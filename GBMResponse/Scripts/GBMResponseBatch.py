@@ -48,7 +48,7 @@ def pythonExecutable():
 def runAndPrint(command):
     """Run a command and print each of its lines as it comes; returns its exit code."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-    from GBMResponseCore.environment import search_path
+    from GBMResponseCore.model.environment import search_path
 
     process = subprocess.Popen(
         command,

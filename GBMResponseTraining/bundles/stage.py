@@ -57,12 +57,12 @@ def export_configuration(
     sampling = _sampling(run, configuration, guidance_scale)
     check_diffusion(run, configuration)
     settings = run.configuration
-    codecs = {part: train_autoencoder(run, part) for part in ("image", "gtv")}
+    autoencoders = {part: train_autoencoder(run, part) for part in ("image", "gtv")}
     classifier = train_classifier(run) if configuration.schemes else None
     model = train_diffusion(run, configuration)
     networks = {
-        "image_autoencoder": (codecs["image"].model, settings.image_autoencoder.network()),
-        "gtv_autoencoder": (codecs["gtv"].model, settings.gtv_autoencoder.network()),
+        "image_autoencoder": (autoencoders["image"].model, settings.image_autoencoder.network()),
+        "gtv_autoencoder": (autoencoders["gtv"].model, settings.gtv_autoencoder.network()),
         "denoiser": (model.denoiser.unet, model.unet),
     }
     latents = {

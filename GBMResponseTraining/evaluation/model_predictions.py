@@ -304,20 +304,20 @@ def patient_seed(seed: int, patient: str) -> int:
 @torch.inference_mode()
 def reconstruct(loaded: LoadedModel, images: np.ndarray, *, quantized: bool = True) -> np.ndarray:
     """Slices (n, H, W) encoded, quantized or not, and decoded by the model's image VQ-VAE."""
-    codec = loaded.predictor.networks.image_codec
+    autoencoder = loaded.predictor.networks.image_autoencoder
     batch = _batch(loaded, images[0].size)
     decoded = []
     for start in range(0, len(images), batch):
         chunk = torch.from_numpy(np.ascontiguousarray(images[start : start + batch], dtype=np.float32))[:, None]
         chunk = chunk.to(loaded.predictor.device)
         if quantized:
-            image = codec.decode(codec.encode(chunk))
+            image = autoencoder.decode(autoencoder.encode(chunk))
         else:
-            image = decode_continuous(codec.model, encode_continuous(codec.model, chunk))
+            image = decode_continuous(autoencoder.model, encode_continuous(autoencoder.model, chunk))
         decoded.append(image[:, 0].float().cpu().numpy())
     return np.concatenate(decoded)
 
 
 def _batch(loaded: LoadedModel, pixels: int) -> int:
-    widest = int(loaded.predictor.networks.image_codec.model.config.block_out_channels[0])
+    widest = int(loaded.predictor.networks.image_autoencoder.model.config.block_out_channels[0])
     return batch_size(loaded.batch, loaded.predictor.device, pixels, widest)

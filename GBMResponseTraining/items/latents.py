@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from GBMResponseCore.errors import OutputFolderError
 from GBMResponseCore.files import write_json
-from GBMResponseCore.model.networks import LatentCodec
+from GBMResponseCore.model.networks import LatentAutoencoder
 from tqdm import tqdm
 
 from ..store.slice_store import SliceStore, write_array
@@ -20,7 +20,7 @@ from .processes import is_first, wait_for
 _SCALE_SLICES = 256
 _PARTS = ("pre", "post", "gtv")
 CHANGE_SCALE = "change_scale.json"
-"""File beside the latents that holds what :func:`change_scale` found in them."""
+"""File beside the latents that holds what :func:`residual_scale` found in them."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class LatentStore:
 def encode_store(
     store: SliceStore,
     folder: Path,
-    codecs: dict[str, LatentCodec],
+    autoencoders: dict[str, LatentAutoencoder],
     downsampling: int,
     flip: bool,
     batch: int = 16,
@@ -52,13 +52,14 @@ def encode_store(
 ) -> LatentStore:
     """Return the latents of a store, which the first process makes if they are missing or of other weights.
 
-    :param codecs: `image` and `gtv`.
+    :param autoencoders: `image` and `gtv`.
     :param bfloat16: encode with bfloat16 autocast, as the networks are trained.
     :raises OutputFolderError: if they cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     made_with = folder / "made_with.json"
-    wanted = {name: weights_sha256(codec) for name, codec in codecs.items()} | {"slices": len(store), "flip": flip}
+    wanted = {name: weights_sha256(network) for name, network in autoencoders.items()}
+    wanted |= {"slices": len(store), "flip": flip}
 
     def complete() -> bool:
         return made_with.is_file() and json.loads(made_with.read_text(encoding="utf-8")) == wanted
@@ -67,9 +68,9 @@ def encode_store(
         for outdated in (made_with, folder / CHANGE_SCALE):
             outdated.unlink(missing_ok=True)
         for name in _PARTS:
-            codec = codecs["gtv" if name == "gtv" else "image"].to(device)
-            _encode(getattr(store, name), folder / f"{name}.npy", codec, flip, batch, name, device, bfloat16)
-            codec.cpu()
+            autoencoder = autoencoders["gtv" if name == "gtv" else "image"].to(device)
+            _encode(getattr(store, name), folder / f"{name}.npy", autoencoder, flip, batch, name, device, bfloat16)
+            autoencoder.cpu()
         mask = gtv_at_latent_size(store.gtv, downsampling)
         versions = [mask, mask[..., ::-1]] if flip else [mask]
         _write(folder / "mask.npy", (len(versions), *mask.shape), versions)
@@ -78,7 +79,7 @@ def encode_store(
     return LatentStore(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in (*_PARTS, "mask")})
 
 
-def change_scale(latents: LatentStore, rows: np.ndarray) -> np.ndarray:
+def residual_scale(latents: LatentStore, rows: np.ndarray) -> np.ndarray:
     """Per-channel factor (C,) that brings the change post - pre of the latents of `rows` to unit variance."""
     chosen = rows[:: max(1, len(rows) // _SCALE_SLICES)]
     change = latents.post[0, chosen].astype(np.float32) - latents.pre[0, chosen].astype(np.float32)
@@ -96,7 +97,7 @@ def gtv_at_latent_size(gtv: np.ndarray, downsampling: int) -> np.ndarray:
 def _encode(
     slices: np.ndarray,
     path: Path,
-    codec: LatentCodec,
+    autoencoder: LatentAutoencoder,
     flip: bool,
     batch: int,
     name: str,
@@ -111,7 +112,7 @@ def _encode(
         chunk = np.ascontiguousarray(chunk[..., ::-1]) if flipped else chunk
         images = torch.from_numpy(chunk)[:, None].to(device)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
-            latents = codec.encode(images)
+            latents = autoencoder.encode(images)
         return latents.float().cpu().numpy().astype(np.float16)
 
     size = encoded(False, 0).shape[1:]

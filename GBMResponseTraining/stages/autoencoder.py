@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from GBMResponseCore.model.networks import LatentCodec, codebook, decode_continuous, encode_continuous
+from GBMResponseCore.model.networks import LatentAutoencoder, codebook, decode_continuous, encode_continuous
 from GBMResponseCore.model.quantizer import quantize
 
 from ..engine.checkpoints import start_from
@@ -25,12 +25,12 @@ _STATISTICS_SLICES = 256
 _GRID_SLICES = 4
 
 
-def train_autoencoder(run: TrainingRun, part: str) -> LatentCodec:
+def train_autoencoder(run: TrainingRun, part: str) -> LatentAutoencoder:
     """Train the autoencoder `image` or `gtv`, or take the finished one; return it with standardized latents."""
     name = f"{part}_autoencoder"
     for phase in run.phases(name, run.folder / name):
         module = _train(run, part, phase)
-    return _codec(run, part, module)
+    return _autoencoder(run, part, module)
 
 
 def _train(run: TrainingRun, part: str, phase: StagePhase) -> AutoencoderModule:
@@ -77,7 +77,7 @@ def _made_from(run: TrainingRun, part: str) -> dict[str, str]:
     return run.made_from | {"extra_images": content_sha256([store_sha256(store) for store in run.extra_images])}
 
 
-def _codec(run: TrainingRun, part: str, module: AutoencoderModule) -> LatentCodec:
+def _autoencoder(run: TrainingRun, part: str, module: AutoencoderModule) -> LatentAutoencoder:
     """Return a trained autoencoder with the scale of its latents, kept in `standardization.json`."""
     settings: Autoencoder = getattr(run.configuration, f"{part}_autoencoder")
 
@@ -94,7 +94,7 @@ def _codec(run: TrainingRun, part: str, module: AutoencoderModule) -> LatentCode
 
     weights = weights_sha256(module.model.eval())
     standard = run.once(f"{part}_autoencoder/standardization.json", statistics, made_from=weights)
-    return LatentCodec(module.model, standard["shift"], standard["scale"]).eval()
+    return LatentAutoencoder(module.model, standard["shift"], standard["scale"]).eval()
 
 
 def _perceptual(settings: Autoencoder) -> torch.nn.Module | None:

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import torch
 from GBMResponseCore.model.classes import ClassScheme, coarsen
-from GBMResponseCore.model.networks import Denoiser, LatentCodec
+from GBMResponseCore.model.networks import Denoiser, LatentAutoencoder
 from GBMResponseCore.model.sampling import sample_latents
 from GBMResponseCore.request import SamplingOptions
 
@@ -17,7 +17,7 @@ from ..engine.made_from import StaleStageError, check_made_from, stated_made_fro
 from ..items.class_labels import true_class
 from ..items.fingerprints import content_sha256, weights_sha256
 from ..items.latent_items import Conditions, latent_items, latent_validation, source_latents, store_neighbors
-from ..items.latents import CHANGE_SCALE, LatentStore, change_scale, encode_store
+from ..items.latents import CHANGE_SCALE, LatentStore, encode_store, residual_scale
 from ..models.diffusion import DiffusionModule
 from ..models.unet_config import noise_schedule, unet_config
 from ..settings.model_configurations import ModelConfiguration
@@ -47,23 +47,23 @@ class DiffusionModel:
     scale: list[float] | None
 
 
-def cached_latents(run: TrainingRun) -> tuple[LatentStore, dict[str, LatentCodec]]:
+def cached_latents(run: TrainingRun) -> tuple[LatentStore, dict[str, LatentAutoencoder]]:
     """Latents of the run's store, and the autoencoders that made them."""
-    codecs = trained_codecs(run)
-    return _latents(run, codecs), codecs
+    autoencoders = trained_autoencoders(run)
+    return _latents(run, autoencoders), autoencoders
 
 
-def trained_codecs(run: TrainingRun) -> dict[str, LatentCodec]:
+def trained_autoencoders(run: TrainingRun) -> dict[str, LatentAutoencoder]:
     """The autoencoders `image` and `gtv`, trained if they are not yet."""
     return {part: train_autoencoder(run, part) for part in PARTS}
 
 
-def _latents(run: TrainingRun, codecs: dict[str, LatentCodec]) -> LatentStore:
+def _latents(run: TrainingRun, autoencoders: dict[str, LatentAutoencoder]) -> LatentStore:
     settings = run.configuration
     return encode_store(
         run.store,
         run.folder / "latents",
-        codecs,
+        autoencoders,
         settings.image_autoencoder.downsampling,
         settings.diffusion.flip,
         device=run.device,
@@ -95,24 +95,24 @@ def train_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> Diff
     """Train the diffusion model of one configuration, or take the finished one."""
     check_diffusion(run, configuration)
     settings = run.configuration.diffusion
-    codecs = trained_codecs(run)
+    autoencoders = trained_autoencoders(run)
     schemes = run.schemes(configuration.schemes)
     conditions = _conditions(run, configuration, schemes)
-    made_from = _made_from(run, codecs, conditions)
+    made_from = _made_from(run, autoencoders, conditions)
     phases = run.phases("diffusion", run.folder / _folder(configuration))
     for folder in {phase.folder for phase in phases} | {phase.initial_weights for phase in phases} - {None}:
         # In time, before the slices are encoded again; of another run only the autoencoders must be the same.
         own = folder.is_relative_to(run.folder)
         check_made_from(folder, made_from if own else {name: made_from[name] for name in _AUTOENCODERS})
-    latents = _latents(run, codecs)
+    latents = _latents(run, autoencoders)
     scale = None
     if settings.predict_change:
-        scale = run.once(f"latents/{CHANGE_SCALE}", lambda: change_scale(latents, run.rows("train")).tolist())
+        scale = run.once(f"latents/{CHANGE_SCALE}", lambda: residual_scale(latents, run.rows("train")).tolist())
     tokens = conditions.null_token + 1 if schemes else 0
     unet = unet_config(settings, tokens, run.configuration.image_autoencoder.latent_channels, run.latent_size)
     factor = None if scale is None else np.array(scale)
     for phase in phases:
-        module = _train(run, phase, unet, latents, conditions, factor, codecs["image"], made_from)
+        module = _train(run, phase, unet, latents, conditions, factor, autoencoders["image"], made_from)
     return DiffusionModel(module.ema.eval(), unet, schemes, conditions.null_token, scale)
 
 
@@ -123,7 +123,7 @@ def _train(
     latents: LatentStore,
     conditions: Conditions,
     scale: np.ndarray | None,
-    codec: LatentCodec,
+    autoencoder: LatentAutoencoder,
     made_from: dict[str, str],
 ) -> DiffusionModule:
     settings, seed = phase.configuration.diffusion, run.configuration.seed
@@ -139,7 +139,7 @@ def _train(
     grids = []
     if len(validation) and settings.preview_slices:
         chosen = validation[np.linspace(0, len(validation) - 1, settings.preview_slices).astype(int)]
-        preview = partial(_preview, run, codec, latents, conditions, chosen, schedule, scale)
+        preview = partial(_preview, run, autoencoder, latents, conditions, chosen, schedule, scale)
         grids.append(ImageGrid(preview, phase.folder / "images"))
     items = latent_items(
         latents,
@@ -165,11 +165,11 @@ def _train(
     return module
 
 
-def _made_from(run: TrainingRun, codecs: dict[str, LatentCodec], conditions: Conditions) -> dict[str, str]:
+def _made_from(run: TrainingRun, autoencoders: dict[str, LatentAutoencoder], conditions: Conditions) -> dict[str, str]:
     """What a diffusion model is made from -> SHA-256."""
     told = [conditions.tokens.tolist(), conditions.null_token, np.nan_to_num(conditions.days, nan=-1e9).tolist()]
-    autoencoders = {name: weights_sha256(codecs[part]) for part, name in zip(PARTS, _AUTOENCODERS, strict=True)}
-    return run.made_from | autoencoders | {"labels": content_sha256(told)}
+    made_by = {name: weights_sha256(autoencoders[part]) for part, name in zip(PARTS, _AUTOENCODERS, strict=True)}
+    return run.made_from | made_by | {"labels": content_sha256(told)}
 
 
 def _folder(configuration: ModelConfiguration) -> str:
@@ -205,7 +205,7 @@ def _token(scheme: ClassScheme, record: dict, null_token: int) -> int:
 
 def _preview(
     run: TrainingRun,
-    codec: LatentCodec,
+    autoencoder: LatentAutoencoder,
     latents: LatentStore,
     conditions: Conditions,
     rows: np.ndarray,
@@ -233,7 +233,7 @@ def _preview(
     )
     if scale is not None:
         drawn = sources[:, :channels] + drawn / torch.from_numpy(scale).float().to(device).view(1, -1, 1, 1)
-    predicted = codec.to(device).decode(drawn)[:, 0].float().cpu().numpy()
-    codec.cpu()
+    predicted = autoencoder.to(device).decode(drawn)[:, 0].float().cpu().numpy()
+    autoencoder.cpu()
     stacks = (run.store.pre[rows], predicted, run.store.post[rows])
     return np.concatenate([np.concatenate(list(stack.astype(np.float32)), axis=1) for stack in stacks])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from GBMResponseCore.model.networks import LatentCodec, build_autoencoder
+from GBMResponseCore.model.networks import LatentAutoencoder, build_autoencoder
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -40,10 +40,12 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as name:
         store = _store(Path(name) / "store", arguments.slices)
-        codecs = {part: _codec(getattr(settings, f"{part}_autoencoder")) for part in ("image", "gtv")}
+        autoencoders = {part: _autoencoder(getattr(settings, f"{part}_autoencoder")) for part in ("image", "gtv")}
         downsampling = settings.image_autoencoder.downsampling
         started = time.perf_counter()
-        latents = encode_store(store, Path(name) / "latents", codecs, downsampling, False, device=arguments.device)
+        latents = encode_store(
+            store, Path(name) / "latents", autoencoders, downsampling, False, device=arguments.device
+        )
         encoding = time.perf_counter() - started
         conditions = Conditions(
             tokens=np.zeros((len(store), 1), np.int64),
@@ -61,7 +63,7 @@ def main() -> None:
             rows = np.arange(batch_size) % len(store)
             for part, array in (("image", store.pre), ("image", store.post), ("gtv", store.gtv)):
                 images = torch.from_numpy(array[rows].astype(np.float32))[:, None].to(arguments.device)
-                codecs[part].to(arguments.device).encode(images)
+                autoencoders[part].to(arguments.device).encode(images)
 
         with FlopCounterMode(display=False) as counter:
             _step(module, optimizer, next(iter(loader)), arguments.device)
@@ -110,10 +112,10 @@ def _store(folder: Path, slices: int):
     return open_store(folder)
 
 
-def _codec(settings) -> LatentCodec:
-    codec = LatentCodec(build_autoencoder(settings.network()), [0.0] * 4, [1.0] * 4)
-    torch.nn.init.normal_(codec.codes)
-    return codec.requires_grad_(False).eval()
+def _autoencoder(settings) -> LatentAutoencoder:
+    autoencoder = LatentAutoencoder(build_autoencoder(settings.network()), [0.0] * 4, [1.0] * 4)
+    torch.nn.init.normal_(autoencoder.codebook)
+    return autoencoder.requires_grad_(False).eval()
 
 
 def _module(settings, latent_size: int) -> DiffusionModule:

@@ -93,7 +93,7 @@ MODULES = {"Pillow": "PIL", "PyYAML": "yaml", "scikit-image": "skimage"}
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [(MODULE / "GBMResponseCore", []), (ROOT / "GBMResponseTraining", ["training", "dicom", "skull-strip"])],
+    [(MODULE / "GBMResponseCore", ["dicom"]), (ROOT / "GBMResponseTraining", ["training", "dicom", "skull-strip"])],
     ids=["core", "training"],
 )
 def test_everything_that_is_imported_is_declared(folder, extras):

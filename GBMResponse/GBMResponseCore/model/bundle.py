@@ -21,7 +21,7 @@ from ..errors import BundleError, BundleIntegrityError, BundleSchemaError
 from ..inputs.preprocessing import InPlaneRule, NormalizationSettings
 from .bundle_check import check_description, must_fit, try_networks
 from .manifest import Manifest, read_json, read_manifest
-from .networks import Denoiser, LatentCodec, build_autoencoder, build_classifier, build_denoiser
+from .networks import Denoiser, LatentAutoencoder, build_autoencoder, build_classifier, build_denoiser
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -30,8 +30,8 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 class Networks:
     """The loaded networks of a bundle, in evaluation mode, on one device."""
 
-    image_codec: LatentCodec
-    gtv_codec: LatentCodec
+    image_autoencoder: LatentAutoencoder
+    gtv_autoencoder: LatentAutoencoder
     denoiser: Denoiser
     classifier: nn.Module | None
 
@@ -49,7 +49,7 @@ class Bundle(Manifest):
         return self.description["latents"]["channels"]
 
     @property
-    def change_scale(self) -> list[float] | None:
+    def residual_scale(self) -> list[float] | None:
         """Per latent channel: the denoiser's output is the change from the pre latent, times this; None: the latent."""
         return self.description["latents"].get("change_scale")
 
@@ -83,12 +83,12 @@ class Bundle(Manifest):
         :raises BundleIntegrityError: a file of weights is none, or holds values that are no numbers.
         """
         latents = self.description["latents"]
-        codecs = {}
+        autoencoders = {}
         for part in ("image", "gtv"):
             with self._part(f"{part}_autoencoder"):
                 model = build_autoencoder(self._config(f"{part}_autoencoder"))
                 self._load_weights(model, f"{part}_autoencoder")
-                codecs[part] = LatentCodec(model, **latents[part], requantize=latents["requantize"])
+                autoencoders[part] = LatentAutoencoder(model, **latents[part], requantize=latents["requantize"])
         with self._part("denoiser"):
             denoiser = build_denoiser(self._config("denoiser"), latents["fold"])
             self._load_weights(denoiser.unet, "denoiser")
@@ -97,7 +97,7 @@ class Bundle(Manifest):
             with self._part("classifier"):
                 classifier = build_classifier(self._config("classifier"))
                 self._load_weights(classifier, "classifier")
-        networks = Networks(codecs["image"], codecs["gtv"], denoiser, classifier)
+        networks = Networks(autoencoders["image"], autoencoders["gtv"], denoiser, classifier)
         loaded = [network for network in vars(networks).values() if network is not None]
         for network in loaded:
             network.eval().requires_grad_(False)

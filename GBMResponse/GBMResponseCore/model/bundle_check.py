@@ -52,8 +52,8 @@ def check_description(bundle: "Bundle") -> None:
         for name in ("shift", "scale"):
             for part in ("image", "gtv"):
                 _expect(f"latents/{part}/{name}", len(latents[part][name]), {1, bundle.latent_channels})
-        if bundle.change_scale is not None:
-            _expect("latents/change_scale", len(bundle.change_scale), {1, bundle.latent_channels})
+        if bundle.residual_scale is not None:
+            _expect("latents/change_scale", len(bundle.residual_scale), {1, bundle.latent_channels})
         _expect("in_plane/size modulo latents/downsampling", rule.size % latents["downsampling"], {0})
 
 
@@ -80,7 +80,7 @@ def try_networks(bundle: "Bundle", networks: "Networks") -> None:
 def _try(bundle: "Bundle", networks: "Networks", size: int) -> None:
     generator = torch.Generator().manual_seed(0)
     image = torch.rand((1, 1, size, size), generator=generator) * 2 - 1
-    latents = [networks.image_codec.encode(image), networks.gtv_codec.encode((image > 0).float())]
+    latents = [networks.image_autoencoder.encode(image), networks.gtv_autoencoder.encode((image > 0).float())]
     side = size // bundle.description["latents"]["downsampling"]
     for part in latents:
         _expect("shape of a latent", tuple(part.shape), {(1, bundle.latent_channels, side, side)})
@@ -93,7 +93,7 @@ def _try(bundle: "Bundle", networks: "Networks", size: int) -> None:
     token, step = torch.tensor([max(tokens)]), torch.tensor(500)
     output = networks.denoiser(torch.randn(latents[0].shape, generator=generator), sources, step, token)
     _expect("shape of the denoiser's output", tuple(output.shape), {tuple(latents[0].shape)})
-    decoded = networks.image_codec.decode(latents[0])
+    decoded = networks.image_autoencoder.decode(latents[0])
     _expect("shape of a decoded slice", tuple(decoded.shape), {(1, 1, size, size)})
     results = [*latents, output, decoded]
     if networks.classifier is not None:

@@ -18,7 +18,7 @@ from .resnet import ResNet
 DAY_FEATURES = 6
 
 
-class LatentCodec(nn.Module):
+class LatentAutoencoder(nn.Module):
     """A vector-quantized autoencoder between images and standardized latents.
 
     :param model: `VQModel` or `PlainVQVAE`.
@@ -37,20 +37,20 @@ class LatentCodec(nn.Module):
         self.register_buffer("scale", torch.tensor(list(scale), dtype=torch.float32).view(1, -1, 1, 1))
 
     @property
-    def codes(self) -> torch.Tensor:
+    def codebook(self) -> torch.Tensor:
         """The codebook (K, channels)."""
         return codebook(self.model)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Images (B, 1, H, W) to quantized, standardized latents (B, C, H/4, W/4)."""
-        latents = quantize(encode_continuous(self.model, images), self.codes)
+        latents = quantize(encode_continuous(self.model, images), self.codebook)
         return (latents - self.shift) * self.scale
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Standardized latents (B, C, h, w) to images (B, 1, 4h, 4w)."""
         latents = latents / self.scale + self.shift
         if self.requantize:
-            latents = quantize(latents, self.codes)
+            latents = quantize(latents, self.codebook)
         return decode_continuous(self.model, latents)
 
 
@@ -75,14 +75,14 @@ class Denoiser(nn.Module):
 
     :param unet: `UNet2DConditionModel`, or `UNet2DModel` for a model without cross-attention. The class is in the time
         step where `num_class_embeds` or a projection says so; in the authors' code it is not.
-    :param fold: side of the pixel blocks that are moved into channels before the network and back after it; 2 makes
-        a 64 x 64 latent a 32 x 32 problem at a quarter of the cost, 1 is the paper's layout.
+    :param patch_size: side of the pixel blocks that are moved into channels before the network and back after it; 2
+        makes a 64 x 64 latent a 32 x 32 problem at a quarter of the cost, 1 is the paper's layout.
     """
 
-    def __init__(self, unet: nn.Module, fold: int = 1) -> None:
+    def __init__(self, unet: nn.Module, patch_size: int = 1) -> None:
         super().__init__()
         self.unet = unet
-        self.fold = fold
+        self.patch_size = patch_size
 
     @property
     def uses_class(self) -> bool:
@@ -115,8 +115,8 @@ class Denoiser(nn.Module):
         :returns: same shape as `noisy`.
         """
         stacked = torch.cat([sources, noisy], dim=1)
-        if self.fold > 1:
-            stacked = functional.pixel_unshuffle(stacked, self.fold)
+        if self.patch_size > 1:
+            stacked = functional.pixel_unshuffle(stacked, self.patch_size)
         labels = tokens if self.unet.config.get("num_class_embeds") else None
         if self._attends_to_class:
             one_hot = functional.one_hot(tokens, self.unet.config.encoder_hid_dim).to(stacked.dtype)
@@ -125,7 +125,7 @@ class Denoiser(nn.Module):
             output = self.unet(stacked, timesteps, one_hot[:, None], class_labels=labels).sample
         else:
             output = self.unet(stacked, timesteps, class_labels=labels).sample
-        return functional.pixel_shuffle(output, self.fold) if self.fold > 1 else output
+        return functional.pixel_shuffle(output, self.patch_size) if self.patch_size > 1 else output
 
     def _conditions(self, one_hot: torch.Tensor, days: torch.Tensor | None) -> torch.Tensor:
         """What is projected and added to the time embedding: day features, and the class where the size has room."""
@@ -143,20 +143,20 @@ def guided_output(
     timestep: torch.Tensor,
     tokens: torch.Tensor,
     null_token: int,
-    scale: float,
+    guidance_scale: float,
     days: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Return the denoiser's output under guidance `scale`, with one network call.
+    """Return the denoiser's output under guidance, with one network call.
 
     The form is linear, so it holds for noise and for velocity predictions alike. Both branches know the days.
     """
-    if scale == 1.0:
+    if guidance_scale == 1.0:
         return denoiser(latents, sources, timestep, tokens, days)
     both_tokens = torch.cat([torch.full_like(tokens, null_token), tokens])
     both_days = None if days is None else days.repeat(2)
     both = denoiser(latents.repeat(2, 1, 1, 1), sources.repeat(2, 1, 1, 1), timestep, both_tokens, both_days)
     unconditional, conditional = both.chunk(2)
-    return unconditional + scale * (conditional - unconditional)
+    return unconditional + guidance_scale * (conditional - unconditional)
 
 
 def day_features(days: torch.Tensor) -> torch.Tensor:
@@ -180,12 +180,12 @@ def build_autoencoder(config: dict[str, Any]) -> nn.Module:
     return _from_config(config, {"VQModel": VQModel, "PlainVQVAE": PlainVQVAE})
 
 
-def build_denoiser(config: dict[str, Any], fold: int) -> Denoiser:
+def build_denoiser(config: dict[str, Any], patch_size: int) -> Denoiser:
     """Build the denoiser from its UNet's configuration, with random weights."""
     from diffusers import UNet2DConditionModel, UNet2DModel
 
     unet = _from_config(config, {"UNet2DConditionModel": UNet2DConditionModel, "UNet2DModel": UNet2DModel})
-    return Denoiser(unet, fold)
+    return Denoiser(unet, patch_size)
 
 
 def build_classifier(config: dict[str, Any]) -> nn.Module:

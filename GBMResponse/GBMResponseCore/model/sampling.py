@@ -129,9 +129,9 @@ def sample_latents(
     """
     options = options.with_defaults({})
     scheduler = build_scheduler(scheduler_config, options)
-    scale = options.standard_guidance_scale
-    if scale == 0.0 or bool((tokens == null_token).all()):  # both branches would be the same
-        tokens, scale = torch.full_like(tokens, null_token), 1.0
+    guidance_scale = options.standard_guidance_scale
+    if guidance_scale == 0.0 or bool((tokens == null_token).all()):  # both branches would be the same
+        tokens, guidance_scale = torch.full_like(tokens, null_token), 1.0
     shape = (channels, *sources.shape[-2:])
     latents = draw_noise(seed, sample, positions_mm, shape).to(sources.device) * scheduler.init_noise_sigma
     step_noise = [slice_generator(seed, sample, z, "steps") for z in positions_mm]
@@ -143,7 +143,7 @@ def sample_latents(
     for index, timestep in enumerate(scheduler.timesteps):
         model_input = scheduler.scale_model_input(latents, timestep)
         output = guided_output(
-            denoiser, model_input, sources, timestep.to(sources.device), tokens, null_token, scale, days
+            denoiser, model_input, sources, timestep.to(sources.device), tokens, null_token, guidance_scale, days
         ).float()
         latents = scheduler.step(output, timestep, latents, **extra, return_dict=False)[0]
         if on_step:

@@ -36,7 +36,7 @@ class SliceModel:
         self.device = choose_device(device)
         self.precision_name = precision
         self.networks = bundle.load_networks(self.device)
-        for autoencoder in (self.networks.image_codec, self.networks.gtv_codec):
+        for autoencoder in (self.networks.image_autoencoder, self.networks.gtv_autoencoder):
             autoencoder.to(memory_format=torch.channels_last)
         self._autoencoder_slices = _AUTOENCODER_SLICES.get(self.device.type, _AUTOENCODER_SLICES["cpu"])
         self._encodings: OrderedDict[str, torch.Tensor] = OrderedDict()
@@ -99,8 +99,8 @@ class SliceModel:
                 chunk = slice(start, start + batch)
                 if pulse:
                     pulse()
-                image_latents = self.networks.image_codec.encode(self._tensor(pre[chunk]))
-                gtv_latents = self.networks.gtv_codec.encode(self._tensor(gtv[chunk]))
+                image_latents = self.networks.image_autoencoder.encode(self._tensor(pre[chunk]))
+                gtv_latents = self.networks.gtv_autoencoder.encode(self._tensor(gtv[chunk]))
                 parts.append(torch.cat([image_latents, gtv_latents], dim=1))
             self._encodings[key] = torch.cat(parts)
             while len(self._encodings) > _CACHED_CASES:
@@ -202,11 +202,11 @@ class SliceModel:
 
         :param sources: what they were sampled from (b, S * C, h, w).
         """
-        if self.bundle.change_scale is not None:
-            residual_scale = torch.tensor(self.bundle.change_scale, device=self.device).view(1, -1, 1, 1)
+        if self.bundle.residual_scale is not None:
+            residual_scale = torch.tensor(self.bundle.residual_scale, device=self.device).view(1, -1, 1, 1)
             latents = sources[:, : self.bundle.latent_channels] + latents / residual_scale
         for part in latents.split(self._autoencoder_slices):
-            yield self.networks.image_codec.decode(part)[:, 0].float().cpu().numpy()
+            yield self.networks.image_autoencoder.decode(part)[:, 0].float().cpu().numpy()
 
     @torch.inference_mode()
     def precision(self, options: SamplingOptions) -> torch.dtype:
@@ -239,7 +239,7 @@ class SliceModel:
             torch.cuda.empty_cache()
 
     def _batch_size(self, wanted: int | None) -> int:
-        widest = int(self.networks.image_codec.model.config.block_out_channels[0])
+        widest = int(self.networks.image_autoencoder.model.config.block_out_channels[0])
         return batch_size(wanted, self.device, self.bundle.in_plane_rule.size**2, widest)
 
     def _tensor(self, slices: np.ndarray) -> torch.Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import qt
-from GBMResponseCore.environment import search_path
+from GBMResponseCore.model.environment import search_path
 
 from ..common.Signal import Signal
 from ..common.Translation import tr as _

@@ -64,7 +64,7 @@ def convert_unet(
     from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 
     config = unet_config(project)
-    unet = build_denoiser(config, fold=1).unet
+    unet = build_denoiser(config, patch_size=1).unet
     converted = convert_ldm_unet_checkpoint({_LDM_PREFIX + name: value for name, value in weights.items()}, config)
     if len(converted) != len(weights):
         raise UnreadableFileError(

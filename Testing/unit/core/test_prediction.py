@@ -147,8 +147,8 @@ def test_mean_and_spread_describe_the_samples(predictor):
 def test_encodings_are_kept_for_the_next_class(predictor, monkeypatch):
     case = make()
     predictor.predict(case)
-    codec = predictor.model.networks.image_codec
-    monkeypatch.setattr(type(codec), "encode", lambda *_: pytest.fail("encoded again"))
+    autoencoder = predictor.model.networks.image_autoencoder
+    monkeypatch.setattr(type(autoencoder), "encode", lambda *_: pytest.fail("encoded again"))
     predictor.predict(case, PredictionOptions(classes=("short",)))
 
 
@@ -160,7 +160,7 @@ def test_no_change_of_the_latent_gives_the_reconstructed_input(tmp_path, monkeyp
     images = generate_slices(
         predictor.model, Conditions(sources, np.zeros(2), 0), predictor.bundle.default_sampling, seed=1, sample=0
     )
-    expected = predictor.model.networks.image_codec.decode(sources[:, :4])[:, 0].numpy()
+    expected = predictor.model.networks.image_autoencoder.decode(sources[:, :4])[:, 0].numpy()
     np.testing.assert_allclose(images, expected, atol=1e-5)
 
 
@@ -169,7 +169,7 @@ def test_a_change_is_divided_by_its_scale(tmp_path, monkeypatch):
     predictor = Predictor(open_bundle(folder), device="cpu", precision="float32")
     monkeypatch.setattr(sampling, "sample_latents", lambda *a, **k: torch.ones(1, 4, 16, 16))
     decoded = []
-    monkeypatch.setattr(predictor.model.networks.image_codec, "decode", lambda z: decoded.append(z) or z)
+    monkeypatch.setattr(predictor.model.networks.image_autoencoder, "decode", lambda z: decoded.append(z) or z)
     conditions = Conditions(torch.zeros(1, 8, 16, 16), np.zeros(1), 0)
     generate_slices(predictor.model, conditions, SamplingOptions(steps=2), seed=1, sample=0)
     assert decoded[0][0, :, 0, 0].tolist() == [1.0, 0.5, 0.25, 0.125]
@@ -434,7 +434,7 @@ def test_no_class_may_be_asked_for_by_name(predictor, name):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_slices_that_are_not_finite_are_never_written(predictor, monkeypatch, value):
-    autoencoder = type(predictor.model.networks.image_codec)
+    autoencoder = type(predictor.model.networks.image_autoencoder)
     monkeypatch.setattr(autoencoder, "decode", lambda self, latents: torch.full((len(latents), 1, 64, 64), value))
     with pytest.raises(BundleError, match="not finite"):
         predictor.predict(make())
@@ -442,9 +442,9 @@ def test_slices_that_are_not_finite_are_never_written(predictor, monkeypatch, va
 
 def test_an_encoding_made_with_other_company_is_not_used(predictor, monkeypatch):
     case, made = make(), []
-    encode = type(predictor.model.networks.image_codec).encode
+    encode = type(predictor.model.networks.image_autoencoder).encode
     monkeypatch.setattr(
-        type(predictor.model.networks.gtv_codec), "encode", lambda self, x: made.append(len(x)) or encode(self, x)
+        type(predictor.model.networks.gtv_autoencoder), "encode", lambda self, x: made.append(len(x)) or encode(self, x)
     )
     predictor.model._encodings.clear()
     for batch in (1, 2, 2, 1):

@@ -15,7 +15,7 @@ from GBMResponseCore.inputs import follow_up
 from GBMResponseCore.inputs.grid import StackGrid
 from GBMResponseCore.model import networks
 from GBMResponseCore.model.bundle import Bundle
-from GBMResponseCore.model.networks import LatentCodec
+from GBMResponseCore.model.networks import LatentAutoencoder
 from GBMResponseCore.outputs import write
 from GBMResponseCore.progress import Listener, TimeLeft
 from GBMResponseCore.request import PredictionOptions, PredictionRequest
@@ -105,7 +105,7 @@ def test_little_memory_in_any_stage_means_fewer_slices_at_once(request_of, tiny_
     warm = Runner()
     model = warm.predictor(tiny_bundle, "cpu", "float32").model
     monkeypatch.setattr(model, "_autoencoder_slices", 40)
-    owner = model.networks.classifier if stage == "classify" else model.networks.image_codec
+    owner = model.networks.classifier if stage == "classify" else model.networks.image_autoencoder
     name = "forward" if stage == "classify" else stage
     original = getattr(owner, name)
 
@@ -211,7 +211,7 @@ def test_a_failed_run_takes_the_mark_of_completeness_away(request_of, monkeypatc
 def test_a_warm_run_samples_at_once(request_of, monkeypatch):
     warm = Runner()
     warm.run(request_of())
-    for owner, name in ((Bundle, "load_networks"), (LatentCodec, "encode")):
+    for owner, name in ((Bundle, "load_networks"), (LatentAutoencoder, "encode")):
         monkeypatch.setattr(owner, name, lambda *_, **__: pytest.fail("loaded or encoded again"))
     recorder = Recorder()
     warm.run(request_of(options={"seed": 5}), recorder)

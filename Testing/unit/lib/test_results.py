@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from GBMResponseCore.environment import search_path
+from GBMResponseCore.model.environment import search_path
 from GBMResponseLib.common.Failure import Failure
 from GBMResponseLib.results.MeasurementsTable import columnTitles, measurementRows
 from GBMResponseLib.results.ResultManifest import ClassResult, ResultManifest

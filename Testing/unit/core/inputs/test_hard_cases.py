@@ -380,7 +380,7 @@ def test_a_folder_is_called_a_folder(folder):
 
 
 def test_a_name_that_is_too_long_is_a_typed_error(folder):
-    with pytest.raises(errors.UnreadableFileError, match="cannot be reached"):
+    with pytest.raises(errors.UnreadableFileError, match="cannot be read"):
         load(folder, image="n" * 300 + ".nii.gz")
 
 

@@ -5,7 +5,13 @@ import dataclasses
 import pytest
 import torch
 from GBMResponseCore.errors import BundleSchemaError
-from GBMResponseCore.model.networks import Denoiser, LatentCodec, build_autoencoder, build_classifier, build_denoiser
+from GBMResponseCore.model.networks import (
+    Denoiser,
+    LatentAutoencoder,
+    build_autoencoder,
+    build_classifier,
+    build_denoiser,
+)
 from GBMResponseCore.model.plain_vqvae import PlainVQVAE
 
 from GBMResponseTraining.models.unet_config import unet_config
@@ -40,17 +46,17 @@ def test_the_plain_vqvae_has_the_released_key_names(key):
 
 @pytest.mark.parametrize("config", [SMALL_PLAIN, SMALL_RESIDUAL])
 def test_an_autoencoder_compresses_four_times(config):
-    codec = LatentCodec(build_autoencoder(config), [0.1] * 4, [2.0] * 4)
-    latents = codec.encode(torch.zeros(2, 1, 64, 32))
+    autoencoder = LatentAutoencoder(build_autoencoder(config), [0.1] * 4, [2.0] * 4)
+    latents = autoencoder.encode(torch.zeros(2, 1, 64, 32))
     assert latents.shape == (2, 4, 16, 8)
-    assert codec.decode(latents).shape == (2, 1, 64, 32)
+    assert autoencoder.decode(latents).shape == (2, 1, 64, 32)
 
 
 def test_encoded_latents_are_standardized_codes():
-    codec = LatentCodec(build_autoencoder(SMALL_RESIDUAL), [0.5, 0, 0, 0], [2.0, 1, 1, 1])
-    latents = codec.encode(torch.randn(1, 1, 32, 32))
-    rows = (latents / codec.scale + codec.shift).permute(0, 2, 3, 1).reshape(-1, 4)
-    assert torch.cdist(rows, codec.codes).min(1).values.max() < 1e-3
+    autoencoder = LatentAutoencoder(build_autoencoder(SMALL_RESIDUAL), [0.5, 0, 0, 0], [2.0, 1, 1, 1])
+    latents = autoencoder.encode(torch.randn(1, 1, 32, 32))
+    rows = (latents / autoencoder.scale + autoencoder.shift).permute(0, 2, 3, 1).reshape(-1, 4)
+    assert torch.cdist(rows, autoencoder.codebook).min(1).values.max() < 1e-3
 
 
 def test_folding_keeps_pixels_in_place():
@@ -64,7 +70,7 @@ def test_folding_keeps_pixels_in_place():
             return Output
 
     noisy = torch.randn(1, 4, 8, 8)
-    output = Denoiser(Passthrough(), fold=2)(noisy, torch.randn(1, 8, 8, 8), torch.tensor(1), torch.tensor([0]))
+    output = Denoiser(Passthrough(), patch_size=2)(noisy, torch.randn(1, 8, 8, 8), torch.tensor(1), torch.tensor([0]))
     # unshuffle interleaves channels: the last 16 are those of the noisy latent, in its own order
     assert torch.equal(output, noisy)
 
@@ -85,7 +91,7 @@ def test_a_model_without_class_ignores_the_token():
         "block_out_channels": [16, 16], "norm_num_groups": 8, "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
         "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
     }  # fmt: skip
-    denoiser = build_denoiser(config, fold=1).eval()
+    denoiser = build_denoiser(config, patch_size=1).eval()
     noisy, sources = torch.randn(2, 4, 16, 16), torch.randn(2, 8, 16, 16)
     assert not denoiser.uses_class
     with torch.no_grad():

@@ -23,7 +23,7 @@ from GBMResponseCore.errors import (
 )
 from GBMResponseCore.inputs.case import make_case
 from GBMResponseCore.model.bundle import open_bundle
-from GBMResponseCore.model.networks import LatentCodec, build_denoiser
+from GBMResponseCore.model.networks import LatentAutoencoder, build_denoiser
 from GBMResponseCore.model.plain_vqvae import PlainVQVAE
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions
@@ -259,7 +259,7 @@ def test_the_published_widths_give_the_published_number_of_parameters(tmp_path, 
     path = tmp_path / "project.yaml"
     path.write_text(yaml.safe_dump(config), "utf-8")
     with torch.device("meta"):
-        unet = build_denoiser(unet_config(read_project_config(path)), fold=1).unet
+        unet = build_denoiser(unet_config(read_project_config(path)), patch_size=1).unet
     assert sum(parameter.numel() for parameter in unet.parameters()) == pytest.approx(millions * 1e6, rel=1e-4)
 
 
@@ -282,11 +282,14 @@ def test_self_attention_is_split_in_the_released_order(classless):
 @torch.no_grad()
 def test_the_autoencoders_give_the_same_images_and_codes(run, networks):
     images = torch.rand(2, 1, 64, 64) * 2 - 1
-    for model, codec in ((run.image, networks.image_codec), (run.gtv, networks.gtv_codec)):
-        reference = LatentCodec(model, [0.0] * 4, [1.0] * 4)
-        assert torch.equal(codec.encode(images), reference.encode(images))
+    for model, autoencoder in ((run.image, networks.image_autoencoder), (run.gtv, networks.gtv_autoencoder)):
+        reference = LatentAutoencoder(model, [0.0] * 4, [1.0] * 4)
+        assert torch.equal(autoencoder.encode(images), reference.encode(images))
     sampled = torch.randn(2, 4, 16, 16)
-    assert difference(networks.image_codec.decode(sampled), run.image.decoder(run.image.post_quant_conv(sampled))) == 0
+    assert (
+        difference(networks.image_autoencoder.decode(sampled), run.image.decoder(run.image.post_quant_conv(sampled)))
+        == 0
+    )
 
 
 def test_autoencoders_can_come_from_their_own_checkpoints(run):
@@ -298,8 +301,8 @@ def test_autoencoders_can_come_from_their_own_checkpoints(run):
     bare = {k: v for k, v in run.checkpoint["state_dict"].items() if not k.startswith("first_stage_model.")}
     request = replace(run.changed("separate", bare), **paths)
     imported = open_bundle(import_checkpoint(request)).load_networks()
-    assert torch.equal(imported.image_codec.codes, vqvae(8).quantize["embedding"].weight)
-    assert torch.equal(imported.gtv_codec.codes, vqvae(9).quantize["embedding"].weight)
+    assert torch.equal(imported.image_autoencoder.codebook, vqvae(8).quantize["embedding"].weight)
+    assert torch.equal(imported.gtv_autoencoder.codebook, vqvae(9).quantize["embedding"].weight)
     with pytest.raises(UnreadableFileError, match="--image-autoencoder"):
         import_checkpoint(replace(request, out=run.folder / "none", image_autoencoder=None))
 

@@ -8,7 +8,7 @@ import torch
 from GBMResponseCore.model.classes import ClassScheme
 
 from GBMResponseTraining.items.latent_items import Conditions, latent_items, latent_validation, store_neighbors
-from GBMResponseTraining.items.latents import LatentStore, change_scale, gtv_at_latent_size
+from GBMResponseTraining.items.latents import LatentStore, gtv_at_latent_size, residual_scale
 from GBMResponseTraining.items.slices import Epochs, classifier_items, gtv_items, image_items, image_validation
 from GBMResponseTraining.settings.reader import load_configuration
 from GBMResponseTraining.store.slice_store import SliceStore
@@ -78,7 +78,7 @@ def test_the_target_may_be_the_scaled_change():
 
 
 def test_the_change_scale_gives_unit_variance():
-    change = (LATENTS.post[0] - LATENTS.pre[0]) * change_scale(LATENTS, ROWS)[None, :, None, None]
+    change = (LATENTS.post[0] - LATENTS.pre[0]) * residual_scale(LATENTS, ROWS)[None, :, None, None]
     np.testing.assert_allclose(change.std(axis=(0, 2, 3)), 1.0, rtol=1e-4)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from GBMResponseCore.errors import OutputFolderError
-from GBMResponseCore.model.networks import LatentCodec, build_autoencoder
+from GBMResponseCore.model.networks import LatentAutoencoder, build_autoencoder
 from small_file_limit import small_file_limit
 from small_store import write_small_store
 
@@ -26,29 +26,29 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def codecs():
+def autoencoders():
     torch.manual_seed(0)
     parts = ("image_autoencoder", "gtv_autoencoder")
     networks = [build_autoencoder(getattr(SETTINGS, part).network()).eval() for part in parts]
-    codecs = [LatentCodec(network, [0.1] * 4, [2.0] * 4).eval() for network in networks]
-    return dict(zip(("image", "gtv"), codecs, strict=True))
+    autoencoders = [LatentAutoencoder(network, [0.1] * 4, [2.0] * 4).eval() for network in networks]
+    return dict(zip(("image", "gtv"), autoencoders, strict=True))
 
 
-def encode(store, folder, codecs, flip=True):
-    return encode_store(store, folder, codecs, SETTINGS.image_autoencoder.downsampling, flip)
+def encode(store, folder, autoencoders, flip=True):
+    return encode_store(store, folder, autoencoders, SETTINGS.image_autoencoder.downsampling, flip)
 
 
 @pytest.fixture(scope="module")
-def latents(store, codecs, tmp_path_factory):
-    return encode(store, tmp_path_factory.mktemp("latents"), codecs)
+def latents(store, autoencoders, tmp_path_factory):
+    return encode(store, tmp_path_factory.mktemp("latents"), autoencoders)
 
 
 @pytest.mark.parametrize("name", ["pre", "post", "gtv"])
-def test_the_second_version_is_the_latent_of_the_flipped_slice(name, store, codecs, latents):
-    codec = codecs["gtv" if name == "gtv" else "image"]
+def test_the_second_version_is_the_latent_of_the_flipped_slice(name, store, autoencoders, latents):
+    autoencoder = autoencoders["gtv" if name == "gtv" else "image"]
     flipped = np.ascontiguousarray(getattr(store, name)[4].astype(np.float32)[:, ::-1])
     with torch.inference_mode():
-        expected = codec.encode(torch.from_numpy(flipped)[None, None])[0].numpy()
+        expected = autoencoder.encode(torch.from_numpy(flipped)[None, None])[0].numpy()
     np.testing.assert_allclose(getattr(latents, name)[1, 4], expected, atol=2e-3, rtol=2e-3)
 
 
@@ -58,38 +58,38 @@ def test_the_mask_is_the_share_of_gtv_and_flips_with_the_slice(store, latents):
     assert np.array_equal(latents.mask[1], latents.mask[0][..., ::-1])
 
 
-def test_finished_latents_are_not_made_again(store, codecs, tmp_path):
-    encode(store, tmp_path, codecs)
+def test_finished_latents_are_not_made_again(store, autoencoders, tmp_path):
+    encode(store, tmp_path, autoencoders)
     before = (tmp_path / "pre.npy").stat().st_mtime_ns
-    encode(store, tmp_path, codecs)
+    encode(store, tmp_path, autoencoders)
     assert (tmp_path / "pre.npy").stat().st_mtime_ns == before
 
 
-def test_latents_of_other_weights_are_made_again(store, codecs, tmp_path):
-    first = np.array(encode(store, tmp_path, codecs).pre)
-    other = LatentCodec(codecs["image"].model, [0.0] * 4, [1.0] * 4).eval()
-    assert not np.array_equal(first, encode(store, tmp_path, {**codecs, "image": other}).pre)
+def test_latents_of_other_weights_are_made_again(store, autoencoders, tmp_path):
+    first = np.array(encode(store, tmp_path, autoencoders).pre)
+    other = LatentAutoencoder(autoencoders["image"].model, [0.0] * 4, [1.0] * 4).eval()
+    assert not np.array_equal(first, encode(store, tmp_path, {**autoencoders, "image": other}).pre)
 
 
-def test_another_process_waits_for_the_first(store, codecs, tmp_path, monkeypatch):
+def test_another_process_waits_for_the_first(store, autoencoders, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "GBMResponseTraining.items.latents.is_first", lambda: threading.current_thread().name == "first"
     )
-    waiting = threading.Thread(target=encode, args=(store, tmp_path, codecs), name="second")
+    waiting = threading.Thread(target=encode, args=(store, tmp_path, autoencoders), name="second")
     waiting.start()
     waiting.join(0.5)
     assert waiting.is_alive()
     assert not list(tmp_path.iterdir())
-    first = threading.Thread(target=encode, args=(store, tmp_path, codecs), name="first")
+    first = threading.Thread(target=encode, args=(store, tmp_path, autoencoders), name="first")
     first.start()
     for thread in (first, waiting):
         thread.join(60)
         assert not thread.is_alive()
 
 
-def test_a_full_disk_is_reported_and_leaves_nothing_that_looks_finished(store, codecs, tmp_path):
+def test_a_full_disk_is_reported_and_leaves_nothing_that_looks_finished(store, autoencoders, tmp_path):
     with small_file_limit(2000), pytest.raises(OutputFolderError, match="latents"):
-        encode(store, tmp_path, codecs)
+        encode(store, tmp_path, autoencoders)
     assert not list(tmp_path.iterdir())
 
 

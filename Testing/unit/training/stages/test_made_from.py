@@ -11,7 +11,7 @@ from smoke_run import smoke_run
 
 from GBMResponseTraining.engine.made_from import MADE_FROM, StaleStageError, begin_stage, check_made_from
 from GBMResponseTraining.items.fingerprints import store_sha256
-from GBMResponseTraining.items.latents import LatentStore, change_scale
+from GBMResponseTraining.items.latents import LatentStore, residual_scale
 from GBMResponseTraining.stages.training_run import TrainingRun
 from GBMResponseTraining.store.slice_store import open_store
 
@@ -105,7 +105,7 @@ def test_latents_that_are_encoded_again_get_a_change_scale_of_their_own(store, r
     assert smoke_run(store, run, "train", "diffusion", "no-class") == 0
     scale = json.loads((run / "latents" / "change_scale.json").read_text("utf-8"))
     latents = LatentStore(**{name: np.load(run / "latents" / f"{name}.npy") for name in ("pre", "post", "gtv", "mask")})
-    assert scale == pytest.approx(change_scale(latents, TrainingRun.reopen(run).rows("train")).tolist())
+    assert scale == pytest.approx(residual_scale(latents, TrainingRun.reopen(run).rows("train")).tolist())
     assert scale != pytest.approx(before, rel=1e-3)
 
 
