@@ -48,6 +48,8 @@ def check_description(bundle: "Bundle") -> None:
         sampling, rule = bundle.default_sampling, bundle.in_plane_rule
         tokens = [bundle.null_token, *(entry.token for scheme in bundle.schemes.values() for entry in scheme.classes)]
         _ = sampling, rule, bundle.normalization, bundle.classifier_scheme, tokens
+        for scheme in bundle.schemes.values():
+            scheme.check_ranges()
         latents = bundle.description["latents"]
         for name in ("shift", "scale"):
             for part in ("image", "gtv"):

@@ -147,7 +147,7 @@ def write_diagnostics(error: BaseException, folder: Path | None = None) -> Path 
             target = place()
             if target is not None:
                 return write_text("\n".join(lines) + "\n", target / name)
-        except (GBMResponseError, OSError, ValueError):
+        except (GBMResponseError, OSError, ValueError, MemoryError):
             pass
     return None
 
