@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..errors import BundleError, BundleSchemaError
+from .environment import is_out_of_memory
 from .sampling import build_scheduler
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def must_fit(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         # What is no fault of the bundle: the memory, or a package that does not load.
-        if isinstance(error, (MemoryError, ImportError)) or "memory" in str(error).lower():
+        if isinstance(error, ImportError) or is_out_of_memory(error):
             raise
         if isinstance(error.__cause__, (ImportError, OSError)):
             raise

@@ -70,10 +70,15 @@ def translate_memory_errors() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        text = str(error).lower()
-        if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
+        if is_out_of_memory(error):
             raise OutOfMemoryError("There is not enough memory for this prediction.") from error
         raise
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error of Python or torch says that there is too little memory; `memory_format` says no such thing."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
 
 
 def describe_environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def patches_of(tmp_path, image="pre", real_persons=4, **simulated):
 @pytest.fixture(scope="module")
 def alike(tmp_path_factory):
     """The test of two stores of one kind."""
-    return tell_apart(patches_of(tmp_path_factory.mktemp("alike"), real_persons=8, persons=8), steps=25)
+    return tell_apart(patches_of(tmp_path_factory.mktemp("alike"), real_persons=12, persons=12), steps=25)
 
 
 @pytest.fixture(scope="module")
