@@ -98,7 +98,7 @@ def test_smoothed_patches_have_half_the_resolution():
 
 
 def test_every_real_patient_has_a_figure(alike):
-    assert len(alike["network"]["auc_by_real_patient"]) == 8
+    assert len(alike["network"]["auc_by_real_patient"]) == 12
 
 
 def test_the_other_image_is_another_test(tmp_path):
