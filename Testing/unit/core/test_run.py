@@ -93,8 +93,15 @@ def test_too_little_memory_for_one_slice_is_an_error(request_of, monkeypatch):
         Runner().run(request_of())
 
 
-@pytest.mark.parametrize("stage", ["encode", "classify", "decode"])
-def test_little_memory_in_any_stage_means_fewer_slices_at_once(request_of, tiny_bundle, monkeypatch, stage):
+@pytest.mark.parametrize(
+    ("stage", "words"),
+    [
+        ("encode", "DefaultCPUAllocator: can't allocate memory"),
+        ("classify", "could not create a primitive"),
+        ("decode", "CUDA out of memory"),
+    ],
+)
+def test_little_memory_in_any_stage_means_fewer_slices_at_once(request_of, tiny_bundle, monkeypatch, stage, words):
     warm = Runner()
     model = warm.predictor(tiny_bundle, "cpu", "float32").model
     monkeypatch.setattr(model, "_autoencoder_slices", 40)
@@ -104,7 +111,7 @@ def test_little_memory_in_any_stage_means_fewer_slices_at_once(request_of, tiny_
 
     def few(batch):
         if len(batch) > 2:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+            raise RuntimeError(words)
         return original(batch)
 
     monkeypatch.setattr(owner, name, few)

@@ -48,6 +48,7 @@ DESCRIPTIONS = {
     "a scale that gives no numbers": lambda d: d["latents"]["image"].update(scale=[1e300] * 4),
     "latents of another size": lambda d: d["latents"].update(downsampling=8),
     "another fold": lambda d: d["latents"].update(fold=1),
+    "classes with a gap between them": lambda d: d["conditioning"]["schemes"]["2-class"][0].update(max_days=1.0),
     "other neighbors": lambda d: d.update(neighbour_slices=2),
     "a class beyond the network": lambda d: d["conditioning"].update(null_token=99),
     "a classifier of unknown classes": lambda d: d["classifier"].update(scheme="9-class"),
