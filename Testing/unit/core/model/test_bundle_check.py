@@ -163,3 +163,14 @@ def test_too_little_memory_is_no_fault_of_the_bundle(copied, monkeypatch):
     monkeypatch.setattr(torch.nn.Module, "load_state_dict", fail)
     with pytest.raises(MemoryError):
         load(copied)
+
+
+def test_an_error_that_only_names_memory_is_one_of_the_bundle(copied, monkeypatch):
+    """torch answers wrong arguments with all that it would take, the memory format among them."""
+
+    def fail(self, *_, **__):
+        raise TypeError("empty() received an invalid combination of arguments: torch.memory_format memory_format")
+
+    monkeypatch.setattr(torch.nn.Module, "load_state_dict", fail)
+    with pytest.raises(BundleSchemaError, match="invalid combination"):
+        load(copied)
