@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from . import SYNTHETIC_NOTICE, __version__
-from .errors import CancelledError, GBMResponseError
+from .errors import CancelledError, GBMResponseError, OutOfMemoryError
 from .model.environment import interrupted_when_terminated, write_diagnostics
 from .progress import Listener, Progress
 from .request import PREDICTED_CLASS, PredictionOptions, PredictionRequest, Setting, settings
@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(CancelledError("Cancelled; finished slices are kept and the same command continues."))
     except GBMResponseError as error:
         return _report(error)
+    except MemoryError:
+        return _report(OutOfMemoryError("There is not enough memory."))
     # The last resort: what nobody thought of ends in a sentence, too.
     except Exception as error:
         file = write_diagnostics(error, arguments.out)

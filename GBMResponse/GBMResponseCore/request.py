@@ -135,6 +135,7 @@ class SamplingOptions:
         "standard, or algorithm2 for the sign printed in the paper", None, choices=GUIDANCE_FORMS, otherwise="standard"
     )
     eta: float | None = setting("stochasticity of ddim: 0 to 1", None, lowest=0, highest=1, otherwise=0.0)
+    temperature: float | None = setting("factor on the start noise: 0 to 2", None, lowest=0, highest=2, otherwise=1.0)
 
     def __post_init__(self) -> None:
         for entry in settings(type(self)):

@@ -72,10 +72,11 @@ def test_several_samples_add_mean_spread_and_each_sample(run, tmp_path):
 
 
 def test_provenance_holds_what_was_done_and_no_names(run, tmp_path):
-    assert run("--seed", 9, "--class", "short", "--steps", 3) == 0
+    assert run("--seed", 9, "--class", "short", "--steps", 3, "--temperature", 0.5) == 0
     text = (tmp_path / "out" / "provenance.json").read_text("utf-8")
     record = json.loads(text)
     assert (record["seed"], record["steps"], record["class"]["name"]) == (9, 3, "short")
+    assert record["temperature"] == 0.5
     assert record["bundle"]["name"] == "tiny"
     assert record["synthetic"] is True
     assert len(record["inputs_sha256"]["image"]) == 64

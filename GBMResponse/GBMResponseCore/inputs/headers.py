@@ -16,6 +16,7 @@ _LONGEST_HEADER = 1 << 20
 _LONGEST_FIELD = 512
 """Characters of a field; values of NRRD's `key:=value` lines may be longer."""
 _MOST_AXES = 5
+_MOST_DATA_FILES = 4096
 _DEFLATE = 1100
 """Deflate makes data at most this many times smaller; bzip2 has no such bound."""
 _DAMAGED = "Export or copy it again."
@@ -240,7 +241,10 @@ class _Check:
             if len(numbers) not in (2, 3) or not re.fullmatch(r"[^%]*%0?\d?d[^%]*", words[0]):
                 self.fail("it names its data files in a way that is not supported")
             step = numbers[2] if len(numbers) == 3 else 1
-            names = [words[0] % number for number in range(numbers[0], numbers[1] + 1, max(step, 1))]
+            counted = range(numbers[0], numbers[1] + 1, max(step, 1))
+            if len(counted) > _MOST_DATA_FILES:
+                self.fail(f"it names {len(counted)} data files")
+            names = [words[0] % number for number in counted]
         else:
             names = [data]
         for entry in names:

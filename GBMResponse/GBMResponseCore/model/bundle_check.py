@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..errors import BundleError, BundleSchemaError
+from .environment import lacks_memory
 from .sampling import build_scheduler
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def must_fit(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         # What is no fault of the bundle: the memory, or a package that does not load.
-        if isinstance(error, (MemoryError, ImportError)) or "memory" in str(error).lower():
+        if isinstance(error, ImportError) or lacks_memory(error):
             raise
         if isinstance(error.__cause__, (ImportError, OSError)):
             raise
@@ -47,6 +48,8 @@ def check_description(bundle: "Bundle") -> None:
         sampling, rule = bundle.default_sampling, bundle.in_plane_rule
         tokens = [bundle.null_token, *(entry.token for scheme in bundle.schemes.values() for entry in scheme.classes)]
         _ = sampling, rule, bundle.normalization, bundle.classifier_scheme, tokens
+        for scheme in bundle.schemes.values():
+            scheme.check_ranges()
         latents = bundle.description["latents"]
         for name in ("shift", "scale"):
             for part in ("image", "gtv"):

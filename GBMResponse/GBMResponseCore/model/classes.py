@@ -59,9 +59,23 @@ class ClassScheme:
     def of_survival(self, days: float) -> SurvivalClass:
         """Return the class of a patient who survives `days`.
 
-        :raises OptionError: the thresholds are not known.
+        :raises OptionError: the thresholds are not known, or leave these days out.
         """
-        return next(entry for entry in self.classes if entry.contains(days))
+        for entry in self.classes:
+            if entry.contains(days):
+                return entry
+        raise OptionError(f"No class of {self.name!r} holds {days:g} days.", "Choose the class by name.")
+
+    def check_ranges(self) -> None:
+        """Check that known ranges follow each other from 0 without a gap; unknown ones are all unknown.
+
+        :raises ValueError: they do not.
+        """
+        starts = [entry.min_days for entry in self.classes]
+        if all(start is None for start in starts):
+            return
+        if starts != [0, *(entry.max_days for entry in self.classes[:-1])] or self.classes[-1].max_days is not None:
+            raise ValueError(f"the classes of {self.name} do not cover every survival once")
 
     def by_name(self, name: str) -> SurvivalClass:
         """Return the class called `name`.

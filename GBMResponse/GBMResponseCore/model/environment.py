@@ -37,6 +37,10 @@ _INSTALL_TORCH = "Install PyTorch with the PyTorch extension (module PyTorch Uti
 _INSTALL_OTHERS = "Install the packages of Resources/requirements.txt."
 _REINSTALL = "Uninstall it and install it again; on Windows, also install the Visual C++ redistributable."
 _TIMEOUT_S = 180
+_NO_MEMORY = (
+    "out of memory", "allocate memory", "bad_alloc", "could not create a memory", "could not create a primitive",
+)  # fmt: skip
+"""Of torch's allocators, of C++ and, the last two, of oneDNN."""
 _CLEANING_UP_S = 5.0
 
 
@@ -70,10 +74,15 @@ def translate_memory_errors() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        text = str(error).lower()
-        if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
+        if lacks_memory(error):
             raise OutOfMemoryError("There is not enough memory for this prediction.") from error
         raise
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that there is too little memory; libraries have many words for it."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY)
 
 
 def describe_environment(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
@@ -138,7 +147,7 @@ def write_diagnostics(error: BaseException, folder: Path | None = None) -> Path 
             target = place()
             if target is not None:
                 return write_text("\n".join(lines) + "\n", target / name)
-        except (GBMResponseError, OSError, ValueError):
+        except (GBMResponseError, OSError, ValueError, MemoryError):
             pass
     return None
 

@@ -11,19 +11,28 @@ from scipy.spatial import cKDTree
 _ROWS_PER_CHUNK = 8192
 
 
-def nearest_code_indices(vectors: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-    """Return, for each row of `vectors` (N, d), the index of the closest row of `codes` (K, d), as int64 (N,)."""
+def nearest_code_indices(vectors: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
+    """Return, for each row of `vectors` (N, d), the index of the closest row of `codebook` (K, d), as int64 (N,)."""
     if vectors.device.type == "cpu":
-        tree = cKDTree(codes.detach().float().numpy())
+        tree = cKDTree(codebook.detach().float().numpy())
         _, indices = tree.query(vectors.detach().float().numpy())
         return torch.from_numpy(np.asarray(indices, dtype=np.int64))
-    chunks = vectors.detach().float().split(_ROWS_PER_CHUNK)
-    return torch.cat([torch.cdist(chunk, codes.detach().float()).argmin(1) for chunk in chunks])
+    return nearest_by_distance(vectors, codebook)
 
 
-def quantize(latents: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+def nearest_by_distance(vectors: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
+    """The same by a distance matrix, for graphics cards."""
+    # By default cdist multiplies matrices, which leaves few digits of the distance between near vectors.
+    distances = (
+        torch.cdist(chunk, codebook.detach().float(), compute_mode="donot_use_mm_for_euclid_dist")
+        for chunk in vectors.detach().float().split(_ROWS_PER_CHUNK)
+    )
+    return torch.cat([distance.argmin(1) for distance in distances])
+
+
+def quantize(latents: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
     """Replace every position of `latents` (B, d, h, w) by its nearest code; no gradient passes through."""
     batch, channels, height, width = latents.shape
     rows = latents.permute(0, 2, 3, 1).reshape(-1, channels)
-    nearest = codes.detach()[nearest_code_indices(rows, codes)].to(latents.dtype)
+    nearest = codebook.detach()[nearest_code_indices(rows, codebook)].to(latents.dtype)
     return nearest.reshape(batch, height, width, channels).permute(0, 3, 1, 2).contiguous()

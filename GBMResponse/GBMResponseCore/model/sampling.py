@@ -134,6 +134,7 @@ def sample_latents(
         tokens, guidance_scale = torch.full_like(tokens, null_token), 1.0
     shape = (channels, *sources.shape[-2:])
     latents = draw_noise(seed, sample, positions_mm, shape).to(sources.device) * scheduler.init_noise_sigma
+    latents = latents * options.temperature
     step_noise = [slice_generator(seed, sample, z, "steps") for z in positions_mm]
     extra: dict[str, Any] = {}
     if options.sampler == "ddim":

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from .. import SYNTHETIC_NOTICE
+from ..errors import OutputFolderError
 from ..files import ensure_output_folder, write_image, write_json
 from ..inputs.slices import CaseSlices
 from ..measure.measurements import Measurements, write_measurements
@@ -86,7 +87,7 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     journal = sorted(earlier | _listed(whole))
     write_json({"files": journal}, ensure_output_folder(out / UNFINISHED) / _JOURNAL)
     for folder in (out, *folders.values()):
-        (folder / PROVENANCE).unlink(missing_ok=True)
+        _remove(folder / PROVENANCE)
     keep = result.slices.case.keep_orientation
     columns = CaseColumns(result.slices)
     class_files: dict[str, dict[str, Path]] = {}
@@ -167,6 +168,14 @@ def _remove_stale(out: Path, names: set[str], written: set[Path]) -> None:
         inside = 0 < len(parts) <= 2 and ".." not in parts and not set(name) & set("\\:") and not name.startswith("/")
         path = out / name
         if inside and path not in written and path.is_file():
-            path.unlink()
+            _remove(path)
             if len(parts) == 2 and not any(path.parent.iterdir()):
                 path.parent.rmdir()
+
+
+def _remove(path: Path) -> None:
+    """:raises OutputFolderError: the file cannot be removed."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputFolderError(f"Cannot remove {path.name} of an earlier run ({error.strerror}).") from error

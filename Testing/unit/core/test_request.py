@@ -127,6 +127,8 @@ def test_messages_with_unknown_fields_or_wrong_types_are_refused(changes):
         {"guidance_form": "paper"},
         {"guidance_scale": float("nan")},
         {"guidance_scale": 1e38},
+        {"temperature": -0.1},
+        {"temperature": 2.1},
     ],
 )
 def test_impossible_values_are_refused(wrong):

@@ -15,7 +15,7 @@ from GBMResponseCore.inputs import follow_up
 from GBMResponseCore.inputs.grid import StackGrid
 from GBMResponseCore.model import networks
 from GBMResponseCore.model.bundle import Bundle
-from GBMResponseCore.model.networks import LatentCodec
+from GBMResponseCore.model.networks import LatentAutoencoder
 from GBMResponseCore.outputs import write
 from GBMResponseCore.progress import Listener, TimeLeft
 from GBMResponseCore.request import PredictionOptions, PredictionRequest
@@ -93,8 +93,15 @@ def test_too_little_memory_for_one_slice_is_an_error(request_of, monkeypatch):
         Runner().run(request_of())
 
 
-@pytest.mark.parametrize("stage", ["encode", "classify", "decode"])
-def test_little_memory_in_any_stage_means_fewer_slices_at_once(request_of, tiny_bundle, monkeypatch, stage):
+@pytest.mark.parametrize(
+    ("stage", "words"),
+    [
+        ("encode", "DefaultCPUAllocator: can't allocate memory"),
+        ("classify", "could not create a primitive"),
+        ("decode", "CUDA out of memory"),
+    ],
+)
+def test_little_memory_in_any_stage_means_fewer_slices_at_once(request_of, tiny_bundle, monkeypatch, stage, words):
     warm = Runner()
     model = warm.predictor(tiny_bundle, "cpu", "float32").model
     monkeypatch.setattr(model, "_autoencoder_slices", 40)
@@ -104,7 +111,7 @@ def test_little_memory_in_any_stage_means_fewer_slices_at_once(request_of, tiny_
 
     def few(batch):
         if len(batch) > 2:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+            raise RuntimeError(words)
         return original(batch)
 
     monkeypatch.setattr(owner, name, few)
@@ -204,7 +211,7 @@ def test_a_failed_run_takes_the_mark_of_completeness_away(request_of, monkeypatc
 def test_a_warm_run_samples_at_once(request_of, monkeypatch):
     warm = Runner()
     warm.run(request_of())
-    for owner, name in ((Bundle, "load_networks"), (LatentCodec, "encode")):
+    for owner, name in ((Bundle, "load_networks"), (LatentAutoencoder, "encode")):
         monkeypatch.setattr(owner, name, lambda *_, **__: pytest.fail("loaded or encoded again"))
     recorder = Recorder()
     warm.run(request_of(options={"seed": 5}), recorder)

@@ -81,6 +81,14 @@ def test_meta_image_headers_that_no_writer_makes_are_refused(tmp_path, image, ol
     assert caught.value.exit_code == 12
 
 
+def test_more_data_files_than_any_head_has_are_refused_at_once(tmp_path):
+    header = "NRRD0004\ntype: short\ndimension: 3\nsizes: 4 4 4\nencoding: raw\nendian: little\n"
+    path = tmp_path / "many.nhdr"
+    path.write_text(header + "data file: slice%d.raw 1 999999999 1\n\n")
+    with pytest.raises(errors.UnreadableFileError, match="names 999999999 data files"):
+        read_image(path)
+
+
 @pytest.mark.parametrize("place", ["/etc/passwd", "../a.raw", "sub/a.raw", "..\\a.raw", "C:a.raw"])
 @pytest.mark.parametrize(("suffix", "key"), [(".nhdr", b"data file: a.raw"), (".mhd", b"ElementDataFile = a.raw")])
 def test_detached_data_lie_beside_their_header(tmp_path, image, suffix, key, place):

@@ -48,6 +48,7 @@ DESCRIPTIONS = {
     "a scale that gives no numbers": lambda d: d["latents"]["image"].update(scale=[1e300] * 4),
     "latents of another size": lambda d: d["latents"].update(downsampling=8),
     "another fold": lambda d: d["latents"].update(fold=1),
+    "classes with a gap between them": lambda d: d["conditioning"]["schemes"]["2-class"][0].update(max_days=1.0),
     "other neighbors": lambda d: d.update(neighbour_slices=2),
     "a class beyond the network": lambda d: d["conditioning"].update(null_token=99),
     "a classifier of unknown classes": lambda d: d["classifier"].update(scheme="9-class"),
@@ -161,4 +162,15 @@ def test_too_little_memory_is_no_fault_of_the_bundle(copied, monkeypatch):
 
     monkeypatch.setattr(torch.nn.Module, "load_state_dict", fail)
     with pytest.raises(MemoryError):
+        load(copied)
+
+
+def test_an_error_that_only_names_memory_is_one_of_the_bundle(copied, monkeypatch):
+    """torch answers wrong arguments with all that it would take, the memory format among them."""
+
+    def fail(self, *_, **__):
+        raise TypeError("empty() received an invalid combination of arguments: torch.memory_format memory_format")
+
+    monkeypatch.setattr(torch.nn.Module, "load_state_dict", fail)
+    with pytest.raises(BundleSchemaError, match="invalid combination"):
         load(copied)

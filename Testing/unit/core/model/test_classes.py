@@ -22,6 +22,36 @@ def test_a_scheme_survives_its_json():
     assert ClassScheme.from_dict("4-class", FOUR.to_list()) == FOUR
 
 
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        [(0, 400), (500, None)],
+        [(0, 400), (300, None)],
+        [(10, 400), (400, None)],
+        [(0, 400), (400, 900)],
+        [(None, None), (0, None)],
+    ],
+    ids=["gap", "overlap", "late start", "end", "half known"],
+)
+def test_classes_that_do_not_cover_every_survival_once_are_refused(ranges):
+    entries = [{"name": f"c{k}", "token": k, "min_days": a, "max_days": b} for k, (a, b) in enumerate(ranges)]
+    with pytest.raises(ValueError, match="cover every survival once"):
+        ClassScheme.from_dict("2-class", entries).check_ranges()
+
+
+def test_known_and_unknown_ranges_may_be():
+    TWO.check_ranges()
+    FOUR.check_ranges()
+    unknown = [{"name": f"c{k}", "token": k, "min_days": None, "max_days": None} for k in range(2)]
+    ClassScheme.from_dict("2-class", unknown).check_ranges()
+
+
+def test_days_that_no_class_holds_are_said():
+    entries = [{"name": "late", "token": 0, "min_days": 400, "max_days": None}]
+    with pytest.raises(OptionError, match="No class of '1-class' holds 30 days"):
+        ClassScheme.from_dict("1-class", entries).of_survival(30)
+
+
 def test_an_unknown_class_is_refused_with_the_known_ones():
     with pytest.raises(OptionError, match="short, long"):
         TWO.by_name("medium")

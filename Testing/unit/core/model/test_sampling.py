@@ -241,6 +241,18 @@ def test_noise_is_standard_normal():
     assert noise.std().item() == pytest.approx(1.0, abs=0.01)
 
 
+@pytest.mark.parametrize("sampler", ["unipc", "dpmpp", "ddim"])
+def test_the_temperature_is_a_factor_on_the_start_noise(sampler):
+    network = GaussianPosterior(mean=0.7, sd=0.5)
+    usual, same, cold, none = (
+        draw(network, SamplingOptions(sampler, 50, temperature=factor)) for factor in (None, 1.0, 0.5, 0.0)
+    )
+    assert torch.equal(usual, same)
+    # The flow of a Gaussian is linear, so a factor on the start noise is one on the deviation from that of no noise.
+    torch.testing.assert_close(cold - none, 0.5 * (usual - none), atol=1e-4, rtol=1e-4)
+    assert none.std() < 1e-5 < cold.std()
+
+
 @pytest.mark.parametrize("options", [SamplingOptions("unipc", 4), SamplingOptions("ddim", 4, eta=1.0)])
 def test_the_result_does_not_depend_on_the_batch(options):
     sources = torch.randn(4, 8, 16, 16)

@@ -46,7 +46,7 @@ def patches_of(tmp_path, image="pre", real_persons=4, **simulated):
 @pytest.fixture(scope="module")
 def alike(tmp_path_factory):
     """The test of two stores of one kind."""
-    return tell_apart(patches_of(tmp_path_factory.mktemp("alike"), real_persons=8, persons=8), steps=25)
+    return tell_apart(patches_of(tmp_path_factory.mktemp("alike"), real_persons=12, persons=12), steps=25)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_smoothed_patches_have_half_the_resolution():
 
 
 def test_every_real_patient_has_a_figure(alike):
-    assert len(alike["network"]["auc_by_real_patient"]) == 8
+    assert len(alike["network"]["auc_by_real_patient"]) == 12
 
 
 def test_the_other_image_is_another_test(tmp_path):
