@@ -256,7 +256,8 @@ def sweep_partial_files(folder: Path | str) -> None:
     """Remove what a process that was killed while it wrote left in a folder, which no other process may write to."""
     for path in Path(folder).glob(".*.partial*"):
         if _PARTIAL.fullmatch(path.name):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # the next run tries again
+                path.unlink()
 
 
 def sha256_of_file(path: Path | str) -> str:

@@ -26,7 +26,7 @@ def at_points(action: str, sent: int | None = None, **order: object) -> Attack:
             argv = stand.command("anna", out)
             end = stand.run(argv, action=action, watched=str(out), point=chance.randint(1, last), **order)
             _restore(out)
-            stand.judge(tally, out, "anna", end, sent=sent)
+            stand.judge(tally, out, "anna", end, sent=sent, can_clean=action != "read-only")
             stand.judge_rerun(tally, out, "anna", argv)
         return tally
 

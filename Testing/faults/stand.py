@@ -198,10 +198,13 @@ class Stand:
             raise RuntimeError(f"the undisturbed run failed: {end}")
         return int(counter.read_text("ascii"))
 
-    def judge(self, tally: Tally, out: Path, patient: str, end: End, *, sent: int | None = None) -> None:
+    def judge(
+        self, tally: Tally, out: Path, patient: str, end: End, *, sent: int | None = None, can_clean: bool = True
+    ) -> None:
         """Look at what a run left, and count what is wrong with it.
 
         :param sent: the signal that the attack sent, which may have ended the process.
+        :param can_clean: the run could still remove its temporary files; else the next one does, see `judge_rerun`.
         """
         tally.runs += 1
         ended_by = -end.code if end.code < 0 else None
@@ -214,10 +217,10 @@ class Stand:
             # It may have ended between two files: then those there are whole and of this patient, without provenance.
             left = sorted(path.name for path in out.iterdir() if not path.name.startswith(UNFINISHED))
             partial = [name for name in left if name.startswith(".")]
-            if end.code > 0 and partial:
+            if end.code > 0 and partial and can_clean:
                 tally.count("half_files", f"exit {end.code}, but there are {partial}")
             if "provenance.json" in left:
-                self._judge_result(tally, out, patient)
+                self._judge_result(tally, out, patient, clean=can_clean and end.code > 0)
             else:
                 self._judge_volumes(tally, out, patient)
 
@@ -230,8 +233,11 @@ class Stand:
         if end.code != 0 or tally.found() > before:
             tally.count("lost", f"the rerun ended with {end.code}: {end.said[-300:]}")
 
-    def _judge_result(self, tally: Tally, out: Path, patient: str) -> None:
-        """A finished result: everything that its provenance lists, whole, and nothing else."""
+    def _judge_result(self, tally: Tally, out: Path, patient: str, clean: bool = True) -> None:
+        """A finished result: everything that its provenance lists, whole, and nothing else.
+
+        :param clean: False if the process was killed and could not tidy up.
+        """
         try:
             record = json.loads((out / "provenance.json").read_text("utf-8"))
         except (OSError, ValueError) as error:
@@ -241,7 +247,7 @@ class Stand:
         if missing or not any(name.startswith("predicted.") for name in record["files"]):
             tally.count("half_files", f"listed and not there: {missing}")
         hidden = [path.name for path in out.iterdir() if path.name.startswith(".")]
-        if hidden:
+        if hidden and clean:
             tally.count("half_files", f"left beside a result: {hidden}")
         self._judge_volumes(tally, out, patient)
 

@@ -46,12 +46,22 @@ def folder_in_use(folder: Path) -> Iterator[None]:
     ensure_output_folder(folder)
     lock = _lock(folder / LOCK)
     try:
-        sweep_partial_files(folder)
+        _sweep(folder)
         for left in folder.glob(".preview*"):
             shutil.rmtree(left, ignore_errors=True)
         yield
     finally:
+        _sweep(folder)  # an interrupt may have come while a file was being taken away
         _release(lock, folder / LOCK)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove half-written files from a folder and those in it, for example of classes, that nobody else is using."""
+    sweep_partial_files(folder)
+    with suppress(OSError):  # the folder is gone meanwhile
+        for entry in folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink() and not (entry / LOCK).exists():
+                sweep_partial_files(entry)
 
 
 def preview_folder(folder: Path) -> Path:

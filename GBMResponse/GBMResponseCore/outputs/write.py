@@ -101,10 +101,13 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     files = _write_shared(result, columns, records)
     written = {path for group in (files, *class_files.values()) for path in group.values()}
     _remove_stale(out, earlier, written | {folder / PROVENANCE for folder in (out, *folders.values())})
-    for name, record in records.items():
-        class_files[name]["provenance"] = write_json(record, folders[name] / PROVENANCE)
-    files["provenance"] = write_json(whole, out / PROVENANCE) if several else out / PROVENANCE
-    shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+    try:
+        for name, record in records.items():
+            class_files[name]["provenance"] = write_json(record, folders[name] / PROVENANCE)
+        files["provenance"] = write_json(whole, out / PROVENANCE) if several else out / PROVENANCE
+    finally:
+        if (out / PROVENANCE).is_file():  # also if an interrupt came after it: the result is complete
+            shutil.rmtree(out / UNFINISHED, ignore_errors=True)
 
     clock.mark("write")
     seconds = {name: round(spent, 3) for name, spent in (result.seconds | clock.seconds).items()}

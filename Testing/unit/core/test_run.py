@@ -314,6 +314,24 @@ def test_what_a_run_has_written_before_it_crashed_does_not_stay(request_of, monk
     assert "mean.nii.gz" not in names_in(out)
 
 
+def test_an_interrupt_after_the_provenance_leaves_a_complete_result_alone(request_of, monkeypatch):
+    warm = Runner()
+    out = request_of().out
+
+    def interrupted(record, path):
+        write_json(record, path)
+        if path.name == "provenance.json":
+            raise KeyboardInterrupt
+        return path
+
+    write_json = write.write_json
+    with monkeypatch.context() as patch:
+        patch.setattr(write, "write_json", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            warm.run(request_of())
+    assert names_in(out) == listed_in(out)
+
+
 def test_measurements_of_versions_that_did_not_list_them_do_not_stay(request_of):
     warm = Runner()
     out = request_of().out

@@ -133,6 +133,24 @@ def test_what_killed_runs_have_left_is_swept(tmp_path):
         assert sorted(os.listdir(tmp_path)) == [".lock", "notes.txt"]
 
 
+def test_what_killed_runs_have_left_in_folders_of_classes_is_swept_unless_they_are_in_use(tmp_path):
+    for name in ("short", "used"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f".{'cd' * 16}.partial.nrrd").touch()
+    with folder_in_use(tmp_path / "used"):
+        (tmp_path / "used" / f".{'ef' * 16}.partial.nrrd").touch()
+        with folder_in_use(tmp_path):
+            assert os.listdir(tmp_path / "short") == []
+            assert f".{'ef' * 16}.partial.nrrd" in os.listdir(tmp_path / "used")
+
+
+def test_an_interrupt_while_a_file_is_taken_away_leaves_no_part_of_it(tmp_path):
+    with pytest.raises(KeyboardInterrupt), folder_in_use(tmp_path):
+        (tmp_path / f".{'ab' * 16}.partial.nii").touch()
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == []
+
+
 def test_two_runs_never_share_their_previews(tmp_path):
     assert preview_folder(tmp_path) != preview_folder(tmp_path)
 
