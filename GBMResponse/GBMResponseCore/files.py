@@ -82,9 +82,10 @@ def ensure_output_folder(path: Path | str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"GBMResponse")
-        probe.unlink()
     except OSError as error:
         raise OutputFolderError(f"Cannot write to the folder {folder} ({error.strerror or error}).") from error
+    finally:
+        discard(probe)
     return folder
 
 
@@ -247,9 +248,19 @@ def write_file(path: Path | str, write: Callable[[Path], Any], suffix: str = "",
             f"Cannot write {path.name} to the folder {path.parent} ({reason.rstrip('.')})."
         ) from error
     finally:
-        with suppress(OSError):  # the folder itself may be gone meanwhile, or be a file
-            temporary.unlink()
+        discard(temporary)
     return path
+
+
+def discard(path: Path) -> None:
+    """Remove a file of our own if it can be removed, also if an interrupt comes just then."""
+    try:
+        with suppress(OSError):  # the folder itself may be gone meanwhile, or be a file
+            path.unlink()
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
 
 
 def sweep_partial_files(folder: Path | str) -> None:

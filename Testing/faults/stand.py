@@ -212,7 +212,7 @@ class Stand:
         if ended_by not in (None, sent) or (end.code > 0 and end.code not in TYPED) or "Traceback" in end.said:
             tally.count("untyped", f"exit {end.code}: {end.said[-600:]}")
         if end.code == 0:
-            self._judge_result(tally, out, patient)
+            self._judge_result(tally, out, patient, clean=can_clean)
         elif out.is_dir():
             # It may have ended between two files: then those there are whole and of this patient, without provenance.
             left = sorted(path.name for path in out.iterdir() if not path.name.startswith(UNFINISHED))

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from ..errors import OutputFolderError
-from ..files import ensure_output_folder, sweep_partial_files
+from ..files import discard, ensure_output_folder, sweep_partial_files
 
 try:
     import fcntl
@@ -130,15 +130,11 @@ def _lock(path: Path) -> FileIO:
 def _release(file: FileIO, path: Path) -> None:
     # Removed while it is locked: who has opened it in between finds that it is not the file of this name any more.
     try:
-        os.unlink(path)
-    except OSError:
-        removed = os.name != "nt"  # Windows removes no open file, neither ours nor that of the next
-    else:
-        removed = True
-    file.close()
-    if not removed:
-        with suppress(OSError):
-            os.unlink(path)
+        discard(path)
+    finally:
+        file.close()
+        if os.name == "nt":  # which removes no open file, neither ours nor that of the next
+            discard(path)
 
 
 def _claim(file: FileIO, path: Path) -> None:

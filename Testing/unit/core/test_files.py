@@ -275,3 +275,20 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path, image):
         files.write_text("text", tmp_path / "folder" / "a.txt")
     with pytest.raises(OutputFolderError, match="folder"):
         files.write_image(image, tmp_path / "folder" / "a.nrrd")
+
+
+def test_an_interrupt_while_a_temporary_file_is_taken_away_does_not_leave_it(tmp_path, monkeypatch):
+    path = tmp_path / "temporary"
+    path.touch()
+    original, calls = Path.unlink, []
+
+    def interrupted(self, *arguments, **options):
+        calls.append(self)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        original(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "unlink", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        files.discard(path)
+    assert calls == [path, path] and not path.exists()
