@@ -1,6 +1,6 @@
 """How slices are brought to what a model knows: its pixel size and matrix, and intensities of about [-1, 1]."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -212,3 +212,16 @@ def _foreground(volume: np.ndarray, black: float) -> np.ndarray:
     positive = volume[volume > black]
     tissue = positive if positive.size else volume.ravel()
     return tissue[tissue >= tissue.mean(dtype=np.float64)]
+
+
+def bounding_box(selected: np.ndarray, margin: Sequence[int] = (0, 0, 0)) -> tuple[slice, ...] | None:
+    """Slices around the True voxels of an array and `margin` voxels more, within it; None if there are none."""
+    box = []
+    for axis in range(selected.ndim):
+        others = tuple(a for a in range(selected.ndim) if a != axis)
+        hits = np.flatnonzero(selected.any(axis=others))
+        if not hits.size:
+            return None
+        last = min(int(hits[-1]) + margin[axis], selected.shape[axis] - 1)
+        box.append(slice(max(int(hits[0]) - margin[axis], 0), last + 1))
+    return tuple(box)

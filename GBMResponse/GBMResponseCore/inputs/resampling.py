@@ -3,10 +3,10 @@
 Interpolation is linear because it cannot ring, see :mod:`.grid`. Coordinates are LPS millimeters.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import SimpleITK as sitk
+
+from .preprocessing import bounding_box
 
 _TIE = 1e-5
 _PUSH = 0.01
@@ -119,19 +119,6 @@ def outer_corners(image: sitk.Image) -> np.ndarray:
     """LPS mm positions (8, 3) of the outer corners of the corner voxels."""
     ends = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in image.GetSize()])).reshape(3, -1).T
     return np.asarray(image.GetOrigin()) + (ends * np.asarray(image.GetSpacing())) @ direction_matrix(image).T
-
-
-def bounding_box(selected: np.ndarray, margin: Sequence[int] = (0, 0, 0)) -> tuple[slice, ...] | None:
-    """Slices around the True voxels of an array and `margin` voxels more, within it; None if there are none."""
-    box = []
-    for axis in range(selected.ndim):
-        others = tuple(a for a in range(selected.ndim) if a != axis)
-        hits = np.flatnonzero(selected.any(axis=others))
-        if not hits.size:
-            return None
-        last = min(int(hits[-1]) + margin[axis], selected.shape[axis] - 1)
-        box.append(slice(max(int(hits[0]) - margin[axis], 0), last + 1))
-    return tuple(box)
 
 
 def _copy_if_aligned(source: sitk.Image, target: sitk.Image, fill: float, farthest: float = 0.02) -> np.ndarray | None:

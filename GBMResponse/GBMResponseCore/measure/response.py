@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..errors import GridMismatchError
-from ..inputs.resampling import bounding_box
+from ..inputs.preprocessing import bounding_box
 from .lesions import LesionMap, LesionRule
 
 CR, PR, MR, SD, PD, NOT_ASSESSABLE = "CR", "PR", "MR", "SD", "PD", "not assessable"
