@@ -75,7 +75,10 @@ OWN_CODES = {
         "Press Predict again: finished slices are kept. If it stays, free memory or choose another device.",
     ),
 }
-"""Codes of what only the Slicer side can meet, with cause and remedy in general. Everything else has the engine's code (`GBMResponseCore.errors`)."""
+"""Codes of what only the Slicer side can meet, each with a cause and what to do.
+
+Everything else has the engine's code (`GBMResponseCore.errors`).
+"""
 
 
 class Failure(Exception):
