@@ -26,10 +26,12 @@ def write_tiny_bundle(
     change_scale: list[float] | None = None,
     neighbor_slices: int = 0,
     days_since_rt: float | None = None,
+    prediction: str = SETTINGS.diffusion.prediction,
     **changes: Any,
 ) -> Path:
     """Write the bundle and return its folder; `changes` replace fields of bundle.json.
 
+    :param prediction: what the denoiser predicts, see `noise_schedule`.
     :param days_since_rt: default of a model that knows the days since radiotherapy; None: one that does not.
     """
     torch.manual_seed(0)
@@ -80,7 +82,7 @@ def write_tiny_bundle(
     export_bundle(
         folder,
         networks,
-        noise_schedule(SETTINGS.diffusion.prediction),
+        noise_schedule(prediction),
         {**description, **changes},
         {"MODEL_CARD.md": "tiny"},
     )
