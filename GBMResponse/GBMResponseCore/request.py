@@ -190,8 +190,9 @@ class PredictionOptions(SamplingOptions):
         "days from the start of RT to the follow-up, if the model knows them", None, lowest=0, highest=MOST_DAYS
     )
     sample_count: int = setting(
-        "samples; more than 1 adds mean, spread and chances", 1, name="samples", lowest=1, highest=1000
-    )
+        "samples beside the expected image, in antithetic pairs; 2 or more add spread and chances, 0 makes the "
+        "expected image alone, in which no volumes are measured", 4, name="samples", lowest=0, highest=1000,
+    )  # fmt: skip
     seed: int = setting("same seed, same result; also across classes", 1, lowest=0, highest=2**63 - 1)
     device: str = setting("auto, cpu, cuda, cuda:1, mps", "auto", group="machine")
     precision: str = setting("auto, float32 or bfloat16", "auto", group="machine", choices=PRECISIONS)

@@ -289,7 +289,8 @@ def _predict_patient(
         if pixels is None:
             if conditions is None:
                 conditions = Conditions(predictor.encode(pre, gtv, batch, indices), positions, token, days)
-            pixels = generate_slices(predictor, conditions[chunk], sampling, seed=noise_seed, sample=sample)
+            # The first of each antithetic pair: fair scores are for independent samples.
+            pixels = generate_slices(predictor, conditions[chunk], sampling, seed=noise_seed, sample=2 * sample)
             for k, image in zip(chunk, pixels, strict=True) if cache else ():
                 cache.store(sample, k, image)
         parts.append(pixels)

@@ -236,5 +236,5 @@ def test_the_batch_script_says_when_slicers_python_is_missing(batch, monkeypatch
 def test_status_files_name_what_was_done(run, tmp_path):
     run()
     status = json.loads((tmp_path / "out" / "first" / "status.json").read_text("utf-8"))
-    assert (status["status"], status["samples"]) == ("done", 1)
+    assert (status["status"], status["samples"]) == ("done", 4)
     assert len(status["key"]) == 64

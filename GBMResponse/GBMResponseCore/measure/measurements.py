@@ -36,6 +36,12 @@ CAVEATS = (
     "party's repeated measurements, not from this software.",
 )
 UNKNOWN = ("steroid dose", "clinical status", "T2/FLAIR", "scan dates", "weeks since the end of radiotherapy")
+_WITHHELD = {
+    "samples": 0,
+    "per_sample": [],
+    "withheld": "not measured: without samples there is the expected image alone, an average, in which thresholds "
+    "find no volumes",
+}
 _COLUMNS = (
     "class", "sample", "synthetic", "volume_before_ml", "volume_after_ml", "volume_change_percent", "area_before_mm2",
     "area_after_mm2", "area_change_percent", "new_lesions", "measurable", "category_by_volume", "category_by_area",
@@ -90,6 +96,11 @@ def measure(
 
     classes, maps = {}, {}
     for name, prediction in predictions.items():
+        if not prediction.samples:
+            choice = prediction.class_choice
+            named = {"class": choice.name, "class_source": choice.class_source}
+            classes[name] = {**_WITHHELD, **named, "volume_before_ml": before.volume_ml}
+            continue
         stacks = [whole(pixels) for pixels in prediction.pixels]
         masks = [segmenter.segment(stack, threshold) for stack in stacks]
         lesions = [find_lesions(mask, spacing, rule.lesions) for mask in masks]

@@ -37,6 +37,8 @@ def provenance(bundle: "Bundle", prediction: "Prediction") -> dict[str, Any]:
             for entry in settings(PredictionOptions)
             if entry.attribute not in _IN_CLASS
         },
+        "predicted_is": prediction.predicted_name,
+        "expected_image": prediction.expected_method,
         "class": {
             "scheme": choice.scheme,
             "name": choice.name,

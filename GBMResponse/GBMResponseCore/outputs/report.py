@@ -64,7 +64,8 @@ def write_report(
 def _class_row(prediction: "Prediction") -> list[str]:
     choice = prediction.class_choice
     chances = ", ".join(f"{name} {chance:.0%}" for name, chance in choice.probabilities.items())
-    return [f"{choice.name} ({choice.class_source})", chances or "-", str(len(prediction.samples))]
+    shown = [f"{choice.name} ({choice.class_source})", chances or "-"]
+    return [*shown, prediction.expected_method, str(len(prediction.samples)), prediction.predicted_name]
 
 
 def _shown(columns: CaseColumns, predictions: Mapping[str, "Prediction"]) -> list[Column]:
@@ -87,6 +88,9 @@ def _measured(measurements: Measurements) -> dict[str, Any]:
 def _rows(measurements: Measurements) -> list[list[str]]:
     rows = []
     for entry in measurements.record["classes"].values():
+        if "withheld" in entry:
+            rows.append([entry["class"], f"{entry['volume_before_ml']:.1f} ml", entry["withheld"], *["-"] * 5])
+            continue
         by_volume, by_area = entry["by_volume"], entry["by_area"]
         category = _chances(by_volume["probabilities"], entry["samples"])
         if by_volume["indeterminate"]:

@@ -110,7 +110,7 @@ def test_messages_with_unknown_fields_or_wrong_types_are_refused(changes):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"sample_count": 0},
+        {"sample_count": -1},
         {"sample_count": 10**400},
         {"seed": -1},
         {"seed": 2**63},

@@ -80,6 +80,12 @@ def test_stage_keeps_the_fraction():
     assert state == ProgressState("Writing the results", 0.9)
 
 
+def test_progress_of_the_expected_image_names_it():
+    event = {"type": "progress", "fraction": 0.1, "slice": 2, "slices": 6, "sample": None, "samples": 4, "eta_s": None}
+    state = progressState(event, ProgressState("", None))
+    assert state == ProgressState("Computing the expected image", 0.1, "2 of 6 slices done")
+
+
 def test_other_events_change_nothing():
     before = ProgressState("x", 0.5, "y")
     assert progressState({"type": "classification"}, before) is before

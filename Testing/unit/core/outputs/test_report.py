@@ -55,10 +55,10 @@ def test_it_loads_nothing_and_runs_nothing(page):
 
 def test_every_slice_has_its_pictures(page, parts):
     slices = len(parts[0].indices)
-    columns = 1 + 2 * 2 + 1
+    columns = 1 + 2 * 3 + 1
     assert len(page.all("img")) == slices * columns
     synthetic = [image for image in page.all("img") if image["alt"].startswith("SYNTHETIC")]
-    assert len(synthetic) == slices * 4
+    assert len(synthetic) == slices * 6
 
 
 def test_each_picture_is_of_its_slice_and_its_column(page, parts):
@@ -77,7 +77,7 @@ def test_each_picture_is_of_its_slice_and_its_column(page, parts):
 
 def test_numbers_stand_with_sample_counts_and_baseline(page):
     assert "RANO-style size category (pre-treatment reference)" in page.text
-    assert re.search(r"P\([\w ]+\) = 100%, 1 sample", page.text)
+    assert re.search(r"P\([\w ]+\) = \d+%.*, 4 samples", page.text)
     assert "copy of the input" in page.text
 
 
