@@ -274,8 +274,9 @@ class SampleScores:
 
     def row(self, name: str) -> ScoredRow:
         """The scores of all samples together."""
-        joined = ([np.concatenate(part) for part in zip(*parts, strict=True)] for parts in zip(*self._members))
-        return with_looks(score_members(name, "model", Members(*joined), self._target), self._looks)
+        both = zip(*self._members, strict=True)
+        members = Members(*([np.concatenate(slices) for slices in zip(*samples, strict=True)] for samples in both))
+        return with_looks(score_members(name, "model", members, self._target), self._looks)
 
 
 def _area(zone: Zone, gtv: np.ndarray, post: np.ndarray) -> Area:

@@ -14,12 +14,14 @@ import numpy as np
 from .response import SD, SizeChange, noise_band
 
 LOWEST_GTV_DICE = 0.4
-"""Least overlap of the enhancing tissue before with the GTV, see docs/measurements.md for the cases it was chosen on."""
+"""Least overlap of the enhancing tissue before with the GTV. On 20 scans the volume found was 0.37 to
+1.3 times a reference where the overlap was at least this, and 0.07 to 2.6 times where it was less: see
+docs/measurements.md."""
 FEWEST_SAMPLES = 4
 """Fewer samples get no interval, and their category is indeterminate."""
 NO_SAMPLES = (
-    "There are no samples. The expected image is an average: it fades enhancement that is uncertain, so that volumes by "
-    "a threshold mean nothing in it."
+    "There are no samples. The expected image is an average: it fades enhancement that is uncertain, so volumes by a "
+    "threshold mean nothing in it."
 )
 _OF_AREAS = (
     "area_before_mm2", "area_after_mm2", "area_change", "measurable", "category_by_area", "by_area",
@@ -65,7 +67,7 @@ class SelfCheck:
     def _against_volumes(self) -> str | None:
         if self.gtv_dice < LOWEST_GTV_DICE:
             return (
-                f"The intensity threshold does not find this tumor: what enhances before treatment overlaps little with "
+                "The intensity threshold does not find this tumor: what enhances before treatment overlaps little with "
                 f"the GTV (Dice {self.gtv_dice:.2f}, at least {LOWEST_GTV_DICE:.2f} is needed)."
             )
         change = self.unchanged

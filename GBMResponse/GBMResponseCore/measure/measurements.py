@@ -40,8 +40,8 @@ CAVEATS = (
     "Weeks since the end of radiotherapy are not known here. In the first 12 weeks, new enhancement can be "
     "pseudoprogression.",
     "Enhancing tissue is found by one intensity threshold near the GTV, in the generated slices only: vessels and "
-    "blood products count, faint enhancement does not. All images are smoothed alike before, as a scan is sharper than a "
-    "synthetic image.",
+    "blood products count, faint enhancement does not. All images are smoothed alike before, as a scan is sharper than "
+    "a synthetic image.",
     "The noise band of a volume change (37 percentage points below 1 ml, 15 below 5 ml, 5 above) comes from a third "
     "party's repeated measurements, not from this software.",
 )

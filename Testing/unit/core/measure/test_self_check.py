@@ -25,7 +25,7 @@ SPACING = (5.0, 0.9, 0.9)
 SHAPE = (10, 128, 128)
 CENTER = np.array([22.5, 57.0, 62.0])
 RULE = InPlaneRule(size=128)
-TISSUE, LESION, NOISE = 500.0, 260.0, 75.0
+TISSUE, LESION, NOISE = 500.0, 330.0, 75.0
 Z, Y, X = (step * np.arange(n) for step, n in zip(SPACING, SHAPE, strict=True))
 POINTS = np.stack(np.meshgrid(Z, Y, X, indexing="ij"))
 
@@ -59,6 +59,11 @@ def several(scale, rng):
     return np.max([ball(radius * scale, place) for radius, place in zip((10, 8, 5.5), places, strict=True)], axis=0)
 
 
+def faint(scale, rng):
+    """So little above the threshold that noise tears holes into its mask."""
+    return 0.6 * ball(14 * scale)
+
+
 KINDS = (solid, thick_rim, thin_rim, with_holes, several)
 
 
@@ -77,7 +82,7 @@ def head(lesion, seed):
 def decoded(image, pixels=0.9):
     """What a decoder makes of a scan: blurred, without its noise, slightly off."""
     voxels = sitk.GetArrayFromImage(image).astype(np.float32)
-    return image_like(image, np.rint(1.01 * ndimage.gaussian_filter(voxels, (0, pixels, pixels))).astype(np.int16))
+    return image_like(image, np.rint(1.003 * ndimage.gaussian_filter(voxels, (0, pixels, pixels))).astype(np.int16))
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +108,7 @@ def of(measurements):
     return measurements.record["classes"]["short"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, faint])
 @pytest.mark.parametrize("seed", range(4))
 def test_no_measure_reports_a_change_when_nothing_changed(blank, kind, seed):
     rng = np.random.default_rng(seed)
@@ -123,8 +128,8 @@ def test_no_measure_reports_a_change_when_nothing_changed(blank, kind, seed):
 
 def test_without_equal_sharpness_lesions_would_seem_to_grow(blank):
     found = []
-    for seed in range(6):
-        lesion = with_holes(1.1, np.random.default_rng(seed))
+    for seed in range(3):
+        lesion = faint(1.1, None)
         image = head(lesion, seed)
         settings = {"enhancement": EnhancementRule(smoothing_mm=0.0)}
         found.append(compared(blank, image, lesion, image, unchanged=decoded(image), **settings).record["check"])
