@@ -1,6 +1,6 @@
 """Predict one case: the one function that runs from checked inputs to a synthetic volume."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -97,6 +97,20 @@ class Predictor:
         :raises NoOverlapError: no GTV lies inside the slices' field of view.
         """
         return read_slices(case, self.bundle.in_plane_rule, self.bundle.normalization)
+
+    def unchanged(self, slices: CaseSlices, batch: int, pulse: Callable[[], None] | None = None) -> np.ndarray:
+        """The slices to generate as a sample in which nothing changes would show them, normalized float32 (k, H, W).
+
+        :param batch: slices at once; that of a prediction takes the latents which it has encoded.
+        :param pulse: called before each part; may raise to stop.
+        """
+        gtv = slices.gtv[slices.indices].astype(np.float32)
+        parts = []
+        for part in self.model.decode_unchanged(self.model.encode(slices.pre, gtv, batch, slices.indices, pulse)):
+            parts.append(part)
+            if pulse:
+                pulse()
+        return slices.read(slices.to_volume(np.concatenate(parts))[0])
 
     def predict(
         self,

@@ -30,9 +30,11 @@ from .scores import (
     looks_of,
     mean_scores,
     member_values,
+    members_of,
     score_masks,
     score_members,
     size_category,
+    smoothed_values,
     with_looks,
 )
 from .spread import OFFSET_ML
@@ -125,7 +127,7 @@ def baseline_rows(target: Target, tuning: Tuning | None) -> list[ScoredRow]:
     :param tuning: None leaves out those that need training patients.
     """
     slices = target.slices
-    copied = score_members(COPY, "baseline", member_values([slices.pre], target), target)
+    copied = score_members(COPY, "baseline", members_of([slices.pre], target), target)
     rows = [with_looks(copied.only((*IMAGE_SCORES, *MASK_SCORES)), [looks_of(slices.pre, target)])]
     if tuning is not None:
         rows += [_blurred_row(target, tuning), _dressed_row(target, tuning)]
@@ -141,7 +143,7 @@ def baseline_rows(target: Target, tuning: Tuning | None) -> list[ScoredRow]:
 
 def autoencoder_row(name: str, images: np.ndarray, target: Target) -> ScoredRow:
     """Scores of the pre-treatment slices (n, H, W) as a model's image autoencoder returns them: nothing changed."""
-    row = score_members(name, "baseline", member_values([images], target), target)
+    row = score_members(name, "baseline", members_of([images], target), target)
     return with_looks(row, [looks_of(images, target)])
 
 
@@ -194,10 +196,10 @@ def _mask_row(target: Target, sigma: float) -> ScoredRow:
     """Scores of the mask of what enhances before, blurred."""
     shape = target.slices.pre.shape[1:]
     chances = []
-    for pre, area in zip(target.slices.pre, target.areas, strict=True):
+    for values, area in zip(smoothed_values([target.slices.pre], target), target.areas, strict=True):
         pixels = area.pixels[area.zone]
         mask = np.zeros(shape, np.float32)
-        mask.ravel()[pixels] = pre.ravel()[pixels] > area.threshold
+        mask.ravel()[pixels] = values[0] > area.threshold
         chances.append(ndimage.gaussian_filter(mask, sigma).ravel()[pixels])
     return score_masks(BLURRED_MASK, "baseline", chances, target)
 

@@ -32,7 +32,7 @@ from GBMResponseTraining.evaluation.scores import (
     SampleScores,
     ScoredRow,
     Target,
-    member_values,
+    members_of,
     score_members,
 )
 from GBMResponseTraining.evaluation.spread import OFFSET_ML
@@ -62,7 +62,7 @@ def target_of(slices, samples=4):
 
 
 def scored(images, target, name="model"):
-    return score_members(name, "model", member_values(images, target), target)
+    return score_members(name, "model", members_of(images, target), target)
 
 
 def rows_of(target, tuning):
