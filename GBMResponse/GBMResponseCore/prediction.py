@@ -105,9 +105,10 @@ class Predictor:
         :param pulse: called before each part; may raise to stop.
         """
         gtv = slices.gtv[slices.indices].astype(np.float32)
+        sources = self.model.encode(slices.pre, gtv, batch, slices.indices, pulse)
         parts = []
-        for part in self.model.decode_unchanged(self.model.encode(slices.pre, gtv, batch, slices.indices, pulse)):
-            parts.append(part)
+        for some in sources.split(batch):
+            parts += self.model.decode_unchanged(some)
             if pulse:
                 pulse()
         return slices.read(slices.to_volume(np.concatenate(parts))[0])
