@@ -80,11 +80,11 @@ class Predictor:
         :param pulse: called before each part; may raise to stop.
         """
         gtv = slices.gtv[slices.indices].astype(np.float32)
-        parts = []
-        for part in self.model.decode_unchanged(self.model.encode(slices.pre, gtv, batch, slices.indices, pulse)):
-            parts.append(part)
+        sources, parts = self.model.encode(slices.pre, gtv, batch, slices.indices, pulse), []
+        for start in range(0, len(sources), batch):
             if pulse:
                 pulse()
+            parts += self.model.decode_unchanged(sources[start : start + batch])
         return slices.read(slices.to_volume(np.concatenate(parts))[0])
 
     def predict(
