@@ -105,12 +105,11 @@ class Predictor:
         :param pulse: called before each part; may raise to stop.
         """
         gtv = slices.gtv[slices.indices].astype(np.float32)
-        sources = self.model.encode(slices.pre, gtv, batch, slices.indices, pulse)
-        parts = []
-        for some in sources.split(batch):
-            parts += self.model.decode_unchanged(some)
+        sources, parts = self.model.encode(slices.pre, gtv, batch, slices.indices, pulse), []
+        for start in range(0, len(sources), batch):
             if pulse:
                 pulse()
+            parts += self.model.decode_unchanged(sources[start : start + batch])
         return slices.read(slices.to_volume(np.concatenate(parts))[0])
 
     def predict(

@@ -225,8 +225,8 @@ def test_every_stack_is_read_once(request_of, files, monkeypatch):
     monkeypatch.setattr(StackGrid, "to_stack", lambda *a, **k: read.append(1) or original(*a, **k))
     options = {"classes": ("short", "long"), "sample_count": 3}
     Runner().run(request_of(options=options, follow_up=files["image"], montage=True))
-    image = gtv = follow_up = 1
-    unchanged, expected, samples = 1, 1, 3
+    image = gtv = follow_up = unchanged = 1
+    expected, samples = 1, 3
     assert len(read) == image + gtv + follow_up + unchanged + 2 * (expected + samples)
 
 
