@@ -190,6 +190,10 @@ class PredictionOptions(SamplingOptions):
         "samples beside the expected image, in antithetic pairs; 2 or more add spread and chances, 0 makes the "
         "expected image alone, in which no volumes are measured", 4, name="samples", lowest=0, highest=1000,
     )  # fmt: skip
+    compose: bool = setting(
+        "show the whole slice as the model makes it, as in the paper; without it the input shows away from the GTV",
+        True, option="--no-compose", group="output",
+    )  # fmt: skip
     seed: int = setting("same seed, same result; also across classes", 1, lowest=0, highest=2**63 - 1)
     device: str = setting("auto, cpu, cuda, cuda:1, mps", "auto", group="machine")
     precision: str = setting("auto, float32 or bfloat16", "auto", group="machine", choices=PRECISIONS)
