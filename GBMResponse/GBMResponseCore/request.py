@@ -137,6 +137,11 @@ class SamplingOptions:
     eta: float | None = setting("stochasticity of ddim: 0 to 1", None, lowest=0, highest=1, otherwise=0.0)
     temperature: float | None = setting("factor on the start noise: 0 to 2", None, lowest=0, highest=2, otherwise=1.0)
 
+    noise_length: float | None = setting(
+        "mm along the patient at which the start noise of two slices is correlated by one half; 0: independent slices",
+        None, lowest=0, highest=1000, otherwise=0.0,
+    )  # fmt: skip
+
     def __post_init__(self) -> None:
         for entry in settings(type(self)):
             value = getattr(self, entry.attribute)

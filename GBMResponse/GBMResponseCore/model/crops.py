@@ -3,8 +3,8 @@
 A decoder's group normalization divides by statistics of the whole slice, so that a box by itself comes out with other
 gray levels. Therefore some slices of the input are decoded as a whole, and every box is normalized by their statistics,
 interpolated along the patient. What is left are the box's rim, which a margin keeps away, and attention, if the decoder
-has it: on one slice the box is compared with the whole, and where they differ by more than `TOLERANCE`, whole slices are
-decoded. Measured in docs/outputs.md.
+has it: on one slice the box is compared with the whole, and where they differ by more than `TOLERANCE`, whole slices
+are decoded. Measured in docs/outputs.md.
 """
 
 from collections.abc import Callable, Iterator

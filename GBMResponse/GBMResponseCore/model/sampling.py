@@ -129,7 +129,8 @@ def sample_latents(
     tokens, guidance_scale = _branches(options, tokens, null_token)
     pair, sign = pair_and_sign(sample)
     shape = (channels, *sources.shape[-2:])
-    latents = draw_noise(seed, pair, positions_mm, shape).to(sources.device) * scheduler.init_noise_sigma
+    noise = draw_noise(seed, pair, positions_mm, shape, options.noise_length)
+    latents = noise.to(sources.device) * scheduler.init_noise_sigma
     latents = sign * latents * options.temperature
     step_noise = [slice_generator(seed, pair, z, "steps") for z in positions_mm]
     extra: dict[str, Any] = {}

@@ -129,6 +129,7 @@ def test_messages_with_unknown_fields_or_wrong_types_are_refused(changes):
         {"guidance_scale": 1e38},
         {"temperature": -0.1},
         {"temperature": 2.1},
+        {"noise_length": -1.0},
     ],
 )
 def test_impossible_values_are_refused(wrong):
