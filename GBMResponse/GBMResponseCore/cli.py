@@ -17,7 +17,7 @@ from . import SYNTHETIC_NOTICE, __version__
 from .errors import CancelledError, GBMResponseError, OutOfMemoryError
 from .model.environment import interrupted_when_terminated, write_diagnostics
 from .progress import Listener, Progress
-from .request import PREDICTED_CLASS, PredictionOptions, PredictionRequest, Setting, settings
+from .request import AUTO_CLASS, PredictionOptions, PredictionRequest, Setting, settings
 from .run import Runner
 
 _GROUPS = {
@@ -135,7 +135,7 @@ def _request(arguments: argparse.Namespace, **others: Any) -> PredictionRequest:
     :param others: settings that are no options of the command.
     """
     given = vars(arguments) | others
-    given["classes"] = tuple(given.get("classes", (PREDICTED_CLASS,)))
+    given["classes"] = tuple(given.get("classes", (AUTO_CLASS,)))
     given["gtv_labels"] = tuple(given["gtv_labels"])
     options = PredictionOptions(**_chosen(PredictionOptions, given))
     return PredictionRequest(**_chosen(PredictionRequest, given), options=options)
@@ -157,6 +157,8 @@ def _predict(arguments: argparse.Namespace) -> None:
             f"Model: {result.bundle.name} {result.bundle.version}. "
             f"Survival class: {choice.name} ({choice.class_source}; {chances or '-'})."
         )
+        if choice.note:
+            _say(choice.note)
     options, seconds = prediction.options, result.seconds
     _say(
         f"{len(result.slices.indices)} slices, expected image and {options.sample_count} sample(s), {options.device}, "

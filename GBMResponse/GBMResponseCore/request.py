@@ -15,6 +15,8 @@ from typing import Any, Self, get_args, get_origin
 
 from .errors import GuidanceError, OptionError, RequestError
 
+AUTO_CLASS = "auto"
+"""Asks for the predicted class if the classifier has shown skill on held-out patients, else for none."""
 PREDICTED_CLASS = "predicted"
 """Asks for the class that the classifier finds most probable."""
 NO_CLASS = "none"
@@ -185,8 +187,9 @@ class PredictionOptions(SamplingOptions):
         f"survival class scheme of the bundle, or {NO_CLASS!r}; default: its first", None, group="model"
     )
     classes: tuple[str, ...] = setting(
-        f"class name, or {PREDICTED_CLASS!r}; several names are compared under the same noise, each in its own folder",
-        (PREDICTED_CLASS,), option="--class", group="model",
+        f"class name, {PREDICTED_CLASS!r} by the classifier, or {AUTO_CLASS!r}: predicted if the classifier has shown "
+        "skill, else none; several names are compared under the same noise, each in its own folder",
+        (AUTO_CLASS,), option="--class", group="model",
     )  # fmt: skip
     days_since_rt: float | None = setting(
         "days from the start of RT to the follow-up, if the model knows them", None, lowest=0, highest=MOST_DAYS

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 import slicer
 from GBMResponseLib.common import NodeRoles
 from GBMResponseLib.common.Failure import Failure
 from GBMResponseLib.common.QtTimers import startTimer
 from GBMResponseLib.model.ModelDescription import ModelDescription
+from small_file_limit import small_file_limit
 from tiny_bundle import write_tiny_bundle
 
 MODULE = Path(__file__).resolve().parents[2] / "GBMResponse"
@@ -199,6 +201,33 @@ def test_a_run_is_saved_as_files(ready, tmp_path, monkeypatch):
     assert "synthetic" in json.loads((folder / "provenance.json").read_text("utf-8"))["notice"].lower()
     assert folder.name in ready.status
     slicer.mrmlScene.RemoveNode(nodes.node(NodeRoles.MASK))
+
+
+def forgetFiles(driver) -> None:
+    """As if the run had come with a scene."""
+    driver.widget.panel._results._manifests.clear()
+
+
+def test_a_run_of_a_loaded_scene_is_saved_with_the_voxels_of_its_nodes(ready, tmp_path, monkeypatch):
+    nodes = ready.run().nodes
+    forgetFiles(ready)
+    monkeypatch.setattr(ready.widget.panel._results, "_chooseFolder", lambda: str(tmp_path))
+    ready.click("saveButton")
+    (folder,) = tmp_path.iterdir()
+    saved = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(folder / "predicted.nrrd")))
+    np.testing.assert_array_equal(saved, slicer.util.arrayFromVolume(nodes.node(NodeRoles.PREDICTED)))
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_full_disk_leaves_no_saved_run(ready, tmp_path, monkeypatch, loaded):
+    ready.run()
+    if loaded:
+        forgetFiles(ready)
+    monkeypatch.setattr(ready.widget.panel._results, "_chooseFolder", lambda: str(tmp_path))
+    with small_file_limit(20_000):
+        ready.click("saveButton")
+    assert list(tmp_path.iterdir()) == []
+    assert "cannot be saved" in ready.status
 
 
 def test_the_report_is_opened(ready, monkeypatch):

@@ -96,7 +96,8 @@ class ClassChoice:
     :param scheme: `none` for no class.
     :param class_token: what the denoiser is told.
     :param class_source: `predicted`, `chosen` or `none`.
-    :param probabilities: classifier's patient-level probability per class of the scheme; empty without classifier.
+    :param probabilities: classifier's patient-level probability per class of the scheme; empty if it was not asked.
+    :param note: a sentence on what the classifier is worth here; empty if there is nothing to say.
     """
 
     scheme: str
@@ -104,6 +105,7 @@ class ClassChoice:
     class_token: int
     class_source: str
     probabilities: dict[str, float] = field(default_factory=dict)
+    note: str = ""
 
 
 def patient_probabilities(slice_logits: "np.ndarray", temperature: float = 1.0) -> "np.ndarray":

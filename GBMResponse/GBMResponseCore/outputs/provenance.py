@@ -46,6 +46,7 @@ def provenance(bundle: "Bundle", prediction: "Prediction") -> dict[str, Any]:
             "name": choice.name,
             "source": choice.class_source,
             "probabilities": choice.probabilities,
+            "note": choice.note,
         },
         "slices": {
             "mode": slices.grid.mode,

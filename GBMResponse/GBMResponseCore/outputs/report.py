@@ -48,6 +48,7 @@ def write_report(
     page = environment.get_template("report.html").render(
         notice=SYNTHETIC_NOTICE,
         classes=[_class_row(prediction) for prediction in predictions.values()],
+        class_notes=sorted({choice.class_choice.note for choice in predictions.values()} - {""}),
         titles=[column.title for column in shown],
         slices=[
             (index, [_embedded(column.pictures[line]) for column in shown])

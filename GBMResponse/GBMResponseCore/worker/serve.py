@@ -197,7 +197,7 @@ class _Reporter(Listener):
         self._white = white_level(slices.pre)
 
     def classified(self, choice: "ClassChoice") -> None:
-        self._send("classification", scheme=choice.scheme, probabilities=choice.probabilities)
+        self._send("classification", scheme=choice.scheme, probabilities=choice.probabilities, note=choice.note)
 
     def progress(self, progress: Progress) -> None:
         seconds = self._time_left.seconds(progress)
@@ -246,6 +246,7 @@ def _result_fields(result: "RunResult") -> dict[str, Any]:
             "token": first.class_token,
             "source": first.class_source,
             "probabilities": first.probabilities,
+            "note": first.note,
         },
         "results": [
             {

@@ -271,8 +271,8 @@ class PredictionPanel:
     def _onPreview(self, className: str, path: str) -> None:
         self._preview.add(path, className)
 
-    def _onClassified(self, scheme: str, probabilities: dict[str, float]) -> None:
-        self._survival.showProbabilities(probabilities)
+    def _onClassified(self, probabilities: dict[str, float], note: str) -> None:
+        self._survival.showProbabilities(probabilities, note)
 
     def _onFinished(self, run: PredictionRun) -> None:
         self._guarding = False

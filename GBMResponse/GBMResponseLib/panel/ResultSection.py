@@ -1,5 +1,6 @@
 """The results part of the panel: which run, how it is shown, its figures, report and copy."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -219,11 +220,12 @@ def _description(run: ResultNodes) -> str:
     count = len(next(iter(run.samples.values()), [])) or 1
     text = _("Synthetic prediction from {name}, {count} sample(s).").format(name=name, count=count)
     source = predicted.GetAttribute(NodeRoles.CLASS_SOURCE)
+    note = json.loads(predicted.GetAttribute(NodeRoles.PROVENANCE) or "{}").get("class", {}).get("note", "")
     if source == "predicted":
         text += " " + _("Survival class {name} by the classifier.").format(name=run.classes[0])
     elif source == "chosen" and len(run.classes) == 1:
         text += " " + _("Survival class {name}, chosen.").format(name=run.classes[0])
-    return text
+    return f"{text} {note}".strip()
 
 
 def _showTable(widget: Any, table: Any) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # they know Slicer
 class PredictionController:
     """At most one run at a time.
 
-    Signals: `progressChanged(ProgressState)`, `previewReady(className, path)`, `classified(scheme, probabilities)`,
+    Signals: `progressChanged(ProgressState)`, `previewReady(className, path)`, `classified(probabilities, note)`,
     `warned(sentence)`, `logged(text)`, and once per run `finished(PredictionRun)`.
 
     :param startTimer: calls a function once after some milliseconds; returns the timer.
@@ -166,7 +166,7 @@ class PredictionController:
 
     def _onClassification(self, event: dict[str, Any]) -> None:
         self.run.probabilities = dict(event.get("probabilities", {}))
-        self.classified.emit(str(event.get("scheme", "")), self.run.probabilities)
+        self.classified.emit(self.run.probabilities, str(event.get("note", "")))
 
     def _onWarning(self, event: dict[str, Any]) -> None:
         self.run.warnings.append(str(event.get("message", "")))

@@ -12,6 +12,7 @@ from ..common.Translation import tr as _
 class ClassMode(enum.Enum):
     """Which survival class to predict for."""
 
+    auto = "auto"
     predicted = "predicted"
     chosen = "chosen"
     compareAll = "compareAll"
@@ -19,6 +20,7 @@ class ClassMode(enum.Enum):
     def label(self) -> str:
         """Return what the panel shows."""
         return {
+            ClassMode.auto: _("Automatic: predicted if the classifier has shown skill"),
             ClassMode.predicted: _("Predicted by the classifier"),
             ClassMode.chosen: _("Chosen by me"),
             ClassMode.compareAll: _("Compare all classes"),

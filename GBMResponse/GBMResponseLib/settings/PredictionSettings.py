@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
-from GBMResponseCore.request import NO_CLASS, PREDICTED_CLASS, PredictionOptions, SamplingOptions
+from GBMResponseCore.request import AUTO_CLASS, NO_CLASS, PREDICTED_CLASS, PredictionOptions, SamplingOptions
 from GBMResponseCore.request import settings as engineSettings
 
 from ..common.Failure import Failure, engineErrors
@@ -48,7 +48,7 @@ class PredictionSettings:
     """
 
     bundleFolder: str = ""
-    classMode: ClassMode = ClassMode.predicted
+    classMode: ClassMode = ClassMode.auto
     classScheme: str = ""
     className: str = ""
     samples: Annotated[int, WithinRange(0, 32)] = PredictionOptions().sample_count
@@ -104,7 +104,9 @@ class PredictionSettings:
     def classes(self, model: ModelDescription) -> list[str]:
         """Return the `classes` of a request to this model."""
         scheme = self.scheme(model)
-        if scheme == NO_CLASS or self.classMode is ClassMode.predicted:
+        if scheme == NO_CLASS or self.classMode is ClassMode.auto:
+            return [AUTO_CLASS]
+        if self.classMode is ClassMode.predicted:
             return [PREDICTED_CLASS]
         if self.classMode is ClassMode.chosen:
             return [self.className]

@@ -543,10 +543,10 @@ def test_a_class_cannot_be_predicted_without_classifier_which_shows_before_any_w
     predictor = Predictor(open_bundle(tmp_path / "b"), "cpu", "float32")
     monkeypatch.setattr(engine, "read_slices", lambda *_: pytest.fail("work began"))
     with pytest.raises(OptionError, match="no survival classifier"):
-        predictor.predict(make())
+        predictor.predict(make(), PredictionOptions(classes=("predicted",)))
 
 
-@pytest.mark.parametrize("name", ["predicted", "none"])
+@pytest.mark.parametrize("name", ["auto", "predicted", "none"])
 def test_no_class_may_be_asked_for_by_name(predictor, name):
     choice = predictor.predict(make(), PredictionOptions(scheme="none", classes=(name,))).class_choice
     assert (choice.name, choice.class_source, choice.class_token) == ("none", "none", predictor.bundle.null_token)

@@ -119,7 +119,7 @@ def test_little_memory_in_any_stage_means_fewer_slices_at_once(request_of, tiny_
     recorder = Recorder()
     result = warm.run(request_of(), recorder)
     assert set(recorder.warnings) == {"small-memory"}
-    assert result.predictions["predicted"].options.batch_size <= 2
+    assert result.predictions["auto"].options.batch_size <= 2
 
 
 def test_other_errors_of_torch_are_not_taken_for_memory(request_of, monkeypatch):
@@ -419,7 +419,7 @@ def test_a_follow_up_is_scaled_as_the_model_scales_its_input(request_of, files, 
     other = write_tiny_bundle(tmp_path / "max", preprocessing=with_maximum(tiny_bundle))
     for bundle in (tiny_bundle, other):
         result = warm.run(request_of(bundle=bundle, follow_up=files["image"]))
-        score = result.measurements_of("predicted")["score"]["copy_of_the_input"]
+        score = result.measurements_of("auto")["score"]["copy_of_the_input"]
         assert score["mean_absolute_difference_gtv"] < 0.01
         slices = result.slices
         np.testing.assert_allclose(slices.truth, slices.pre, atol=0.05)

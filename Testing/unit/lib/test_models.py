@@ -176,10 +176,11 @@ def test_catalog_leaves_damaged_models_out(copied):
 @pytest.mark.parametrize(
     ("mode", "scheme", "expected"),
     [
+        (ClassMode.auto, "", ["auto"]),
         (ClassMode.predicted, "", ["predicted"]),
         (ClassMode.chosen, "2-class", ["long"]),
         (ClassMode.compareAll, "4-class", ["quartile1", "quartile2", "quartile3", "quartile4"]),
-        (ClassMode.compareAll, "none", ["predicted"]),
+        (ClassMode.compareAll, "none", ["auto"]),
     ],
 )
 def test_classes_of_a_request(shipped, mode, scheme, expected):
