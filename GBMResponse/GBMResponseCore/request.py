@@ -141,7 +141,7 @@ class SamplingOptions:
 
     noise_length: float | None = setting(
         "mm along the patient at which the start noise of two slices is correlated by one half; 0: independent slices",
-        None, lowest=0, highest=1000, otherwise=0.0,
+        None, lowest=0, highest=1000, otherwise=25.0,
     )  # fmt: skip
 
     def __post_init__(self) -> None:
