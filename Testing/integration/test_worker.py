@@ -120,7 +120,7 @@ def test_the_expected_image_comes_as_the_first_picture_and_as_a_volume_before_th
     result = worker.until("result")
     assert early.GetMetaData("ITK_FileNotes").startswith("SYNTHETIC")
     assert early.GetSize() == sitk.ReadImage(case["image"]).GetSize()
-    assert event["class"] == "predicted"
+    assert event["class"] == "auto"
     assert np.array_equal(sitk.GetArrayFromImage(early), voxels(result["results"][0]["files"]["expected"]))
 
 
@@ -137,6 +137,7 @@ def test_worker_command_cohort_and_predictor_give_identical_voxels(worker, reque
         load_case(case["image"], case["gtv"]), options
     )
     same = {"expected": in_process.expected, "predicted": in_process.samples[0], "spread": in_process.spread}
+    same |= {"blend_weight": in_process.weight, "generated_mask": in_process.generated}
     same |= {f"sample_{number:02d}": sample for number, sample in enumerate(in_process.samples, start=1)}
     of_worker = files | {Path(path).name.split(".")[0]: path for path in files["samples"]}
     for name, image in same.items():
