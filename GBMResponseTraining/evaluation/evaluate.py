@@ -89,7 +89,7 @@ def evaluate(
     split, records = stored_split(store_folder), read_patients(store_folder)
     checks = [check_training_split(model.bundle, split, records) for model in models]
     slices = read_held_out(store_folder, options.split, options.max_slices_per_patient)
-    opened = [open_model(model, options.sampling) for model in models]
+    opened = [open_model(model, options.sampling, options.compose) for model in models]
     for model in opened:
         _check_fit(model, slices, options)
     to_sweep = _model_to_sweep(opened) if options.guidance_sweep else None

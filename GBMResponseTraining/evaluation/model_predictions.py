@@ -58,6 +58,7 @@ class OpenedModel:
     model: EvaluatedModel
     bundle: Bundle
     sampling: SamplingOptions
+    compose: bool = True
 
     def load(
         self,
@@ -72,8 +73,8 @@ class OpenedModel:
         :param before: model loaded on the same device, whose networks are used again if its bundle is the same.
         """
         if before is not None and before.shares_networks(self):
-            return LoadedModel(self.model, before.predictor, self.sampling, batch)
-        return LoadedModel(self.model, SliceModel(self.bundle, device, precision), self.sampling, batch)
+            return LoadedModel(self.model, before.predictor, self.sampling, batch, self.compose)
+        return LoadedModel(self.model, SliceModel(self.bundle, device, precision), self.sampling, batch, self.compose)
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class LoadedModel:
     predictor: SliceModel
     sampling: SamplingOptions
     batch: int | None = None
+    compose: bool = True
 
     def shares_networks(self, other: OpenedModel) -> bool:
         """Whether another model is of the same bundle."""
@@ -113,11 +115,12 @@ class ClassAssignment:
     unknown: list[str]
 
 
-def open_model(model: EvaluatedModel, sampling: Mapping[str, Any] | None = None) -> OpenedModel:
+def open_model(model: EvaluatedModel, sampling: Mapping[str, Any] | None = None, compose: bool = True) -> OpenedModel:
     """Open a bundle for evaluation.
 
     :param sampling: fields of `SamplingOptions` to use instead of the bundle's; a model without class keeps guidance
         scale 1, which needs one network call per step instead of two and gives the same.
+    :param compose: show the input away from the GTV, as users see it.
     :raises BundleError: it is missing, damaged or not valid.
     :raises OptionError, GuidanceError: the sampling is not possible with it.
     :raises EvaluationError: it has no such scheme, or no classifier to predict the class.
@@ -134,7 +137,7 @@ def open_model(model: EvaluatedModel, sampling: Mapping[str, Any] | None = None)
     if model.scheme is None:
         options = replace(options, guidance_scale=1.0, guidance_form="standard")
     check_guidance(options, bundle.label_dropout, uses_class=bool(bundle.schemes))
-    return OpenedModel(model, bundle, options)
+    return OpenedModel(model, bundle, options, compose)
 
 
 def networks_sha256(bundle: Bundle) -> str:
@@ -249,7 +252,10 @@ def predict_slices(
             predicted[rows] = _predict_patient(
                 loaded, slices, patient, int(tokens[patient]), sampling, seed, sample, finished
             )
-    return predicted
+    if not loaded.compose:
+        return predicted
+    shares = loaded.predictor.bundle.composition.shares(slices.gtv.astype(bool))
+    return shares * predicted + (1.0 - shares) * slices.pre
 
 
 def _predict_patient(

@@ -46,6 +46,7 @@ def report_of(result: EvaluationResult) -> dict[str, Any]:
             "samples": options.samples,
             "sampling": dict(options.sampling),
             "precision": options.precision,
+            "compose": options.compose,
             "max_slices_per_patient": options.max_slices_per_patient,
         },
         "models": [model.description for model in models],

@@ -103,7 +103,8 @@ def definition_sentence(report: dict[str, Any]) -> str:
         text = "Metrics as the authors' code defines them (range of the SSIM by batch, predictions unclipped)."
     else:
         text = "Metrics of slices clipped to [-1, 1], data range 2; local: inside the pre-treatment GTV."
-    return f"{text} {drawn}, seed {options['seed']}."
+    shown = "composed with the pre-treatment image away from the GTV" if options.get("compose") else "whole slices"
+    return f"{text} {drawn}, seed {options['seed']}; {shown}."
 
 
 def slice_table(report: dict[str, Any]) -> str:

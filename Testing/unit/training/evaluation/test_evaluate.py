@@ -275,9 +275,22 @@ def test_a_new_model_card_keeps_the_predictions(tiny_bundle, tmp_path):
 
 
 def test_the_expected_image_is_a_row_of_its_own(store, tiny_bundle, tmp_path):
-    report = evaluate(only(tiny_bundle), store, tmp_path, EvaluationOptions(max_slices_per_patient=1))
-    one, expected = (report["table"][f"model{end}"]["metrics"]["mse"]["mean"] for end in ("", ", expected image"))
-    assert expected < one
+    evaluate(only(tiny_bundle), store, tmp_path)
+    slices, loaded = read_held_out(store, "test"), open_model(only(tiny_bundle)[0]).load("cpu")
+    images = predict_slices(loaded, slices, assign_classes(loaded, slices).tokens, seed=1, sample=None)
+    rows = [row for row in read_csv(tmp_path / "per_slice.csv") if row["model"] == "model, expected image"]
+    for k, row in enumerate(rows):
+        expected = slice_metrics(images[k], slices.post[k], slices.gtv[k])
+        assert {name: float(row[name]) for name in expected} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("compose", [True, False])
+def test_away_from_the_gtv_the_input_shows_unless_whole_slices_are_asked_for(store, tiny_bundle, compose):
+    slices, loaded = read_held_out(store, "test"), open_model(only(tiny_bundle)[0], compose=compose).load("cpu")
+    images = predict_slices(loaded, slices, assign_classes(loaded, slices).tokens, seed=1)
+    far = loaded.predictor.bundle.composition.shares(slices.gtv.astype(bool)) == 0
+    assert far.any()
+    assert np.array_equal(images[far], slices.pre[far]) == compose
 
 
 def test_skill_is_against_the_best_baseline_and_names_it(evaluated):
