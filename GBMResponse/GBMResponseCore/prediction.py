@@ -1,6 +1,6 @@
 """Predict one case: the one function that runs from checked inputs to a synthetic volume."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -99,6 +99,27 @@ class Predictor:
         :raises NoOverlapError: no GTV lies inside the slices' field of view.
         """
         return read_slices(case, self.bundle.in_plane_rule, self.bundle.normalization)
+
+    def unchanged(
+        self, slices: CaseSlices, options: PredictionOptions, pulse: Callable[[], None] | None = None
+    ) -> np.ndarray:
+        """The slices to generate as a sample in which nothing changes would show them, normalized float32 (k, H, W).
+
+        :param options: of a prediction that was made, whose encoded latents are taken.
+        :param pulse: called before each part; may raise to stop.
+        """
+        gtv = slices.gtv[slices.indices]
+        sources = self.model.encode(slices.pre, gtv.astype(np.float32), options.batch_size, slices.indices, pulse)
+        shares, crops, parts = None, None, []
+        if options.compose:
+            shares = self.bundle.composition.shares(gtv)
+            crops = self.model.crops(sources, shares, slices.positions_mm, pulse)
+        for start in range(0, len(sources), options.batch_size):
+            if pulse:
+                pulse()
+            rows = slice(start, start + options.batch_size)
+            parts += self.model.decode_unchanged(sources[rows], None if crops is None else crops[rows])
+        return slices.read(slices.to_volume(np.concatenate(parts), shares)[0])
 
     def predict(
         self,

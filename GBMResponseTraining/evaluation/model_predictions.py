@@ -222,16 +222,17 @@ def predict_slices(
     tokens: np.ndarray,
     *,
     seed: int,
-    sample: int = 0,
+    sample: int | None = 0,
     guidance_scale: float | None = None,
     finished: Path | None = None,
 ) -> np.ndarray:
-    """One sample of every slice, normalized float32 (n, H, W).
+    """One sample of every slice, or its expected image, normalized float32 (n, H, W).
 
     The only place where evaluation samples. A model that knows the days since radiotherapy is told the record's
     `days_since_rt`, or its bundle's default where that is not known.
 
     :param tokens: class token of every patient (patients,).
+    :param sample: counted from 0; None is the expected image.
     :param guidance_scale: None takes the model's.
     :param finished: folder that keeps finished slices, from which the same request continues.
     """
@@ -240,7 +241,8 @@ def predict_slices(
         sampling = replace(sampling, guidance_scale=guidance_scale, guidance_form="standard")
         check_guidance(sampling, loaded.predictor.bundle.label_dropout, loaded.predictor.networks.denoiser.uses_class)
     predicted = np.empty_like(slices.pre)
-    title = f"{loaded.model.name}, guidance {sampling.guidance_scale:g}, sample {sample + 1}"
+    picture = "expected image" if sample is None else f"sample {sample + 1}"
+    title = f"{loaded.model.name}, guidance {sampling.guidance_scale:g}, {picture}"
     for patient in tqdm(range(len(slices.records)), desc=title, unit="patient"):
         rows = slices.rows_of(patient)
         if len(rows):
@@ -257,10 +259,10 @@ def _predict_patient(
     token: int,
     sampling: SamplingOptions,
     seed: int,
-    sample: int,
+    sample: int | None,
     finished: Path | None,
 ) -> np.ndarray:
-    """One sample of the slices of one patient (n, H, W), taking finished ones from the folder."""
+    """A sample, or the expected image, of one patient's slices (n, H, W), taking finished ones from the folder."""
     predictor = loaded.predictor
     rows = slices.rows_of(patient)
     pre, gtv, positions = slices.pre[rows], slices.gtv[rows].astype(np.float32), slices.positions_mm[rows]
@@ -290,7 +292,8 @@ def _predict_patient(
             if conditions is None:
                 conditions = Conditions(predictor.encode(pre, gtv, batch, indices), positions, token, days)
             # The first of each antithetic pair: fair scores are for independent samples.
-            pixels = generate_slices(predictor, conditions[chunk], sampling, seed=noise_seed, sample=2 * sample)
+            number = None if sample is None else 2 * sample
+            pixels = generate_slices(predictor, conditions[chunk], sampling, seed=noise_seed, sample=number)
             for k, image in zip(chunk, pixels, strict=True) if cache else ():
                 cache.store(sample, k, image)
         parts.append(pixels)

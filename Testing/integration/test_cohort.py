@@ -92,7 +92,7 @@ def test_measurements_of_all_cases_are_in_one_table(run, tmp_path):
     run()
     measured = rows(tmp_path / "out" / "measurements.csv")
     assert [row["id"] for row in measured] == ["first", "last"]
-    assert all(row["synthetic"] == "True" and row["category_by_volume"] for row in measured)
+    assert all(row["synthetic"] == "True" and (row["category_by_volume"] or row["withheld_volume"]) for row in measured)
 
 
 def test_a_rerun_does_only_what_is_not_done(run, runs, table, images, tmp_path, capsys):

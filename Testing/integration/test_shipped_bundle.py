@@ -9,11 +9,15 @@ import pytest
 import SimpleITK as sitk
 from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.inputs.grid import StackGrid
+from GBMResponseCore.measure.check import LOWEST_GTV_DICE
+from GBMResponseCore.measure.measurements import measure
+from GBMResponseCore.measure.response import noise_band
 from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.model.manifest import BUNDLED_MODELS, bundled_models, default_bundle
 from GBMResponseCore.model.sampling import Conditions, generate_slices
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions
+from scipy import ndimage
 
 SAMPLE = BUNDLED_MODELS.parent / "SampleData"
 LARGEST_BUNDLE_BYTES = 45e6
@@ -35,6 +39,33 @@ def case():
 def by_class(predictor, case):
     options = {name: PredictionOptions(classes=(name,), sample_count=1) for name in ("short", "long")}
     return {name: predictor.predict(case, chosen).samples[0] for name, chosen in options.items()}
+
+
+def test_no_measure_of_the_sample_case_reports_a_change_when_nothing_changed(predictor, case):
+    slices = predictor.read_slices(case)
+    for still in (
+        predictor.unchanged(slices, PredictionOptions(batch_size=2)),
+        slices.read(slices.to_volume(slices.pre)[0]),
+    ):
+        record = measure(slices, {}, still).record
+        change = record["check"]["unchanged"]
+        assert abs(change["volume_change"]) <= noise_band(change["volume_before_ml"])
+        assert abs(change["area_change"]) < 0.2
+        assert change["new_lesions"] == 0
+        assert (change["category_by_volume"], change["category_by_area"]) == ("SD", "SD")
+        assert record["withheld"] == {"volume": None, "area": None}
+        assert record["check"]["gtv_dice"] > LOWEST_GTV_DICE
+
+
+def test_the_autoencoder_of_the_bundle_is_less_sharp_than_the_scan(predictor, case):
+    """Else the self-test would have nothing to show."""
+    slices = predictor.read_slices(case)
+    inside = slices.gtv[slices.indices]
+    scan, drawn = (
+        np.std(np.stack([ndimage.laplace(plane) for plane in planes])[inside])
+        for planes in (slices.pre, predictor.unchanged(slices, PredictionOptions(batch_size=2)))
+    )
+    assert drawn < 0.6 * scan
 
 
 def voxels(image):

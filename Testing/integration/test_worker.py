@@ -120,7 +120,7 @@ def test_the_expected_image_comes_as_the_first_picture_and_as_a_volume_before_th
     result = worker.until("result")
     assert early.GetMetaData("ITK_FileNotes").startswith("SYNTHETIC")
     assert early.GetSize() == sitk.ReadImage(case["image"]).GetSize()
-    assert event["class"] == "predicted"
+    assert event["class"] == "auto"
     assert np.array_equal(sitk.GetArrayFromImage(early), voxels(result["results"][0]["files"]["expected"]))
 
 

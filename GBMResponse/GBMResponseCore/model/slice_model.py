@@ -248,6 +248,12 @@ class SliceModel:
             yield images[:, 0].float().cpu().numpy()
 
     @torch.inference_mode()
+    def decode_unchanged(self, sources: torch.Tensor, crops: Crops | None = None) -> Iterator[np.ndarray]:
+        """What :meth:`decode` draws of source latents (b, S * C, h, w) if nothing changes."""
+        pre = sources[:, : self.bundle.latent_channels]
+        return self.decode(pre if self.bundle.residual_scale is None else torch.zeros_like(pre), sources, crops)
+
+    @torch.inference_mode()
     def precision(self, options: SamplingOptions) -> torch.dtype:
         """Number format of the denoiser; the rounding error that `auto` looks at grows with the guidance scale.
 

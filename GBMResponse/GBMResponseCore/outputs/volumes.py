@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import SimpleITK as sitk
 
-from ..files import write_file
+from ..files import write_image
 
 if TYPE_CHECKING:
     from ..prediction import Prediction
@@ -45,9 +45,8 @@ def labeled(image: sitk.Image, what: str) -> sitk.Image:
 
 
 def write_preview_volume(image: sitk.Image, path: Path) -> Path:
-    """Write an expected image that its reader shows at once, uncompressed.
+    """Write an expected image that its reader shows at once.
 
     :raises OutputFolderError: it cannot be written.
     """
-    whole = labeled(image, "average, preview")
-    return write_file(path, lambda temporary: sitk.WriteImage(whole, str(temporary)), path.suffix, durable=False)
+    return write_image(labeled(image, "average, preview"), path)
