@@ -310,7 +310,7 @@ def test_it_keeps_finished_slices_and_nothing_else_when_it_is_ended_by_a_signal(
         session.send(type="predict", **message)
         session.until("slice_ready")
         session.process.send_signal(number)
-        assert session.wait_for_end(60) == 130
+        assert session.wait_for_end() == 130
     assert [path.name for path in Path(message["out"]).iterdir()] == [".unfinished"]
     assert "Traceback" not in session.log.read_text("utf-8")
 

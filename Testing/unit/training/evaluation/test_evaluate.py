@@ -217,7 +217,9 @@ def test_the_sweep_says_whose_metrics_it_has(evaluated):
 
 def test_visits_of_a_patient_are_one_patient(tiny_bundle, tmp_path):
     store = write_small_store(tmp_path / "store", P4={"person": "x"}, P5={"person": "x"})
-    report = evaluate(only(tiny_bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1))
+    report = evaluate(
+        only(tiny_bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1, figure_slices=1)
+    )
     assert report["data"]["patients"] == 2
     assert {test["patients"] for test in report["paired_tests"]} == {2}
     errors = [float(row["mse"]) for row in read_csv(tmp_path / "out" / "per_slice.csv") if row["model"] == "model"]
@@ -257,7 +259,7 @@ def test_an_unknown_training_split_is_told(evaluated):
 def test_other_metrics_of_the_same_predictions_sample_nothing(evaluated, store, tiny_bundle, tmp_path, monkeypatch):
     shutil.copytree(evaluated[0] / "predictions", tmp_path / "predictions")
     monkeypatch.setattr(model_predictions, "generate_slices", lambda *_, **__: pytest.fail("sampled again"))
-    report = evaluate(models(tiny_bundle), store, tmp_path, EvaluationOptions(metrics="authors"))
+    report = evaluate(models(tiny_bundle), store, tmp_path, EvaluationOptions(metrics="authors", figure_slices=1))
     standard, authors = (content["table"]["4-class"]["metrics"]["mse"]["mean"] for content in (evaluated[1], report))
     assert authors > standard
 
@@ -316,7 +318,9 @@ def test_the_blurred_copy_is_blurred_as_training_patients_like_it_best(store):
 def test_without_backbone_lpips_is_left_out_and_told(store, tiny_bundle, tmp_path, monkeypatch):
     monkeypatch.delenv(BACKBONE_VARIABLE, raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    report = evaluate(only(tiny_bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1))
+    report = evaluate(
+        only(tiny_bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1, figure_slices=1)
+    )
     assert "lpips" not in report["table"]["model"]["metrics"]
     assert "LPIPS" not in (tmp_path / "out" / "table1.md").read_text("utf-8").split("## Skill")[0].split("## Pat")[0]
     assert any("AlexNet backbone was not found" in note for note in report["notes"])
@@ -327,7 +331,7 @@ def test_slices_without_gtv_have_no_local_values(tiny_bundle, tmp_path):
     gtv = np.load(store / "gtv.npy")
     gtv[-1] = 0
     np.save(store / "gtv.npy", gtv)
-    report = evaluate(only(tiny_bundle), store, tmp_path / "out")
+    report = evaluate(only(tiny_bundle), store, tmp_path / "out", EvaluationOptions(figure_slices=1))
     last = [row for row in read_csv(tmp_path / "out" / "per_slice.csv") if row["model"] == "model"][-1]
     assert (last["psnr_local"], last["ssim_local"], last["mse_local"]) == ("", "", "")
     assert report["table"]["model"]["metrics"]["mse_local"]["mean"] is not None
@@ -442,7 +446,7 @@ def test_a_model_that_sees_neighbors_sees_those_of_the_patient_alone(store, tmp_
 def test_a_selection_of_slices_has_no_neighbors(store, tmp_path):
     bundle = write_tiny_bundle(tmp_path / "bundle", neighbor_slices=1)
     with pytest.raises(EvaluationError, match="neighboring slices"):
-        evaluate(only(bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1))
+        evaluate(only(bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1, figure_slices=1))
 
 
 def test_a_model_that_knows_days_is_told_those_of_the_patient(tmp_path):
@@ -459,7 +463,8 @@ def test_a_model_that_knows_days_is_told_those_of_the_patient(tmp_path):
 
 
 def test_an_interrupted_evaluation_continues_where_it_stopped(store, tiny_bundle, tmp_path, monkeypatch):
-    expected = evaluate(only(tiny_bundle), store, tmp_path / "whole")
+    options = EvaluationOptions(figure_slices=1)
+    expected = evaluate(only(tiny_bundle), store, tmp_path / "whole", options)
     generate, sampled = model_predictions.generate_slices, []
 
     def stop_at_the_third_patient(model, conditions, *arguments, **options):
@@ -470,7 +475,7 @@ def test_an_interrupted_evaluation_continues_where_it_stopped(store, tiny_bundle
 
     monkeypatch.setattr(model_predictions, "generate_slices", stop_at_the_third_patient)
     with pytest.raises(KeyboardInterrupt):
-        evaluate(only(tiny_bundle), store, tmp_path / "out")
+        evaluate(only(tiny_bundle), store, tmp_path / "out", options)
     assert not (tmp_path / "out" / "report.json").exists()
 
     continued = []
@@ -485,7 +490,7 @@ def test_an_interrupted_evaluation_continues_where_it_stopped(store, tiny_bundle
 
 
 def test_a_damaged_kept_slice_is_sampled_again_with_those_beside_it(store, tiny_bundle, tmp_path, monkeypatch):
-    options = EvaluationOptions(batch_size=2)
+    options = EvaluationOptions(batch_size=2, figure_slices=1)
     expected = evaluate(only(tiny_bundle), store, tmp_path / "whole", options)
     evaluate(only(tiny_bundle), store, tmp_path / "out", options)
     next((tmp_path / "out" / "predictions").rglob("*slice0001.npy")).write_bytes(b"")
@@ -515,13 +520,17 @@ def test_the_run_s_own_split_is_noted_as_checked(store, tiny_bundle, tmp_path):
     bundle = tmp_path / "run" / "bundles" / "2-class"
     shutil.copytree(tiny_bundle, bundle)
     write_split(SPLIT, tmp_path / "run" / SPLIT_FILE)
-    report = evaluate(only(bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1))
+    report = evaluate(
+        only(bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1, figure_slices=1)
+    )
     assert report["models"][0]["training_split_checked"]
     assert not any("held out" in note for note in report["notes"])
 
 
 def test_training_patients_are_no_test(store, tiny_bundle, tmp_path):
-    report = evaluate(only(tiny_bundle), store, tmp_path, EvaluationOptions(split="train", max_slices_per_patient=1))
+    report = evaluate(
+        only(tiny_bundle), store, tmp_path, EvaluationOptions(split="train", max_slices_per_patient=1, figure_slices=1)
+    )
     assert "These are train patients: the figures are no test." in report["notes"]
 
 

@@ -37,7 +37,7 @@ def evaluated(tiny_bundle, tmp_path_factory):
     """Folder and report of an evaluation with two samples."""
     folder = tmp_path_factory.mktemp("scores")
     store = write_small_store(folder / "store", **dict.fromkeys(SPLIT, STACK))
-    options = EvaluationOptions(samples=2, sampling={"steps": 1})
+    options = EvaluationOptions(samples=2, sampling={"steps": 1}, figure_slices=1)
     return folder / "out", evaluate([EvaluatedModel("model", tiny_bundle)], store, folder / "out", options)
 
 
@@ -53,7 +53,7 @@ def test_several_samples_write_the_scores(evaluated):
 
 def test_one_sample_writes_none(tiny_bundle, tmp_path):
     store = write_small_store(tmp_path / "store")
-    options = EvaluationOptions(max_slices_per_patient=1, sampling={"steps": 1})
+    options = EvaluationOptions(max_slices_per_patient=1, sampling={"steps": 1}, figure_slices=1)
     assert evaluate([EvaluatedModel("m", tiny_bundle)], store, tmp_path / "out", options)["scores"] is None
     assert not FILES & {path.name for path in (tmp_path / "out").iterdir()}
 
@@ -116,7 +116,7 @@ def test_only_what_beats_the_best_baseline_is_bold(evaluated):
 
 def test_without_training_patients_the_text_says_what_is_missing(tiny_bundle, tmp_path):
     store = write_small_store(tmp_path / "store", dict.fromkeys(SPLIT, "test"))
-    options = EvaluationOptions(samples=2, max_slices_per_patient=1, sampling={"steps": 1})
+    options = EvaluationOptions(samples=2, max_slices_per_patient=1, sampling={"steps": 1}, figure_slices=1)
     report = evaluate([EvaluatedModel("m", tiny_bundle)], store, tmp_path / "out", options)
     assert report["scores"]["tuning"] is None
     assert "no training patients to tune baselines on" in scores_text(report)
@@ -127,7 +127,7 @@ def test_another_store_may_tune_the_baselines(tiny_bundle, tmp_path):
     store = write_small_store(tmp_path / "store", dict.fromkeys(SPLIT, "test"))
     trained = write_small_store(tmp_path / "trained")
     options = EvaluationOptions(
-        samples=2, max_slices_per_patient=1, sampling={"steps": 1}, tuning_store=trained
+        samples=2, max_slices_per_patient=1, sampling={"steps": 1}, figure_slices=1, tuning_store=trained
     )  # fmt: skip
     report = evaluate([EvaluatedModel("m", tiny_bundle)], store, tmp_path / "out", options)
     assert report["scores"]["tuning"]["patients"] == 2
