@@ -28,11 +28,13 @@ def write_tiny_bundle(
     change_scale: list[float] | None = None,
     neighbor_slices: int = 0,
     days_since_rt: float | None = None,
+    prediction: str = SETTINGS.diffusion.prediction,
     held_out: dict[str, Any] | None = SKILLED,
     **changes: Any,
 ) -> Path:
     """Write the bundle and return its folder; `changes` replace fields of bundle.json.
 
+    :param prediction: what the denoiser predicts, see `noise_schedule`.
     :param held_out: what the classifier has shown on held-out patients.
     :param days_since_rt: default of a model that knows the days since radiotherapy; None: one that does not.
     """
@@ -87,7 +89,7 @@ def write_tiny_bundle(
     export_bundle(
         folder,
         networks,
-        noise_schedule(SETTINGS.diffusion.prediction),
+        noise_schedule(prediction),
         {**description, **changes},
         {"MODEL_CARD.md": "tiny"},
     )

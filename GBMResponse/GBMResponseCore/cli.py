@@ -29,7 +29,7 @@ _GROUPS = {
 }
 _BY_TABLE = ("image", "gtv", "follow_up", "classes", "device")
 """Settings that a cohort takes from its table, or has an option of its own for."""
-_PREDICTING = ("prepare", "encode", "classify", "sample", "assemble")
+_PREDICTING = ("prepare", "encode", "classify", "expected", "sample", "assemble")
 """Stages that count as predicting, in the times that are printed."""
 
 
@@ -161,9 +161,9 @@ def _predict(arguments: argparse.Namespace) -> None:
             _say(choice.note)
     options, seconds = prediction.options, result.seconds
     _say(
-        f"{len(result.slices.indices)} slices, {options.sample_count} sample(s), {options.device}, "
+        f"{len(result.slices.indices)} slices, expected image and {options.sample_count} sample(s), {options.device}, "
         f"{options.precision}: "
-        f"load {seconds['load']:.1f} s, predict {sum(seconds[name] for name in _PREDICTING):.1f} s, "
+        f"load {seconds['load']:.1f} s, predict {sum(seconds.get(name, 0.0) for name in _PREDICTING):.1f} s, "
         f"measure {seconds.get('measure', 0.0):.1f} s, write {seconds['write']:.1f} s."
     )
     files = [path for group in (*result.class_files.values(), result.files) for path in group.values()]

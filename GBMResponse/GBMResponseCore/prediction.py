@@ -1,6 +1,6 @@
 """Predict one case: the one function that runs from checked inputs to a synthetic volume."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from .inputs.slices import CaseSlices, read_slices
 from .model.bundle import Bundle
 from .model.classes import ClassChoice
 from .model.environment import translate_memory_errors
-from .model.sampling import Conditions, build_scheduler, generate_slices
+from .model.sampling import Conditions, answers_at_once, build_scheduler, generate_slices, mean_of_pair
 from .model.slice_cache import SliceCache, kept_batch_size, request_key
 from .model.slice_model import SliceModel
 from .progress import Clock, Listener, Progress
@@ -24,6 +24,8 @@ from .request import PredictionOptions
 
 _NOT_OF_A_SLICE = ("sample_count", "batch_size")
 """Options that say how many slices, not how one of them looks; those sampled together are kept apart by the cache."""
+_DECODING_STEPS = 4
+"""Steps of sampling that take about as long as decoding a slice, for the estimate of the time left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,24 +34,49 @@ class Prediction:
 
     :param slices: the case it was made from.
     :param options: with everything filled in that bundle and machine have decided.
-    :param samples: predicted volumes, same grid and pixel type as the input.
-    :param mean, spread: voxel mean and standard deviation over the samples, float32; None for one sample.
-    :param generated: uint8 mask of the voxels that were generated.
+    :param expected: the average of what the model thinks possible, same grid and pixel type as the input.
+    :param expected_at_once: it is one evaluation of the network; else the mean of the first antithetic pair of samples.
+    :param samples: single possibilities, same grid and pixel type as the input.
+    :param spread: voxel standard deviation over the samples, float32; None with fewer than two.
+    :param generated: uint8 mask of the voxels that were generated; all others are the input's.
+    :param weight: share of the generated slices in each voxel, the rest is the input's, float32; None: no composition.
     """
 
     slices: CaseSlices
     options: PredictionOptions
     class_choice: ClassChoice
+    expected: sitk.Image
+    expected_at_once: bool
     samples: list[sitk.Image]
-    mean: sitk.Image | None
     spread: sitk.Image | None
     generated: sitk.Image
+    weight: sitk.Image | None
     seconds: dict[str, float]
+
+    @property
+    def predicted(self) -> sitk.Image:
+        """The first sample, as in the paper; without samples the expected image."""
+        return self.samples[0] if self.samples else self.expected
+
+    @property
+    def predicted_name(self) -> str:
+        """What `predicted` is."""
+        return "sample 1" if self.samples else "expected image"
+
+    @property
+    def expected_method(self) -> str:
+        """How the expected image was made."""
+        return "one network evaluation" if self.expected_at_once else "mean of an antithetic pair of samples"
 
     @cached_property
     def pixels(self) -> list[np.ndarray]:
         """The generated slices of each sample as the volume holds them, normalized float32 (k, H, W)."""
         return [self.slices.read(volume) for volume in self.samples]
+
+    @cached_property
+    def expected_pixels(self) -> np.ndarray:
+        """The same of the expected image."""
+        return self.slices.read(self.expected)
 
 
 class Predictor:
@@ -72,6 +99,27 @@ class Predictor:
         :raises NoOverlapError: no GTV lies inside the slices' field of view.
         """
         return read_slices(case, self.bundle.in_plane_rule, self.bundle.normalization)
+
+    def unchanged(
+        self, slices: CaseSlices, options: PredictionOptions, pulse: Callable[[], None] | None = None
+    ) -> np.ndarray:
+        """The slices to generate as a sample in which nothing changes would show them, normalized float32 (k, H, W).
+
+        :param options: of a prediction that was made, whose encoded latents are taken.
+        :param pulse: called before each part; may raise to stop.
+        """
+        gtv = slices.gtv[slices.indices]
+        sources = self.model.encode(slices.pre, gtv.astype(np.float32), options.batch_size, slices.indices, pulse)
+        shares, crops, parts = None, None, []
+        if options.compose:
+            shares = self.bundle.composition.shares(gtv)
+            crops = self.model.crops(sources, shares, slices.positions_mm, pulse)
+        for start in range(0, len(sources), options.batch_size):
+            if pulse:
+                pulse()
+            rows = slice(start, start + options.batch_size)
+            parts += self.model.decode_unchanged(sources[rows], None if crops is None else crops[rows])
+        return slices.read(slices.to_volume(np.concatenate(parts), shares)[0])
 
     def predict(
         self,
@@ -127,6 +175,8 @@ class _Run:
     progress: Progress
     unfinished: Path | None
     clock: Clock = field(default_factory=Clock)
+    _drawn: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict)
+    """Samples that the expected image was made from, by sample and rows: they are not drawn again."""
 
     def predict(self) -> Prediction:
         model, slices, options, listener = self.model, self.slices, self.options, self.listener
@@ -142,23 +192,31 @@ class _Run:
             listener.classified(choice)
         self.clock.mark("classify")
 
-        listener.stage("sample", name)
         conditions = Conditions(sources, slices.positions_mm, choice.class_token, options.days_since_rt)
-        samples = [self._sample(conditions, sample) for sample in range(options.sample_count)]
-        self.clock.mark("sample")
+        listener.stage("expected", name)
+        if self._shares is not None:
+            crops = model.crops(sources, self._shares, slices.positions_mm, listener.pulse)
+            conditions = replace(conditions, crops=crops)
+        expected, mask = slices.to_volume(self._picture(conditions, None), self._shares)
+        listener.expected_done(name, expected)
+        self.clock.mark("expected")
+
+        samples = []
+        if options.sample_count:
+            listener.stage("sample", name)
+            samples = [self._picture(conditions, sample) for sample in range(options.sample_count)]
+            self.clock.mark("sample")
 
         listener.stage("assemble", name)
-        volumes = []
-        for pixels in samples:
-            volume, mask = slices.to_volume(pixels)
-            volumes.append(volume)
-        mean, spread = _mean_and_spread(volumes) if len(volumes) > 1 else (None, None)
+        volumes = [slices.to_volume(pixels, self._shares)[0] for pixels in samples]
+        weight = None if self._shares is None else slices.share_volume(self._shares)
+        spread = _spread(volumes) if len(volumes) > 1 else None
         self.clock.mark("assemble")
         seconds = {stage: round(spent, 3) for stage, spent in self.clock.seconds.items()}
-        return Prediction(slices, options, choice, volumes, mean, spread, mask, seconds)
+        return Prediction(slices, options, choice, expected, self._at_once, volumes, spread, mask, weight, seconds)
 
     def with_batch_size(self, batch_size: int) -> "_Run":
-        return replace(self, options=replace(self.options, batch_size=batch_size), clock=Clock())
+        return replace(self, options=replace(self.options, batch_size=batch_size), clock=Clock(), _drawn={})
 
     def with_kept_batch_size(self) -> "_Run":
         """The same as an unfinished run of this request, so that its slices can be used."""
@@ -170,6 +228,12 @@ class _Run:
         return self.slices.gtv[self.slices.indices].astype(np.float32)
 
     @cached_property
+    def _shares(self) -> np.ndarray | None:
+        """Of the prediction in each pixel (k, H, W); None if the whole slice is asked for."""
+        gtv = self.slices.gtv[self.slices.indices]
+        return self.model.bundle.composition.shares(gtv) if self.options.compose else None
+
+    @cached_property
     def _key(self) -> str:
         """Hash of everything that a slice of this class depends on, but for those sampled with it."""
         facts = {name: value for name, value in asdict(self.options).items() if name not in _NOT_OF_A_SLICE}
@@ -177,31 +241,71 @@ class _Run:
         slices = self.slices
         return request_key(facts, slices.pre, self._gtv, slices.indices, slices.positions_mm)
 
-    def _sample(self, conditions: Conditions, sample: int) -> np.ndarray:
-        """One sample of all slices, normalized (k, H, W), taking finished slices from the cache."""
-        options, listener, indices = self.options, self.listener, self.slices.indices
-        cache = SliceCache(self.unfinished, self._key, options.batch_size) if self.unfinished else None
-        done = replace(self.progress, sample=sample, sample_count=options.sample_count, slices=len(conditions))
+    @property
+    def _at_once(self) -> bool:
+        return answers_at_once(self.model.bundle.scheduler_config)
+
+    def _progress(self, sample: int | None, slices: int) -> Progress:
+        """Where making a picture begins. What the expected image takes from its pair, the samples need not."""
+        count, cost = self.options.sample_count, self.options.steps + _DECODING_STEPS
+        first = 1 + _DECODING_STEPS if self._at_once else 2 * cost
+        costs = [first, *(0 if number < 2 and not self._at_once else cost for number in range(count))]
+        number = 0 if sample is None else sample + 1
+        return replace(
+            self.progress, sample=sample, sample_count=count, slices=slices,
+            before=sum(costs[:number]) / sum(costs), after=sum(costs[: number + 1]) / sum(costs),
+        )  # fmt: skip
+
+    def _picture(self, conditions: Conditions, sample: int | None) -> np.ndarray:
+        """One sample of all slices, or the expected image, normalized (k, H, W)."""
+        listener, indices = self.listener, self.slices.indices
+        done = self._progress(sample, len(conditions))
+        steps = self.options.steps if sample is not None else 1 if self._at_once else 2 * self.options.steps
         listener.progress(done)
         parts = []
         for chunk in self._chunks(len(conditions)):
-            pixels = cache.load_together(sample, chunk, self.slices.pre.shape[1:]) if cache else None
-            if pixels is None:
-                working = replace(done, working=len(chunk), steps=options.steps)
-                listener.progress(working)
-                pixels = generate_slices(
-                    self.model, conditions[chunk], options,
-                    seed=options.seed, sample=sample, listener=listener, progress=working,
-                )  # fmt: skip
-                if cache:
-                    for row, plane in zip(chunk, pixels, strict=True):
-                        cache.store(sample, row, plane)
-            for row, plane in zip(chunk, pixels, strict=True):
+            pixels = self._slices(conditions, sample, chunk, replace(done, working=len(chunk), steps=steps))
+            for row, plane in zip(chunk, self._shown(pixels, chunk), strict=True):
                 listener.slice_done(self.progress.survival_class, sample, int(indices[row]), plane)
             done = replace(done, finished=done.finished + len(chunk))
             parts.append(pixels)
         listener.progress(done)
         return np.concatenate(parts)
+
+    def _shown(self, pixels: np.ndarray, chunk: list[int]) -> np.ndarray:
+        """Some slices (c, H, W) as they will look in the volume."""
+        if self._shares is None:
+            return pixels
+        shares, kept = self._shares[chunk], np.clip(pixels, -1.0, self.slices.scale.clip_high)
+        return shares * kept + (1.0 - shares) * self.slices.pre[chunk]
+
+    def _slices(self, conditions: Conditions, sample: int | None, chunk: list[int], working: Progress) -> np.ndarray:
+        """Some slices of a picture (c, H, W), taking finished ones from the cache."""
+        if sample is not None and (sample, *chunk) in self._drawn:
+            return self._drawn.pop((sample, *chunk))
+        options = self.options
+        cache = SliceCache(self.unfinished, self._key, options.batch_size) if self.unfinished else None
+        pixels = cache.load_together(sample, chunk, self.slices.pre.shape[1:]) if cache else None
+        if pixels is not None:
+            return pixels
+        self.listener.progress(working)
+        if sample is None and not self._at_once:
+
+            def draw(number: int) -> np.ndarray:
+                at = replace(working, step=number * options.steps)
+                self._drawn[(number, *chunk)] = self._slices(conditions, number, chunk, at)
+                return self._drawn[(number, *chunk)]
+
+            pixels = mean_of_pair(draw)
+        else:
+            pixels = generate_slices(
+                self.model, conditions[chunk], options,
+                seed=options.seed, sample=sample, listener=self.listener, progress=working,
+            )  # fmt: skip
+        if cache:
+            for row, plane in zip(chunk, pixels, strict=True):
+                cache.store(sample, row, plane)
+        return pixels
 
     def _chunks(self, count: int) -> Iterator[list[int]]:
         """Rows that are sampled together: always the same ones, as their company shows in the last digits."""
@@ -210,15 +314,13 @@ class _Run:
             yield rows[start : start + self.options.batch_size]
 
 
-def _mean_and_spread(volumes: list[sitk.Image]) -> tuple[sitk.Image, sitk.Image]:
-    """Voxel mean and sample standard deviation, float32."""
+def _spread(volumes: list[sitk.Image]) -> sitk.Image:
+    """Voxel standard deviation of samples, float32."""
     total = np.zeros(volumes[0].GetSize()[::-1], dtype=np.float64)
     squares = np.zeros_like(total)
     for volume in volumes:
         voxels = sitk.GetArrayViewFromImage(volume).astype(np.float64)
         total += voxels
         squares += voxels**2
-    mean = total / len(volumes)
-    variance = (squares - len(volumes) * mean**2) / (len(volumes) - 1)
-    spread = np.sqrt(np.clip(variance, 0.0, None))
-    return image_like(volumes[0], mean.astype(np.float32)), image_like(volumes[0], spread.astype(np.float32))
+    variance = (squares - total**2 / len(volumes)) / (len(volumes) - 1)
+    return image_like(volumes[0], np.sqrt(np.clip(variance, 0.0, None)).astype(np.float32))

@@ -130,7 +130,11 @@ class Runner:
             if notes:
                 slices = replace(slices, case=replace(case, notes=[*case.notes, *notes]))
             predictions = {name: replace(entry, slices=slices) for name, entry in predictions.items()}
-        measurements = measure(slices, predictions) if request.measure else None
+        measurements = None
+        if request.measure:
+            sampled = next((entry.options for entry in predictions.values() if entry.samples), None)
+            unchanged = predictor.unchanged(slices, sampled, listener.pulse) if sampled else None
+            measurements = measure(slices, predictions, unchanged)
         measured.mark("measure")
         seconds = clock.seconds | measured.seconds
         return write_results(RunResult(request, predictor.bundle, slices, predictions, measurements, seconds), listener)

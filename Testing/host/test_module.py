@@ -80,7 +80,7 @@ def test_parameters_come_back_with_the_scene(ready, tmp_path):
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
     slicer.mrmlScene.Clear(False)
     ready.settle()
-    assert ready.ui.samplesSpinBox.value == 1
+    assert ready.ui.samplesSpinBox.value == 4
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
     ready.settle()
     assert (ready.ui.samplesSpinBox.value, ready.ui.seedSpinBox.value) == (5, 77)

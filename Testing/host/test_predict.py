@@ -147,13 +147,15 @@ def workerPid(driver) -> int:
     return driver.widget.logic.engine.process._process.processId()
 
 
-def test_several_samples_bring_mean_and_spread(ready):
+def test_several_samples_bring_the_expected_image_and_spread(ready):
     ready.parameters.samples = 3
     nodes = ready.run().nodes
     samples = next(iter(nodes.samples.values()))
     assert len(samples) == 3
-    mean = np.mean([voxels(node).astype(float) for node in samples], axis=0)
-    np.testing.assert_allclose(voxels(nodes.node(NodeRoles.MEAN)), mean, atol=1.0)
+    expected, predicted = (nodes.node(role) for role in (NodeRoles.EXPECTED, NodeRoles.PREDICTED))
+    assert "expected image" in expected.GetName()
+    assert (voxels(expected) != voxels(predicted)).any()
+    np.testing.assert_array_equal(voxels(predicted), voxels(samples[0]))
     assert voxels(nodes.node(NodeRoles.SPREAD)).max() > 0
 
 

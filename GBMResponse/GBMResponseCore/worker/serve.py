@@ -29,6 +29,7 @@ from .protocol import PROTOCOL
 
 if TYPE_CHECKING:
     import numpy as np
+    import SimpleITK as sitk
 
     from ..inputs.slices import CaseSlices
     from ..model.classes import ClassChoice
@@ -214,13 +215,20 @@ class _Reporter(Listener):
         )
         self.stop_if_cancelled()
 
-    def slice_done(self, survival_class: str, sample: int, index: int, pixels: "np.ndarray") -> None:
+    def slice_done(self, survival_class: str, sample: int | None, index: int, pixels: "np.ndarray") -> None:
         from ..outputs.picture import write_preview
 
         self.kept_slices += 1
-        path = ensure_output_folder(self._previews) / f"{survival_class}_{sample:03d}_{index:04d}.png"
+        picture = "expected" if sample is None else f"{sample:03d}"
+        path = ensure_output_folder(self._previews) / f"{survival_class}_{picture}_{index:04d}.png"
         write_preview(pixels, self._white, path)
         self._send("slice_ready", **{"class": survival_class}, sample=sample, index=index, path=path)
+
+    def expected_done(self, survival_class: str, volume: "sitk.Image") -> None:
+        from ..outputs.volumes import write_preview_volume
+
+        path = write_preview_volume(volume, ensure_output_folder(self._previews) / f"{survival_class}_expected.nrrd")
+        self._send("expected_ready", **{"class": survival_class}, path=path)
 
     def _send(self, kind: str, **fields: Any) -> None:
         self._channel.send(kind, id=self._id, **fields)

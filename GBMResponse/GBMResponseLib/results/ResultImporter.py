@@ -189,7 +189,7 @@ def _nodeName(role: str, className: str, sample: int, inputName: str) -> str:
         NodeRoles.DIFFERENCE: _("difference"),
         NodeRoles.CLASS_DIFFERENCE: _("difference of classes"),
         NodeRoles.MASK: _("generated slices"),
-        NodeRoles.MEAN: _("mean"),
+        NodeRoles.EXPECTED: _("expected image"),
         NodeRoles.SPREAD: _("spread"),
         NodeRoles.ENHANCEMENT: _("enhancement probability"),
         NodeRoles.REGISTERED: _("registered follow-up"),

@@ -51,7 +51,7 @@ class PredictionSettings:
     classMode: ClassMode = ClassMode.auto
     classScheme: str = ""
     className: str = ""
-    samples: Annotated[int, WithinRange(1, 32)] = 1
+    samples: Annotated[int, WithinRange(0, 32)] = PredictionOptions().sample_count
     guidanceScale: Annotated[float, WithinRange(_RECOMMENDED_GUIDANCE, 10.0)] = _RECOMMENDED_GUIDANCE
     samplerPreset: SamplerPreset = SamplerPreset.model
     steps: Annotated[int, WithinRange(0, 1000)] = 0

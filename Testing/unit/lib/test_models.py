@@ -264,7 +264,7 @@ def test_preset_is_one_the_engine_accepts_with_any_model(shipped, preset):
     ("values", "sentence"),
     [
         ({"guidanceScale": -1.0}, "guidance cannot be -1"),
-        ({"samples": 0}, "samples cannot be 0"),
+        ({"samples": -1}, "samples cannot be -1"),
         ({"steps": 150, "samplerPreset": "paper"}, "cannot take 150 steps"),
         ({"className": "", "classMode": "chosen"}, "no name of a class"),
         ({"colour": "red"}, "no setting colour"),

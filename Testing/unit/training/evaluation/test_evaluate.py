@@ -9,6 +9,7 @@ import pytest
 import torch
 from GBMResponseCore.errors import BundleError, GuidanceError, OptionError
 from GBMResponseCore.model.bundle import open_bundle
+from scipy import ndimage
 from small_store import SLICES, SPLIT, write_small_store
 from tiny_bundle import write_tiny_bundle
 
@@ -28,6 +29,7 @@ from GBMResponseTraining.evaluation.model_predictions import (
 from GBMResponseTraining.evaluation.options import EvaluationOptions
 from GBMResponseTraining.evaluation.report import json_values
 from GBMResponseTraining.evaluation.results import COPY, TRAINING_MEAN, UPPER_BOUND
+from GBMResponseTraining.evaluation.score_baselines import AUTOENCODER, BLURRED, SIGMAS, tuning_of_store
 from GBMResponseTraining.evaluation.statistics.skill import skills
 from GBMResponseTraining.evaluation.tables import sweep_text
 from GBMResponseTraining.models.lpips import BACKBONE_VARIABLE, LPIPS
@@ -95,7 +97,8 @@ def test_the_report_on_disk_is_the_one_returned(evaluated):
 
 def test_the_rows_are_baselines_models_and_the_upper_bound(evaluated):
     assert list(evaluated[1]["table"]) == [
-        COPY, TRAINING_MEAN, "no class", "pred 2-class", "4-class", UPPER_BOUND,
+        COPY, BLURRED, TRAINING_MEAN, AUTOENCODER, "no class", "pred 2-class", "4-class",
+        "no class, expected image", "pred 2-class, expected image", "4-class, expected image", UPPER_BOUND,
     ]  # fmt: skip
 
 
@@ -109,8 +112,8 @@ def test_the_copy_baseline_is_the_pre_image_against_the_truth(evaluated, store):
 
 
 def test_every_slice_of_every_row_is_listed(evaluated):
-    assert len(read_csv(evaluated[0] / "per_slice.csv")) == 6 * 3 * SLICES
-    assert len(read_csv(evaluated[0] / "per_patient.csv")) == 6 * 3
+    assert len(read_csv(evaluated[0] / "per_slice.csv")) == 11 * 3 * SLICES
+    assert len(read_csv(evaluated[0] / "per_patient.csv")) == 11 * 3
 
 
 def test_table_1_has_the_columns_of_the_paper(evaluated):
@@ -222,7 +225,7 @@ def test_visits_of_a_patient_are_one_patient(tiny_bundle, tmp_path):
     errors = [float(row["mse"]) for row in read_csv(tmp_path / "out" / "per_slice.csv") if row["model"] == "model"]
     expected = np.mean([np.mean(errors[:2]), errors[2]])
     assert report["table"]["model"]["metrics"]["mse"]["patient_mean"] == pytest.approx(expected)
-    assert len(read_csv(tmp_path / "out" / "per_patient.csv")) == 4 * 3
+    assert len(read_csv(tmp_path / "out" / "per_patient.csv")) == 7 * 3
     assert any("several visits" in note for note in report["notes"])
 
 
@@ -273,14 +276,43 @@ def test_a_new_model_card_keeps_the_predictions(tiny_bundle, tmp_path):
     assert before == after != changed
 
 
-def test_several_samples_add_the_row_of_their_mean_image(store, tiny_bundle, tmp_path):
-    report = evaluate(
-        only(tiny_bundle), store, tmp_path, EvaluationOptions(samples=2, max_slices_per_patient=1, figure_slices=1)
-    )
-    one, mean = (
-        report["table"][name]["metrics"]["mse"]["mean"] for name in ("model", "model, mean image of 2 samples")
-    )
-    assert mean < one
+def test_the_expected_image_is_a_row_of_its_own(store, tiny_bundle, tmp_path):
+    evaluate(only(tiny_bundle), store, tmp_path)
+    slices, loaded = read_held_out(store, "test"), open_model(only(tiny_bundle)[0]).load("cpu")
+    images = predict_slices(loaded, slices, assign_classes(loaded, slices).tokens, seed=1, sample=None)
+    rows = [row for row in read_csv(tmp_path / "per_slice.csv") if row["model"] == "model, expected image"]
+    for k, row in enumerate(rows):
+        expected = slice_metrics(images[k], slices.post[k], slices.gtv[k])
+        assert {name: float(row[name]) for name in expected} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("compose", [True, False])
+def test_away_from_the_gtv_the_input_shows_unless_whole_slices_are_asked_for(store, tiny_bundle, compose):
+    slices, loaded = read_held_out(store, "test"), open_model(only(tiny_bundle)[0], compose=compose).load("cpu")
+    images = predict_slices(loaded, slices, assign_classes(loaded, slices).tokens, seed=1)
+    far = loaded.predictor.bundle.composition.shares(slices.gtv.astype(bool)) == 0
+    assert far.any()
+    assert np.array_equal(images[far], slices.pre[far]) == compose
+
+
+def test_skill_is_against_the_best_baseline_and_names_it(evaluated):
+    skill = evaluated[1]["table"]["no class"]["skill"]["mse_local"]
+    table = {name: row for name, row in evaluated[1]["table"].items() if row["kind"] == "baseline"}
+    errors = {name: row["metrics"]["mse_local"]["patient_mean"] for name, row in table.items()}
+    assert skill["baseline"] == min(errors, key=errors.__getitem__)
+    own = evaluated[1]["table"]["no class"]["metrics"]["mse_local"]["patient_mean"]
+    assert skill["value"] == pytest.approx(1 - own / min(errors.values()))
+
+
+def test_the_blurred_copy_is_blurred_as_training_patients_like_it_best(store):
+    tuning = tuning_of_store(store)
+    training = read_held_out(store, tuning.split)
+    errors = {}
+    for sigma in SIGMAS:
+        images = np.stack([ndimage.gaussian_filter(image, sigma) for image in training.pre])
+        gtv = training.gtv.astype(bool)
+        errors[sigma] = np.mean([((images[k] - training.post[k])[gtv[k]] ** 2).mean() for k in range(len(training))])
+    assert tuning.sigma["mse_local"] == min(errors, key=errors.__getitem__)
 
 
 def test_without_backbone_lpips_is_left_out_and_told(store, tiny_bundle, tmp_path, monkeypatch):
@@ -452,8 +484,8 @@ def test_an_interrupted_evaluation_continues_where_it_stopped(store, tiny_bundle
         "generate_slices",
         lambda model, conditions, *a, **k: continued.append(len(conditions)) or generate(model, conditions, *a, **k),
     )
-    report = evaluate(only(tiny_bundle), store, tmp_path / "out", options)
-    assert continued == [SLICES]
+    report = evaluate(only(tiny_bundle), store, tmp_path / "out")
+    assert continued == [SLICES] * 4  # the third patient's sample, and three expected images
     assert report == expected
 
 
