@@ -44,6 +44,15 @@ class CaseSlices:
         return self.follow_up.scale.normalize(self.grid.to_stack(self.follow_up.image)[self.indices])
 
     @property
+    def centers(self) -> np.ndarray:
+        """Centers of the slices to generate (k, 3), RAS mm."""
+        columns, rows, _count = self.grid.size
+        middle = [((columns - 1) / 2, (rows - 1) / 2, float(index)) for index in self.indices]
+        reference = self.grid.reference
+        points = [reference.TransformContinuousIndexToPhysicalPoint(point) for point in middle]
+        return np.array(points) * (-1.0, -1.0, 1.0)
+
+    @property
     def generated(self) -> np.ndarray:
         """Which slices of the stack are generated, bool (n,)."""
         generated = np.zeros(len(self.stack), bool)
@@ -80,6 +89,16 @@ class CaseSlices:
         stack = self.stack.copy()
         stack[self.indices] = self.scale.restore(pixels)
         return self.grid.to_volume(stack, self.generated, self.case.image)
+
+    def to_slab(self, pixels: np.ndarray) -> sitk.Image:
+        """The same as the smallest box of the volume that holds the generated voxels."""
+        volume, mask = self.to_volume(pixels)
+        written = sitk.GetArrayViewFromImage(mask) > 0
+        box = []
+        for axis in (2, 1, 0):
+            inside = np.flatnonzero(written.any(axis=tuple({0, 1, 2} - {axis})))
+            box.append(slice(int(inside[0]), int(inside[-1]) + 1))
+        return volume[tuple(box)]
 
 
 def read_slices(case: Case, rule: InPlaneRule, normalization: NormalizationSettings) -> CaseSlices:

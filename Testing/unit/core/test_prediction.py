@@ -459,7 +459,7 @@ def run_of(predictor, tmp_path):
 def test_kept_slices_depend_on_every_setting_but_how_many_there_are(run_of, entry):
     values = {
         "sampler": "dpmpp", "guidance_form": "algorithm2", "scheme": "4-class", "classes": ("long",), "eta": 0.5,
-        "days_since_rt": 90.0, "device": "cuda:7", "precision": "bfloat16", "temperature": 0.5,
+        "days_since_rt": 90.0, "device": "cuda:7", "precision": "bfloat16", "temperature": 0.5, "class_weight": 0.5,
     }  # fmt: skip
     run = run_of()
     value = values.get(entry.attribute, 5)
