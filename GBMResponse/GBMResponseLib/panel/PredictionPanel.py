@@ -27,7 +27,7 @@ from .PreviewStrip import PreviewStrip
 from .ResultSection import ResultSection
 from .SurvivalSection import SurvivalSection
 
-_INPUT_SECTIONS = ("inputsSection", "modelSection", "survivalSection", "optionsSection")
+_INPUT_SECTIONS = ("inputsSection", "modelSection", "survivalSection", "optionsSection", "presetWidget")
 _REFRESH_MS = 120
 _GUARD_MS = 600
 """A double click on Predict must not cancel what its first click began."""
@@ -191,7 +191,7 @@ class PredictionPanel:
         chosen = self._parameters
         if self._preset is not chosen.samplerPreset:
             self._preset = chosen.samplerPreset
-            chosen.steps = PredictionSettings.steps
+            chosen.samples, chosen.steps = self._preset.samples, PredictionSettings.steps
         if chosen.guidanceScale < 0.0:  # whatever was typed there
             chosen.guidanceScale = PredictionSettings.guidanceScale
         self._followSegmentation()
