@@ -271,7 +271,9 @@ class WhatIf:
 
     out: Path = setting("folder for the slice; is created", group="files")
     index: int = setting("of the slice, in the stack", lowest=0)
-    weight: float | None = setting("see `class_weight`; default: the class of the prediction", None, lowest=0, highest=1)
+    weight: float | None = setting(
+        "see `class_weight`; default: the class of the prediction", None, lowest=0, highest=1
+    )
     days: float | None = setting("see `days_since_rt`", None, lowest=0, highest=MOST_DAYS)
 
     def __post_init__(self) -> None:

@@ -68,8 +68,13 @@ def test_samples_are_browsed_with_the_slider(ready, shown, layout):
     assert foregrounds(layout, 3)[2] == samples[0].GetID()
 
 
-@pytest.mark.parametrize("count, expected", [(0, ["Before", "Expected (average)", "Difference"]),
-                                             (1, ["Before", "Expected (average)", "Sample 1 of 1", "Difference"])])
+@pytest.mark.parametrize(
+    "count, expected",
+    [
+        (0, ["Before", "Expected (average)", "Difference"]),
+        (1, ["Before", "Expected (average)", "Sample 1 of 1", "Difference"]),
+    ],
+)
 def test_a_view_of_a_sample_is_there_only_if_there_is_one(ready, layout, count, expected):
     ready.parameters.samples = count
     nodes = ready.run().nodes

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import slicer
+import vtk
 from GBMResponseLib.common import NodeRoles
 from GBMResponseLib.results.ResultNodes import findRuns
 from GBMResponseLib.settings.Choices import ClassMode
@@ -33,9 +34,10 @@ def asked(ready, layout):
 
 def move(asked, weight) -> None:
     """Move the slider and wait for the answer."""
-    count = len(asked.answers)
+    if asked.ui.whatIfWeightSlider.value == weight:  # that of the run: nothing moves
+        asked.ui.whatIfWeightSlider.value = 0.5
     asked.ui.whatIfWeightSlider.value = weight
-    asked.driver.session.until(lambda: len(asked.answers) > count, 240)
+    asked.driver.session.until(lambda: asked.answers and asked.answers[-1]["weight"] == weight, 60)
 
 
 def view(asked):
@@ -49,7 +51,7 @@ def preview(asked):
 
 def slab(volume, part) -> np.ndarray:
     """The voxels of a volume where a part of it is."""
-    matrix, inverse = slicer.vtkMRMLNode and __import__("vtk").vtkMatrix4x4(), __import__("vtk").vtkMatrix4x4()
+    matrix, inverse = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
     part.GetIJKToRASMatrix(matrix)
     volume.GetRASToIJKMatrix(inverse)
     first = [round(v) for v in inverse.MultiplyPoint(matrix.MultiplyPoint((0, 0, 0, 1)))[:3]]
@@ -98,26 +100,27 @@ def test_of_many_moves_the_newest_counts_and_few_are_asked(asked):
     slider = asked.ui.whatIfWeightSlider
     for step in range(21):
         slider.value = step / 20
-    asked.driver.session.until(lambda: asked.answers and asked.answers[-1]["weight"] == 1.0, 240)
+    asked.driver.session.until(lambda: asked.answers and asked.answers[-1]["weight"] == 1.0, 60)
     assert len(asked.answers) <= 2
     for step in range(20, -1, -1):
         slider.value = step / 20
         asked.driver.session.spin(0.01)
-    asked.driver.session.until(lambda: asked.answers[-1]["weight"] == 0.0, 240)
+    asked.driver.session.until(lambda: asked.answers[-1]["weight"] == 0.0, 60)
     weights = [wish["weight"] for wish in asked.answers]
     assert len(weights) < 23 and weights[2:] == sorted(weights[2:], reverse=True)
 
 
 def test_another_slice_is_computed_when_it_is_looked_at(asked):
+    node, slices = view(asked).mrmlSliceNode(), asked.run.slices
+    node.JumpSliceByOffsetting(*slices[1]["center"])
     move(asked, 0.3)
-    first = asked.answers[-1]["index"]
-    node = view(asked).mrmlSliceNode()
-    spacing = asked.run.inputs.volume.GetSpacing()[2]
-    node.SetSliceOffset(node.GetSliceOffset() + spacing)
-    asked.driver.session.until(lambda: asked.answers[-1]["index"] == first + 1, 240)
+    assert asked.answers[-1]["index"] == slices[1]["index"]
+    for number in (2, 0):
+        node.JumpSliceByOffsetting(*slices[number]["center"])
+        asked.driver.session.until(lambda number=number: asked.answers[-1]["index"] == slices[number]["index"], 60)
     assert asked.answers[-1]["weight"] == 0.3
     count = len(asked.answers)
-    node.SetSliceOffset(node.GetSliceOffset() + 500)
+    node.JumpSliceByOffsetting(0, 0, slices[-1]["center"][2] + 300)
     assert "no tumor" in asked.ui.whatIfLabel.text
     asked.driver.session.spin(0.2)
     assert len(asked.answers) == count
@@ -156,7 +159,7 @@ def test_days_are_offered_where_the_model_knows_them(asked, tmp_path):
     assert asked.ui.whatIfDaysWidget.isVisibleTo(asked.ui.whatIfSection)
     assert asked.ui.whatIfDaysSlider.value == 120
     asked.ui.whatIfDaysSlider.value = 400
-    asked.driver.session.until(lambda: asked.answers, 240)
+    asked.driver.session.until(lambda: asked.answers, 60)
     assert (asked.answers[-1]["days"], asked.answers[-1]["weight"]) == (400.0, None)
     assert "day 400" in view(asked).mrmlSliceNode().GetLayoutLabel()
     asked.driver.click("whatIfApplyButton")

@@ -230,7 +230,9 @@ def test_a_what_if_is_a_slice_of_the_last_prediction(worker, request_of, tmp_pat
     assert answer["days"] is None and answer["seconds"] > 0
     slab = sitk.ReadImage(answer["path"])
     assert slab.GetMetaData("ITK_FileNotes").startswith("SYNTHETIC")
-    center = slab.TransformPhysicalPointToContinuousIndex([-chosen["center"][0], -chosen["center"][1], chosen["center"][2]])
+    center = slab.TransformPhysicalPointToContinuousIndex(
+        [-chosen["center"][0], -chosen["center"][1], chosen["center"][2]]
+    )
     assert center[2] == pytest.approx(0, abs=1e-3)
     result = worker.predict(**request_of("long", samples=0, batch_size=1, classes=["long"]))
     expected = sitk.ReadImage(result["results"][0]["files"]["expected"])

@@ -140,7 +140,15 @@ def sample_latents(
     for index, timestep in enumerate(scheduler.timesteps):
         model_input = scheduler.scale_model_input(latents, timestep)
         output = guided_output(
-            denoiser, model_input, sources, timestep.to(sources.device), tokens, null_token, guidance_scale, days, second
+            denoiser,
+            model_input,
+            sources,
+            timestep.to(sources.device),
+            tokens,
+            null_token,
+            guidance_scale,
+            days,
+            second,
         ).float()
         # A step is linear in output, latents and its own noise: so the other sign takes the noise with the other sign.
         latents = sign * scheduler.step(sign * output, timestep, sign * latents, **extra, return_dict=False)[0]

@@ -56,7 +56,12 @@ class SliceModel:
             raise OptionError("Without survival classes there is nothing to mix.", "Leave the class weight out.")
         if options.scheme == NO_CLASS and options.classes == (AUTO_CLASS,):
             options = replace(options, classes=(NO_CLASS,))
-        if scheme is not None and options.class_weight is None and AUTO_CLASS in options.classes and self._does_without_class(scheme):
+        if (
+            scheme is not None
+            and options.class_weight is None
+            and AUTO_CLASS in options.classes
+            and self._does_without_class(scheme)
+        ):
             scheme = None
         for name in options.classes if options.class_weight is None else ():
             self._check_class(scheme, name)

@@ -134,14 +134,18 @@ class PredictionSettings:
         :raises Failure: a value is not possible.
         """
         device = self.device.value if isinstance(self.device, ComputeDevice) else str(self.device)
-        values = self.samplerPreset.further() | self.chosenSampling() | {
-            "scheme": self.scheme(model),
-            "classes": tuple(self.classes(model)),
-            "sample_count": self.samples,
-            "seed": self.seed,
-            "device": device,
-            "batch_size": self.sliceBatch or None,
-        }
+        values = (
+            self.samplerPreset.further()
+            | self.chosenSampling()
+            | {
+                "scheme": self.scheme(model),
+                "classes": tuple(self.classes(model)),
+                "sample_count": self.samples,
+                "seed": self.seed,
+                "device": device,
+                "batch_size": self.sliceBatch or None,
+            }
+        )
         with engineErrors():
             return PredictionOptions(**(values | self.further))
 

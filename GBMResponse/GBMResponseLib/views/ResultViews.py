@@ -149,9 +149,9 @@ class ResultViews:
         self._update()
 
     def sliceNode(self) -> Any:
-        """Return the node that tells which slice the views show, as they are linked; None while they show no run."""
+        """Return the node that tells which slice of the expected image is seen; None while no run is shown."""
         shown = self._shown()
-        return shown[0][0].mrmlSliceNode() if shown else None
+        return shown[min(1, len(shown) - 1)][0].mrmlSliceNode() if shown else None
 
     def _update(self) -> None:
         for widget, content in self._shown():
