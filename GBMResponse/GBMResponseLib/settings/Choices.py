@@ -52,7 +52,7 @@ class SamplerPreset(enum.Enum):
     balanced = "balanced"
     paper = "paper"
     model = "balanced"  # in scenes of earlier versions
-    fast = "balanced"  # noqa: PIE796
+    fast = "balanced"
 
     def label(self) -> str:
         """Return what the panel shows."""

@@ -1,4 +1,4 @@
-"""Shows a run: pre-treatment, expected image, a sample and what comes of them side by side, linked, in an own layout."""
+"""Shows a run: pre-treatment, expected image, sample and what comes of them side by side, linked, in an own layout."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -281,7 +281,7 @@ def test_the_presets_are_three_and_the_paper_shows_whole_slices_where_the_engine
 def test_presets_of_earlier_scenes_and_scripts_are_known():
     assert SamplerPreset["model"] is SamplerPreset["fast"] is SamplerPreset.balanced
     assert PredictionSettings(samplerPreset="model").samplerPreset is SamplerPreset.balanced
-    with pytest.raises(Failure, match="no preset 'fast' any more. Give balanced, and steps=5"):
+    with pytest.raises(Failure, match=r"no preset 'fast' any more\. Give balanced, and steps=5"):
         PredictionSettings(samplerPreset="fast")
 
 
