@@ -115,9 +115,7 @@ class ResultSection:
         volume = self._previews.add(path, name.strip(), inputs.volume, run.image)
         if self._previewed is None:
             self._wasShown = self._views.isShown
-            self._previewed = ResultNodes(
-                run.identifier, "", inputs.volume, inputs.segmentation, inputs.segmentID, inputs.followUp
-            )
+            self._previewed = ResultNodes(run.identifier, "", inputs.volume, inputs.segmentation, inputs.segmentID)
         self._previewed.byClass[className] = {NodeRoles.EXPECTED: volume}
         self._views.fade = self._ui.fadeSlider.value
         self._views.show(self._previewed)
