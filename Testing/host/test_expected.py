@@ -117,11 +117,14 @@ def test_a_saved_scene_holds_no_preview(drawing, tmp_path):
 def test_the_expected_images_of_all_classes_come_one_by_one(ready, layout):
     ready.parameters.classMode = ClassMode.compareAll
     ready.parameters.samples = 0
-    shown = []
-    ready.controller.expectedReady.connect(
-        lambda name, path: shown.append((name, len(ready.widget.panel._results._views.contents())))
-    )
+    shown, results = [], ready.widget.panel._results
+
+    def count(name, _path):
+        shown.append((name, len(results._views.contents())))
+
+    ready.controller.expectedReady.connect(count)
     run = ready.run()
+    ready.controller.expectedReady.disconnect(count)
     assert shown == [("short", 2), ("long", 3)]
     assert run.nodes.classes == ["short", "long"]
     layout.setLayout(RED_ONLY)
