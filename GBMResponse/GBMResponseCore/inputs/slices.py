@@ -114,9 +114,13 @@ class CaseSlices:
         return shares[distance.argmin(axis=1)]
 
     def to_slab(self, pixels: np.ndarray, shares: np.ndarray | None = None) -> sitk.Image:
-        """The volume of :meth:`to_volume`, of it the box alone that holds the generated slices."""
-        image = self.grid.slab_of(self.case.image, self.generated)
-        return self._volume(pixels, shares, image)[0]
+        """The volume of :meth:`to_volume`, of it the smallest box alone that holds the generated slices."""
+        around = self.grid.slab_of(self.case.image, self.generated)
+        volume, slices = self._volume(pixels, shares, around)[0], self._volume(pixels, None, around)[1]
+        box = sitk.LabelShapeStatisticsImageFilter()
+        box.Execute(slices)
+        corner, size = np.split(np.array(box.GetBoundingBox(1)), 2)
+        return sitk.RegionOfInterest(volume, size.tolist(), corner.tolist())
 
 
 def read_slices(case: Case, rule: InPlaneRule, normalization: NormalizationSettings) -> CaseSlices:
