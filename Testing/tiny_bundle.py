@@ -28,14 +28,14 @@ def write_tiny_bundle(
     change_scale: list[float] | None = None,
     neighbor_slices: int = 0,
     days_since_rt: float | None = None,
-    held_out: dict[str, Any] | None = SKILLED,
     prediction: str = SETTINGS.diffusion.prediction,
+    held_out: dict[str, Any] | None = SKILLED,
     **changes: Any,
 ) -> Path:
     """Write the bundle and return its folder; `changes` replace fields of bundle.json.
 
-    :param held_out: what the classifier has shown on held-out patients.
     :param prediction: what the denoiser predicts, see `noise_schedule`.
+    :param held_out: what the classifier has shown on held-out patients.
     :param days_since_rt: default of a model that knows the days since radiotherapy; None: one that does not.
     """
     torch.manual_seed(0)

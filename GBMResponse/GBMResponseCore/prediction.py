@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+import torch
 
 from . import __version__
 from .errors import NothingPredictedError, OptionError, OutOfMemoryError, RequestError
@@ -39,7 +40,8 @@ class Prediction:
     :param expected_at_once: it is one evaluation of the network; else the mean of the first antithetic pair of samples.
     :param samples: single possibilities, same grid and pixel type as the input.
     :param spread: voxel standard deviation over the samples, float32; None with fewer than two.
-    :param generated: uint8 mask of the voxels that were generated.
+    :param generated: uint8 mask of the voxels that were generated; all others are the input's.
+    :param weight: share of the generated slices in each voxel, the rest is the input's, float32; None: no composition.
     """
 
     slices: CaseSlices
@@ -50,6 +52,7 @@ class Prediction:
     samples: list[sitk.Image]
     spread: sitk.Image | None
     generated: sitk.Image
+    weight: sitk.Image | None
     seconds: dict[str, float]
     samples_asked: int | None = None
 
@@ -106,20 +109,26 @@ class Predictor:
         """
         return read_slices(case, self.bundle.in_plane_rule, self.bundle.normalization)
 
-    def unchanged(self, slices: CaseSlices, batch: int, pulse: Callable[[], None] | None = None) -> np.ndarray:
+    def unchanged(
+        self, slices: CaseSlices, options: PredictionOptions, pulse: Callable[[], None] | None = None
+    ) -> np.ndarray:
         """The slices to generate as a sample in which nothing changes would show them, normalized float32 (k, H, W).
 
-        :param batch: slices at once; that of a prediction takes the latents which it has encoded.
+        :param options: of a prediction that was made, whose encoded latents are taken.
         :param pulse: called before each part; may raise to stop.
         """
-        gtv = slices.gtv[slices.indices].astype(np.float32)
-        sources = self.model.encode(slices.pre, gtv, batch, slices.indices, pulse)
-        parts = []
-        for some in sources.split(batch):
-            parts += self.model.decode_unchanged(some)
+        gtv = slices.gtv[slices.indices]
+        sources = self.model.encode(slices.pre, gtv.astype(np.float32), options.batch_size, slices.indices, pulse)
+        shares, crops, parts = None, None, []
+        if options.compose:
+            shares = self.bundle.composition.shares(gtv)
+            crops = self.model.crops(sources, shares, slices.positions_mm, pulse)
+        for start in range(0, len(sources), options.batch_size):
             if pulse:
                 pulse()
-        return slices.read(slices.to_volume(np.concatenate(parts))[0])
+            rows = slice(start, start + options.batch_size)
+            parts += self.model.decode_unchanged(sources[rows], None if crops is None else crops[rows])
+        return slices.read(slices.to_volume(np.concatenate(parts), shares)[0])
 
     def predict(
         self,
@@ -226,11 +235,9 @@ class _Run:
             listener.classified(choice)
         self.clock.mark("classify")
 
-        conditions = Conditions(
-            sources, slices.positions_mm, choice.class_token, options.days_since_rt, second=choice.second
-        )
         listener.stage("expected", name)
-        expected, mask = slices.to_volume(self._picture(conditions, None))
+        conditions = self._conditions(sources, choice)
+        expected, mask = slices.to_volume(self._picture(conditions, None), self._shares)
         listener.expected_done(name, expected)
         self.clock.mark("expected")
 
@@ -245,27 +252,34 @@ class _Run:
             self.clock.mark("sample")
 
         listener.stage("assemble", name)
-        volumes = [slices.to_volume(pixels)[0] for pixels in samples]
+        volumes = [slices.to_volume(pixels, self._shares)[0] for pixels in samples]
+        weight = None if self._shares is None else slices.share_volume(self._shares)
         spread = _spread(volumes) if len(volumes) > 1 else None
         self.clock.mark("assemble")
         seconds = {stage: round(spent, 3) for stage, spent in self.clock.seconds.items()}
         asked = options.sample_count if len(samples) < options.sample_count else None
         options = replace(options, sample_count=len(samples))
-        return Prediction(slices, options, choice, expected, self._at_once, volumes, spread, mask, seconds, asked)
+        return Prediction(
+            slices, options, choice, expected, self._at_once, volumes, spread, mask, weight, seconds, asked
+        )
+
+    def _conditions(self, sources: torch.Tensor, choice: ClassChoice) -> Conditions:
+        """What the slices are generated from, and which part of them."""
+        crops, positions = None, self.slices.positions_mm
+        if self._shares is not None:
+            crops = self.model.crops(sources, self._shares, positions, self.listener.pulse)
+        return Conditions(sources, positions, choice.class_token, self.options.days_since_rt, choice.second, crops)
 
     def what_if(self, row: int, choice: ClassChoice) -> sitk.Image:
         """The expected image of one of the slices, for a class, on the part of the input's grid that it lies in."""
         slices, options = self.slices, self.options
         sources = self.model.encode(slices.pre, self._gtv, options.batch_size, slices.indices)
-        conditions = Conditions(
-            sources, slices.positions_mm, choice.class_token, options.days_since_rt, second=choice.second
-        )
-        progress = self._progress(None, 1)
         pixels = generate_slices(
-            self.model, conditions[[row]], options, seed=options.seed, sample=None, listener=self.listener,
-            progress=progress,
+            self.model, self._conditions(sources, choice)[[row]], options,
+            seed=options.seed, sample=None, listener=self.listener, progress=self._progress(None, 1),
         )  # fmt: skip
-        return replace(slices, indices=slices.indices[[row]]).to_slab(pixels)
+        shares = None if self._shares is None else self._shares[[row]]
+        return replace(slices, indices=slices.indices[[row]]).to_slab(pixels, shares)
 
     def with_batch_size(self, batch_size: int) -> "_Run":
         return replace(self, options=replace(self.options, batch_size=batch_size), clock=Clock(), _drawn={})
@@ -278,6 +292,12 @@ class _Run:
     @property
     def _gtv(self) -> np.ndarray:
         return self.slices.gtv[self.slices.indices].astype(np.float32)
+
+    @cached_property
+    def _shares(self) -> np.ndarray | None:
+        """Of the prediction in each pixel (k, H, W); None if the whole slice is asked for."""
+        gtv = self.slices.gtv[self.slices.indices]
+        return self.model.bundle.composition.shares(gtv) if self.options.compose else None
 
     @cached_property
     def _key(self) -> str:
@@ -299,7 +319,7 @@ class _Run:
         number = 0 if sample is None else sample + 1
         return replace(
             self.progress, sample=sample, sample_count=count, slices=slices,
-            before=sum(costs[:number]) / sum(costs), share=costs[number] / sum(costs),
+            before=sum(costs[:number]) / sum(costs), after=sum(costs[: number + 1]) / sum(costs),
         )  # fmt: skip
 
     def _picture(self, conditions: Conditions, sample: int | None) -> np.ndarray:
@@ -311,12 +331,19 @@ class _Run:
         parts = []
         for chunk in self._chunks(len(conditions)):
             pixels = self._slices(conditions, sample, chunk, replace(done, working=len(chunk), steps=steps))
-            for row, plane in zip(chunk, pixels, strict=True):
+            for row, plane in zip(chunk, self._shown(pixels, chunk), strict=True):
                 listener.slice_done(self.progress.survival_class, sample, int(indices[row]), plane)
             done = replace(done, finished=done.finished + len(chunk))
             parts.append(pixels)
         listener.progress(done)
         return np.concatenate(parts)
+
+    def _shown(self, pixels: np.ndarray, chunk: list[int]) -> np.ndarray:
+        """Some slices (c, H, W) as they will look in the volume."""
+        if self._shares is None:
+            return pixels
+        shares, kept = self._shares[chunk], np.clip(pixels, -1.0, self.slices.scale.clip_high)
+        return shares * kept + (1.0 - shares) * self.slices.pre[chunk]
 
     def _slices(self, conditions: Conditions, sample: int | None, chunk: list[int], working: Progress) -> np.ndarray:
         """Some slices of a picture (c, H, W), taking finished ones from the cache."""

@@ -21,7 +21,7 @@ class Progress:
 
     :param survival_class: as requested; number `class_number` (from 0) of `class_count`.
     :param sample: counted from 0; None is the expected image.
-    :param before: part of the class's pictures that was done before this one, 0...1; this one is `share` of them.
+    :param before, after: parts of the class's pictures that are done before this one and after it, 0...1.
     :param finished: slices of this picture that are done, of `slices`.
     :param working: slices that are being made now; `step` of `steps` is done for each of them.
     """
@@ -32,7 +32,7 @@ class Progress:
     sample: int | None = None
     sample_count: int = 0
     before: float = 0.0
-    share: float = 1.0
+    after: float = 1.0
     finished: int = 0
     slices: int = 1
     working: int = 0
@@ -43,7 +43,7 @@ class Progress:
     def sampled(self) -> float:
         """Part of all sampling that is done, 0...1."""
         done = (self.finished + self.working * self.step / self.steps) / self.slices
-        return (self.class_number + self.before + self.share * done) / self.class_count
+        return (self.class_number + self.before * (1.0 - done) + self.after * done) / self.class_count
 
     @property
     def fraction(self) -> float:

@@ -139,6 +139,11 @@ class SamplingOptions:
     eta: float | None = setting("stochasticity of ddim: 0 to 1", None, lowest=0, highest=1, otherwise=0.0)
     temperature: float | None = setting("factor on the start noise: 0 to 2", None, lowest=0, highest=2, otherwise=1.0)
 
+    noise_length: float | None = setting(
+        "mm along the patient at which the start noise of two slices is correlated by one half; 0: independent slices",
+        None, lowest=0, highest=1000, otherwise=25.0,
+    )  # fmt: skip
+
     def __post_init__(self) -> None:
         for entry in settings(type(self)):
             value = getattr(self, entry.attribute)
@@ -196,6 +201,10 @@ class PredictionOptions(SamplingOptions):
     sample_count: int = setting(
         "samples beside the expected image, in antithetic pairs; 2 or more add spread and chances, 0 makes the "
         "expected image alone, in which no volumes are measured", 4, name="samples", lowest=0, highest=1000,
+    )  # fmt: skip
+    compose: bool = setting(
+        "show the whole slice as the model makes it, as in the paper; without it the input shows away from the GTV",
+        True, option="--no-compose", group="output",
     )  # fmt: skip
     seed: int = setting("same seed, same result; also across classes", 1, lowest=0, highest=2**63 - 1)
     device: str = setting("auto, cpu, cuda, cuda:1, mps", "auto", group="machine")

@@ -147,7 +147,7 @@ class Runner:
         measurements = None
         if request.measure:
             sampled = next((entry.options for entry in predictions.values() if entry.samples), None)
-            unchanged = predictor.unchanged(slices, sampled.batch_size, listener.pulse) if sampled else None
+            unchanged = predictor.unchanged(slices, sampled, listener.pulse) if sampled else None
             measurements = measure(slices, predictions, unchanged)
         measured.mark("measure")
         seconds = clock.seconds | measured.seconds

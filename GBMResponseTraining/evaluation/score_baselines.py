@@ -66,7 +66,7 @@ class Tuning:
     """What the baselines know of the training patients.
 
     :param split: of the patients, one of :data:`TUNING_SPLITS`.
-    :param sigma: blur of each image and mask score, pixels.
+    :param sigma: blur of each image and mask score, and of Table 1 (`mse_local`), pixels.
     :param dressed: `sigma` and `sd` by image score.
     :param base_rate: share of the zone's pixels that enhance at follow-up.
     :param volume_changes: log ratio of (volume + 0.5 ml) after to before of each patient, sorted.
@@ -103,6 +103,7 @@ def tune(slices: HeldOut, split: str) -> Tuning:
         name: _least(name, {key: _mean(row, name, slices) for key, row in scored.items()}) for name in IMAGE_SCORES
     }
     sigma |= {name: _least(name, {key: _mean(row, name, slices) for key, row in masks.items()}) for name in MASK_SCORES}
+    sigma["mse_local"] = _least("mse_local", {key: _local_error(images, slices) for key, images in blurs.items()})
     before, after = (count * target.voxel_ml for count in (target.pixels_before, target.pixels_after))
     changes = np.log((after + OFFSET_ML) / (before + OFFSET_ML))
     present = np.unique(slices.patient)
@@ -119,6 +120,18 @@ def tune(slices: HeldOut, split: str) -> Tuning:
         volume_changes=sorted(changes[~np.isnan(changes)].tolist()),
         categories={name: sizes[name] for name in CATEGORIES},
     )
+
+
+def _local_error(images: np.ndarray, slices: HeldOut) -> float:
+    """Mean squared error in the GTV, over patients."""
+    pairs = zip(images, slices.post, slices.gtv.astype(bool), strict=True)
+    errors = [((image - post)[gtv] ** 2).mean() if gtv.any() else np.nan for image, post, gtv in pairs]
+    return known_mean(group_means(np.array(errors), slices.person))
+
+
+def blurred_copy(slices: HeldOut, tuning: Tuning) -> np.ndarray:
+    """The pre-treatment slices (n, H, W) with the blur that came nearest to training patients' follow-ups."""
+    return _blurred(slices.pre, tuning.sigma["mse_local"])
 
 
 def baseline_rows(target: Target, tuning: Tuning | None) -> list[ScoredRow]:

@@ -19,6 +19,7 @@ from GBMResponseCore.measure.enhancement import EnhancementRule
 from GBMResponseCore.measure.measurements import measure
 from GBMResponseCore.measure.response import NOT_ASSESSABLE, SD, noise_band
 from GBMResponseCore.prediction import Predictor
+from GBMResponseCore.request import PredictionOptions
 
 from .tables import formatted, join_parts, markdown_table
 
@@ -92,7 +93,7 @@ def write_self_test(tested: Sequence[CheckedCase], bundle: str, out: Path) -> bo
 def _tested(case: TableCase, predictor: Predictor) -> CheckedCase:
     try:
         slices = predictor.read_slices(load_case(case.image, case.gtv))
-        drawn = predictor.unchanged(slices, _SLICES_AT_ONCE)
+        drawn = predictor.unchanged(slices, PredictionOptions(batch_size=_SLICES_AT_ONCE))
         copied = slices.read(slices.to_volume(slices.pre)[0])
         record = measure(slices, {}, drawn).record
         records = {

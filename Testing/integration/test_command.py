@@ -49,11 +49,20 @@ def head_voxels():
 
 def test_a_prediction_writes_its_files_and_nothing_else(run, tmp_path):
     assert run() == 0
-    names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == [
-        "generated_mask.nii.gz", "measurements.csv", "measurements.json", "montage.png", "predicted.nii.gz",
-        "provenance.json", "report.html",
-    ]  # fmt: skip
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    volumes = ("expected", "predicted", "generated_mask", "blend_weight", "spread", "enhancement_probability")
+    samples = [f"sample_{number:02d}" for number in range(1, 5)]
+    assert names == {f"{name}.nii.gz" for name in (*volumes, *samples)} | {
+        "measurements.csv", "measurements.json", "montage.png", "provenance.json", "report.html",
+    }  # fmt: skip
+
+
+def test_the_whole_slice_and_the_first_sample_alone_may_be_asked_for(run, tmp_path):
+    assert run("--samples", 1, "--no-compose", "--no-montage") == 0
+    volumes = {path.name for path in (tmp_path / "out").glob("*.nii.gz")}
+    assert volumes == {"expected.nii.gz", "predicted.nii.gz", "generated_mask.nii.gz"}
+    record = json.loads((tmp_path / "out" / "provenance.json").read_text("utf-8"))
+    assert (record["compose"], record["composition_pixels"]) == (False, None)
 
 
 def test_the_written_volume_has_the_inputs_grid_and_says_synthetic(run, case, tmp_path):

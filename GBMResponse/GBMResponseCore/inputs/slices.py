@@ -12,6 +12,7 @@ from .follow_up import LOWEST_CORRELATION, SMALLEST_COVERAGE, AlignedFollowUp, m
 from .grid import StackGrid
 from .preprocessing import InPlaneRule, IntensityScale, NormalizationSettings, fit_scale
 from .reading import Note
+from .resampling import image_like
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +85,32 @@ class CaseSlices:
         """The slices to generate of a predicted volume, normalized float32 (k, H, W)."""
         return self.scale.normalize(self.grid.to_stack(volume)[self.indices])
 
-    def to_volume(self, pixels: np.ndarray) -> tuple[sitk.Image, sitk.Image]:
-        """Generated slices, normalized (k, H, W), as a volume and its mask, see :meth:`StackGrid.to_volume`."""
+    def to_volume(self, pixels: np.ndarray, shares: np.ndarray | None = None) -> tuple[sitk.Image, sitk.Image]:
+        """Generated slices, normalized (k, H, W), as a volume and its mask, see :meth:`StackGrid.to_volume`.
+
+        :param shares: of the slices in the volume (k, H, W), the rest is the input's; None: the slices alone.
+        """
         stack = self.stack.copy()
         stack[self.indices] = self.scale.restore(pixels)
-        return self.grid.to_volume(stack, self.generated, self.case.image)
+        shares = None if shares is None else self._extended(shares)
+        return self.grid.to_volume(stack, self.generated, self.case.image, shares)
 
-    def to_slab(self, pixels: np.ndarray) -> sitk.Image:
-        """The same as the smallest box of the volume that holds the generated voxels."""
-        volume, mask = self.to_volume(pixels)
+    def share_volume(self, shares: np.ndarray) -> sitk.Image:
+        """The shares (k, H, W) that :meth:`to_volume` takes, float32 on the input's grid, 0 outside its mask."""
+        nothing = image_like(self.case.image, np.zeros(self.case.image.GetSize()[::-1], np.float32))
+        return self.grid.to_volume(self._extended(shares), self.generated, nothing)[0]
+
+    def _extended(self, shares: np.ndarray) -> np.ndarray:
+        """Shares of every slice of the stack (n, H, W); without own ones, those of the nearest generated slice.
+
+        Between a slice that is generated and one that is not, interpolation takes the input's part already.
+        """
+        distance = np.abs(np.arange(len(self.stack))[:, None] - self.indices)
+        return shares[distance.argmin(axis=1)]
+
+    def to_slab(self, pixels: np.ndarray, shares: np.ndarray | None = None) -> sitk.Image:
+        """The smallest box that holds the generated voxels of the volume of :meth:`to_volume`."""
+        volume, mask = self.to_volume(pixels, shares)
         written = sitk.GetArrayViewFromImage(mask) > 0
         box = []
         for axis in (2, 1, 0):

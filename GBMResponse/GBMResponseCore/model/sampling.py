@@ -18,6 +18,7 @@ import torch
 
 from ..errors import BundleError, BundleSchemaError, OptionError
 from ..request import SamplingOptions
+from .crops import Crops
 from .networks import Denoiser, guided_output
 from .noise import draw_noise, pair_and_sign, slice_generator
 
@@ -40,6 +41,7 @@ class Conditions:
     :param positions_mm: positions of the slices (b,), see `noise`.
     :param days_since_rt: None: not known.
     :param second: token of a second class, and its share, see :func:`.networks.guided_output`.
+    :param crops: what is decoded of the slices; None: all.
     """
 
     sources: torch.Tensor
@@ -47,13 +49,15 @@ class Conditions:
     class_token: int
     days_since_rt: float | None = None
     second: tuple[int, float] | None = None
+    crops: Crops | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
 
     def __getitem__(self, rows: slice | list[int]) -> "Conditions":
         """Those of some of the slices."""
-        return replace(self, sources=self.sources[rows], positions_mm=self.positions_mm[rows])
+        crops = None if self.crops is None else self.crops[rows]
+        return replace(self, sources=self.sources[rows], positions_mm=self.positions_mm[rows], crops=crops)
 
 
 def build_scheduler(config: dict[str, Any], options: SamplingOptions) -> Any:
@@ -129,7 +133,8 @@ def sample_latents(
     tokens, second, guidance_scale = _branches(options, tokens, second, null_token)
     pair, sign = pair_and_sign(sample)
     shape = (channels, *sources.shape[-2:])
-    latents = draw_noise(seed, pair, positions_mm, shape).to(sources.device) * scheduler.init_noise_sigma
+    noise = draw_noise(seed, pair, positions_mm, shape, options.noise_length)
+    latents = noise.to(sources.device) * scheduler.init_noise_sigma
     latents = sign * latents * options.temperature
     step_noise = [slice_generator(seed, pair, z, "steps") for z in positions_mm]
     extra: dict[str, Any] = {}
@@ -260,7 +265,7 @@ def generate_slices(
             latents = sample_latents(*inputs, **common, **where, on_step=on_step)
     images = []
     steps = 1 if sample is None else options.steps
-    for part in model.decode(latents, sources):
+    for part in model.decode(latents, sources, conditions.crops):
         images.append(part)
         on_step(steps, steps)  # decoding takes as long as many steps, so it may stop here
     pixels = np.concatenate(images)

@@ -15,8 +15,10 @@ from ..errors import GuidanceError, OptionError
 from ..request import AUTO_CLASS, NO_CLASS, PREDICTED_CLASS, PredictionOptions, SamplingOptions, check_guidance
 from .bundle import Bundle
 from .classes import ClassChoice, ClassScheme, coarsen, patient_probabilities
+from .crops import Crops, find_crops
 from .networks import guided_output
 from .runtime import batch_size, choose_device, choose_precision
+from .slice_cache import request_key
 
 _CACHED_CASES = 4
 _AUTOENCODER_SLICES = {"cpu": 2, "cuda": 40}
@@ -41,6 +43,7 @@ class SliceModel:
             network.to(memory_format=torch.channels_last)
         self._autoencoder_slices = _AUTOENCODER_SLICES.get(self.device.type, _AUTOENCODER_SLICES["cpu"])
         self._encodings: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._crops: OrderedDict[str, Crops | None] = OrderedDict()
         self._precisions: dict[float, torch.dtype] = {}
 
     def resolve(self, options: PredictionOptions) -> PredictionOptions:
@@ -220,22 +223,44 @@ class SliceModel:
         return None
 
     @torch.inference_mode()
-    def decode(self, latents: torch.Tensor, sources: torch.Tensor) -> Iterator[np.ndarray]:
+    def crops(
+        self,
+        sources: torch.Tensor,
+        shares: np.ndarray,
+        positions_mm: np.ndarray,
+        pulse: Callable[[], None] | None = None,
+    ) -> Crops | None:
+        """What to decode of slices with these sources (n, S * C, h, w), see :func:`.crops.find_crops`; cached."""
+        pre = sources[:, : self.bundle.latent_channels]
+        key = request_key({}, pre.cpu().numpy(), shares, positions_mm)
+        if key not in self._crops:
+            self._crops[key] = find_crops(self.networks.image_autoencoder, pre, shares, positions_mm, pulse)
+            while len(self._crops) > _CACHED_CASES:
+                self._crops.popitem(last=False)
+        self._crops.move_to_end(key)
+        return self._crops[key]
+
+    @torch.inference_mode()
+    def decode(self, latents: torch.Tensor, sources: torch.Tensor, crops: Crops | None = None) -> Iterator[np.ndarray]:
         """Sampled latents (b, C, h, w) to normalized slices, in parts float32 (p, H, W).
 
         :param sources: what they were sampled from (b, S * C, h, w).
+        :param crops: what to decode of them, black is the rest; None: all.
         """
         if self.bundle.residual_scale is not None:
             residual_scale = torch.tensor(self.bundle.residual_scale, device=self.device).view(1, -1, 1, 1)
             latents = sources[:, : self.bundle.latent_channels] + latents / residual_scale
-        for part in latents.split(self._autoencoder_slices):
-            yield self.networks.image_autoencoder.decode(part)[:, 0].float().cpu().numpy()
+        for start in range(0, len(latents), self._autoencoder_slices):
+            rows = slice(start, start + self._autoencoder_slices)
+            autoencoder, part = self.networks.image_autoencoder, latents[rows]
+            images = autoencoder.decode(part) if crops is None else crops[rows].decode(autoencoder, part)
+            yield images[:, 0].float().cpu().numpy()
 
     @torch.inference_mode()
-    def decode_unchanged(self, sources: torch.Tensor) -> Iterator[np.ndarray]:
+    def decode_unchanged(self, sources: torch.Tensor, crops: Crops | None = None) -> Iterator[np.ndarray]:
         """What :meth:`decode` draws of source latents (b, S * C, h, w) if nothing changes."""
         pre = sources[:, : self.bundle.latent_channels]
-        return self.decode(pre if self.bundle.residual_scale is None else torch.zeros_like(pre), sources)
+        return self.decode(pre if self.bundle.residual_scale is None else torch.zeros_like(pre), sources, crops)
 
     @torch.inference_mode()
     def precision(self, options: SamplingOptions) -> torch.dtype:

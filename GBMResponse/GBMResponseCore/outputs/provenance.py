@@ -1,6 +1,7 @@
 """The record that accompanies every output: what was computed, from what, by which model and software."""
 
 import platform
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ def provenance(bundle: "Bundle", prediction: "Prediction") -> dict[str, Any]:
         "samples_asked": options.sample_count if prediction.samples_asked is None else prediction.samples_asked,
         "predicted_is": prediction.predicted_name,
         "expected_image": prediction.expected_method,
+        "composition_pixels": asdict(bundle.composition) if options.compose else None,
         "class": {
             "scheme": choice.scheme,
             "name": choice.name,

@@ -15,7 +15,7 @@ _LONGEST_DESCRIPTION = 79
 
 
 def volumes_of(prediction: "Prediction", enhancement_probability: sitk.Image | None) -> dict[str, sitk.Image]:
-    """What is written of a prediction, by name: `expected`, `predicted` and `generated_mask`.
+    """What is written of a prediction, by name: `expected`, `predicted`, `generated_mask`, `blend_weight`.
 
     For several samples also `spread`, `sample_01` and so on, and `enhancement_probability` if it is known.
     """
@@ -25,6 +25,8 @@ def volumes_of(prediction: "Prediction", enhancement_probability: sitk.Image | N
         "predicted": (prediction.predicted, "sample 1" if prediction.samples else expected),
         "generated_mask": (prediction.generated, "mask of the generated voxels"),
     }
+    if prediction.weight is not None:
+        volumes["blend_weight"] = (prediction.weight, "share of the prediction, 0 is the input")
     if prediction.spread is not None:
         volumes["spread"] = (prediction.spread, f"SD of {len(prediction.samples)} samples")
         for number, image in enumerate(prediction.samples, start=1):

@@ -156,7 +156,7 @@ class InputFindings:
         """Return an upper estimate of the files of a prediction, in millions of bytes."""
         columns, rows, slices = volume.dimensions
         classes = 1 if isinstance(model, Failure) else len(settings.classes(model))
-        several = settings.samples + 3 if settings.samples > 1 else 2
+        several = settings.samples + 4 if settings.samples > 1 else 3
         return 20.0 + columns * rows * slices * _BYTES_PER_VOXEL * (3 + classes * (several + 1)) / 1e6
 
 

@@ -67,6 +67,39 @@ def test_voxels_outside_generated_slices_are_bit_identical(predictor):
     assert np.array_equal(voxels(prediction.samples[0])[outside], voxels(case.image)[outside])
 
 
+def test_the_input_shows_away_from_the_tumor_in_every_picture(predictor):
+    case = make(sitk.sitkFloat32)
+    composed, whole = (
+        predictor.predict(case, PredictionOptions(sample_count=2, compose=compose)) for compose in (True, False)
+    )
+    weight, mask, before = voxels(composed.weight), voxels(composed.generated) > 0, voxels(case.image)
+    assert np.array_equal(weight > 0, mask)
+    assert 0 < mask.sum() < (voxels(whole.generated) > 0).sum()
+    assert (weight[voxels(case.gtv) > 0] == 1).all()
+    for mixed, alone in zip([composed.expected, *composed.samples], [whole.expected, *whole.samples], strict=True):
+        assert np.array_equal(voxels(mixed)[~mask], before[~mask])
+        np.testing.assert_allclose(voxels(mixed), weight * voxels(alone) + (1 - weight) * before, atol=0.01)
+    assert not voxels(composed.spread)[~mask].any()
+
+
+def test_the_whole_slice_is_the_papers_and_has_no_weight(predictor):
+    case = make(sitk.sitkFloat32)
+    prediction = predictor.predict(case, PredictionOptions(sample_count=1, compose=False))
+    generated = voxels(prediction.generated) > 0
+    assert prediction.weight is None
+    assert np.array_equal(generated.all(axis=(1, 2)), generated.any(axis=(1, 2)))
+    assert (voxels(prediction.samples[0]) != voxels(case.image))[generated].mean() > 0.9
+
+
+def test_previews_look_as_the_volume_will(predictor):
+    pictures, case = Pictures(), make(sitk.sitkFloat32)
+    prediction = predictor.predict(case, PredictionOptions(sample_count=1), listener=pictures)
+    inside = (..., slice(2, 62))  # the image is four columns narrower than its slices
+    for row, index in enumerate(prediction.slices.indices.tolist()):
+        plane, volume = pictures.planes[None, index], prediction.expected_pixels[row]
+        np.testing.assert_allclose(plane[inside], volume[inside], atol=1e-3)
+
+
 def test_every_slice_with_gtv_is_generated_and_no_other(predictor):
     case = make()
     generated = voxels(predictor.predict(case).generated).any(axis=(1, 2))
@@ -254,7 +287,7 @@ def test_the_expected_image_takes_one_evaluation_and_no_noise(predictor, monkeyp
 
 def test_the_expected_image_of_a_noise_model_is_the_mean_of_a_pair_that_is_drawn_once(noise_predictor, monkeypatch):
     drawn, pictures, case = companies(monkeypatch), Pictures(), make(sitk.sitkFloat32)
-    options = PredictionOptions(sample_count=2, batch_size=3)
+    options = PredictionOptions(sample_count=2, batch_size=3, compose=False)
     prediction = noise_predictor.predict(case, options, listener=pictures)
     assert pictures.shown[0] is None
     assert len(drawn) == 2 * 2  # pictures, chunks
@@ -459,7 +492,8 @@ def run_of(predictor, tmp_path):
 def test_kept_slices_depend_on_every_setting_but_how_many_there_are(run_of, entry):
     values = {
         "sampler": "dpmpp", "guidance_form": "algorithm2", "scheme": "4-class", "classes": ("long",), "eta": 0.5,
-        "days_since_rt": 90.0, "device": "cuda:7", "precision": "bfloat16", "temperature": 0.5, "class_weight": 0.5,
+        "days_since_rt": 90.0, "device": "cuda:7", "precision": "bfloat16", "temperature": 0.5, "compose": False,
+        "class_weight": 0.5,
     }  # fmt: skip
     run = run_of()
     value = values.get(entry.attribute, 5)

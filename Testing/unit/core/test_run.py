@@ -22,7 +22,7 @@ from GBMResponseCore.request import PredictionOptions, PredictionRequest
 from GBMResponseCore.run import Runner
 from tiny_bundle import write_tiny_bundle
 
-OF_THE_EXPECTED = ("expected", "predicted")
+OF_THE_EXPECTED, MASKS = ("expected", "predicted"), ("generated_mask", "blend_weight")
 SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
 
 
@@ -225,8 +225,8 @@ def test_every_stack_is_read_once(request_of, files, monkeypatch):
     monkeypatch.setattr(StackGrid, "to_stack", lambda *a, **k: read.append(1) or original(*a, **k))
     options = {"classes": ("short", "long"), "sample_count": 3}
     Runner().run(request_of(options=options, follow_up=files["image"], montage=True))
-    image = gtv = follow_up = 1
-    unchanged, expected, samples = 1, 1, 3
+    image = gtv = follow_up = unchanged = 1
+    expected, samples = 1, 3
     assert len(read) == image + gtv + follow_up + unchanged + 2 * (expected + samples)
 
 
@@ -288,7 +288,7 @@ def test_a_folder_holds_one_run_and_its_provenance_lists_all_of_it(request_of, f
     assert names_in(out) == listed_in(out)
     (out / "notes.txt").write_text("the user's")
     result = warm.run(request_of(measure=False, report=False, options={"sample_count": 1}))
-    volumes = {"expected.nii.gz", "predicted.nii.gz", "generated_mask.nii.gz"}
+    volumes = {f"{name}.nii.gz" for name in (*OF_THE_EXPECTED, *MASKS)}
     assert names_in(out) == volumes | {"provenance.json", "notes.txt"}
     assert names_in(out) == listed_in(out) | {"notes.txt"}
     assert not [path for path in out.iterdir() if path.is_dir()]
@@ -333,7 +333,7 @@ def test_without_samples_the_prediction_is_the_expected_image_and_nothing_is_mea
     result = Runner().run(request_of(options={"sample_count": 0}, follow_up=files["image"]), recorder)
     assert "sample" not in recorder.stages
     volumes = {path.name for path in result.class_files["auto"].values()}
-    assert volumes == {"expected.nii.gz", "predicted.nii.gz", "generated_mask.nii.gz", "provenance.json"}
+    assert volumes == {f"{name}.nii.gz" for name in (*OF_THE_EXPECTED, *MASKS)} | {"provenance.json"}
     expected, predicted = (sitk.ReadImage(str(result.request.out / f"{name}.nii.gz")) for name in OF_THE_EXPECTED)
     assert np.array_equal(sitk.GetArrayFromImage(expected), sitk.GetArrayFromImage(predicted))
     assert "average" in predicted.GetMetaData("ITK_FileNotes")
@@ -384,11 +384,11 @@ def test_an_interrupt_after_the_provenance_leaves_a_complete_result_alone(reques
 def test_measurements_of_versions_that_did_not_list_them_do_not_stay(request_of):
     warm = Runner()
     out = request_of().out
-    warm.run(request_of())
+    warm.run(request_of(options={"sample_count": 1}))
     record = json.loads((out / "provenance.json").read_text("utf-8"))
     record["files"] = [name for name in record["files"] if not name.startswith("measurements")]
     (out / "provenance.json").write_text(json.dumps(record), "utf-8")
-    warm.run(request_of(measure=False))
+    warm.run(request_of(measure=False, options={"sample_count": 1}))
     assert names_in(out) == listed_in(out)
 
 

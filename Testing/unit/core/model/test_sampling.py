@@ -1,6 +1,7 @@
 """Guidance, noise and samplers, on networks and problems whose answers are known."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -52,6 +53,8 @@ class GaussianPosterior:
 
 def draw(network, options, *, positions=POSITIONS, seed=1, sample=0, tokens=None, sources=None, second=None):
     count = len(positions)
+    if options.noise_length is None:
+        options = replace(options, noise_length=0.0)
     return sample_latents(
         network,
         noise_schedule("v_prediction"),
@@ -169,6 +172,12 @@ def test_the_steps_of_a_pair_take_opposite_noise(options):
     first, second = (draw(TokenNetwork(), options, sample=sample) for sample in (0, 1))
     assert first.abs().max() > 0.1
     assert torch.equal(second, -first)
+
+
+def test_the_noise_length_is_that_of_the_start_noise():
+    network = Recorder()
+    draw(network, SamplingOptions("unipc", 2, noise_length=9.0))
+    assert torch.equal(network.first, draw_noise(1, 0, POSITIONS, SHAPE, 9.0))
 
 
 @pytest.mark.parametrize("sampler", ["unipc", "dpmpp", "ddim"])
