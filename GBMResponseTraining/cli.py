@@ -19,6 +19,7 @@ from .commands import (
     import_cohort,
     prepare_anatomies,
     realism,
+    reconstruction,
     simulate,
     split,
     train,
@@ -39,6 +40,7 @@ COMMANDS = (
     simulate,
     prepare_anatomies,
     realism,
+    reconstruction,
     import_checkpoint,
 )
 
