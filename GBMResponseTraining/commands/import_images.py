@@ -39,7 +39,9 @@ def run_cheng(arguments: argparse.Namespace) -> int:
         return 0
     size, settings = InPlaneRule.of_size(arguments.size).size, NormalizationSettings()
     images = tqdm(read_images(arguments.source, chosen), total=len(chosen), desc="Importing", unit="slice")
-    made = [resized_slice(image, item.box, PIXEL_MM, size, settings) for item, image in zip(chosen, images, strict=True)]
+    made = [
+        resized_slice(image, item.box, PIXEL_MM, size, settings) for item, image in zip(chosen, images, strict=True)
+    ]
     groups = []
     for block, members in groupby(zip(chosen, made, strict=True), key=lambda member: member[0].block):
         items, slices = zip(*members, strict=True)
