@@ -39,9 +39,8 @@ def run_cheng(arguments: argparse.Namespace) -> int:
         return 0
     size, settings = InPlaneRule.of_size(arguments.size).size, NormalizationSettings()
     images = tqdm(read_images(arguments.source, chosen), total=len(chosen), desc="Importing", unit="slice")
-    made = [
-        resized_slice(image, item.box, PIXEL_MM, size, settings) for item, image in zip(chosen, images, strict=True)
-    ]
+    pairs = zip(chosen, images, strict=True)
+    made = [resized_slice(image, item.box, PIXEL_MM, size, settings) for item, image in pairs]
     groups = []
     for block, members in groupby(zip(chosen, made, strict=True), key=lambda member: member[0].block):
         items, slices = zip(*members, strict=True)
@@ -49,9 +48,9 @@ def run_cheng(arguments: argparse.Namespace) -> int:
         groups.append(SingleImages(block, *map(np.stack, zip(*slices, strict=True)), record))
     ranges = ", ".join(f"{first} to {last}" for first, last in HELD_OUT)
     statement = (
-        f"Slices of {SOURCE}. Changed: axial ones chosen, resized, intensities scaled; boxes as masks.\n\n{CITATION}\n\n"
-        f"{'These are the' if arguments.held_out else 'Left out are'} held-out numbers {ranges} of the original files"
-        f"{'' if arguments.held_out else f', and those nearer than {GUARD} to them'}.\n"
+        f"Slices of {SOURCE}. Changed: axial ones chosen, resized, intensities scaled; boxes as masks.\n\n"
+        f"{CITATION}\n\n{'These are the' if arguments.held_out else 'Left out are'} held-out numbers {ranges} of the "
+        f"original files{'' if arguments.held_out else f', and those nearer than {GUARD} to them'}.\n"
     )
     write_single_images(groups, arguments.out, statement, settings, arguments.held_out)
     write_skipped(skipped, arguments.out / "skipped.csv")

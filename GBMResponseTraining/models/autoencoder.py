@@ -202,7 +202,7 @@ def hinge(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def latent_statistics(model: torch.nn.Module, images: torch.Tensor) -> tuple[list[float], list[float]]:
-    """Return (shift, scale) per latent channel that standardize the latents that a bundle has of images (N, 1, H, W)."""
+    """Return (shift, scale) per latent channel that standardize the latents of images (N, 1, H, W)."""
     codes = codebooks(model)
     latents = torch.cat([quantize(encode_continuous(model, part.to(codes.device)), codes) for part in images.split(8)])
     rows = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])

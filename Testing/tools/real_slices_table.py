@@ -4,7 +4,7 @@
 
 SRC holds 01 to 06, each with `pre_t1gd.nii.gz`, `post_t1gd.nii.gz` and `pre_tumour.nii.gz`. OUT gets four tables:
 
-whole_heads.csv  for `import heads`, both images of cases 01-04: the extra images from which the image autoencoder of the
+whole_heads.csv  for `import heads`, both images of cases 01-04: extra images from which the image autoencoder of the
                  shipped bundle learns scanner data.
 seen.csv         cases 01-04 with their tumor.
 unseen.csv       cases 05 and 06 with their tumor: no network is trained or tuned on them.

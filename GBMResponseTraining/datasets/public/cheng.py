@@ -1,8 +1,8 @@
 """Cheng brain tumor dataset: T1-Gd slices of whole heads without a follow-up, for the image autoencoder alone.
 
 Source: figshare 1512427 (doi 10.6084/m9.figshare.1512427, CC BY 4.0 as third parties report), 3064 slices of 233
-patients with meningioma, glioma or pituitary tumor, 512 x 512 pixels of 0.49 mm, mixed planes. Read here is a copy of it
-as 8-bit JPEG: in one folder, files ``NNNN.jpg`` or ``<class>_NNNN.jpg``, loose or in ``*.tar``, and ``index.csv``.
+patients with meningioma, glioma or pituitary tumor, 512 x 512 pixels of 0.49 mm, mixed planes. Read here is a copy of
+it as 8-bit JPEG: in one folder, files ``NNNN.jpg`` or ``<class>_NNNN.jpg``, loose or in ``*.tar``, and ``index.csv``.
 
 ===================  ========  ========================================================================================
 column of index.csv            meaning

@@ -100,7 +100,7 @@ def test_a_class_of_the_index_is_kept(folder):
 
 def test_a_missing_slice_is_named(folder):
     (folder / f"{TRAINED:04d}.jpg").unlink()
-    with pytest.raises(MissingFileError, match="0209.jpg"):
+    with pytest.raises(MissingFileError, match=r"0209\.jpg"):
         list(read_images(folder, read_index(folder)[0]))
 
 
@@ -118,7 +118,7 @@ def test_a_slice_of_another_size_is_refused(folder):
 
 def test_a_broken_archive_is_refused(folder):
     (folder / "slices.tar").write_bytes(b"no archive")
-    with pytest.raises(DatasetError, match="slices.tar"):
+    with pytest.raises(DatasetError, match=r"slices\.tar"):
         list(read_images(folder, read_index(folder)[0]))
 
 
