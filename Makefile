@@ -1,6 +1,7 @@
 # make demo    predict the bundled sample case into demo-output/
-# make test    run the test suite
-# make test-lowest  run the unit tests with the lowest versions that pyproject.toml allows (in .venv-lowest)
+# make test    run the test suite; JOBS=4 on as many processes
+# make test-lowest  run the unit tests, the small fuzz and the check of imports with the lowest versions that
+#              pyproject.toml allows (in .venv-lowest)
 # make fuzz    feed 10,000 made-up and damaged inputs to it;  make faults  attack it;  make soak  200 predictions in one worker
 # make training-demo  simulate patients, train the paper's four configurations in miniature, evaluate them
 # make lint    check style and imports;  make format  rewrite it
@@ -45,20 +46,26 @@ demo: $(VENV)/.installed-demo
 training-demo: $(VENV)/.installed-test
 	PATH="$(abspath $(BIN)):$$PATH" bash Testing/tools/synthetic_experiment.sh training-demo-output $(ANATOMIES)
 
+# A file's tests stay in one process, which makes their fixtures once. The folders that take longest come first.
+JOBS ?= 2
+PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # The tests that need no Slicer wheel. torch comes first, see below.
 LOWEST := .venv-lowest
 LOWEST_PIP := $(LOWEST)/bin/python -m pip --disable-pip-version-check
 test-lowest: export MPLCONFIGDIR := $(abspath $(LOWEST))/matplotlib
 test-lowest: $(LOWEST)/.installed
-	$(LOWEST)/bin/python -m pytest Testing/unit
+	PYTHONPATH=GBMResponse:. $(LOWEST)/bin/lint-imports --no-cache --no-logo
+	$(LOWEST)/bin/python -m pytest $(PARALLEL) Testing/fuzz Testing/unit
 
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	$(MAKE) venv VENV=$(LOWEST)
 	$(LOWEST_PIP) install -c constraints-lowest.txt $(TORCH_INDEX) torch
-	$(LOWEST_PIP) install -c constraints-lowest.txt -e '.[training,dicom]' pytest torchmetrics
+	$(LOWEST_PIP) install -c constraints-lowest.txt -e '.[training,dicom]' \
+	  pytest pytest-xdist hypothesis import-linter torchmetrics
 	@touch $@
 
 lint: $(VENV)/.installed-test
@@ -109,5 +116,5 @@ $(VENV)/.installed-test: $(VENV)/.installed-torch pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-lowest demo-output training-demo-output build dist gbmresponse.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-lowest demo-output training-demo-output build dist gbmresponse.egg-info .hypothesis .pytest_cache .ruff_cache
 	find GBMResponse GBMResponseTraining Testing -name __pycache__ -type d -prune -exec rm -rf {} +

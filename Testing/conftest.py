@@ -1,12 +1,20 @@
 """Fixtures shared by all tests."""
 
 import os
+import signal
 
 import pytest
 
 # One thread, in this process and in the workers that tests start: sums of several threads differ in their last digits,
 # and on a loaded machine threads only wait for each other. It must be said before torch is imported.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# What a shell or nohup starts in the background ignores these signals, and so would the processes that tests send them.
+# A function is not inherited.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from GBMResponseTraining.settings.reader import load_configuration
 SETTINGS = load_configuration("smoke")
 TOKEN_COUNT = 7
 THRESHOLDS = {"2-class": (400.0,), "4-class": (250.0, 400.0, 540.0)}
+SKILLED = {"auc": 0.8, "ci_low": 0.7, "ci_high": 0.9, "patients": 10_000}
+CHANCE = {"auc": 0.51, "ci_low": 0.45, "ci_high": 0.57, "patients": 150}
 
 
 def write_tiny_bundle(
@@ -27,11 +29,15 @@ def write_tiny_bundle(
     neighbor_slices: int = 0,
     days_since_rt: float | None = None,
     architecture: str | None = None,
+    prediction: str = SETTINGS.diffusion.prediction,
+    held_out: dict[str, Any] | None = SKILLED,
     **changes: Any,
 ) -> Path:
     """Write the bundle and return its folder; `changes` replace fields of bundle.json.
 
     :param architecture: of both autoencoders, with 8 latent channels; None: that of the preset, with 4.
+    :param prediction: what the denoiser predicts, see `noise_schedule`.
+    :param held_out: what the classifier has shown on held-out patients.
     :param days_since_rt: default of a model that knows the days since radiotherapy; None: one that does not.
     """
     torch.manual_seed(0)
@@ -75,7 +81,10 @@ def write_tiny_bundle(
             "label_dropout": label_dropout, "null_token": TOKEN_COUNT - 1, "schemes": schemes,
             **({} if days_since_rt is None else {"default_days_since_rt": days_since_rt}),
         },
-        "classifier": {"scheme": "4-class", "pooling": SETTINGS.classifier.pooling, "temperature": 1.0},
+        "classifier": {
+            "scheme": "4-class", "pooling": SETTINGS.classifier.pooling, "temperature": 1.0,
+            **({"held_out": held_out} if held_out else {}),
+        },
         "sampling": {"sampler": "unipc", "steps": 2, "guidance_scale": 2.0 if label_dropout else 1.0, "eta": 0.0},
         "neighbour_slices": neighbor_slices,
         "training_data": "None.",
@@ -85,7 +94,7 @@ def write_tiny_bundle(
     export_bundle(
         folder,
         networks,
-        noise_schedule(SETTINGS.diffusion.prediction),
+        noise_schedule(prediction),
         {**description, **changes},
         {"MODEL_CARD.md": "tiny"},
     )

@@ -17,7 +17,7 @@ from . import SYNTHETIC_NOTICE, __version__
 from .errors import CancelledError, GBMResponseError, OutOfMemoryError
 from .model.environment import interrupted_when_terminated, write_diagnostics
 from .progress import Listener, Progress
-from .request import PREDICTED_CLASS, PredictionOptions, PredictionRequest, Setting, settings
+from .request import AUTO_CLASS, PredictionOptions, PredictionRequest, Setting, settings
 from .run import Runner
 
 _GROUPS = {
@@ -29,7 +29,7 @@ _GROUPS = {
 }
 _BY_TABLE = ("image", "gtv", "follow_up", "classes", "device")
 """Settings that a cohort takes from its table, or has an option of its own for."""
-_PREDICTING = ("prepare", "encode", "classify", "sample", "assemble")
+_PREDICTING = ("prepare", "encode", "classify", "expected", "sample", "assemble")
 """Stages that count as predicting, in the times that are printed."""
 
 
@@ -135,7 +135,7 @@ def _request(arguments: argparse.Namespace, **others: Any) -> PredictionRequest:
     :param others: settings that are no options of the command.
     """
     given = vars(arguments) | others
-    given["classes"] = tuple(given.get("classes", (PREDICTED_CLASS,)))
+    given["classes"] = tuple(given.get("classes", (AUTO_CLASS,)))
     given["gtv_labels"] = tuple(given["gtv_labels"])
     options = PredictionOptions(**_chosen(PredictionOptions, given))
     return PredictionRequest(**_chosen(PredictionRequest, given), options=options)
@@ -157,11 +157,13 @@ def _predict(arguments: argparse.Namespace) -> None:
             f"Model: {result.bundle.name} {result.bundle.version}. "
             f"Survival class: {choice.name} ({choice.class_source}; {chances or '-'})."
         )
+        if choice.note:
+            _say(choice.note)
     options, seconds = prediction.options, result.seconds
     _say(
-        f"{len(result.slices.indices)} slices, {options.sample_count} sample(s), {options.device}, "
+        f"{len(result.slices.indices)} slices, expected image and {options.sample_count} sample(s), {options.device}, "
         f"{options.precision}: "
-        f"load {seconds['load']:.1f} s, predict {sum(seconds[name] for name in _PREDICTING):.1f} s, "
+        f"load {seconds['load']:.1f} s, predict {sum(seconds.get(name, 0.0) for name in _PREDICTING):.1f} s, "
         f"measure {seconds.get('measure', 0.0):.1f} s, write {seconds['write']:.1f} s."
     )
     files = [path for group in (*result.class_files.values(), result.files) for path in group.values()]

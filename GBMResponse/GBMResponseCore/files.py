@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import uuid4
 
 from .errors import (
@@ -103,26 +103,37 @@ def write_image(image: "sitk.Image", path: Path | str, finish: Callable[[Path], 
         raise OptionError(f"Cannot write {path.name}.", f"Use one of {', '.join(_IMAGE_SUFFIXES)}.")
     import SimpleITK as sitk
 
+    packed = suffix == ".nii.gz"  # ITK ignores what its compression of NIfTI cannot write
+
     def write(temporary: Path) -> None:
-        if suffix != ".nii.gz":
-            sitk.WriteImage(image, str(temporary), useCompression=True)
-            _compare_image(image, temporary)
-            if finish:
-                finish(temporary)
-            _read_nrrd_to_its_end(temporary)
-            return
-        # ITK ignores what its compression of NIfTI cannot write.
-        plain = temporary.with_suffix("")
+        plain = temporary.with_suffix("") if packed else temporary
         try:
-            sitk.WriteImage(image, str(plain))
+            sitk.WriteImage(image, str(plain), useCompression=not packed)
             _compare_image(image, plain)
             if finish:
                 finish(plain)
-            _compress(plain, temporary)
+            if packed:
+                _compress(plain, temporary)
+            elif suffix == ".nrrd":  # ITK may overlook that its compressed voxels end early
+                check_nrrd(temporary, sitk.GetArrayViewFromImage(image).tobytes())
+        except RuntimeError as error:  # ITK's
+            raise OSError(str(error).strip().splitlines()[-1]) from error
         finally:
-            plain.unlink(missing_ok=True)
+            if packed:
+                discard(plain)
 
     return write_file(path, write, suffix)
+
+
+def check_nrrd(path: Path, voxels: bytes) -> None:
+    """Check that a NRRD file, header and data in one, raw or gzip, holds these voxels to its end.
+
+    :raises OSError, EOFError, zlib.error: it does not.
+    """
+    with open(path, "rb") as file:
+        header = list(iter(lambda: file.readline().strip(), b""))
+        written = gzip.GzipFile(fileobj=file) if b"encoding: gzip" in header else file
+        _require_same(written, io.BytesIO(voxels))
 
 
 def write_bytes(content: bytes, path: Path | str, durable: bool = True) -> Path:
@@ -135,9 +146,7 @@ def write_bytes(content: bytes, path: Path | str, durable: bool = True) -> Path:
     def write(temporary: Path) -> None:
         temporary.write_bytes(content)
         with open(temporary, "rb") as file:
-            for start in range(0, len(content) + 1, _CHUNK):
-                if file.read(_CHUNK) != content[start : start + _CHUNK]:
-                    raise OSError("the file does not hold what was written")
+            _require_same(file, io.BytesIO(content))
 
     return write_file(path, write, durable=durable)
 
@@ -228,7 +237,7 @@ def plain_cell(text: str) -> str:
 def write_file(path: Path | str, write: Callable[[Path], Any], suffix: str = "", durable: bool = True) -> Path:
     """Let a function write a file, and give it its name when it is complete.
 
-    :param write: takes the temporary path; raises OSError or RuntimeError if the file is not what it should be.
+    :param write: takes the temporary path; raises OSError if the file is not what it should be.
     :param suffix: of the temporary path.
     :param durable: wait until the disk has it; not needed for what is soon removed or can be made again.
     :raises OutputFolderError: if the file cannot be written; an older one of that name stays as it was.
@@ -238,18 +247,33 @@ def write_file(path: Path | str, write: Callable[[Path], Any], suffix: str = "",
     try:
         write(temporary)
         if durable:
-            _to_disk(temporary)
+            with open(temporary, "r+b") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
         if durable:
             _folder_to_disk(path.parent)
-    except (OSError, EOFError, zlib.error, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or (str(error).strip() or type(error).__name__).splitlines()[-1]
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise OutputFolderError(
             f"Cannot write {path.name} to the folder {path.parent} ({reason.rstrip('.')})."
         ) from error
     finally:
         discard(temporary)
     return path
+
+
+def copy_file(source: Path | str, path: Path | str) -> Path:
+    """Copy a file.
+
+    :raises OutputFolderError: if it cannot be copied; an older one of that name stays as it was.
+    """
+
+    def write(temporary: Path) -> None:
+        shutil.copyfile(source, temporary)
+        with open(source, "rb") as meant, open(temporary, "rb") as written:
+            _require_same(written, meant)
+
+    return write_file(path, write)
 
 
 def discard(path: Path) -> None:
@@ -307,21 +331,17 @@ def _compare_image(image: "sitk.Image", path: Path) -> None:
     import numpy as np
     import SimpleITK as sitk
 
+    def layout(entry: "sitk.Image") -> tuple:
+        return entry.GetSize(), entry.GetPixelIDValue(), entry.GetNumberOfComponentsPerPixel()
+
     written = sitk.ReadImage(str(path))
-    same_layout = (
-        written.GetSize() == image.GetSize()
-        and written.GetPixelIDValue() == image.GetPixelIDValue()
-        and written.GetNumberOfComponentsPerPixel() == image.GetNumberOfComponentsPerPixel()
-    )
-    if not same_layout:
+    if layout(written) != layout(image):
         raise OSError("the format cannot hold the size or the type of the volume")
-    # NIfTI keeps single precision only.
-    same_place = (
+    if not (  # NIfTI keeps single precision only
         np.allclose(written.GetSpacing(), image.GetSpacing(), rtol=1e-4, atol=0)
         and np.allclose(written.GetOrigin(), image.GetOrigin(), rtol=1e-5, atol=1e-3)
         and np.allclose(written.GetDirection(), image.GetDirection(), rtol=0, atol=1e-3)
-    )
-    if not same_place:
+    ):
         raise OSError("the format cannot hold the geometry of the volume")
     voxels, meant = (sitk.GetArrayViewFromImage(entry).reshape(-1).view(np.uint8) for entry in (written, image))
     cut_off = path.suffix == ".nii" and path.stat().st_size < _NIFTI_HEADER + meant.size  # ITK reads 0 beyond the end
@@ -338,30 +358,17 @@ def _compress(source: Path, target: Path) -> None:
         with gzip.GzipFile("", "wb", _COMPRESSION, raw, mtime=0) as packed:
             shutil.copyfileobj(plain, packed, _CHUNK)
     with open(source, "rb") as plain, gzip.open(target, "rb") as packed:
-        while True:
-            chunk = plain.read(_CHUNK)
-            if packed.read(_CHUNK) != chunk:
-                raise OSError("the file does not hold what was written")
-            if not chunk:  # the end of the stream, where its length and check sum are
-                return
+        _require_same(packed, plain)
 
 
-def _read_nrrd_to_its_end(path: Path) -> None:
-    """:raises OSError, EOFError, zlib.error: the compressed voxels of a NRRD end early, which ITK may overlook."""
-    with open(path, "rb") as file:
-        if file.readline().startswith(b"NRRD"):
-            lines = []
-            while line := file.readline().strip():
-                lines.append(line)
-            if b"encoding: gzip" in lines:
-                with gzip.open(file) as packed:
-                    while packed.read(_CHUNK):
-                        pass
-
-
-def _to_disk(path: Path) -> None:
-    with open(path, "r+b") as file:
-        os.fsync(file.fileno())
+def _require_same(written: BinaryIO, meant: BinaryIO) -> None:
+    """:raises OSError, EOFError, zlib.error: a stream differs from what it should hold, or ends early."""
+    while True:
+        chunk = meant.read(_CHUNK)
+        if written.read(_CHUNK) != chunk:
+            raise OSError("the file does not hold what was written")
+        if not chunk:  # the end of the stream, where a gzip file has its length and check sum
+            return
 
 
 def _folder_to_disk(folder: Path) -> None:
@@ -371,9 +378,8 @@ def _folder_to_disk(folder: Path) -> None:
     except OSError:
         return  # Windows opens no folders
     try:
-        os.fsync(descriptor)
-    except OSError:
-        pass  # nor do all network drives wait for them; the file itself is complete
+        with suppress(OSError):  # nor do all network drives wait for them; the file itself is complete
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

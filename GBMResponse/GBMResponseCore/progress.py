@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+    import SimpleITK as sitk
 
     from .inputs.slices import CaseSlices
     from .model.classes import ClassChoice
@@ -16,19 +17,22 @@ _BEFORE_SAMPLING, _AFTER_SAMPLING = 0.05, 0.95
 
 @dataclass(frozen=True)
 class Progress:
-    """Where the sampling of a run stands.
+    """Where the making of pictures stands: the expected image, then the samples.
 
     :param survival_class: as requested; number `class_number` (from 0) of `class_count`.
-    :param sample: counted from 0.
-    :param finished: slices of this sample that are done, of `slices`.
-    :param working: slices that are being sampled now; `step` of `steps` is done for each of them.
+    :param sample: counted from 0; None is the expected image.
+    :param before, after: parts of the class's pictures that are done before this one and after it, 0...1.
+    :param finished: slices of this picture that are done, of `slices`.
+    :param working: slices that are being made now; `step` of `steps` is done for each of them.
     """
 
     survival_class: str
     class_number: int = 0
     class_count: int = 1
-    sample: int = 0
-    sample_count: int = 1
+    sample: int | None = None
+    sample_count: int = 0
+    before: float = 0.0
+    after: float = 1.0
     finished: int = 0
     slices: int = 1
     working: int = 0
@@ -39,7 +43,7 @@ class Progress:
     def sampled(self) -> float:
         """Part of all sampling that is done, 0...1."""
         done = (self.finished + self.working * self.step / self.steps) / self.slices
-        return (self.class_number + (self.sample + done) / self.sample_count) / self.class_count
+        return (self.class_number + self.before * (1.0 - done) + self.after * done) / self.class_count
 
     @property
     def fraction(self) -> float:
@@ -47,11 +51,18 @@ class Progress:
         return _BEFORE_SAMPLING + self.sampled * (_AFTER_SAMPLING - _BEFORE_SAMPLING)
 
 
+class EnoughError(Exception):
+    """Raised by a listener while samples are drawn: those that are there shall do. No failure, and never shown."""
+
+
 class Listener:
     """Hears how a run goes on. Any method may raise `CancelledError` to stop it, until the stage `write`."""
 
     def stage(self, name: str, survival_class: str | None) -> None:
-        """A stage begins: `load`, `prepare`, per class `encode`, `classify`, `sample`, `assemble`, `measure`, `write`.
+        """A stage begins.
+
+        In order: `load`, `prepare`; per class `encode`, `classify`, `expected`, `sample`, `assemble`; `measure`,
+        `write`.
 
         :param survival_class: as requested; None where the stage is about all classes.
         """
@@ -69,10 +80,19 @@ class Listener:
         """The classifier's probabilities, and the class to predict for first."""
 
     def progress(self, progress: Progress) -> None:
-        """A sampling step, or a slice, is done."""
+        """A sampling step, or a slice, is done.
 
-    def slice_done(self, survival_class: str, sample: int, index: int, pixels: "np.ndarray") -> None:
-        """A slice (H, W), normalized, is finished or was found finished; `index` is that in the stack."""
+        While a sample is drawn it may raise `EnoughError`: the run then ends with the samples that are complete.
+        """
+
+    def slice_done(self, survival_class: str, sample: int | None, index: int, pixels: "np.ndarray") -> None:
+        """A slice (H, W), normalized, is finished or was found finished; `index` is that in the stack.
+
+        :param sample: counted from 0; None is the expected image, which comes first.
+        """
+
+    def expected_done(self, survival_class: str, volume: "sitk.Image") -> None:
+        """The expected image is there, on the input's grid; no sample is yet."""
 
 
 class TimeLeft:

@@ -7,7 +7,6 @@ import yaml
 from GBMResponseCore import SYNTHETIC_NOTICE
 
 from ..evaluation.metrics.image import HIGHER_IS_BETTER
-from ..evaluation.results import COPY
 from ..evaluation.score_tables import (
     appearance_table,
     best_baseline_table,
@@ -133,12 +132,12 @@ def _figures(description: Mapping[str, Any], title: str, report: Mapping[str, An
         heading,
         data_sentence(report),
         f"Rows of this bundle: {', '.join(own)}. {definition_sentence(report)}",
-        *(_against_copy(report, name) for name in own),
+        *(_against_baselines(report, name) for name in own),
         "Mean ± SD over slices:",
         slice_table(report),
         "Mean ± SD over patients, with the 95 % patient-bootstrap interval of the mean:",
         patient_table(report),
-        "Skill against the copy of the pre-treatment image (1 perfect, 0 as good as copying), with its interval:",
+        "Skill against the best baseline of each column (1 perfect, 0 as good as that), with its interval:",
         skill_table(report),
         "Image VQ-VAE, reconstruction of the true slices:",
         vq_vae_table(report),
@@ -185,19 +184,24 @@ def _failures(report: Mapping[str, Any], own: Sequence[str]) -> str:
     )
 
 
-def _against_copy(report: Mapping[str, Any], name: str) -> str:
-    """Where copying the pre-treatment image is at least as good as the model, by the mean over patients."""
-    model, copied = (report["table"][row]["metrics"] for row in (name, COPY))
-    worse = []
-    for metric, values in model.items():
-        own, other = values["patient_mean"], copied[metric]["patient_mean"]
-        if own is None or other is None:
-            continue
-        if own <= other if metric in HIGHER_IS_BETTER else own >= other:
-            worse.append(TITLES[metric])
-    if not worse:
-        return f"{name} is better than copying the pre-treatment image in every column, by the mean over patients."
-    return f"**Copying the pre-treatment image is at least as good as {name} in {', '.join(worse)}.**"
+def _against_baselines(report: Mapping[str, Any], name: str) -> str:
+    """Where a baseline is at least as good as the model, by the mean over patients."""
+    others = {other: row["metrics"] for other, row in report["table"].items() if row["kind"] == "baseline"}
+    lost: dict[str, list[str]] = {}
+    for metric, values in report["table"][name]["metrics"].items():
+        sign = 1 if metric in HIGHER_IS_BETTER else -1
+        known = {
+            o: sign * row[metric]["patient_mean"]
+            for o, row in others.items()
+            if row[metric]["patient_mean"] is not None
+        }
+        best = max(known, key=known.__getitem__, default=None)
+        if values["patient_mean"] is not None and best is not None and sign * values["patient_mean"] <= known[best]:
+            lost.setdefault(best, []).append(TITLES[metric])
+    if not lost:
+        return f"{name} is better than every baseline in every column, by the mean over patients."
+    parts = [f"the {other} in {', '.join(titles)}" for other, titles in lost.items()]
+    return f"**At least as good as {name}, by the mean over patients: {'; '.join(parts)}.**"
 
 
 def _classifier(figures: Mapping[str, Any]) -> str:

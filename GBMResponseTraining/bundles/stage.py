@@ -19,7 +19,7 @@ from ..items.slices import images_of
 from ..models.unet_config import noise_schedule
 from ..settings.model_configurations import ModelConfiguration
 from ..stages.autoencoder import train_autoencoder
-from ..stages.classifier import train_classifier
+from ..stages.classifier import classifier_skill, train_classifier
 from ..stages.diffusion import check_diffusion, train_diffusion
 from ..stages.training_run import TrainingRun
 from .card import bundle_card
@@ -107,6 +107,9 @@ def export_configuration(
             "pooling": settings.classifier.pooling,
             "temperature": classifier.temperature,
         }
+        held_out = classifier_skill(run)
+        if held_out is not None:
+            description["classifier"]["held_out"] = held_out
     folder = run.folder / BUNDLES / configuration.name
     schedule = noise_schedule(settings.diffusion.prediction)
     export_bundle(folder, networks, schedule, description, {}, half)

@@ -43,6 +43,17 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--max-slices", type=int, help="most slices per patient, evenly spaced (default: all)")
     parser.add_argument("--data", default="", help="what the data are, for the tables (default: as the store says)")
     parser.add_argument("--batch-size", type=int, help="slices at once (default: by free memory)")
+    parser.add_argument(
+        "--no-compose",
+        dest="compose",
+        action="store_false",
+        help="whole slices, as in the paper, not as users see them",
+    )
+    parser.add_argument(
+        "--tuning-store",
+        type=Path,
+        help="its training patients tune the baselines (default: the run's, or the store's)",
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="float32", help="float32, bfloat16 or auto")
     parser.set_defaults(run=run)
@@ -81,7 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
         figure_slices=arguments.figure_slices,
         guidance_sweep=tuple(arguments.guidance_sweep),
         data=arguments.data,
-        tuning_store=known_store(arguments.run_folder),
+        compose=arguments.compose,
+        tuning_store=arguments.tuning_store or known_store(arguments.run_folder),
     )
     out = arguments.out or arguments.run_folder / "evaluation"
     _evaluate(models, arguments.store or _store_of(arguments.run_folder), out, options, arguments.run_folder)

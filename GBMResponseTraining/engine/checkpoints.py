@@ -1,13 +1,14 @@
 """The files that a training leaves in its folder, and starting from those of another one."""
 
 import json
-import os
+import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from GBMResponseCore.errors import OutputFolderError
+from GBMResponseCore.files import ensure_output_folder, write_file
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 
@@ -99,16 +100,8 @@ class CheckpointFiles(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """:raises OutputFolderError: it cannot be written; an older one of that name stays."""
-        path = Path(path)
-        partial = path.with_suffix(".partial")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(checkpoint, partial)
-            os.replace(partial, path)
-        except (OSError, RuntimeError) as error:
-            raise OutputFolderError(f"Cannot write the checkpoint {path.name} to the folder {path.parent}.") from error
-        finally:
-            partial.unlink(missing_ok=True)
+        ensure_output_folder(Path(path).parent)
+        write_file(path, partial(_save, checkpoint))
 
 
 def best_checkpoint(folder: Path) -> ModelCheckpoint:
@@ -117,6 +110,17 @@ def best_checkpoint(folder: Path) -> ModelCheckpoint:
         dirpath=folder, filename=Path(BEST).stem, monitor=VALIDATION_LOSS, mode="min", enable_version_counter=False,
         auto_insert_metric_name=False,
     )  # fmt: skip
+
+
+def _save(checkpoint: dict[str, Any], path: Path) -> None:
+    try:
+        torch.save(checkpoint, path)
+        with zipfile.ZipFile(path) as written:
+            damaged = written.testzip()
+    except (RuntimeError, zipfile.BadZipFile) as error:  # torch's words are about its own stream
+        raise OSError("it could not be written whole; the disk may be full") from error
+    if damaged is not None:
+        raise OSError("the file does not hold what was written")
 
 
 def _load(checkpoint: Path) -> dict[str, Any]:

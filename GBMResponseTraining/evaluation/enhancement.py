@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from GBMResponseCore.measure.enhancement import EnhancementSegmenter
+from GBMResponseCore.measure.enhancement import EnhancementSegmenter, smoothed
 
 from .held_out import HeldOut
 
@@ -20,14 +20,22 @@ _USUAL_PIXEL_MM = 1.0
 class Zone(NamedTuple):
     """Where enhancement of a slice is looked for.
 
-    :param pixels: indices of its flat pixels.
-    :param threshold: intensity from which a prediction, or the pre-treatment image, enhances.
-    :param true_threshold: intensity from which the true follow-up enhances.
+    :param pixels: indices of its flat pixels, ascending.
+    :param threshold: smoothed intensity from which a prediction, or the pre-treatment image, enhances.
+    :param true_threshold: the same of the true follow-up.
+    :param sigma: of the smoothing in pixels, (slice, row, column).
     """
 
     pixels: np.ndarray
     threshold: float
     true_threshold: float
+    sigma: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def smoothed(self, image: np.ndarray) -> np.ndarray:
+        """Intensities of an image (H, W) in the zone (z,), as the segmenter looks at them."""
+        where = np.zeros(image.shape, bool)
+        where.ravel()[self.pixels] = True
+        return smoothed(image[None], where[None], self.sigma)
 
 
 def enhancement_zones(slices: HeldOut) -> list[Zone]:
@@ -49,7 +57,7 @@ def enhancing_pixels(images: np.ndarray, zones: Sequence[Zone], true: bool = Fal
     """
     return np.array(
         [
-            np.count_nonzero(image.ravel()[zone.pixels] > (zone.true_threshold if true else zone.threshold))
+            np.count_nonzero(zone.smoothed(image) > (zone.true_threshold if true else zone.threshold))
             for image, zone in zip(images, zones, strict=True)
         ]
     )
@@ -95,13 +103,15 @@ def _zones_of_patient(slices: HeldOut, rows: np.ndarray, record: Mapping[str, An
     pre, post = slices.pre[nearest], slices.post[nearest]
     generated = np.isin(stack, places)
     gtv = slices.gtv[nearest] & generated[:, None, None]
-    segmenter = EnhancementSegmenter(pre, gtv, generated, spacing_mm(record) or _usual_spacing_mm(record))
+    spacing = spacing_mm(record) or _usual_spacing_mm(record)
+    segmenter = EnhancementSegmenter(pre, gtv, generated, spacing)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # no tissue: the median of nothing
         threshold, true_threshold = segmenter.threshold(pre), segmenter.threshold(post)
     if np.isnan(threshold):
         return [nothing] * len(rows)
-    return [Zone(np.flatnonzero(segmenter.region[place]), threshold, true_threshold) for place in places]
+    sigma = segmenter.rule.smoothing_pixels(spacing)
+    return [Zone(np.flatnonzero(segmenter.region[place]), threshold, true_threshold, sigma) for place in places]
 
 
 def _usual_spacing_mm(record: Mapping[str, Any]) -> tuple[float, float, float]:

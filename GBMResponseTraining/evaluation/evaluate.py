@@ -34,6 +34,7 @@ from .options import EvaluationOptions, Measure
 from .report import evaluation_notes, report_of
 from .results import (
     COPY,
+    EXPECTED,
     REPORT,
     TRAINING_MEAN,
     UPPER_BOUND,
@@ -43,7 +44,16 @@ from .results import (
     Reconstruction,
     Row,
 )
-from .score_baselines import AUTOENCODER, BASELINES, Tuning, autoencoder_row, baseline_rows, tuning_of_store
+from .score_baselines import (
+    AUTOENCODER,
+    BASELINES,
+    BLURRED,
+    Tuning,
+    autoencoder_row,
+    baseline_rows,
+    blurred_copy,
+    tuning_of_store,
+)
 from .score_tables import write_scores
 from .scores import SampleScores, Target
 from .slices import write_figures, write_slices
@@ -79,12 +89,12 @@ def evaluate(
     split, records = stored_split(store_folder), read_patients(store_folder)
     checks = [check_training_split(model.bundle, split, records) for model in models]
     slices = read_held_out(store_folder, options.split, options.max_slices_per_patient)
-    opened = [open_model(model, options.sampling) for model in models]
+    opened = [open_model(model, options.sampling, options.compose) for model in models]
     for model in opened:
         _check_fit(model, slices, options)
     to_sweep = _model_to_sweep(opened) if options.guidance_sweep else None
     mean = training_mean(store_folder)
-    tuning = tuning_of_store(options.tuning_store or store_folder) if options.samples > 1 else None
+    tuning = tuning_of_store(options.tuning_store or store_folder)
     out = ensure_output_folder(out)
     result = evaluate_models(
         opened, checks, slices, mean, options, out / _FINISHED, store_folder.resolve().name, to_sweep, tuning
@@ -112,7 +122,7 @@ def evaluate_models(
     :param finished: folder that keeps finished slices.
     :param store: name of the slice store.
     :param to_sweep: the model whose guidance scales are compared.
-    :param tuning: of the baselines of several samples; None leaves out those that need training patients.
+    :param tuning: of the baselines; None leaves out those that need training patients.
     """
     lpips = load_lpips_if_present()
     if lpips is not None:
@@ -122,6 +132,8 @@ def evaluate_models(
     zones = enhancement_zones(slices) if options.samples > 1 or to_sweep else None
     target = Target(slices, zones, options.samples) if options.samples > 1 else None
     baselines = [Row(COPY, "baseline", measure(slices.pre, slices.post))]
+    if tuning is not None:
+        baselines.append(Row(BLURRED, "baseline", measure(blurred_copy(slices, tuning), slices.post)))
     if training_mean is not None:
         images = np.broadcast_to(training_mean, slices.pre.shape)
         baselines.append(Row(TRAINING_MEAN, "baseline", measure(images, slices.post)))
@@ -192,12 +204,12 @@ def predict(
     zones: Sequence[Zone] | None,
     target: Target | None = None,
 ) -> tuple[Prediction, np.ndarray]:
-    """Draw and measure the samples of one model; the first one (n, H, W) is returned too.
+    """Make and measure the samples and the expected image of one model; the first sample (n, H, W) is returned too.
 
     :param zones: where enhancing volumes are measured; None: they are not.
     :param target: what proper scores compare the samples with; None: they are not scored.
     """
-    samples, volumes, total, first = [], [], 0.0, None
+    samples, volumes, first = [], [], None
     scores = None if target is None else SampleScores(target)
     for sample in range(options.samples):
         images = predict_slices(loaded, slices, assigned.tokens, seed=options.seed, sample=sample, finished=finished)
@@ -206,17 +218,13 @@ def predict(
             volumes.append(enhancing_ml(images, slices, zones))
         if scores is not None:
             scores.add(images)
-        total = total + images
         first = images if first is None else first
     name, classes = loaded.model.name, [assigned.names[patient] for patient in slices.patient]
-    mean_image = None
-    if options.samples > 1:
-        mean = (total / options.samples).astype(np.float32)
-        title = f"{name}, mean image of {options.samples} samples"
-        mean_image = Row(title, "mean image", measure(mean, slices.post), classes)
+    images = predict_slices(loaded, slices, assigned.tokens, seed=options.seed, sample=None, finished=finished)
+    expected = Row(f"{name}, {EXPECTED}", EXPECTED, measure(images, slices.post), classes)
     row = Row(name, "model", [_mean_of(rows) for rows in zip(*samples, strict=True)], classes)
     scored = None if scores is None else scores.row(name)
-    return Prediction(row, mean_image, np.stack(volumes) if volumes else None, scored), first
+    return Prediction(row, expected, np.stack(volumes) if volumes else None, scored), first
 
 
 def evaluate_reconstruction(
@@ -233,15 +241,16 @@ def evaluate_reconstruction(
     :param target: what proper scores compare the pre-treatment slices with; None: they are not scored.
     :param copy: title of these.
     """
-    rows, scored = {}, None
+    rows, scored, copied = {}, None, None
     for note in ("", WITHOUT_CODEBOOK):
         for image, stack in {"pre": slices.pre, "post": slices.post}.items():
             decoded = reconstruct(loaded, stack, quantized=not note)
             rows[image + note] = measure(decoded, stack)
-            if target is not None and image + note == "pre":
-                scored = autoencoder_row(copy, decoded, target)
+            if image + note == "pre":
+                copied = Row(copy, "baseline", measure(decoded, slices.post))
+                scored = autoencoder_row(copy, decoded, target) if target is not None else None
     summary = {image: summarize(values, slices.person) for image, values in rows.items()}
-    return Reconstruction(Row(title, "upper bound", rows["post"]), summary, scored)
+    return Reconstruction(Row(title, "upper bound", rows["post"]), copied, summary, scored)
 
 
 def evaluate_classifier(loaded: LoadedModel, slices: HeldOut) -> dict[str, Any] | None:

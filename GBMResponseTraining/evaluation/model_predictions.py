@@ -58,6 +58,7 @@ class OpenedModel:
     model: EvaluatedModel
     bundle: Bundle
     sampling: SamplingOptions
+    compose: bool = True
 
     def load(
         self,
@@ -72,8 +73,8 @@ class OpenedModel:
         :param before: model loaded on the same device, whose networks are used again if its bundle is the same.
         """
         if before is not None and before.shares_networks(self):
-            return LoadedModel(self.model, before.predictor, self.sampling, batch)
-        return LoadedModel(self.model, SliceModel(self.bundle, device, precision), self.sampling, batch)
+            return LoadedModel(self.model, before.predictor, self.sampling, batch, self.compose)
+        return LoadedModel(self.model, SliceModel(self.bundle, device, precision), self.sampling, batch, self.compose)
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class LoadedModel:
     predictor: SliceModel
     sampling: SamplingOptions
     batch: int | None = None
+    compose: bool = True
 
     def shares_networks(self, other: OpenedModel) -> bool:
         """Whether another model is of the same bundle."""
@@ -113,11 +115,12 @@ class ClassAssignment:
     unknown: list[str]
 
 
-def open_model(model: EvaluatedModel, sampling: Mapping[str, Any] | None = None) -> OpenedModel:
+def open_model(model: EvaluatedModel, sampling: Mapping[str, Any] | None = None, compose: bool = True) -> OpenedModel:
     """Open a bundle for evaluation.
 
     :param sampling: fields of `SamplingOptions` to use instead of the bundle's; a model without class keeps guidance
         scale 1, which needs one network call per step instead of two and gives the same.
+    :param compose: show the input away from the GTV, as users see it.
     :raises BundleError: it is missing, damaged or not valid.
     :raises OptionError, GuidanceError: the sampling is not possible with it.
     :raises EvaluationError: it has no such scheme, or no classifier to predict the class.
@@ -134,7 +137,7 @@ def open_model(model: EvaluatedModel, sampling: Mapping[str, Any] | None = None)
     if model.scheme is None:
         options = replace(options, guidance_scale=1.0, guidance_form="standard")
     check_guidance(options, bundle.label_dropout, uses_class=bool(bundle.schemes))
-    return OpenedModel(model, bundle, options)
+    return OpenedModel(model, bundle, options, compose)
 
 
 def networks_sha256(bundle: Bundle) -> str:
@@ -222,16 +225,17 @@ def predict_slices(
     tokens: np.ndarray,
     *,
     seed: int,
-    sample: int = 0,
+    sample: int | None = 0,
     guidance_scale: float | None = None,
     finished: Path | None = None,
 ) -> np.ndarray:
-    """One sample of every slice, normalized float32 (n, H, W).
+    """One sample of every slice, or its expected image, normalized float32 (n, H, W).
 
     The only place where evaluation samples. A model that knows the days since radiotherapy is told the record's
     `days_since_rt`, or its bundle's default where that is not known.
 
     :param tokens: class token of every patient (patients,).
+    :param sample: counted from 0; None is the expected image.
     :param guidance_scale: None takes the model's.
     :param finished: folder that keeps finished slices, from which the same request continues.
     """
@@ -240,14 +244,18 @@ def predict_slices(
         sampling = replace(sampling, guidance_scale=guidance_scale, guidance_form="standard")
         check_guidance(sampling, loaded.predictor.bundle.label_dropout, loaded.predictor.networks.denoiser.uses_class)
     predicted = np.empty_like(slices.pre)
-    title = f"{loaded.model.name}, guidance {sampling.guidance_scale:g}, sample {sample + 1}"
+    picture = "expected image" if sample is None else f"sample {sample + 1}"
+    title = f"{loaded.model.name}, guidance {sampling.guidance_scale:g}, {picture}"
     for patient in tqdm(range(len(slices.records)), desc=title, unit="patient"):
         rows = slices.rows_of(patient)
         if len(rows):
             predicted[rows] = _predict_patient(
                 loaded, slices, patient, int(tokens[patient]), sampling, seed, sample, finished
             )
-    return predicted
+    if not loaded.compose:
+        return predicted
+    shares = loaded.predictor.bundle.composition.shares(slices.gtv.astype(bool))
+    return shares * predicted + (1.0 - shares) * slices.pre
 
 
 def _predict_patient(
@@ -257,10 +265,10 @@ def _predict_patient(
     token: int,
     sampling: SamplingOptions,
     seed: int,
-    sample: int,
+    sample: int | None,
     finished: Path | None,
 ) -> np.ndarray:
-    """One sample of the slices of one patient (n, H, W), taking finished ones from the folder."""
+    """A sample, or the expected image, of one patient's slices (n, H, W), taking finished ones from the folder."""
     predictor = loaded.predictor
     rows = slices.rows_of(patient)
     pre, gtv, positions = slices.pre[rows], slices.gtv[rows].astype(np.float32), slices.positions_mm[rows]
@@ -289,7 +297,9 @@ def _predict_patient(
         if pixels is None:
             if conditions is None:
                 conditions = Conditions(predictor.encode(pre, gtv, batch, indices), positions, token, days)
-            pixels = generate_slices(predictor, conditions[chunk], sampling, seed=noise_seed, sample=sample)
+            # The first of each antithetic pair: fair scores are for independent samples.
+            number = None if sample is None else 2 * sample
+            pixels = generate_slices(predictor, conditions[chunk], sampling, seed=noise_seed, sample=number)
             for k, image in zip(chunk, pixels, strict=True) if cache else ():
                 cache.store(sample, k, image)
         parts.append(pixels)

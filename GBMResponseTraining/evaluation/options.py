@@ -36,7 +36,8 @@ class EvaluationOptions:
     :param figure_slices: rows of Figure 4.
     :param guidance_sweep: guidance scales to compare; empty for none.
     :param data: what the data are, for the tables, such as "CFB-GBM v4"; empty: the data sets that the records name.
-    :param tuning_store: slice store whose training patients tune the baselines of several samples; None: the one that
+    :param compose: judge pictures as a user sees them, with the input away from the GTV; else whole slices.
+    :param tuning_store: slice store whose training patients tune the baselines; None: the one that
         is evaluated on.
     """
 
@@ -52,6 +53,7 @@ class EvaluationOptions:
     figure_slices: int = 5
     guidance_sweep: Sequence[float] = ()
     data: str = ""
+    compose: bool = True
     tuning_store: Path | None = None
 
     def __post_init__(self) -> None:

@@ -18,13 +18,14 @@ from .results import COPY, EvaluationResult, ModelResult
 from .score_report import scores_report
 from .spread import FEWEST_SAMPLES
 from .statistics.paired_tests import paired_tests
-from .statistics.skill import skills
+from .statistics.skill import skills_against_best
 
 
 def report_of(result: EvaluationResult) -> dict[str, Any]:
     """The content of `report.json`."""
     slices, options, models, rows = result.slices, result.options, result.models, result.rows
     means = {row.name: per_patient_means(row.per_slice, slices.person) for row in rows}
+    baselines = {row.name: means[row.name] for row in rows if row.kind == "baseline"}
     names = [model.name for model in models]
     pairs = [(first, second) for index, second in enumerate(names) for first in names[index + 1 :]]
     pairs += [(name, COPY) for name in names]
@@ -45,6 +46,7 @@ def report_of(result: EvaluationResult) -> dict[str, Any]:
             "samples": options.samples,
             "sampling": dict(options.sampling),
             "precision": options.precision,
+            "compose": options.compose,
             "max_slices_per_patient": options.max_slices_per_patient,
         },
         "models": [model.description for model in models],
@@ -52,7 +54,7 @@ def report_of(result: EvaluationResult) -> dict[str, Any]:
             row.name: {
                 "kind": row.kind,
                 "metrics": summarize(row.per_slice, slices.person),
-                "skill": skills(means[row.name], means[COPY]),
+                "skill": skills_against_best(means[row.name], baselines),
             }
             for row in rows
         },

@@ -16,7 +16,8 @@ TRAINING_MEAN = "mean of the training follow-ups"
 UPPER_BOUND = "VQ-VAE of the truth (upper bound)"
 REPORT = "report.json"
 
-KINDS = ("baseline", "model", "mean image", "upper bound")
+EXPECTED = "expected image"
+KINDS = ("baseline", "model", EXPECTED, "upper bound")
 """Of rows, in the order of the tables."""
 
 
@@ -39,13 +40,13 @@ class Prediction:
     """What a model predicted for the held-out slices.
 
     :param row: means over the samples.
-    :param mean_image: metrics of the mean of several samples; None with one.
+    :param expected: metrics of the expected image.
     :param volumes: enhancing volume in ml of every sample and patient (samples, patients); None if not asked for.
     :param scored: proper scores of several samples; None with one.
     """
 
     row: Row
-    mean_image: Row | None
+    expected: Row
     volumes: np.ndarray | None
     scored: ScoredRow | None
 
@@ -55,11 +56,13 @@ class Reconstruction:
     """What an image autoencoder keeps of the true slices.
 
     :param row: of the follow-ups, quantized.
+    :param copied: the pre-treatment slices, quantized, as predictions.
     :param summary: by images, `pre`, `post` and both without the codebook: summaries by metric.
     :param scored: proper scores of the pre-treatment slices, quantized, as predictions; None if not asked for.
     """
 
     row: Row
+    copied: Row
     summary: dict[str, dict[str, dict[str, float]]]
     scored: ScoredRow | None
 
@@ -111,12 +114,11 @@ class EvaluationResult:
 
     @property
     def rows(self) -> list[Row]:
-        """Baselines, models, mean images, upper bounds."""
+        """Baselines, models, expected images, upper bounds."""
         rows = list(self.baselines)
         for model in self.models:
-            rows += [model.prediction.row]
-            rows += [model.prediction.mean_image] if model.prediction.mean_image else []
-            rows += [model.reconstruction.row] if model.reconstruction else []
+            rows += [model.prediction.row, model.prediction.expected]
+            rows += [model.reconstruction.copied, model.reconstruction.row] if model.reconstruction else []
         return sorted(rows, key=lambda row: KINDS.index(row.kind))
 
     def row(self, name: str) -> Row:

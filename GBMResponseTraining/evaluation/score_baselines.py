@@ -30,9 +30,11 @@ from .scores import (
     looks_of,
     mean_scores,
     member_values,
+    members_of,
     score_masks,
     score_members,
     size_category,
+    smoothed_values,
     with_looks,
 )
 from .spread import OFFSET_ML
@@ -64,7 +66,7 @@ class Tuning:
     """What the baselines know of the training patients.
 
     :param split: of the patients, one of :data:`TUNING_SPLITS`.
-    :param sigma: blur of each image and mask score, pixels.
+    :param sigma: blur of each image and mask score, and of Table 1 (`mse_local`), pixels.
     :param dressed: `sigma` and `sd` by image score.
     :param base_rate: share of the zone's pixels that enhance at follow-up.
     :param volume_changes: log ratio of (volume + 0.5 ml) after to before of each patient, sorted.
@@ -101,6 +103,7 @@ def tune(slices: HeldOut, split: str) -> Tuning:
         name: _least(name, {key: _mean(row, name, slices) for key, row in scored.items()}) for name in IMAGE_SCORES
     }
     sigma |= {name: _least(name, {key: _mean(row, name, slices) for key, row in masks.items()}) for name in MASK_SCORES}
+    sigma["mse_local"] = _least("mse_local", {key: _local_error(images, slices) for key, images in blurs.items()})
     before, after = (count * target.voxel_ml for count in (target.pixels_before, target.pixels_after))
     changes = np.log((after + OFFSET_ML) / (before + OFFSET_ML))
     present = np.unique(slices.patient)
@@ -119,13 +122,25 @@ def tune(slices: HeldOut, split: str) -> Tuning:
     )
 
 
+def _local_error(images: np.ndarray, slices: HeldOut) -> float:
+    """Mean squared error in the GTV, over patients."""
+    pairs = zip(images, slices.post, slices.gtv.astype(bool), strict=True)
+    errors = [((image - post)[gtv] ** 2).mean() if gtv.any() else np.nan for image, post, gtv in pairs]
+    return known_mean(group_means(np.array(errors), slices.person))
+
+
+def blurred_copy(slices: HeldOut, tuning: Tuning) -> np.ndarray:
+    """The pre-treatment slices (n, H, W) with the blur that came nearest to training patients' follow-ups."""
+    return _blurred(slices.pre, tuning.sigma["mse_local"])
+
+
 def baseline_rows(target: Target, tuning: Tuning | None) -> list[ScoredRow]:
     """Baselines that need no model, and the appearance of the true follow-up.
 
     :param tuning: None leaves out those that need training patients.
     """
     slices = target.slices
-    copied = score_members(COPY, "baseline", member_values([slices.pre], target), target)
+    copied = score_members(COPY, "baseline", members_of([slices.pre], target), target)
     rows = [with_looks(copied.only((*IMAGE_SCORES, *MASK_SCORES)), [looks_of(slices.pre, target)])]
     if tuning is not None:
         rows += [_blurred_row(target, tuning), _dressed_row(target, tuning)]
@@ -141,7 +156,7 @@ def baseline_rows(target: Target, tuning: Tuning | None) -> list[ScoredRow]:
 
 def autoencoder_row(name: str, images: np.ndarray, target: Target) -> ScoredRow:
     """Scores of the pre-treatment slices (n, H, W) as a model's image autoencoder returns them: nothing changed."""
-    row = score_members(name, "baseline", member_values([images], target), target)
+    row = score_members(name, "baseline", members_of([images], target), target)
     return with_looks(row, [looks_of(images, target)])
 
 
@@ -194,10 +209,10 @@ def _mask_row(target: Target, sigma: float) -> ScoredRow:
     """Scores of the mask of what enhances before, blurred."""
     shape = target.slices.pre.shape[1:]
     chances = []
-    for pre, area in zip(target.slices.pre, target.areas, strict=True):
+    for values, area in zip(smoothed_values([target.slices.pre], target), target.areas, strict=True):
         pixels = area.pixels[area.zone]
         mask = np.zeros(shape, np.float32)
-        mask.ravel()[pixels] = pre.ravel()[pixels] > area.threshold
+        mask.ravel()[pixels] = values[0] > area.threshold
         chances.append(ndimage.gaussian_filter(mask, sigma).ravel()[pixels])
     return score_masks(BLURRED_MASK, "baseline", chances, target)
 

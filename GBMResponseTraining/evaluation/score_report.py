@@ -18,6 +18,7 @@ KINDS = ("baseline", "model", "truth")
 TITLES = {
     "crps_gtv": "CRPS in GTV",
     "crps_region": "CRPS in region",
+    "mse_local": "MSE local",
     "energy": "energy score",
     "brier": "Brier score",
     "auc": "AUC",

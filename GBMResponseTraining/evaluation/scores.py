@@ -38,7 +38,7 @@ class Area(NamedTuple):
     :param gtv, zone: bool (p,), the pixels of either.
     :param truth: intensities of the true follow-up, clipped, float (p,).
     :param enhancing: bool (z,), the truth in the zone.
-    :param threshold: intensity from which a prediction enhances.
+    :param threshold: smoothed intensity from which a prediction enhances.
     """
 
     pixels: np.ndarray
@@ -47,6 +47,17 @@ class Area(NamedTuple):
     truth: np.ndarray
     enhancing: np.ndarray
     threshold: float
+
+
+class Members(NamedTuple):
+    """Pictures of an ensemble in the area of every slice.
+
+    :param values: intensities (m, p) of every slice.
+    :param smoothed: smoothed intensities in the zone (m, z) of every slice, from which enhancement is told.
+    """
+
+    values: list[np.ndarray]
+    smoothed: list[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -91,23 +102,22 @@ class Target:
     @cached_property
     def pixels_before(self) -> np.ndarray:
         """Enhancing pixels of every record before treatment (records,)."""
-        return self.enhancing_pixels(member_values([self.slices.pre], self))[0]
+        return self.enhancing_pixels(smoothed_values([self.slices.pre], self))[0]
 
     @cached_property
     def pixels_after(self) -> np.ndarray:
         """Enhancing pixels of every record at the true follow-up (records,)."""
         return self._of_records(np.array([np.count_nonzero(area.enhancing) for area in self.areas]))
 
-    def enhancing_pixels(self, members: Sequence[np.ndarray]) -> np.ndarray:
+    def enhancing_pixels(self, smoothed: Sequence[np.ndarray]) -> np.ndarray:
         """Enhancing pixels of every member and record (m, records)."""
-        parts = zip(members, self.areas, strict=True)
-        counts = np.array([np.count_nonzero(values[:, area.zone] > area.threshold, axis=1) for values, area in parts])
+        parts = zip(smoothed, self.areas, strict=True)
+        counts = np.array([np.count_nonzero(values > area.threshold, axis=1) for values, area in parts])
         return np.array([self._of_records(count) for count in counts.T])
 
-    def probabilities(self, members: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def probabilities(self, smoothed: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Share of the members that enhance, of every slice (z,)."""
-        parts = zip(members, self.areas, strict=True)
-        return [(values[:, area.zone] > area.threshold).mean(axis=0) for values, area in parts]
+        return [(values > area.threshold).mean(axis=0) for values, area in zip(smoothed, self.areas, strict=True)]
 
     def _of_records(self, counts: np.ndarray) -> np.ndarray:
         return np.bincount(self.slices.patient, weights=counts, minlength=len(self.slices.records))
@@ -153,15 +163,22 @@ def member_values(images: Sequence[np.ndarray], target: Target) -> list[np.ndarr
     ]
 
 
-def score_members(name: str, kind: str, members: Sequence[np.ndarray], target: Target) -> ScoredRow:
-    """All scores of ensembles; one member is a certain prediction.
+def smoothed_values(images: Sequence[np.ndarray], target: Target) -> list[np.ndarray]:
+    """Smoothed intensities in the zone of every slice (m, z), of `m` pictures (n, H, W) of all slices."""
+    return [np.stack([zone.smoothed(picture[k]) for picture in images]) for k, zone in enumerate(target.zones)]
 
-    :param members: of every slice (m, p), see :func:`member_values`.
-    """
-    images = [image_scores(*parts) for parts in zip(members, target.areas, strict=True)]
-    masks = score_masks(name, kind, target.probabilities(members), target)
+
+def members_of(images: Sequence[np.ndarray], target: Target) -> Members:
+    """The same pictures both ways."""
+    return Members(member_values(images, target), smoothed_values(images, target))
+
+
+def score_members(name: str, kind: str, members: Members, target: Target) -> ScoredRow:
+    """All scores of ensembles; one member is a certain prediction."""
+    images = [image_scores(*parts) for parts in zip(members.values, target.areas, strict=True)]
+    masks = score_masks(name, kind, target.probabilities(members.smoothed), target)
     per_slice = [{**image, **mask} for image, mask in zip(images, masks.per_slice, strict=True)]
-    counts = target.enhancing_pixels(members)
+    counts = target.enhancing_pixels(members.smoothed)
     volumes = {"crps_volume": fair_crps(counts * target.voxel_ml, target.pixels_after * target.voxel_ml)}
     categories = [[size_category(*pair) for pair in zip(target.pixels_before, row, strict=True)] for row in counts]
     weight = target.samples / len(counts)
@@ -247,17 +264,18 @@ class SampleScores:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._values: list[list[np.ndarray]] = []
+        self._members: list[Members] = []
         self._looks: list[list[dict[str, float]]] = []
 
     def add(self, images: np.ndarray) -> None:
         """Add a sample of all slices (n, H, W)."""
-        self._values.append([values[0] for values in member_values([images], self._target)])
+        self._members.append(members_of([images], self._target))
         self._looks.append(looks_of(images, self._target))
 
     def row(self, name: str) -> ScoredRow:
         """The scores of all samples together."""
-        members = [np.stack(values) for values in zip(*self._values, strict=True)]
+        both = zip(*self._members, strict=True)
+        members = Members(*([np.concatenate(slices) for slices in zip(*samples, strict=True)] for samples in both))
         return with_looks(score_members(name, "model", members, self._target), self._looks)
 
 
@@ -266,7 +284,7 @@ def _area(zone: Zone, gtv: np.ndarray, post: np.ndarray) -> Area:
     pixels = np.union1d(inside, zone.pixels)
     in_zone = np.isin(pixels, zone.pixels)
     truth = post.ravel()[pixels].astype(np.float64)
-    enhancing = truth[in_zone] > zone.true_threshold
+    enhancing = zone.smoothed(post) > zone.true_threshold
     return Area(pixels, np.isin(pixels, inside), in_zone, np.clip(truth, -1.0, 1.0), enhancing, zone.threshold)
 
 

@@ -59,17 +59,18 @@ def table1_markdown(report: dict[str, Any]) -> str:
         f"**{SYNTHETIC_NOTICE}** All predictions are synthetic.",
         data_sentence(report),
         definition_sentence(report),
-        "Mean ± SD over slices; the best model of each column in bold. Rows without a model are baselines: the copy of "
-        "the pre-treatment image is the one to beat, and the VQ-VAE's reconstruction of the truth is about the best "
-        f"that a model in its latents can reach in MSE, PSNR and SSIM{no_bound}.",
+        "Mean ± SD over slices; the best model of each column in bold. Rows without a model are baselines: the best of "
+        "them is the one to beat. The VQ-VAE's reconstruction of the truth is about the best that a model in its "
+        f"latents can reach in MSE, PSNR and SSIM{no_bound}.",
         slice_table(report),
         "## Patients",
         "Slices of a patient are not independent. Mean ± SD over patients (each the mean over the patient's slices), "
         "with the 95 % patient-bootstrap interval of the mean.",
         patient_table(report),
         "## Skill",
-        "1 - error / error of the copy, with its 95 % patient-bootstrap interval: 1 is perfect, 0 as good as copying "
-        "the pre-treatment image, below 0 worse than copying.",
+        "1 - error / error of the best baseline of the column, with its 95 % patient-bootstrap interval: 1 is perfect, "
+        "0 as good as that baseline, below 0 worse. A blur wins MSE and PSNR: `scores.md` has measures that it cannot "
+        "win.",
         skill_table(report),
         note_list(report),
     ]
@@ -102,7 +103,8 @@ def definition_sentence(report: dict[str, Any]) -> str:
         text = "Metrics as the authors' code defines them (range of the SSIM by batch, predictions unclipped)."
     else:
         text = "Metrics of slices clipped to [-1, 1], data range 2; local: inside the pre-treatment GTV."
-    return f"{text} {drawn}, seed {options['seed']}."
+    shown = "composed with the pre-treatment image away from the GTV" if options.get("compose") else "whole slices"
+    return f"{text} {drawn}, seed {options['seed']}; {shown}."
 
 
 def slice_table(report: dict[str, Any]) -> str:

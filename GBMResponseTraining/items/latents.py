@@ -1,14 +1,11 @@
 """Encode a slice store once: latents of pre, post and GTV, also of the flipped slices, for the diffusion model."""
 
 import json
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from GBMResponseCore.errors import OutputFolderError
 from GBMResponseCore.files import write_json
 from GBMResponseCore.model.networks import LatentAutoencoder
 from tqdm import tqdm
@@ -73,7 +70,7 @@ def encode_store(
             autoencoder.cpu()
         mask = gtv_at_latent_size(store.gtv, downsampling)
         versions = [mask, mask[..., ::-1]] if flip else [mask]
-        _write(folder / "mask.npy", (len(versions), *mask.shape), versions)
+        write_array(folder / "mask.npy", (len(versions), *mask.shape), versions, np.dtype(np.float16))
         write_json(wanted, made_with)
     wait_for(complete)
     return LatentStore(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in (*_PARTS, "mask")})
@@ -117,15 +114,4 @@ def _encode(
 
     size = encoded(False, 0).shape[1:]
     chunks = (encoded(*which) for which in tqdm(starts, desc=f"Encoding {name}", unit="batch"))
-    _write(path, (len(versions), len(slices), *size), chunks)
-
-
-def _write(path: Path, shape: tuple[int, ...], chunks: Iterable[np.ndarray]) -> None:
-    partial = path.with_suffix(".partial")
-    try:
-        write_array(partial, shape, chunks, np.dtype(np.float16))
-        os.replace(partial, path)
-    except OSError as error:
-        raise OutputFolderError(f"Cannot write latents to the folder {path.parent} ({error.strerror}).") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    write_array(path, (len(versions), len(slices), *size), chunks, np.dtype(np.float16))

@@ -97,6 +97,20 @@ def train_classifier(run: TrainingRun) -> SurvivalClassifier:
     return SurvivalClassifier(network, scheme, fitted["temperature"], probabilities)
 
 
+def classifier_skill(run: TrainingRun) -> dict[str, float] | None:
+    """AUC of the finished classifier with its 95 % interval and the number of patients, as in `bundle.json`.
+
+    Of the test patients, or out of fold where no test patient's class is known; None where it is not defined.
+    """
+    report = run.read(f"classifier/{REPORT}")
+    for split in ("test", "out_of_fold"):
+        auc = report.get(split, {}).get("auc", {})
+        if None not in (auc.get("value"), auc.get("ci_low"), auc.get("ci_high")):
+            interval = {"auc": auc["value"], "ci_low": auc["ci_low"], "ci_high": auc["ci_high"]}
+            return interval | {"patients": report[split]["patients"]}
+    return None
+
+
 def _fit(run: TrainingRun, scheme: ClassScheme, rows: np.ndarray, name: str, select_on: np.ndarray) -> nn.Module:
     """Train one network; without slices to select on, the last weights are taken."""
     settings, seed = run.configuration.classifier, run.configuration.seed

@@ -221,7 +221,7 @@ def _preview(
     drawn = sample_latents(
         module.ema,
         schedule,
-        SamplingOptions(steps=module.settings.preview_steps),
+        SamplingOptions(steps=module.settings.preview_steps, noise_length=0.0),
         sources,
         torch.tensor(tokens, device=device),
         null_token=conditions.null_token,

@@ -18,6 +18,7 @@ A store is made in two steps, so that an interrupted run continues: :func:`write
 import io
 import json
 import os
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +27,7 @@ from typing import Any
 
 import numpy as np
 from GBMResponseCore.errors import OutputFolderError
-from GBMResponseCore.files import check_file, write_bytes, write_json
+from GBMResponseCore.files import check_file, discard, write_bytes, write_file, write_json
 
 _TYPES = {"pre": np.float16, "post": np.float16, "gtv": np.uint8, "patient": np.int32}
 ARRAYS = tuple(_TYPES)
@@ -158,27 +159,45 @@ def _write(
     folder: Path, columns: dict[str, tuple[tuple[int, ...], Iterable[np.ndarray]]], patients: list[dict]
 ) -> None:
     """Write arrays given as a shape and the chunks that make it up, then the records."""
-    temporary = {name: folder / f".{name}.partial" for name in columns}
+    new = {name: folder / f".{name}.new.npy" for name in columns}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, (shape, chunks) in columns.items():
-            write_array(temporary[name], shape, chunks, np.dtype(_TYPES[name]))
+            write_array(new[name], shape, chunks, np.dtype(_TYPES[name]))
         # From here on an older store in the folder is no longer complete.
         (folder / _RECORDS).unlink(missing_ok=True)
-        for name, path in temporary.items():
+        for name, path in new.items():
             os.replace(path, folder / f"{name}.npy")
     except OSError as error:
         raise OutputFolderError(f"Cannot write the slice store to the folder {folder} ({error.strerror}).") from error
     finally:
-        for path in temporary.values():
-            path.unlink(missing_ok=True)
+        for path in new.values():
+            discard(path)
     write_json(patients, folder / _RECORDS)
 
 
 def write_array(path: Path, shape: tuple[int, ...], chunks: Iterable[np.ndarray], dtype: np.dtype) -> None:
-    """Write a `.npy` file chunk by chunk: unlike a memory map, it notices a full disk."""
+    """Write a `.npy` file chunk by chunk: unlike a memory map, it notices a full disk.
+
+    :raises OutputFolderError: if it cannot be written; an older one of that name stays.
+    """
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for chunk in chunks:
-            file.write(np.ascontiguousarray(chunk, dtype=dtype).data)
+
+    def write(temporary: Path) -> None:
+        check_sum = 0
+        with temporary.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            start = file.tell()
+            for chunk in chunks:
+                data = np.ascontiguousarray(chunk, dtype=dtype).data
+                check_sum = zlib.crc32(data, check_sum)
+                file.write(data)
+        written = 0
+        with temporary.open("rb") as file:
+            file.seek(start)
+            while data := file.read(1 << 20):
+                written = zlib.crc32(data, written)
+        if written != check_sum:
+            raise OSError("the file does not hold what was written")
+
+    write_file(path, write)

@@ -218,11 +218,11 @@ def closed_worker(stand: Stand, runs: int) -> Tally:
 
 ATTACKS: dict[str, tuple[Attack, int, int]] = {
     # name: attack, runs in the tests, runs of `make faults`
-    "kill": (at_points("kill", signal.SIGKILL), 3, 60),
+    "kill": (at_points("kill", signal.SIGKILL), 2, 60),
     "kill-time": (killed_at_a_time, 0, 30),
     "terminate": (at_points("terminate", signal.SIGTERM), 1, 20),
     "interrupt": (at_points("interrupt"), 1, 20),
-    "delete": (at_points("delete"), 2, 20),
+    "delete": (at_points("delete"), 1, 20),
     "file": (at_points("file"), 1, 20),
     "read-only": (at_points("read-only", nobody=True), 1, 20),
     "clock-back": (at_points("clock-back"), 1, 10),

@@ -108,6 +108,7 @@ class Stand:
                 text=True,
             )
         self._ended: dict[str, int] = {}
+        self._counted: dict[tuple[str, ...], int] = {}
         self.expected: dict[str, np.ndarray] = {}
         for name in PATIENTS:
             out = self.new_folder("undisturbed")
@@ -191,12 +192,16 @@ class Stand:
         return End(done.returncode, done.stderr.decode("utf-8", "replace"))
 
     def operations(self, argv: Sequence[str], out: Path) -> int:
-        """How many file operations in its output folder an undisturbed command takes."""
+        """How many file operations in its output folder an undisturbed command takes; each command is counted once."""
+        key = tuple(part.replace(str(out), "") for part in argv)
+        if key in self._counted:
+            return self._counted[key]
         counter = self.folder / f"{uuid4().hex}.count"
         end = self.run(argv, action="none", watched=str(out), point=-1, counter=str(counter))
         if end.code != 0:
             raise RuntimeError(f"the undisturbed run failed: {end}")
-        return int(counter.read_text("ascii"))
+        self._counted[key] = int(counter.read_text("ascii"))
+        return self._counted[key]
 
     def judge(
         self, tally: Tally, out: Path, patient: str, end: End, *, sent: int | None = None, can_clean: bool = True

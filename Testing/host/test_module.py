@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 import slicer
 from GBMResponseLib.common import NodeRoles
 from GBMResponseLib.common.Failure import Failure
 from GBMResponseLib.common.QtTimers import startTimer
 from GBMResponseLib.model.ModelDescription import ModelDescription
+from small_file_limit import small_file_limit
 from tiny_bundle import write_tiny_bundle
 
 MODULE = Path(__file__).resolve().parents[2] / "GBMResponse"
@@ -78,7 +80,7 @@ def test_parameters_come_back_with_the_scene(ready, tmp_path):
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
     slicer.mrmlScene.Clear(False)
     ready.settle()
-    assert ready.ui.samplesSpinBox.value == 1
+    assert ready.ui.samplesSpinBox.value == 4
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
     ready.settle()
     assert (ready.ui.samplesSpinBox.value, ready.ui.seedSpinBox.value) == (5, 77)
@@ -102,24 +104,43 @@ def test_parameters_of_older_scenes_are_taken_over(case, tiny_bundle):
     assert (parameters.gtvSegmentID, parameters.fade) == ("Segment_1", 0.25)
     model = ModelDescription.read(tiny_bundle)
     request = parameters.copy().request(model, {}, Path("out"), "id")
-    assert request["sampling"] == {
-        "sampler": "unipc", "steps": 20, "eta": 0.0, "guidance_scale": 3.5, "guidance_form": "standard"
-    }  # fmt: skip
+    assert request["sampling"] == {"steps": 20, "guidance_scale": 3.5, "guidance_form": "standard"}
     expected = {"classes": ["long"], "scheme": "2-class", "samples": 3, "seed": 7, "device": "cpu", "batch_size": 2}
     assert {name: request[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "stored, loaded", [("model", "balanced"), ("fast", "balanced"), ("balanced", "balanced"), ("paper", "paper")]
+)
+def test_presets_of_older_scenes_are_shown_as_the_nearest_of_today(ready, stored, loaded):
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
+    node.SetParameter("samplerPreset", stored)
+    node.SetParameter("samples", "3")
+    from GBMResponseLib.settings.ParameterNode import ParameterNode
+
+    before = ready.parameters
+    ready.widget.setParameterNode(ParameterNode(node))
+    ready.settle()
+    assert (ready.parameters.samplerPreset.value, ready.parameters.samples) == (loaded, 3)
+    assert ready.ui.presetComboBox.currentText.lower().startswith(loaded)
+    ready.widget.setParameterNode(before)
 
 
 def test_automatic_values_say_what_they_are_and_ask_the_model(ready, tmp_path):
     ui, parameters = ready.ui, ready.parameters
     assert (ui.stepsSpinBox.text, ui.guidanceSpinBox.text) == ("Automatic (2)", "Automatic (2.0)")
     assert parameters.copy().request(ready.widget.panel._model, {}, Path("out"), "id")["sampling"] == {}
-    ui.presetComboBox.currentIndex = 3
+    assert (ui.presetComboBox.count, ui.presetComboBox.currentIndex) == (3, 1)
+    ui.presetComboBox.currentIndex = 0
     ready.settle()
-    assert ui.stepsSpinBox.text == "Automatic (200)"
+    assert ui.samplesSpinBox.value == 0
+    ui.presetComboBox.currentIndex = 2
+    ready.settle()
+    assert (ui.stepsSpinBox.text, ui.samplesSpinBox.value) == ("Automatic (200)", 1)
     ui.stepsSpinBox.value, ui.guidanceSpinBox.value = 50, 1.5
     ready.settle()
     assert (parameters.steps, parameters.guidanceScale) == (50, 1.5)
-    ui.presetComboBox.currentIndex = 0
+    ui.presetComboBox.currentIndex = 1
     ui.guidanceSpinBox.value = ui.guidanceSpinBox.minimum
     ready.settle()
     assert (ui.stepsSpinBox.text, ui.guidanceSpinBox.text) == ("Automatic (2)", "Automatic (2.0)")
@@ -199,6 +220,33 @@ def test_a_run_is_saved_as_files(ready, tmp_path, monkeypatch):
     assert "synthetic" in json.loads((folder / "provenance.json").read_text("utf-8"))["notice"].lower()
     assert folder.name in ready.status
     slicer.mrmlScene.RemoveNode(nodes.node(NodeRoles.MASK))
+
+
+def forgetFiles(driver) -> None:
+    """As if the run had come with a scene."""
+    driver.widget.panel._results._manifests.clear()
+
+
+def test_a_run_of_a_loaded_scene_is_saved_with_the_voxels_of_its_nodes(ready, tmp_path, monkeypatch):
+    nodes = ready.run().nodes
+    forgetFiles(ready)
+    monkeypatch.setattr(ready.widget.panel._results, "_chooseFolder", lambda: str(tmp_path))
+    ready.click("saveButton")
+    (folder,) = tmp_path.iterdir()
+    saved = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(folder / "predicted.nrrd")))
+    np.testing.assert_array_equal(saved, slicer.util.arrayFromVolume(nodes.node(NodeRoles.PREDICTED)))
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_full_disk_leaves_no_saved_run(ready, tmp_path, monkeypatch, loaded):
+    ready.run()
+    if loaded:
+        forgetFiles(ready)
+    monkeypatch.setattr(ready.widget.panel._results, "_chooseFolder", lambda: str(tmp_path))
+    with small_file_limit(20_000):
+        ready.click("saveButton")
+    assert list(tmp_path.iterdir()) == []
+    assert "cannot be saved" in ready.status
 
 
 def test_the_report_is_opened(ready, monkeypatch):

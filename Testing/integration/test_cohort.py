@@ -91,8 +91,8 @@ def test_one_bad_case_does_not_stop_the_rest(run, tmp_path):
 def test_measurements_of_all_cases_are_in_one_table(run, tmp_path):
     run()
     measured = rows(tmp_path / "out" / "measurements.csv")
-    assert [row["id"] for row in measured] == ["first", "last"]
-    assert all(row["synthetic"] == "True" and row["category_by_volume"] for row in measured)
+    assert [row["id"] for row in measured] == ["first"] * 4 + ["last"] * 4  # samples
+    assert all(row["synthetic"] == "True" and (row["category_by_volume"] or row["withheld_volume"]) for row in measured)
 
 
 def test_a_rerun_does_only_what_is_not_done(run, runs, table, images, tmp_path, capsys):
@@ -236,5 +236,5 @@ def test_the_batch_script_says_when_slicers_python_is_missing(batch, monkeypatch
 def test_status_files_name_what_was_done(run, tmp_path):
     run()
     status = json.loads((tmp_path / "out" / "first" / "status.json").read_text("utf-8"))
-    assert (status["status"], status["samples"]) == ("done", 1)
+    assert (status["status"], status["samples"]) == ("done", 4)
     assert len(status["key"]) == 64

@@ -241,12 +241,12 @@ def test_children_end_with_a_parent_that_is_killed_and_their_cases_continue(writ
             [sys.executable, "-m", "GBMResponseCore", *arguments(table, *slow)], stdout=log, stderr=log
         )
     try:
-        assert wait_until(lambda: len(list((tmp_path / "out").glob("*/.lock"))) == 2, 300)
+        assert wait_until(lambda: len(list((tmp_path / "out").glob("*/.lock"))) == 2)
         children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
         assert len(children) == 2
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    assert wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), 60)
+    assert wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
     left = {path.name for path in (tmp_path / "out").glob("*/*")}
     assert left <= {".unfinished"}, "neither a journal, as of a crash, nor a lock"

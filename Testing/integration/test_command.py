@@ -49,11 +49,20 @@ def head_voxels():
 
 def test_a_prediction_writes_its_files_and_nothing_else(run, tmp_path):
     assert run() == 0
-    names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == [
-        "generated_mask.nii.gz", "measurements.csv", "measurements.json", "montage.png", "predicted.nii.gz",
-        "provenance.json", "report.html",
-    ]  # fmt: skip
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    volumes = ("expected", "predicted", "generated_mask", "blend_weight", "spread", "enhancement_probability")
+    samples = [f"sample_{number:02d}" for number in range(1, 5)]
+    assert names == {f"{name}.nii.gz" for name in (*volumes, *samples)} | {
+        "measurements.csv", "measurements.json", "montage.png", "provenance.json", "report.html",
+    }  # fmt: skip
+
+
+def test_the_whole_slice_and_the_first_sample_alone_may_be_asked_for(run, tmp_path):
+    assert run("--samples", 1, "--no-compose", "--no-montage") == 0
+    volumes = {path.name for path in (tmp_path / "out").glob("*.nii.gz")}
+    assert volumes == {"expected.nii.gz", "predicted.nii.gz", "generated_mask.nii.gz"}
+    record = json.loads((tmp_path / "out" / "provenance.json").read_text("utf-8"))
+    assert (record["compose"], record["composition_pixels"]) == (False, None)
 
 
 def test_the_written_volume_has_the_inputs_grid_and_says_synthetic(run, case, tmp_path):
@@ -64,10 +73,10 @@ def test_the_written_volume_has_the_inputs_grid_and_says_synthetic(run, case, tm
     assert volume.GetMetaData("ITK_FileNotes").startswith("SYNTHETIC")
 
 
-def test_several_samples_add_mean_spread_and_each_sample(run, tmp_path):
+def test_several_samples_add_spread_and_each_sample(run, tmp_path):
     assert run("--samples", 2, "--format", ".nrrd", "--no-montage") == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"mean.nrrd", "spread.nrrd", "sample_01.nrrd", "sample_02.nrrd", "predicted.nrrd"} <= names
+    assert {"expected.nrrd", "spread.nrrd", "sample_01.nrrd", "sample_02.nrrd", "predicted.nrrd"} <= names
     assert "enhancement_probability.nrrd" in names
 
 
@@ -176,7 +185,7 @@ def test_a_gtv_with_several_labels_is_binarised_with_a_note(run, tmp_path, capsy
 @pytest.mark.parametrize(
     ("extra", "code"),
     [(["--scheme", "5-class"], 34), (["--class", "medium"], 34), (["--steps", 0], 34), (["--sampler", "euler"], 34),
-     (["--samples", 0], 34), (["--device", "cuda:42"], 35), (["--precision", "float8"], 34)],
+     (["--samples", -1], 34), (["--device", "cuda:42"], 35), (["--precision", "float8"], 34)],
 )  # fmt: skip
 def test_impossible_options_end_in_their_exit_code(run, extra, code, tmp_path):
     assert run(*extra) == code

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from GBMResponseCore import cli
 from GBMResponseCore.outputs.folder import folder_in_use, result_files
 from small_file_limit import small_file_limit
-from worker_session import wait_until
+from worker_session import TIMEOUT_S, wait_until
 
 SIZE, SPACING = (60, 64, 6), (0.95, 0.95, 8.0)
 
@@ -125,9 +125,9 @@ def test_nobody_reading_what_went_wrong_does_not_change_the_exit_code(arguments,
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_a_run_as_a_cancel_and_leaves_its_finished_slices_only(arguments, tmp_path, number):
     process = start(arguments("--sampler", "unipc", "--steps", "150", "--batch-size", "1"))
-    assert wait_until(lambda: list((tmp_path / "out").glob(".unfinished/*/*.npy")), 120)
+    assert wait_until(lambda: list((tmp_path / "out").glob(".unfinished/*/*.npy")))
     process.send_signal(number)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".unfinished"]
     assert b"Traceback" not in errors

@@ -1,17 +1,24 @@
 """The bundle and the sample case that ship: `make demo` in parts."""
 
+import functools
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.inputs.grid import StackGrid
+from GBMResponseCore.measure.check import LOWEST_GTV_DICE
+from GBMResponseCore.measure.measurements import measure
+from GBMResponseCore.measure.response import noise_band
 from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.model.manifest import BUNDLED_MODELS, bundled_models, default_bundle
+from GBMResponseCore.model.sampling import Conditions, generate_slices
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions
+from scipy import ndimage
 
 SAMPLE = BUNDLED_MODELS.parent / "SampleData"
 LARGEST_BUNDLE_BYTES = 45e6
@@ -30,8 +37,46 @@ def case():
 
 
 @pytest.fixture(scope="module")
-def by_class(predictor, case):
-    return {name: predictor.predict(case, PredictionOptions(classes=(name,))).samples[0] for name in ("short", "long")}
+def predict(predictor, case):
+    """First sample told a class, with the bundle's own settings; each is predicted once."""
+
+    def first_sample(name, seed):
+        options = PredictionOptions(classes=(name,), seed=seed, sample_count=1)
+        return predictor.predict(case, options).samples[0]
+
+    return functools.cache(first_sample)
+
+
+@pytest.fixture(scope="module")
+def by_class(predict):
+    return {name: predict(name, PredictionOptions().seed) for name in ("short", "long")}
+
+
+def test_no_measure_of_the_sample_case_reports_a_change_when_nothing_changed(predictor, case):
+    slices = predictor.read_slices(case)
+    for still in (
+        predictor.unchanged(slices, PredictionOptions(batch_size=2)),
+        slices.read(slices.to_volume(slices.pre)[0]),
+    ):
+        record = measure(slices, {}, still).record
+        change = record["check"]["unchanged"]
+        assert abs(change["volume_change"]) <= noise_band(change["volume_before_ml"])
+        assert abs(change["area_change"]) < 0.2
+        assert change["new_lesions"] == 0
+        assert (change["category_by_volume"], change["category_by_area"]) == ("SD", "SD")
+        assert record["withheld"] == {"volume": None, "area": None}
+        assert record["check"]["gtv_dice"] > LOWEST_GTV_DICE
+
+
+def test_the_autoencoder_of_the_bundle_is_less_sharp_than_the_scan(predictor, case):
+    """Else the self-test would have nothing to show."""
+    slices = predictor.read_slices(case)
+    inside = slices.gtv[slices.indices]
+    scan, drawn = (
+        np.std(np.stack([ndimage.laplace(plane) for plane in planes])[inside])
+        for planes in (slices.pre, predictor.unchanged(slices, PredictionOptions(batch_size=2)))
+    )
+    assert drawn < 0.6 * scan
 
 
 def voxels(image):
@@ -68,6 +113,33 @@ def test_the_sample_case_needs_no_interpolation(predictor, case):
     assert StackGrid.for_image(case.image, predictor.bundle.in_plane_rule).mode == "exact"
 
 
+def test_boxes_come_out_as_in_whole_slices(predictor, case):
+    """The decoder normalizes by the whole slice: what composition shows may not depend on what is decoded of it."""
+    slices = predictor.read_slices(case)
+    model, gtv = predictor.model, slices.gtv[slices.indices]
+    sources = model.encode(slices.pre, gtv.astype(np.float32), 2, slices.indices)
+    shares = model.bundle.composition.shares(gtv)
+    crops = model.crops(sources, shares, slices.positions_mm)
+    assert np.prod(crops.size) < 0.3 * 64**2
+    whole = Conditions(sources, slices.positions_mm, model.bundle.null_token)
+    boxes, all_of_it = (
+        generate_slices(model, conditions, model.bundle.default_sampling, seed=1, sample=None)
+        for conditions in (replace(whole, crops=crops), whole)
+    )
+    difference = np.abs(boxes - all_of_it) * shares
+    assert difference.max() < 0.03
+    assert difference[shares > 0].mean() < 0.002
+
+
+def test_the_expected_image_alone_differs_from_the_input_in_the_tumor_and_nowhere_else(predictor, case):
+    prediction = predictor.predict(case, PredictionOptions(sample_count=0))
+    expected, before, inside = voxels(prediction.expected), voxels(case.image), voxels(case.gtv) > 0
+    shown = voxels(prediction.generated) > 0
+    assert np.array_equal(expected[~shown], before[~shown])
+    assert np.abs(expected - before)[inside].mean() > 0.02 * np.ptp(before)
+    assert shown.mean() < 0.05
+
+
 def test_slices_without_gtv_are_untouched(case, by_class):
     outside = ~voxels(case.gtv).any(axis=(1, 2))
     for predicted in by_class.values():
@@ -89,14 +161,8 @@ def test_the_class_changes_the_tumor_more_than_the_rest(case, by_class):
     assert difference[inside].mean() > 2 * difference[rest].mean()
 
 
-def test_told_short_the_tumor_enhances_more_than_told_long(predictor, case):
+def test_told_short_the_tumor_enhances_more_than_told_long(predict, case):
     """As in the simulation; under the same noise, over a few seeds."""
     inside = voxels(case.gtv) > 0
-    brightness = {
-        name: [
-            voxels(predictor.predict(case, PredictionOptions(classes=(name,), seed=seed)).samples[0])[inside].mean()
-            for seed in range(3)
-        ]
-        for name in ("short", "long")
-    }
+    brightness = {name: [voxels(predict(name, seed))[inside].mean() for seed in range(3)] for name in ("short", "long")}
     assert np.mean(brightness["short"]) > np.mean(brightness["long"])

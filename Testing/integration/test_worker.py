@@ -75,16 +75,16 @@ def test_the_transcript_of_a_prediction(worker, request_of):
     assert result["type"] == "result"
     assert all(event["id"] == "transcript" for event in events)
     stages = [event["stage"] for event in events if event["type"] == "stage"]
-    order = ["load", "prepare", "encode", "classify", "sample", "assemble", "measure", "write"]
+    order = ["load", "prepare", "encode", "classify", "expected", "sample", "assemble", "measure", "write"]
     assert stages == [stage for stage in order if stage in stages]
-    assert {"load", "sample", "write"} <= set(stages)
+    assert {"load", "expected", "sample", "write"} <= set(stages)
     progress = [event for event in events if event["type"] == "progress"]
     fractions = [event["fraction"] for event in progress]
     assert fractions == sorted(fractions)
     assert 0 <= fractions[0] < fractions[-1] <= 1
     assert progress[0]["eta_s"] is None
     assert progress[-1]["eta_s"] == 0
-    assert {event["sample"] for event in progress} == {0, 1}
+    assert list(dict.fromkeys(event["sample"] for event in progress)) == [None, 0, 1]
     classes = next(event for event in events if event["type"] == "classification")["probabilities"]
     assert sum(classes.values()) == pytest.approx(1)
 
@@ -92,7 +92,7 @@ def test_the_transcript_of_a_prediction(worker, request_of):
 def test_the_files_of_a_result_are_on_disk(worker, request_of):
     result = worker.predict(**request_of("files", samples=2))
     files = result["results"][0]["files"]
-    assert {"predicted", "generated_mask", "mean", "spread"} <= set(files)
+    assert {"expected", "predicted", "generated_mask", "spread"} <= set(files)
     assert len(files["samples"]) == 2
     for path in (files["predicted"], files["spread"], *files["samples"], result["provenance"]):
         assert Path(path).stat().st_size > 0
@@ -111,17 +111,39 @@ def test_previews_are_pictures_of_the_finished_slices(worker, request_of):
     assert not Path(ready["path"]).exists()
 
 
-def test_worker_command_and_predictor_give_identical_voxels(worker, request_of, case, tiny_bundle, tmp_path):
-    from_worker = predicted(worker.predict(**request_of("same", seed=4, classes=["long"])))
-    arguments = ["predict", "--image", case["image"], "--gtv", case["gtv"], "--bundle", str(tiny_bundle)]
-    arguments += ["--out", str(tmp_path / "cli"), "--seed", "4", "--class", "long", "--no-montage"]
-    assert cli.main([*arguments, "--device", "cpu", "--precision", "float32"]) == 0
-    options = PredictionOptions(seed=4, classes=("long",))
+def test_the_expected_image_comes_as_the_first_picture_and_as_a_volume_before_the_samples(worker, request_of, case):
+    worker.send(type="predict", **request_of("first", samples=2))
+    assert worker.until("slice_ready")["sample"] is None
+    event = worker.until("expected_ready")
+    early = sitk.ReadImage(event["path"])
+    assert worker.until("slice_ready")["sample"] == 0
+    result = worker.until("result")
+    assert early.GetMetaData("ITK_FileNotes").startswith("SYNTHETIC")
+    assert early.GetSize() == sitk.ReadImage(case["image"]).GetSize()
+    assert event["class"] == "auto"
+    assert np.array_equal(sitk.GetArrayFromImage(early), voxels(result["results"][0]["files"]["expected"]))
+
+
+def test_worker_command_cohort_and_predictor_give_identical_voxels(worker, request_of, case, tiny_bundle, tmp_path):
+    files = worker.predict(**request_of("same", seed=4, classes=["long"], samples=3))["results"][0]["files"]
+    words = ["--bundle", str(tiny_bundle), "--seed", "4", "--samples", "3", "--no-montage", "--precision", "float32"]
+    arguments = ["predict", "--image", case["image"], "--gtv", case["gtv"], "--class", "long", "--device", "cpu"]
+    assert cli.main([*arguments, *words, "--out", str(tmp_path / "cli")]) == 0
+    table = tmp_path / "cases.csv"
+    table.write_text(f"id,image,gtv,class\none,{case['image']},{case['gtv']},long\n", "utf-8")
+    assert cli.main(["cohort", str(table), "--devices", "cpu", *words, "--out", str(tmp_path / "cohort")]) == 0
+    options = PredictionOptions(seed=4, classes=("long",), sample_count=3)
     in_process = Predictor(open_bundle(tiny_bundle), "cpu", "float32").predict(
         load_case(case["image"], case["gtv"]), options
     )
-    assert np.array_equal(from_worker, voxels(tmp_path / "cli" / "predicted.nii.gz"))
-    assert np.array_equal(from_worker, sitk.GetArrayFromImage(in_process.samples[0]))
+    same = {"expected": in_process.expected, "predicted": in_process.samples[0], "spread": in_process.spread}
+    same |= {"blend_weight": in_process.weight, "generated_mask": in_process.generated}
+    same |= {f"sample_{number:02d}": sample for number, sample in enumerate(in_process.samples, start=1)}
+    of_worker = files | {Path(path).name.split(".")[0]: path for path in files["samples"]}
+    for name, image in same.items():
+        made = sitk.GetArrayFromImage(image)
+        for path in (of_worker[name], tmp_path / "cli" / f"{name}.nii.gz", tmp_path / "cohort/one" / f"{name}.nii.gz"):
+            assert np.array_equal(voxels(path), made), path
 
 
 def test_a_follow_up_is_scored_beside_the_copied_input(worker, request_of, case):
@@ -134,11 +156,11 @@ def test_a_follow_up_is_scored_beside_the_copied_input(worker, request_of, case)
 
 
 def test_measurements_can_be_left_out(worker, request_of):
-    result = worker.predict(**request_of("bare", measure=False, montage=False, report=False))
+    result = worker.predict(**request_of("bare", samples=1, measure=False, montage=False, report=False))
     assert result["results"][0]["measurements"] == {}
     assert (result["measurements"], result["report"]) == (None, None)
     assert {path.name for path in Path(result["out"]).iterdir()} == {
-        "predicted.nrrd", "generated_mask.nrrd", "provenance.json",
+        "expected.nrrd", "predicted.nrrd", "generated_mask.nrrd", "blend_weight.nrrd", "provenance.json",
     }  # fmt: skip
 
 
@@ -180,6 +202,69 @@ def test_slices_that_another_request_has_left_are_not_counted(worker, request_of
     folders = sorted((Path(message["out"]) / ".unfinished").iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
     assert [len(list(folder.glob("*.npy"))) for folder in folders][-1] == cancelled["kept_slices"]
     assert len(list(Path(message["out"]).rglob("*.npy"))) > cancelled["kept_slices"]
+
+
+def test_a_stop_keeps_the_expected_image_and_the_samples_that_are_complete(worker, request_of):
+    request = request_of("stopped", samples=3, batch_size=1, sampling=SLOW)
+    worker.send(type="predict", **request)
+    while worker.until("slice_ready")["sample"] != 1:
+        pass
+    worker.send(type="stop", id="stopped")
+    stopped = worker.until("result")
+    assert [event["code"] for event in worker.events if event["type"] == "warning"][-1] == "stopped"
+    record = json.loads(Path(stopped["provenance"]).read_text("utf-8"))
+    assert 1 <= record["samples"] < record["samples_asked"] == 3
+    whole = worker.predict(**request_of("whole", samples=record["samples"], batch_size=1, sampling=SLOW))
+    for name in ("expected", "predicted"):
+        np.testing.assert_array_equal(*(voxels(r["results"][0]["files"][name]) for r in (stopped, whole)))
+    assert not Path(stopped["out"], ".unfinished").exists()
+
+
+def test_a_what_if_is_a_slice_of_the_last_prediction(worker, request_of, tmp_path):
+    worker.send(type="predict", **request_of("base", samples=0, batch_size=1))
+    slices = worker.until("expected_ready")["slices"]
+    worker.until("result")
+    chosen = slices[len(slices) // 2]
+    worker.send(type="what_if", id="w", out=str(tmp_path / "new"), index=chosen["index"], weight=1.0)
+    answer = worker.next()
+    assert (answer["type"], answer["id"], answer["index"], answer["weight"]) == ("what_if", "w", chosen["index"], 1.0)
+    assert answer["days"] is None and answer["seconds"] > 0
+    slab = sitk.ReadImage(answer["path"])
+    assert slab.GetMetaData("ITK_FileNotes").startswith("SYNTHETIC")
+    center = slab.TransformPhysicalPointToContinuousIndex(
+        [-chosen["center"][0], -chosen["center"][1], chosen["center"][2]]
+    )
+    assert center[2] == pytest.approx(0, abs=1e-3)
+    result = worker.predict(**request_of("long", samples=0, batch_size=1, classes=["long"]))
+    expected = sitk.ReadImage(result["results"][0]["files"]["expected"])
+    first = expected.TransformPhysicalPointToIndex(slab.GetOrigin())
+    part = expected[tuple(slice(a, a + b) for a, b in zip(first, slab.GetSize(), strict=True))]
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(slab), sitk.GetArrayFromImage(part))
+
+
+@pytest.mark.parametrize(
+    "fields, code",
+    [
+        ({"index": 3}, "request"),
+        ({"out": ".", "index": "3"}, "request"),
+        ({"out": ".", "index": 3, "more": 1}, "request"),
+        ({"out": ".", "index": 3, "weight": 2}, "option"),
+        ({"out": ".", "index": -1}, "option"),
+        ({"out": ".", "index": 3, "days": 99}, "option"),
+    ],
+)
+def test_a_what_if_that_is_not_possible_is_answered(worker, request_of, fields, code):
+    worker.predict(**request_of("base", samples=0))
+    worker.send(type="what_if", id="w", **fields)
+    answer = worker.next()
+    assert (answer["type"], answer["id"], answer["code"]) == ("error", "w", code)
+
+
+def test_a_what_if_before_any_prediction_is_answered(tmp_path):
+    with WorkerSession(tmp_path / "log.txt") as worker:
+        worker.send(type="what_if", id="w", out=str(tmp_path), index=3, weight=0.5)
+        answer = worker.next()
+    assert (answer["id"], answer["code"], answer["exit_code"]) == ("w", "nothing-predicted", 66)
 
 
 def test_a_waiting_prediction_can_be_cancelled(worker, request_of):
@@ -288,7 +373,7 @@ def test_it_keeps_finished_slices_and_nothing_else_when_it_is_ended_by_a_signal(
         session.send(type="predict", **message)
         session.until("slice_ready")
         session.process.send_signal(number)
-        assert session.wait_for_end(60) == 130
+        assert session.wait_for_end() == 130
     assert [path.name for path in Path(message["out"]).iterdir()] == [".unfinished"]
     assert "Traceback" not in session.log.read_text("utf-8")
 

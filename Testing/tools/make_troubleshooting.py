@@ -16,6 +16,7 @@ sys.path[:0] = [str(ROOT / "GBMResponse"), str(ROOT)]
 
 import GBMResponseCore  # noqa: E402
 from GBMResponseCore.errors import GBMResponseError  # noqa: E402
+from GBMResponseLib.common.Failure import OWN_CODES  # noqa: E402
 
 import GBMResponseTraining  # noqa: E402
 
@@ -52,7 +53,9 @@ def page() -> str:
         ]
         head = [f"## {title}\n", "| exit code | name | cause | what to do |", "|---|---|---|---|"]
         parts.append("\n".join([*head, *rows, ""]))
-    return "\n".join(parts)
+    rows = [f"| `{code}` | {_cell(why)} | {_cell(remedy)} |" for code, (why, remedy) in sorted(OWN_CODES.items())]
+    head = ["## The Slicer panel, besides the engine's\n", "| name | cause | what to do |", "|---|---|---|"]
+    return "\n".join([*parts, "\n".join([*head, *rows, ""])])
 
 
 def cause(kind: Kind) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import CaseTableError
 from ..files import read_table
-from ..request import PREDICTED_CLASS
+from ..request import AUTO_CLASS
 
 REQUIRED = ("id", "image", "gtv")
 OPTIONAL = ("follow_up", "class")
@@ -89,5 +89,5 @@ def _case(columns: Sequence[str], cells: Sequence[str], line: int, folder: Path)
         folder / values["image"],
         folder / values["gtv"],
         folder / follow_up if follow_up else None,
-        classes or (PREDICTED_CLASS,),
+        classes or (AUTO_CLASS,),
     )

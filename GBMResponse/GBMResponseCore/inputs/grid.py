@@ -124,7 +124,9 @@ class StackGrid:
             return resample_mask(image, self.reference)
         return resample_linear(image, self.reference, float(sitk.GetArrayViewFromImage(image).min()))
 
-    def to_volume(self, stack: np.ndarray, generated: np.ndarray, image: sitk.Image) -> tuple[sitk.Image, sitk.Image]:
+    def to_volume(
+        self, stack: np.ndarray, generated: np.ndarray, image: sitk.Image, shares: np.ndarray | None = None
+    ) -> tuple[sitk.Image, sitk.Image]:
         """Write the generated slices of a stack into a copy of the image.
 
         Slices that were not generated must hold the image's own values: interpolation at the rim of a generated slab
@@ -133,6 +135,8 @@ class StackGrid:
         :param stack: (n, size, size), intensities in the image's units.
         :param generated: bool (n,), the slices to write.
         :param image: the volume the grid was made for.
+        :param shares: of the stack in the result (n, size, size), the rest is the image's; None: the stack alone.
+            Voxels without a share are not written.
         :return: the volume on the image's grid, with its pixel type (integers are rounded and clamped); and a uint8
             mask on the same grid: 1 where it was written. Voxels outside the mask are bit-identical to the image.
         :raises GeometryError: no voxel of the image lies in a generated slice.
@@ -147,10 +151,19 @@ class StackGrid:
             written[box] = sitk.GetArrayViewFromImage(nearest)
             inside = written[box] > 0
             values = resample_linear(self.as_image(np.asarray(stack, np.float32)), region, 0.0)
+            if shares is not None:
+                share = resample_linear(self.as_image(shares), region, 0.0)
+                inside &= share > 0
+                written[box] = inside
+                values = share * values + (1.0 - share) * voxels[box].astype(np.float32)
             voxels[box][inside] = _to_pixel_type(values[inside], voxels.dtype)
             if not inside.any():
                 raise GeometryError("None of the generated slices lies in the image.")
         return image_like(image, voxels), image_like(image, written)
+
+    def slab_of(self, image: sitk.Image, generated: np.ndarray) -> sitk.Image:
+        """The box of the image around the generated slices, bool (n,)."""
+        return image[tuple(reversed(self._index_box(np.flatnonzero(generated), image)))]
 
     def as_image(self, stack: np.ndarray) -> sitk.Image:
         """The stack (n, size, size) as a SimpleITK image at its place in the patient."""

@@ -16,9 +16,18 @@ from .. import SYNTHETIC_NOTICE
 from ..files import write_csv, write_json
 from ..inputs.resampling import image_like
 from ..inputs.slices import CaseSlices
+from .check import FEWEST_SAMPLES, SelfCheck, dice
 from .enhancement import EnhancementRule, EnhancementSegmenter
 from .lesions import LesionMap, find_lesions
-from .response import CATEGORIES, SizeChange, SizeRule, compare_lesions, possible_categories, probabilities
+from .response import (
+    CATEGORIES,
+    SizeChange,
+    SizeRule,
+    compare_lesions,
+    noise_band,
+    possible_categories,
+    probabilities,
+)
 
 if TYPE_CHECKING:
     from ..prediction import Prediction
@@ -31,7 +40,8 @@ CAVEATS = (
     "Weeks since the end of radiotherapy are not known here. In the first 12 weeks, new enhancement can be "
     "pseudoprogression.",
     "Enhancing tissue is found by one intensity threshold near the GTV, in the generated slices only: vessels and "
-    "blood products count, faint enhancement does not.",
+    "blood products count, faint enhancement does not. All images are smoothed alike before, as a scan is sharper than "
+    "a synthetic image.",
     "The noise band of a volume change (37 percentage points below 1 ml, 15 below 5 ml, 5 above) comes from a third "
     "party's repeated measurements, not from this software.",
 )
@@ -39,6 +49,7 @@ UNKNOWN = ("steroid dose", "clinical status", "T2/FLAIR", "scan dates", "weeks s
 _COLUMNS = (
     "class", "sample", "synthetic", "volume_before_ml", "volume_after_ml", "volume_change_percent", "area_before_mm2",
     "area_after_mm2", "area_change_percent", "new_lesions", "measurable", "category_by_volume", "category_by_area",
+    "gtv_dice", "withheld_volume", "withheld_area",
 )  # fmt: skip
 
 
@@ -56,18 +67,22 @@ class Measurements:
 
     def of_class(self, name: str) -> dict[str, Any]:
         """The measures of one class, with those before."""
-        return {"title": TITLE, "before": self.record["before"], **self.record["classes"][name]}
+        shared = {key: self.record[key] for key in ("title", "before", "check")}
+        return {**shared, **self.record["classes"][name]}
 
 
 def measure(
     slices: CaseSlices,
     predictions: Mapping[str, "Prediction"],
+    unchanged: np.ndarray | None = None,
     rule: SizeRule | None = None,
     enhancement: EnhancementRule | None = None,
 ) -> Measurements:
     """Measure the input, every sample and the true follow-up, if there is one, with one segmenter.
 
     :param predictions: of one case with one model, by the class that was asked for.
+    :param unchanged: the slices to generate as the model draws them if nothing changes, normalized (k, H, W): what is
+        measured in them decides what is shown. None: no areas are.
     """
     rule = rule or SizeRule()
     grid, case, gtv, generated = slices.grid, slices.case, slices.gtv, slices.generated
@@ -84,6 +99,13 @@ def measure(
         stack[slices.indices] = pixels
         return stack
 
+    still = None
+    if unchanged is not None:
+        mask = segmenter.segment(whole(unchanged), threshold)
+        still = compare_lesions(before, find_lesions(mask, spacing, rule.lesions), rule)
+    check = SelfCheck(dice(mask_before, gtv), still)
+    withheld = check.withheld()
+
     truth = None
     if slices.follow_up is not None:
         truth = _Truth(whole(slices.truth), segmenter, before, rule, slices.follow_up.registered)
@@ -94,18 +116,22 @@ def measure(
         masks = [segmenter.segment(stack, threshold) for stack in stacks]
         lesions = [find_lesions(mask, spacing, rule.lesions) for mask in masks]
         changes = [compare_lesions(before, after, rule) for after in lesions]
-        entry = _summary(changes, rule) | {
+        hidden = check.withheld(len(stacks))
+        per_sample = [
+            asdict(change) | {"lesions": _lesions(after)} for change, after in zip(changes, lesions, strict=True)
+        ]
+        entry = {
             "class": prediction.class_choice.name,
             "class_source": prediction.class_choice.class_source,
-            "per_sample": [
-                asdict(change) | {"lesions": _lesions(after)} for change, after in zip(changes, lesions, strict=True)
-            ],
+            "samples": len(stacks),
+            "withheld": asdict(hidden),
+            **hidden.apply(_summary(changes, rule)),
+            "per_sample": [hidden.apply(sample) for sample in per_sample],
         }
-        if truth is not None:
-            entry["score"] = {
-                "prediction": truth.score(stacks, masks, changes, gtv),
-                "copy_of_the_input": truth.score([pre], [mask_before], [compare_lesions(before, before, rule)], gtv),
-            }
+        if truth is not None and stacks:
+            copied = truth.score([pre], [mask_before], [compare_lesions(before, before, rule)], gtv)
+            scores = {"prediction": truth.score(stacks, masks, changes, gtv), "copy_of_the_input": copied}
+            entry["score"] = {who: hidden.apply(score) for who, score in scores.items()}
         classes[name] = entry
         if len(masks) > 1:
             zero = image_like(case.image, np.zeros(case.image.GetSize()[::-1], np.float32))
@@ -119,11 +145,13 @@ def measure(
         "unknown": list(UNKNOWN),
         "settings": {"enhancement": segmenter.rule.to_dict(), "size": asdict(rule)},
         "gtv_volume_ml": case.gtv_volume_ml,
-        "before": {"volume_ml": before.volume_ml, "lesions": _lesions(before)},
+        "check": check.to_dict(),
+        "withheld": asdict(withheld),
+        "before": withheld.apply({"volume_ml": before.volume_ml, "lesions": _lesions(before)}),
         "classes": classes,
     }
     if truth is not None:
-        record["true_follow_up"] = truth.to_dict()
+        record["true_follow_up"] = withheld.apply(truth.to_dict())
     return Measurements(_rounded(record), maps)
 
 
@@ -134,12 +162,13 @@ def write_measurements(measurements: Measurements, folder: Path) -> dict[str, Pa
     """
     rows = []
     for name, entry in measurements.record["classes"].items():
-        for number, sample in enumerate(entry["per_sample"], start=1):
-            values = {column: sample.get(column, "") for column in _COLUMNS}
-            for kind in ("volume", "area"):
-                change = sample[f"{kind}_change"]
-                values[f"{kind}_change_percent"] = "" if change is None else round(100 * change, 2)
-            rows.append(values | {"class": name, "sample": number, "synthetic": True})
+        reasons = {f"withheld_{what}": reason for what, reason in entry["withheld"].items()}
+        fixed = {"class": name, "synthetic": True, "gtv_dice": measurements.record["check"]["gtv_dice"], **reasons}
+        for number, sample in enumerate(entry["per_sample"] or [{}], start=1):
+            changes = {kind: sample.get(f"{kind}_change") for kind in ("volume", "area")}
+            percent = {f"{kind}_change_percent": 100 * change for kind, change in changes.items() if change is not None}
+            rows.append({**sample, **percent, **fixed, "sample": number if entry["per_sample"] else None})
+    rows = [{column: _cell(row.get(column)) for column in _COLUMNS} for row in rows]
     return {
         "measurements": write_json(measurements.record, folder / "measurements.json"),
         "measurements_table": write_csv(_COLUMNS, rows, folder / "measurements.csv"),
@@ -147,33 +176,46 @@ def write_measurements(measurements: Measurements, folder: Path) -> dict[str, Pa
 
 
 def _summary(changes: list[SizeChange], rule: SizeRule) -> dict[str, Any]:
-    """What all samples of a class say together."""
-    volumes = np.array([change.volume_after_ml for change in changes])
-    areas = np.array([change.area_after_mm2 for change in changes])
+    """What all samples of a class say together; nothing if there are none."""
+    names = (
+        "volume_before_ml", "volume_after_ml", "volume_change", "area_before_mm2", "area_after_mm2", "measurable",
+        "by_volume", "by_area", "area_and_volume_disagree",
+    )  # fmt: skip
+    if not changes:
+        return dict.fromkeys(names)
     relative = [change.volume_change for change in changes if change.volume_change is not None]
     by_volume = probabilities([change.category_by_volume for change in changes])
     by_area = probabilities([change.category_by_area for change in changes])
     category, category_by_area = _most_frequent(by_volume), _most_frequent(by_area)
-    possible = possible_categories(changes[0].volume_before_ml, float(np.median(relative)) if relative else None, rule)
+    before = changes[0].volume_before_ml
+    possible = possible_categories(before, float(np.median(relative)) if relative else None, rule)
     if any(change.new_lesions for change in changes):
         possible = [name for name in CATEGORIES if name in {*possible, *by_volume}]
-    return {
-        "samples": len(changes),
-        "volume_before_ml": changes[0].volume_before_ml,
-        "volume_after_ml": {"mean": volumes.mean(), "p10": np.quantile(volumes, 0.1), "p90": np.quantile(volumes, 0.9)},
-        "volume_change": float(np.mean(relative)) if relative else None,
-        "area_before_mm2": changes[0].area_before_mm2,
-        "area_after_mm2": {"mean": areas.mean(), "p10": np.quantile(areas, 0.1), "p90": np.quantile(areas, 0.9)},
-        "measurable": changes[0].measurable,
-        "by_volume": {
+    few = len(changes) < FEWEST_SAMPLES
+    values = (
+        before,
+        _mean_and_interval([change.volume_after_ml for change in changes]),
+        float(np.mean(relative)) if relative else None,
+        changes[0].area_before_mm2,
+        _mean_and_interval([change.area_after_mm2 for change in changes]),
+        changes[0].measurable,
+        {
             "category": category,
             "probabilities": by_volume,
             "possible_within_noise": possible,
-            "indeterminate": len(possible) > 1,
+            "noise_band": noise_band(before),
+            "indeterminate": few or len(possible) > 1,
         },
-        "by_area": {"category": category_by_area, "probabilities": by_area},
-        "area_and_volume_disagree": category != category_by_area,
-    }
+        {"category": category_by_area, "probabilities": by_area, "indeterminate": few},
+        category != category_by_area,
+    )
+    return dict(zip(names, values, strict=True))
+
+
+def _mean_and_interval(values: list[float]) -> dict[str, float | None]:
+    """Mean, 10th and 90th percentile over the samples; few samples have no percentiles."""
+    low, high = np.quantile(values, (0.1, 0.9)) if len(values) >= FEWEST_SAMPLES else (None, None)
+    return {"mean": float(np.mean(values)), "p10": low, "p90": high}
 
 
 class _Truth:
@@ -201,7 +243,7 @@ class _Truth:
         truth = self._change.category_by_volume
         return {
             "mean_absolute_difference_gtv": float(np.mean([np.abs(s - self._stack)[gtv].mean() for s in stacks])),
-            "enhancement_dice": float(np.mean([_dice(mask, self._mask) for mask in masks])),
+            "enhancement_dice": float(np.mean([dice(mask, self._mask) for mask in masks])),
             "volume_error_ml": float(
                 np.mean([change.volume_after_ml - self._change.volume_after_ml for change in changes])
             ),
@@ -217,13 +259,12 @@ def _most_frequent(chances: dict[str, float]) -> str:
     return max(chances, key=chances.__getitem__)
 
 
-def _dice(first: np.ndarray, second: np.ndarray) -> float:
-    total = int(first.sum()) + int(second.sum())
-    return 2.0 * int((first & second).sum()) / total if total else 1.0
-
-
 def _lesions(found: LesionMap) -> list[dict[str, Any]]:
     return [asdict(lesion) | {"product_mm2": lesion.product_mm2} for lesion in found.lesions]
+
+
+def _cell(value: Any) -> Any:
+    return "" if value is None else round(value, 4) if isinstance(value, float) else value
 
 
 def _rounded(value: Any) -> Any:

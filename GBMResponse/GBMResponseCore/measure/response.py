@@ -136,11 +136,16 @@ def possible_categories(before_ml: float, change: float | None, rule: SizeRule) 
     """Categories by volume within the measurement noise of a change, the most likely one not first."""
     if change is None:
         return [NOT_ASSESSABLE]
-    band = next(band for limit, band in _NOISE_BANDS if before_ml < limit)
+    band = noise_band(before_ml)
     found = {
         category_by_volume(1.0, max(0.0, 1.0 + change + shift), rule) for shift in np.linspace(-band, band, 41).tolist()
     }
     return [category for category in CATEGORIES if category in found]
+
+
+def noise_band(before_ml: float) -> float:
+    """By how much the relative change of a volume varies when it is measured again."""
+    return next(band for limit, band in _NOISE_BANDS if before_ml < limit)
 
 
 def probabilities(categories: Sequence[str]) -> dict[str, float]:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ..errors import BundleError, BundleIntegrityError, BundleSchemaError
+from ..inputs.composition import Composition
 from ..inputs.preprocessing import InPlaneRule, NormalizationSettings
 from .bundle_check import check_description, must_fit, try_networks
 from .manifest import Manifest, read_json, read_manifest
@@ -70,6 +71,11 @@ class Bundle(Manifest):
     @property
     def normalization(self) -> NormalizationSettings:
         return NormalizationSettings.from_dict(self.description["preprocessing"]["intensity"])
+
+    @property
+    def composition(self) -> Composition:
+        """Where a prediction shows, unless the whole slice is asked for."""
+        return Composition(**self.description.get("composition", {}))
 
     @cached_property
     def scheduler_config(self) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def check_description(bundle: "Bundle") -> None:
     with must_fit(f"bundle.json of {bundle.folder.name!r}"):
         sampling, rule = bundle.default_sampling, bundle.in_plane_rule
         tokens = [bundle.null_token, *(entry.token for scheme in bundle.schemes.values() for entry in scheme.classes)]
-        _ = sampling, rule, bundle.normalization, bundle.classifier_scheme, tokens
+        _ = sampling, rule, bundle.normalization, bundle.composition, bundle.classifier_scheme, tokens
         for scheme in bundle.schemes.values():
             scheme.check_ranges()
         latents = bundle.description["latents"]

@@ -7,7 +7,7 @@ and the networks.
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -67,6 +67,40 @@ class Manifest:
             return None
         classes = entry.get("classes")
         return ClassScheme.from_dict(entry["scheme"], classes) if classes else self.schemes[entry["scheme"]]
+
+    @cached_property
+    def classifier_doubt(self) -> str:
+        """Why the classifier is not asked unless the user wants it; empty if its held-out AUC is above chance."""
+        entry = self.description.get("classifier")
+        if entry is None:
+            return "This model has no survival classifier."
+        held_out = entry.get("held_out")
+        if held_out is None:
+            return "The survival classifier of this model was not measured on held-out patients."
+        if held_out["ci_low"] > 0.5:
+            return ""
+        return (
+            "The survival classifier of this model is no better than chance: "
+            "AUC {auc:.2f} [{ci_low:.2f}, {ci_high:.2f}] in {patients} held-out patients."
+        ).format(**held_out)
+
+    def class_note(self, probabilities: Mapping[str, float]) -> str:
+        """What a classifier's answer is worth; empty if there is nothing to say.
+
+        Probabilities are no information where they are nearer to even than the standard error of a frequency in the
+        held-out patients: so many cannot tell them from even.
+        """
+        if self.classifier_doubt or not probabilities:
+            return self.classifier_doubt
+        patients = self.description["classifier"]["held_out"]["patients"]
+        even = 1 / len(probabilities)
+        noise = math.sqrt(even * (1 - even) / patients)
+        if max(abs(chance - even) for chance in probabilities.values()) > noise:
+            return ""
+        return (
+            f"The survival classifier gives no information here: its probabilities are within {noise:.0%} of even, "
+            f"which {patients} held-out patients cannot tell apart."
+        )
 
     @cached_property
     def sha256(self) -> str:
@@ -178,6 +212,9 @@ def _check(manifest: Manifest) -> None:
             _expect("name of a class", entry.name, str)
             for days in (entry.min_days, entry.max_days):
                 _expect("days of a class", days, int, float, type(None))
+    held_out = (manifest.description.get("classifier") or {}).get("held_out")
+    for name in ("auc", "ci_low", "ci_high", "patients") if held_out is not None else ():
+        _expect(name, held_out[name], int, float)
     for name, entry in manifest.files.items():
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:

@@ -152,17 +152,28 @@ def guided_output(
     null_token: int,
     guidance_scale: float,
     days: torch.Tensor | None = None,
+    second: tuple[int, float] | None = None,
 ) -> torch.Tensor:
     """Return the denoiser's output under guidance, with one network call.
 
-    The form is linear, so it holds for noise and for velocity predictions alike. Both branches know the days.
+    The form is linear, so it holds for noise and for velocity predictions alike. All branches know the days.
+
+    :param second: token of a second class, and its share of the conditional output; None: one class.
     """
-    if guidance_scale == 1.0:
+    branches = [] if guidance_scale == 1.0 else [torch.full_like(tokens, null_token)]
+    branches += [tokens] if second is None else [tokens, torch.full_like(tokens, second[0])]
+    if len(branches) == 1:
         return denoiser(latents, sources, timestep, tokens, days)
-    both_tokens = torch.cat([torch.full_like(tokens, null_token), tokens])
-    both_days = None if days is None else days.repeat(2)
-    both = denoiser(latents.repeat(2, 1, 1, 1), sources.repeat(2, 1, 1, 1), timestep, both_tokens, both_days)
-    unconditional, conditional = both.chunk(2)
+    count = len(branches)
+    every_day = None if days is None else days.repeat(count)
+    repeated = (latents.repeat(count, 1, 1, 1), sources.repeat(count, 1, 1, 1))
+    outputs = list(denoiser(*repeated, timestep, torch.cat(branches), every_day).chunk(count))
+    if second is not None:
+        other = outputs.pop()
+        outputs[-1] = outputs[-1] + second[1] * (other - outputs[-1])
+    if guidance_scale == 1.0:
+        return outputs[0]
+    unconditional, conditional = outputs
     return unconditional + guidance_scale * (conditional - unconditional)
 
 

@@ -1,7 +1,9 @@
 """Where and how to compute: device, arithmetic precision, and how many slices fit at once."""
 
 import os
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 
@@ -11,6 +13,10 @@ from ..request import PRECISIONS
 BFLOAT16_TOLERANCE = 0.03
 """Largest relative L2 error of one bfloat16 network evaluation that `auto` accepts."""
 
+BFLOAT16_GAIN = 1.2
+"""`auto` takes bfloat16 if it is so many times as fast as float32: a near thing would be decided by chance."""
+
+_TIMINGS = 3
 _MOST_SLICES = {"cpu": 8, "cuda": 40}
 
 
@@ -44,7 +50,8 @@ def choose_precision(name: str, device: torch.device, probe: Callable[[], torch.
     """Return float32 or bfloat16.
 
     :param probe: evaluates the network on a real input; it is run in both precisions, and `auto` takes bfloat16 only
-        where the hardware has it and the relative error stays within `BFLOAT16_TOLERANCE`.
+        where the hardware has it, the relative error stays within `BFLOAT16_TOLERANCE`, and it is `BFLOAT16_GAIN` times
+        as fast: not every processor that computes bfloat16 gains from it.
     """
     if name not in PRECISIONS:
         raise OptionError(f"Unknown precision {name!r}.", f"Choose one of: {', '.join(PRECISIONS)}.")
@@ -52,11 +59,21 @@ def choose_precision(name: str, device: torch.device, probe: Callable[[], torch.
         return torch.float32 if name == "float32" else torch.bfloat16
     if not has_fast_bfloat16(device):
         return torch.float32
-    exact = probe().float()
-    with torch.autocast(device.type, torch.bfloat16):
-        rounded = probe().float()
-    error = float((rounded - exact).norm() / exact.norm())
-    return torch.bfloat16 if error <= BFLOAT16_TOLERANCE else torch.float32
+
+    def evaluate(precision: torch.dtype) -> tuple[float, torch.Tensor]:
+        rounding = torch.autocast(device.type, torch.bfloat16) if precision is torch.bfloat16 else nullcontext()
+        start = time.perf_counter()
+        with rounding:
+            output = probe().float().cpu()  # waits for the graphics card
+        return time.perf_counter() - start, output
+
+    (_, exact), (_, rounded) = evaluate(torch.float32), evaluate(torch.bfloat16)
+    if float((rounded - exact).norm() / exact.norm()) > BFLOAT16_TOLERANCE:
+        return torch.float32
+    # In turn, so that what else the machine does meanwhile meets both; the first of each may have been a start.
+    rounds = [(evaluate(torch.float32)[0], evaluate(torch.bfloat16)[0]) for _ in range(_TIMINGS)]
+    slow, fast = (min(seconds) for seconds in zip(*rounds, strict=True))
+    return torch.bfloat16 if slow >= BFLOAT16_GAIN * fast else torch.float32
 
 
 def batch_size(requested: int | None, device: torch.device, slice_pixels: int, widest_channels: int) -> int:

@@ -4,11 +4,11 @@ Guidance (Ho and Salimans 2021, arXiv 2207.12598): output = unconditional + s * 
 branches in one batch of 2B. s = 1 is the conditional model and s = 0 the unconditional one. The paper's Algorithm 2
 prints conditional + s * (unconditional - conditional), which is the same line with s' = 1 - s.
 
-Noise belongs to a physical slice: it depends on the seed, the sample and the slice's position in millimeters only, so
-batch size, slice order and the chosen class do not change it.
+The expected image is what the network answers at the last training step, where hardly any of the image is left: the
+mean of what it has learned for the condition. A network that predicts noise does not say it there (its answer is
+divided by sqrt(alpha) = 0.01), so the mean of an antithetic pair of samples takes its place.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,9 @@ import torch
 
 from ..errors import BundleError, BundleSchemaError, OptionError
 from ..request import SamplingOptions
+from .crops import Crops
 from .networks import Denoiser, guided_output
+from .noise import draw_noise, pair_and_sign, slice_generator
 
 if TYPE_CHECKING:
     from ..progress import Listener, Progress
@@ -36,21 +38,26 @@ class Conditions:
     """What slices are generated from.
 
     :param sources: source latents (b, S * C, h, w), in the bundle's order.
-    :param positions_mm: positions of the slices (b,), see `slice_generator`.
+    :param positions_mm: positions of the slices (b,), see `noise`.
     :param days_since_rt: None: not known.
+    :param crops: what is decoded of the slices; None: all.
+    :param second: token of a second class, and its share, see :func:`.networks.guided_output`.
     """
 
     sources: torch.Tensor
     positions_mm: np.ndarray
     class_token: int
     days_since_rt: float | None = None
+    crops: Crops | None = None
+    second: tuple[int, float] | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
 
     def __getitem__(self, rows: slice | list[int]) -> "Conditions":
         """Those of some of the slices."""
-        return replace(self, sources=self.sources[rows], positions_mm=self.positions_mm[rows])
+        crops = None if self.crops is None else self.crops[rows]
+        return replace(self, sources=self.sources[rows], positions_mm=self.positions_mm[rows], crops=crops)
 
 
 def build_scheduler(config: dict[str, Any], options: SamplingOptions) -> Any:
@@ -87,18 +94,9 @@ def build_scheduler(config: dict[str, Any], options: SamplingOptions) -> Any:
     return scheduler
 
 
-def slice_generator(seed: int, sample: int, position_mm: float, purpose: str = "start") -> torch.Generator:
-    """Return a CPU generator that belongs to one physical slice of one sample.
-
-    :param position_mm: position of the slice center along its normal; rounded to 0.1 mm.
-    """
-    key = f"{seed}/{sample}/{round(position_mm * 10)}/{purpose}".encode()
-    return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key).digest()[:8], "little") >> 1)
-
-
-def draw_noise(seed: int, sample: int, positions_mm: Sequence[float], shape: tuple[int, int, int]) -> torch.Tensor:
-    """Return start noise (slices, *shape), float32 on the CPU, one independent draw per physical slice."""
-    return torch.stack([torch.randn(shape, generator=slice_generator(seed, sample, z)) for z in positions_mm])
+def answers_at_once(scheduler_config: dict[str, Any]) -> bool:
+    """Whether a network of this noise schedule says the expected image in one evaluation."""
+    return scheduler_config["prediction_type"] != "epsilon"
 
 
 @torch.inference_mode()
@@ -115,27 +113,30 @@ def sample_latents(
     positions_mm: Sequence[float],
     channels: int,
     days: torch.Tensor | None = None,
+    second: tuple[int, float] | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> torch.Tensor:
     """Draw one latent per slice.
 
     :param sources: source latents (B, S * C, h, w), in the bundle's order.
     :param tokens: class tokens (B,) int64.
-    :param positions_mm: positions of the B slices, see `slice_generator`.
+    :param sample: counted from 0; 2k and 2k + 1 are an antithetic pair.
+    :param positions_mm: positions of the B slices, see `noise`.
     :param channels: channels C of a latent.
     :param days: days since the start of radiotherapy (B,), NaN or None: not known.
+    :param second: a second class, see :func:`.networks.guided_output`.
     :param on_step: called with (steps done, steps in all) after each network call; may raise to stop.
     :returns: latents (B, C, h, w), float32.
     """
     options = options.with_defaults({})
     scheduler = build_scheduler(scheduler_config, options)
-    guidance_scale = options.standard_guidance_scale
-    if guidance_scale == 0.0 or bool((tokens == null_token).all()):  # both branches would be the same
-        tokens, guidance_scale = torch.full_like(tokens, null_token), 1.0
+    tokens, second, guidance_scale = _branches(options, tokens, second, null_token)
+    pair, sign = pair_and_sign(sample)
     shape = (channels, *sources.shape[-2:])
-    latents = draw_noise(seed, sample, positions_mm, shape).to(sources.device) * scheduler.init_noise_sigma
-    latents = latents * options.temperature
-    step_noise = [slice_generator(seed, sample, z, "steps") for z in positions_mm]
+    noise = draw_noise(seed, pair, positions_mm, shape, options.noise_length)
+    latents = noise.to(sources.device) * scheduler.init_noise_sigma
+    latents = sign * latents * options.temperature
+    step_noise = [slice_generator(seed, pair, z, "steps") for z in positions_mm]
     extra: dict[str, Any] = {}
     if options.sampler == "ddim":
         extra = {"eta": options.eta, "generator": step_noise}
@@ -144,12 +145,74 @@ def sample_latents(
     for index, timestep in enumerate(scheduler.timesteps):
         model_input = scheduler.scale_model_input(latents, timestep)
         output = guided_output(
-            denoiser, model_input, sources, timestep.to(sources.device), tokens, null_token, guidance_scale, days
+            denoiser,
+            model_input,
+            sources,
+            timestep.to(sources.device),
+            tokens,
+            null_token,
+            guidance_scale,
+            days,
+            second,
         ).float()
-        latents = scheduler.step(output, timestep, latents, **extra, return_dict=False)[0]
+        # A step is linear in output, latents and its own noise: so the other sign takes the noise with the other sign.
+        latents = sign * scheduler.step(sign * output, timestep, sign * latents, **extra, return_dict=False)[0]
         if on_step:
             on_step(index + 1, len(scheduler.timesteps))
     return latents
+
+
+@torch.inference_mode()
+def expected_latents(
+    denoiser: Denoiser,
+    scheduler_config: dict[str, Any],
+    options: SamplingOptions,
+    sources: torch.Tensor,
+    tokens: torch.Tensor,
+    *,
+    null_token: int,
+    channels: int,
+    days: torch.Tensor | None = None,
+    second: tuple[int, float] | None = None,
+) -> torch.Tensor:
+    """The mean of what the model has learned for each slice, by one evaluation at the last training step from x_T = 0.
+
+    x0 = sqrt(alpha) x_T - sqrt(1 - alpha) v for a network that predicts velocity (Salimans and Ho 2022, arXiv
+    2202.00512), the output itself for one that predicts the image. Guided as samples are.
+
+    :param sources, tokens, channels, days, second: as in :func:`sample_latents`.
+    :returns: latents (B, C, h, w), float32.
+    :raises ValueError: the network predicts noise.
+    """
+    if not answers_at_once(scheduler_config):
+        raise ValueError("A network that predicts noise does not say the expected image in one evaluation.")
+    options = options.with_defaults({})
+    scheduler = build_scheduler(scheduler_config, options)
+    tokens, second, guidance_scale = _branches(options, tokens, second, null_token)
+    start = torch.zeros((len(sources), channels, *sources.shape[-2:]), device=sources.device)
+    last = torch.tensor(scheduler_config["num_train_timesteps"] - 1, device=sources.device)
+    output = guided_output(denoiser, start, sources, last, tokens, null_token, guidance_scale, days, second).float()
+    if scheduler_config["prediction_type"] == "sample":
+        return output
+    return -float((1.0 - scheduler.alphas_cumprod[-1]).sqrt()) * output
+
+
+def _branches(
+    options: SamplingOptions, tokens: torch.Tensor, second: tuple[int, float] | None, null_token: int
+) -> tuple[torch.Tensor, tuple[int, float] | None, float]:
+    """Tokens, second class and guidance scale: one branch where all would be the same."""
+    scale = options.standard_guidance_scale
+    if scale == 0.0 or (second is None and bool((tokens == null_token).all())):
+        return torch.full_like(tokens, null_token), None, 1.0
+    return tokens, second, scale
+
+
+def mean_of_pair(draw: Callable[[int], np.ndarray]) -> np.ndarray:
+    """The mean of the first antithetic pair of samples.
+
+    :param draw: makes a sample, 0 or 1.
+    """
+    return (draw(0) + draw(1)) / np.float32(2.0)
 
 
 @torch.inference_mode()
@@ -159,42 +222,52 @@ def generate_slices(
     options: SamplingOptions,
     *,
     seed: int,
-    sample: int,
+    sample: int | None,
     listener: "Listener | None" = None,
     progress: "Progress | None" = None,
 ) -> np.ndarray:
-    """Draw one sample of slices and decode it: normalized float32 (b, H, W).
+    """Make one picture of slices and decode it: normalized float32 (b, H, W).
 
-    :param progress: told to the listener after each step, with the step.
+    :param sample: counted from 0, see :func:`sample_latents`; None is the expected image.
+    :param progress: told to the listener after each step, with the step added.
     :raises BundleError: the model's numbers overflow.
     """
     bundle, sources = model.bundle, conditions.sources
+    if sample is None and not answers_at_once(bundle.scheduler_config):
+
+        def draw(number: int) -> np.ndarray:
+            part = progress and replace(progress, step=progress.step + number * options.steps)
+            return generate_slices(
+                model, conditions, options, seed=seed, sample=number, listener=listener, progress=part
+            )
+
+        return mean_of_pair(draw)
     full = (len(conditions),)
     days = conditions.days_since_rt
 
-    def on_step(step: int, steps: int) -> None:
+    def on_step(step: int, _steps: int) -> None:
         if listener is not None:
-            listener.progress(replace(progress, step=step, steps=steps))
+            listener.progress(replace(progress, step=progress.step + step))
 
+    common: dict[str, Any] = {
+        "null_token": bundle.null_token,
+        "channels": bundle.latent_channels,
+        "days": None if days is None else torch.full(full, days, device=model.device),
+        "second": conditions.second,
+    }
+    tokens = torch.full(full, conditions.class_token, dtype=torch.long, device=model.device)
+    inputs = (model.networks.denoiser, bundle.scheduler_config, options, sources, tokens)
     with torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision(options) == torch.bfloat16):
-        latents = sample_latents(
-            model.networks.denoiser,
-            bundle.scheduler_config,
-            options,
-            sources,
-            torch.full(full, conditions.class_token, dtype=torch.long, device=model.device),
-            null_token=bundle.null_token,
-            seed=seed,
-            sample=sample,
-            positions_mm=conditions.positions_mm,
-            channels=bundle.latent_channels,
-            days=None if days is None else torch.full(full, days, device=model.device),
-            on_step=on_step,
-        )
+        if sample is None:
+            latents = expected_latents(*inputs, **common)
+        else:
+            where = {"seed": seed, "sample": sample, "positions_mm": conditions.positions_mm}
+            latents = sample_latents(*inputs, **common, **where, on_step=on_step)
     images = []
-    for part in model.decode(latents, sources):
+    steps = 1 if sample is None else options.steps
+    for part in model.decode(latents, sources, conditions.crops):
         images.append(part)
-        on_step(options.steps, options.steps)  # decoding takes as long as many steps, so it may stop here
+        on_step(steps, steps)  # decoding takes as long as many steps, so it may stop here
     pixels = np.concatenate(images)
     if not np.isfinite(pixels).all():
         raise BundleError(

@@ -37,12 +37,14 @@ class SliceCache:
     :param folder: created when the first slice is stored.
     :param key: hash of everything that determines the result; another key never finds these slices.
     :param batch_size: slices that are sampled at once; None: that changes nothing.
+
+    The sample None is the expected image.
     """
 
     def __init__(self, folder: Path, key: str, batch_size: int | None = None) -> None:
         self._folder = folder / (key[:_KEY_LENGTH] + ("" if batch_size is None else f"-{batch_size}"))
 
-    def load(self, sample: int, index: int) -> np.ndarray | None:
+    def load(self, sample: int | None, index: int) -> np.ndarray | None:
         """Return the stored slice float32 (rows, columns); None if there is none, or a damaged one."""
         path = self._path(sample, index)
         try:
@@ -52,12 +54,12 @@ class SliceCache:
         sound = isinstance(pixels, np.ndarray) and pixels.dtype == np.float32 and pixels.ndim == 2
         return pixels if sound and np.isfinite(pixels).all() else None
 
-    def load_together(self, sample: int, indices: Sequence[int], shape: tuple[int, int]) -> np.ndarray | None:
+    def load_together(self, sample: int | None, indices: Sequence[int], shape: tuple[int, int]) -> np.ndarray | None:
         """Return stored slices (n, *shape), or None unless all of them are there and sound."""
         found = [self.load(sample, index) for index in indices]
         return np.stack(found) if all(pixels is not None and pixels.shape == shape for pixels in found) else None
 
-    def store(self, sample: int, index: int, pixels: np.ndarray) -> None:
+    def store(self, sample: int | None, index: int, pixels: np.ndarray) -> None:
         """Keep a finished slice.
 
         :raises OutputFolderError: it cannot be written.
@@ -67,5 +69,6 @@ class SliceCache:
         np.save(buffer, pixels.astype(np.float32))
         write_bytes(buffer.getvalue(), self._path(sample, index), durable=False)
 
-    def _path(self, sample: int, index: int) -> Path:
-        return self._folder / f"sample{sample:03d}_slice{index:04d}.npy"
+    def _path(self, sample: int | None, index: int) -> Path:
+        picture = "expected" if sample is None else f"sample{sample:03d}"
+        return self._folder / f"{picture}_slice{index:04d}.npy"

@@ -12,11 +12,13 @@ import numpy as np
 import torch
 
 from ..errors import GuidanceError, OptionError
-from ..request import NO_CLASS, PREDICTED_CLASS, PredictionOptions, SamplingOptions, check_guidance
+from ..request import AUTO_CLASS, NO_CLASS, PREDICTED_CLASS, PredictionOptions, SamplingOptions, check_guidance
 from .bundle import Bundle
 from .classes import ClassChoice, ClassScheme, coarsen, patient_probabilities
+from .crops import Crops, find_crops
 from .networks import guided_output
 from .runtime import batch_size, choose_device, choose_precision
+from .slice_cache import request_key
 
 _CACHED_CASES = 4
 _AUTOENCODER_SLICES = {"cpu": 2, "cuda": 40}
@@ -36,10 +38,12 @@ class SliceModel:
         self.device = choose_device(device)
         self.precision_name = precision
         self.networks = bundle.load_networks(self.device)
-        for autoencoder in (self.networks.image_autoencoder, self.networks.gtv_autoencoder):
-            autoencoder.to(memory_format=torch.channels_last)
+        parts = (self.networks.image_autoencoder, self.networks.gtv_autoencoder, self.networks.denoiser)
+        for network in parts:  # a third of the codec's time on a CPU, and a tenth of the denoiser's
+            network.to(memory_format=torch.channels_last)
         self._autoencoder_slices = _AUTOENCODER_SLICES.get(self.device.type, _AUTOENCODER_SLICES["cpu"])
         self._encodings: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._crops: OrderedDict[str, Crops | None] = OrderedDict()
         self._precisions: dict[float, torch.dtype] = {}
 
     def resolve(self, options: PredictionOptions) -> PredictionOptions:
@@ -51,10 +55,23 @@ class SliceModel:
         options = options.with_defaults(self.bundle.description["sampling"])
         check_guidance(options, self.bundle.label_dropout, self.networks.denoiser.uses_class)
         scheme = self._scheme(options.scheme)
-        for name in options.classes:
+        if options.class_weight is not None and scheme is None:
+            raise OptionError("Without survival classes there is nothing to mix.", "Leave the class weight out.")
+        if options.scheme == NO_CLASS and options.classes == (AUTO_CLASS,):
+            options = replace(options, classes=(NO_CLASS,))
+        if (
+            scheme is not None
+            and options.class_weight is None
+            and AUTO_CLASS in options.classes
+            and self._does_without_class(scheme)
+        ):
+            scheme = None
+        for name in options.classes if options.class_weight is None else ():
             self._check_class(scheme, name)
         if scheme is None and len(options.classes) > 1:
             raise OptionError("Without a class scheme there is only one result.", "Ask for one class only.")
+        if scheme is None:  # both branches of guidance would be the same
+            options = replace(options, guidance_scale=1.0, guidance_form="standard")
         return replace(
             options,
             scheme=scheme.name if scheme else NO_CLASS,
@@ -131,19 +148,23 @@ class SliceModel:
         :raises GuidanceError: no class is asked of a model whose null class was never trained.
         """
         scheme, wanted = self._scheme(options.scheme), options.classes[0]
+        if scheme is not None and options.class_weight is not None:
+            return scheme.mixed(options.class_weight)
         self._check_class(scheme, wanted)
         if scheme is None:
-            return ClassChoice(NO_CLASS, NO_CLASS, self.bundle.null_token, NO_CLASS)
+            note = self.bundle.classifier_doubt if wanted == AUTO_CLASS and self.bundle.schemes else ""
+            return ClassChoice(NO_CLASS, NO_CLASS, self.bundle.null_token, NO_CLASS, note=note)
         named = {}
         if self._can_classify(scheme):
             batch = min(_CLASSIFIER_SLICES, 2 * (options.batch_size or _CLASSIFIER_SLICES))
             pooled = coarsen(self.classify(pre, gtv, batch), self.bundle.classifier_scheme, scheme)
             named = {entry.name: float(p) for entry, p in zip(scheme.classes, pooled, strict=True)}
-        if wanted != PREDICTED_CLASS:
+        note = self.bundle.class_note(named) if named else ""
+        if wanted not in (AUTO_CLASS, PREDICTED_CLASS):
             chosen = scheme.by_name(wanted)
-            return ClassChoice(scheme.name, chosen.name, chosen.token, "chosen", named)
+            return ClassChoice(scheme.name, chosen.name, chosen.token, "chosen", named, note)
         best = scheme.by_name(max(named, key=named.__getitem__))
-        return ClassChoice(scheme.name, best.name, best.token, PREDICTED_CLASS, named)
+        return ClassChoice(scheme.name, best.name, best.token, PREDICTED_CLASS, named, note)
 
     def _scheme(self, name: str | None) -> ClassScheme | None:
         """The class scheme of this name, or the bundle's first; None: no class.
@@ -169,14 +190,19 @@ class SliceModel:
     def _check_class(self, scheme: ClassScheme | None, name: str) -> None:
         """:raises OptionError: the scheme has no such class, or there is no classifier to predict one."""
         if scheme is None:
-            if name not in (PREDICTED_CLASS, NO_CLASS):
+            if name not in (AUTO_CLASS, PREDICTED_CLASS, NO_CLASS):
                 raise OptionError(
                     f"Without a class scheme there is no class {name!r}.", "Choose a scheme, or no class."
                 )
-        elif name != PREDICTED_CLASS:
+        elif name not in (AUTO_CLASS, PREDICTED_CLASS):
             scheme.by_name(name)
         elif not self._can_classify(scheme):
             raise OptionError("This bundle has no survival classifier.", "Choose the class with --class.")
+
+    def _does_without_class(self, scheme: ClassScheme) -> bool:
+        """Whether `auto` predicts without a class: the classifier has shown no skill, and the null class is trained."""
+        doubted = bool(self.bundle.classifier_doubt) or not self._can_classify(scheme)
+        return doubted and self.bundle.label_dropout > 0.0
 
     def _can_classify(self, scheme: ClassScheme) -> bool:
         """Whether the classifier tells the classes apart: one of two classes says nothing about four."""
@@ -197,16 +223,44 @@ class SliceModel:
         return None
 
     @torch.inference_mode()
-    def decode(self, latents: torch.Tensor, sources: torch.Tensor) -> Iterator[np.ndarray]:
+    def crops(
+        self,
+        sources: torch.Tensor,
+        shares: np.ndarray,
+        positions_mm: np.ndarray,
+        pulse: Callable[[], None] | None = None,
+    ) -> Crops | None:
+        """What to decode of slices with these sources (n, S * C, h, w), see :func:`.crops.find_crops`; cached."""
+        pre = sources[:, : self.bundle.latent_channels]
+        key = request_key({}, pre.cpu().numpy(), shares, positions_mm)
+        if key not in self._crops:
+            self._crops[key] = find_crops(self.networks.image_autoencoder, pre, shares, positions_mm, pulse)
+            while len(self._crops) > _CACHED_CASES:
+                self._crops.popitem(last=False)
+        self._crops.move_to_end(key)
+        return self._crops[key]
+
+    @torch.inference_mode()
+    def decode(self, latents: torch.Tensor, sources: torch.Tensor, crops: Crops | None = None) -> Iterator[np.ndarray]:
         """Sampled latents (b, C, h, w) to normalized slices, in parts float32 (p, H, W).
 
         :param sources: what they were sampled from (b, S * C, h, w).
+        :param crops: what to decode of them, black is the rest; None: all.
         """
         if self.bundle.residual_scale is not None:
             residual_scale = torch.tensor(self.bundle.residual_scale, device=self.device).view(1, -1, 1, 1)
             latents = sources[:, : self.bundle.latent_channels] + latents / residual_scale
-        for part in latents.split(self._autoencoder_slices):
-            yield self.networks.image_autoencoder.decode(part)[:, 0].float().cpu().numpy()
+        for start in range(0, len(latents), self._autoencoder_slices):
+            rows = slice(start, start + self._autoencoder_slices)
+            autoencoder, part = self.networks.image_autoencoder, latents[rows]
+            images = autoencoder.decode(part) if crops is None else crops[rows].decode(autoencoder, part)
+            yield images[:, 0].float().cpu().numpy()
+
+    @torch.inference_mode()
+    def decode_unchanged(self, sources: torch.Tensor, crops: Crops | None = None) -> Iterator[np.ndarray]:
+        """What :meth:`decode` draws of source latents (b, S * C, h, w) if nothing changes."""
+        pre = sources[:, : self.bundle.latent_channels]
+        return self.decode(pre if self.bundle.residual_scale is None else torch.zeros_like(pre), sources, crops)
 
     @torch.inference_mode()
     def precision(self, options: SamplingOptions) -> torch.dtype:
@@ -226,9 +280,10 @@ class SliceModel:
         channels = self.bundle.latent_channels
         side = self.bundle.in_plane_rule.size // self.bundle.description["latents"]["downsampling"]
         sources = channels * (2 + 2 * self.bundle.neighbor_slices)
-        drawn = torch.randn((1, sources + channels, side, side), generator=torch.Generator().manual_seed(0))
+        count = self._batch_size(None) if self.device.type == "cuda" else 1  # a card is not busy with one slice
+        drawn = torch.randn((count, sources + channels, side, side), generator=torch.Generator().manual_seed(0))
         drawn = drawn.to(self.device)
-        tokens = torch.zeros(1, dtype=torch.long, device=self.device)
+        tokens = torch.zeros(count, dtype=torch.long, device=self.device)
         timestep = torch.tensor(500, device=self.device)
         noisy, null_token = drawn[:, sources:], self.bundle.null_token
         return guided_output(self.networks.denoiser, noisy, drawn[:, :sources], timestep, tokens, null_token, scale)

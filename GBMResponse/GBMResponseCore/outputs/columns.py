@@ -30,7 +30,7 @@ class CaseColumns:
 
     def __init__(self, slices: CaseSlices) -> None:
         self._slices = slices
-        self._predictions: dict[Prediction, tuple[Column, Column]] = {}
+        self._predictions: dict[Prediction, tuple[Column, ...]] = {}
 
     @property
     def indices(self) -> list[int]:
@@ -56,21 +56,26 @@ class CaseColumns:
         pictures = [gray_levels(plane, white) for plane in self._cut(self._slices.truth)]
         return Column(f"true follow-up, {'' if follow_up.registered else 'not '}registered", pictures)
 
-    def of_prediction(self, prediction: "Prediction") -> tuple[Column, Column]:
-        """The first sample, stamped, and how it differs from the input, with the GTV."""
+    def of_prediction(self, prediction: "Prediction") -> tuple[Column, ...]:
+        """The expected image, the first sample if there is one, both stamped; how the last differs from the input."""
         if prediction not in self._predictions:
             self._predictions[prediction] = self._draw(prediction)
         return self._predictions[prediction]
 
-    def _draw(self, prediction: "Prediction") -> tuple[Column, Column]:
-        choice, pixels = prediction.class_choice, prediction.pixels[0]
-        pictures = [stamped(gray_levels(plane, self._white)) for plane in self._cut(pixels)]
+    def _draw(self, prediction: "Prediction") -> tuple[Column, ...]:
+        choice = prediction.class_choice
+        shown = {"expected image (an average)": prediction.expected_pixels}
+        if prediction.samples:
+            shown["sample 1"] = prediction.pixels[0]
+        columns = []
+        for what, pixels in shown.items():
+            pictures = [stamped(gray_levels(plane, self._white)) for plane in self._cut(pixels)]
+            columns.append(Column(f"SYNTHETIC {what}, class {choice.name} ({choice.class_source})", pictures))
         changes = [
             with_contour(difference_colors(plane, 1.0 + self._white), mask, BLACK)
             for plane, mask in zip(self._cut(pixels - self._slices.pre), self._gtv, strict=True)
         ]
-        title = f"SYNTHETIC, class {choice.name} ({choice.class_source})"
-        return Column(title, pictures), Column(f"SYNTHETIC minus before, class {choice.name}", changes)
+        return *columns, Column(f"SYNTHETIC {what} minus before, class {choice.name}", changes)
 
     @cached_property
     def _white(self) -> float:

@@ -1,4 +1,4 @@
-"""A page of pictures: input with contour, prediction, true follow-up and difference, for every tumor slice."""
+"""A page of pictures: input with contour, expected image, sample, true follow-up, difference, for each tumor slice."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +24,8 @@ def write_montage(columns: CaseColumns, prediction: "Prediction", path: Path) ->
 
     :raises OutputFolderError: it cannot be written.
     """
-    predicted, change = columns.of_prediction(prediction)
-    shown = [column for column in (columns.before, predicted, columns.truth, change) if column is not None]
+    *pictures, change = columns.of_prediction(prediction)
+    shown = [column for column in (columns.before, *pictures, columns.truth, change) if column is not None]
     height, width = shown[0].pictures[0].shape[:2]
     factor = max(1, round(_TILE_HEIGHT / height))
     height, width = height * factor, width * factor

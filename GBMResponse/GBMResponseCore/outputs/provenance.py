@@ -1,6 +1,7 @@
 """The record that accompanies every output: what was computed, from what, by which model and software."""
 
 import platform
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +38,16 @@ def provenance(bundle: "Bundle", prediction: "Prediction") -> dict[str, Any]:
             for entry in settings(PredictionOptions)
             if entry.attribute not in _IN_CLASS
         },
+        "samples_asked": options.sample_count if prediction.samples_asked is None else prediction.samples_asked,
+        "predicted_is": prediction.predicted_name,
+        "expected_image": prediction.expected_method,
+        "composition_pixels": asdict(bundle.composition) if options.compose else None,
         "class": {
             "scheme": choice.scheme,
             "name": choice.name,
             "source": choice.class_source,
             "probabilities": choice.probabilities,
+            "note": choice.note,
         },
         "slices": {
             "mode": slices.grid.mode,
@@ -51,5 +57,12 @@ def provenance(bundle: "Bundle", prediction: "Prediction") -> dict[str, Any]:
         },
         "intensity_scale": vars(slices.scale),
         "seconds": prediction.seconds,
-        "warnings": [vars(note) for note in slices.case.notes],
+        "warnings": [vars(note) for note in slices.case.notes] + _stopped(prediction),
     }
+
+
+def _stopped(prediction: "Prediction") -> list[dict[str, str]]:
+    """What is to be said of a prediction that was stopped while its samples were drawn."""
+    if prediction.samples_asked is None:
+        return []
+    return [{"code": "stopped", "sentence": prediction.stopped_sentence}]

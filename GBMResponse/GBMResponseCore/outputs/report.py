@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .. import SYNTHETIC_NOTICE
 from ..files import write_text
+from ..measure.check import FEWEST_SAMPLES
 from ..measure.measurements import CAVEATS, TITLE, Measurements
 from .columns import CaseColumns, Column
 from .picture import png
@@ -20,6 +21,7 @@ from .picture import png
 if TYPE_CHECKING:
     from ..prediction import Prediction
 
+_WITHHELD = "withheld"
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -48,6 +50,7 @@ def write_report(
     page = environment.get_template("report.html").render(
         notice=SYNTHETIC_NOTICE,
         classes=[_class_row(prediction) for prediction in predictions.values()],
+        class_notes=sorted({choice.class_choice.note for choice in predictions.values()} - {""}),
         titles=[column.title for column in shown],
         slices=[
             (index, [_embedded(column.pictures[line]) for column in shown])
@@ -63,7 +66,8 @@ def write_report(
 def _class_row(prediction: "Prediction") -> list[str]:
     choice = prediction.class_choice
     chances = ", ".join(f"{name} {chance:.0%}" for name, chance in choice.probabilities.items())
-    return [f"{choice.name} ({choice.class_source})", chances or "-", str(len(prediction.samples))]
+    shown = [f"{choice.name} ({choice.class_source})", chances or "-"]
+    return [*shown, prediction.expected_method, str(len(prediction.samples)), prediction.predicted_name]
 
 
 def _shown(columns: CaseColumns, predictions: Mapping[str, "Prediction"]) -> list[Column]:
@@ -80,37 +84,91 @@ def _embedded(picture: np.ndarray) -> str:
 
 def _measured(measurements: Measurements) -> dict[str, Any]:
     score_names, scores = _scores(measurements)
-    return {"title": TITLE, "rows": _rows(measurements), "score_names": score_names, "scores": scores}
+    return {
+        "title": TITLE,
+        "rows": _rows(measurements),
+        "check": _check(measurements.record["check"]),
+        "withheld": _withheld(measurements),
+        "score_names": score_names,
+        "scores": scores,
+    }
 
 
 def _rows(measurements: Measurements) -> list[list[str]]:
     rows = []
     for entry in measurements.record["classes"].values():
-        by_volume, by_area = entry["by_volume"], entry["by_area"]
-        category = _chances(by_volume["probabilities"], entry["samples"])
-        if by_volume["indeterminate"]:
-            category += f"; indeterminate within noise: {' or '.join(by_volume['possible_within_noise'])}"
-        if entry["area_and_volume_disagree"]:
-            category += "; area and volume disagree"
-        volume, area = entry["volume_after_ml"], entry["area_after_mm2"]
-        rows.append(
-            [
-                entry["class"],
-                f"{entry['volume_before_ml']:.1f} ml",
-                f"{volume['mean']:.1f} ml ({volume['p10']:.1f} to {volume['p90']:.1f})",
-                "-" if entry["volume_change"] is None else f"{entry['volume_change']:+.0%}",
-                category,
-                f"{entry['area_before_mm2']:.0f} mm²" if entry["measurable"] else "not measurable",
-                f"{area['mean']:.0f} mm² ({area['p10']:.0f} to {area['p90']:.0f})",
-                _chances(by_area["probabilities"], entry["samples"]),
-            ]
-        )
+        withheld = entry["withheld"]
+        volumes = [_WITHHELD] * 4 if withheld["volume"] else _volume_cells(entry)
+        rows.append([entry["class"], *volumes, *([_WITHHELD] * 3 if withheld["area"] else _area_cells(entry))])
     return rows
 
 
-def _chances(probabilities: Mapping[str, float], samples: int) -> str:
-    text = ", ".join(f"P({name}) = {chance:.0%}" for name, chance in probabilities.items())
-    return f"{text}, {samples} sample{'s' if samples > 1 else ''}"
+def _volume_cells(entry: Mapping[str, Any]) -> list[str]:
+    by_volume, change = entry["by_volume"], entry["volume_change"]
+    category = _chances(by_volume, entry["samples"])
+    if len(by_volume["possible_within_noise"]) > 1:
+        category += f"; within noise: {' or '.join(by_volume['possible_within_noise'])}"
+    if entry["area_and_volume_disagree"]:
+        category += "; area and volume disagree"
+    noise = by_volume["noise_band"]
+    known = "-" if change is None else f"{change:+.0%}"
+    still = change is not None and abs(change) <= noise
+    return [
+        f"{entry['volume_before_ml']:.1f} ml",
+        _interval(entry["volume_after_ml"], ".1f", "ml"),
+        f"{known}, within the noise of ±{noise:.0%}" if still else known,
+        category,
+    ]
+
+
+def _area_cells(entry: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{entry['area_before_mm2']:.0f} mm²" if entry["measurable"] else "not measurable",
+        _interval(entry["area_after_mm2"], ".0f", "mm²"),
+        _chances(entry["by_area"], entry["samples"]),
+    ]
+
+
+def _interval(value: Mapping[str, float | None], form: str, unit: str) -> str:
+    """A mean with its interval, if there are samples enough for one."""
+    mean, low, high = (value[key] for key in ("mean", "p10", "p90"))
+    return f"{mean:{form}} {unit}" + ("" if low is None else f" ({low:{form}} to {high:{form}})")
+
+
+def _check(check: Mapping[str, Any]) -> list[str]:
+    """Sentences about what the measures say where the answer is known."""
+    sentences = [
+        f"Overlap of what enhances before treatment with the GTV: Dice {check['gtv_dice']:.2f}. Below "
+        f"{check['lowest_gtv_dice']:.2f} nothing that rests on enhancement is shown."
+    ]
+    still = check["unchanged"]
+    if still is not None:
+        changes = {"volume": still["volume_change"], "area": still["area_change"]}
+        known = [f"{what} {'not known' if change is None else f'{change:+.0%}'}" for what, change in changes.items()]
+        categories = f"{still['category_by_volume']} by volume, {still['category_by_area']} by area"
+        sentences.append(f"An image in which nothing changed would show: {', '.join(known)}; {categories}.")
+    return sentences
+
+
+def _withheld(measurements: Measurements) -> list[str]:
+    """Reasons why measures are not shown, each once, in the order of the classes."""
+    reasons = {}
+    for entry in measurements.record["classes"].values():
+        volume, area = entry["withheld"]["volume"], entry["withheld"]["area"]
+        if volume:
+            reasons[f"Volumes, areas and size categories are withheld. {volume}"] = None
+        elif area:
+            reasons[f"Areas and the category by area are withheld. {area}"] = None
+    return list(reasons)
+
+
+def _chances(category: Mapping[str, Any], samples: int) -> str:
+    """Probabilities; too few samples have none."""
+    count = f"{samples} sample{'s' if samples > 1 else ''}"
+    if samples < FEWEST_SAMPLES:
+        return f"indeterminate, {count}: {' or '.join(category['probabilities'])}"
+    text = ", ".join(f"P({name}) = {chance:.0%}" for name, chance in category["probabilities"].items())
+    return f"{text}, {count}" + ("; indeterminate" if category["indeterminate"] else "")
 
 
 def _scores(measurements: Measurements) -> tuple[list[str], list[list[str]]]:
@@ -119,8 +177,12 @@ def _scores(measurements: Measurements) -> tuple[list[str], list[list[str]]]:
     for entry in measurements.record["classes"].values():
         for who, score in entry.get("score", {}).items():
             names = [name.replace("_", " ") for name in score]
-            rows.append([entry["class"], who.replace("_", " "), *(f"{value:.3f}" for value in score.values())])
+            rows.append([entry["class"], who.replace("_", " "), *map(_score, score.values())])
     return names, rows
+
+
+def _score(value: float | None) -> str:
+    return _WITHHELD if value is None else f"{value:.3f}"
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "") -> list[list[str]]:

@@ -1,30 +1,52 @@
-"""The volumes of a prediction, marked as synthetic."""
+"""The volumes of a prediction, marked as synthetic, each with what it is."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import SimpleITK as sitk
 
-from .. import SYNTHETIC_NOTICE
+from ..files import write_image
 
 if TYPE_CHECKING:
     from ..prediction import Prediction
 
+_LONGEST_DESCRIPTION = 79
+"""Letters that NIfTI's description field holds."""
+
 
 def volumes_of(prediction: "Prediction", enhancement_probability: sitk.Image | None) -> dict[str, sitk.Image]:
-    """What is written of a prediction, by name: `predicted` and `generated_mask`.
+    """What is written of a prediction, by name: `expected`, `predicted`, `generated_mask`, `blend_weight`.
 
-    For several samples also `mean`, `spread`, `sample_01` and so on, and `enhancement_probability` if it is known.
+    For several samples also `spread`, `sample_01` and so on, and `enhancement_probability` if it is known.
     """
-    volumes = {"predicted": prediction.samples[0], "generated_mask": prediction.generated}
-    if len(prediction.samples) > 1:
-        volumes |= {"mean": prediction.mean, "spread": prediction.spread}
-        volumes |= {f"sample_{number:02d}": image for number, image in enumerate(prediction.samples, start=1)}
+    expected = f"average, {prediction.expected_method}"
+    volumes = {
+        "expected": (prediction.expected, expected),
+        "predicted": (prediction.predicted, "sample 1" if prediction.samples else expected),
+        "generated_mask": (prediction.generated, "mask of the generated voxels"),
+    }
+    if prediction.weight is not None:
+        volumes["blend_weight"] = (prediction.weight, "share of the prediction, 0 is the input")
+    if prediction.spread is not None:
+        volumes["spread"] = (prediction.spread, f"SD of {len(prediction.samples)} samples")
+        for number, image in enumerate(prediction.samples, start=1):
+            volumes[f"sample_{number:02d}"] = (image, f"sample {number}")
     if enhancement_probability is not None:
-        volumes["enhancement_probability"] = enhancement_probability
-    return {name: _labeled(image) for name, image in volumes.items()}
+        share = f"share of {len(prediction.samples)} samples that enhance"
+        volumes["enhancement_probability"] = (enhancement_probability, share)
+    return {name: labeled(image, what) for name, (image, what) in volumes.items()}
 
 
-def _labeled(image: sitk.Image) -> sitk.Image:
-    labeled = sitk.Image(image)
-    labeled.SetMetaData("ITK_FileNotes", SYNTHETIC_NOTICE[:79])  # NIfTI's description field holds 79 characters
-    return labeled
+def labeled(image: sitk.Image, what: str) -> sitk.Image:
+    """A copy that says in its header that it is synthetic, and what it is."""
+    copy = sitk.Image(image)
+    copy.SetMetaData("ITK_FileNotes", f"SYNTHETIC, research use: {what}"[:_LONGEST_DESCRIPTION])
+    return copy
+
+
+def write_preview_volume(image: sitk.Image, path: Path, what: str = "average, preview") -> Path:
+    """Write an expected image that its reader shows at once.
+
+    :raises OutputFolderError: it cannot be written.
+    """
+    return write_image(labeled(image, what), path)

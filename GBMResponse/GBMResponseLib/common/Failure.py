@@ -6,25 +6,79 @@ from contextlib import contextmanager
 from GBMResponseCore.errors import GBMResponseError
 
 OWN_CODES = {
-    "abandoned": "the scene was closed during a prediction",
-    "busy": "a prediction is running already",
-    "declined": "the user did not want the Python packages to be installed",
-    "install-failed": "the Python packages could not be installed",
-    "no-file": "no file for the scores was chosen",
-    "no-image": "an image of the reader study is gone",
-    "no-segment": "there is no segment that outlines the tumor",
-    "no-slices": "a reader study has no slices to show",
-    "no-table": "no table of cases was chosen",
-    "no-volume": "there is no volume, or one without voxels",
-    "other-study": "a file of scores belongs to another study",
-    "result": "the files of a result are incomplete or damaged",
-    "scores": "a file of scores is damaged",
-    "slicer-too-old": "this 3D Slicer is older than the module needs",
-    "table": "a table of cases of a reader study is not valid",
-    "worker-start": "the prediction process cannot be started",
-    "worker-stopped": "the prediction process ended while it was needed",
+    "abandoned": (
+        "The scene was closed during a prediction.",
+        "Start the prediction again in the new scene.",
+    ),
+    "busy": (
+        "A prediction is running already.",
+        "Wait for it, or press Cancel.",
+    ),
+    "declined": (
+        "The user did not want the Python packages to be installed.",
+        "Press Predict again and let the packages be installed, or install them as docs/slicer-offline.md says.",
+    ),
+    "install-failed": (
+        "The Python packages could not be installed.",
+        "Read the log for pip's words; check the network, the proxy and the free disk space, then try again.",
+    ),
+    "no-file": (
+        "No file for the scores was chosen.",
+        "Choose where the scores are kept.",
+    ),
+    "no-image": (
+        "An image of the reader study is gone.",
+        "Load the scene of the reader study again.",
+    ),
+    "no-segment": (
+        "There is no segment that outlines the tumor.",
+        "Choose the segment that outlines the tumor (GTV).",
+    ),
+    "no-slices": (
+        "A reader study has no slices to show.",
+        "Choose runs that have slices with tumor.",
+    ),
+    "no-table": (
+        "No table of cases was chosen.",
+        "Choose a table of cases.",
+    ),
+    "no-volume": (
+        "There is no volume, or one without voxels.",
+        "Choose the T1-Gd volume before treatment.",
+    ),
+    "other-study": (
+        "A file of scores belongs to another study.",
+        "Choose another file, or the study that it belongs to.",
+    ),
+    "result": (
+        "The files of a result are incomplete or damaged.",
+        "Run the prediction again.",
+    ),
+    "scores": (
+        "A file of scores is damaged.",
+        "Choose another file, or restore it from a copy.",
+    ),
+    "slicer-too-old": (
+        "This 3D Slicer is older than the module needs.",
+        "Install 3D Slicer 5.12 or newer.",
+    ),
+    "table": (
+        "A table of cases of a reader study is not valid.",
+        "See docs/slicer.md for the columns.",
+    ),
+    "worker-start": (
+        "The prediction process cannot be started.",
+        "Copy the diagnostics of the panel; install the Python packages again.",
+    ),
+    "worker-stopped": (
+        "The prediction process ended while it was needed.",
+        "Press Predict again: finished slices are kept. If it stays, free memory or choose another device.",
+    ),
 }
-"""Codes of what only the Slicer side can meet. Everything else has the engine's code (`GBMResponseCore.errors`)."""
+"""Codes of what only the Slicer side can meet, each with a cause and what to do.
+
+Everything else has the engine's code (`GBMResponseCore.errors`).
+"""
 
 
 class Failure(Exception):

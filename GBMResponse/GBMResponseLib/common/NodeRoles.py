@@ -19,7 +19,7 @@ INPUT_VOLUME = PREFIX + "InputVolume"
 SEGMENTATION = PREFIX + "Segmentation"
 FOLLOW_UP = PREFIX + "FollowUp"
 
-PREDICTED, DIFFERENCE, MASK, MEAN, SPREAD = "predicted", "difference", "generated_mask", "mean", "spread"
+PREDICTED, DIFFERENCE, MASK, EXPECTED, SPREAD = "predicted", "difference", "generated_mask", "expected", "spread"
 CLASS_DIFFERENCE = "class_difference"
 """The last class minus the first: what the class does, as both start from the same noise."""
 ENHANCEMENT, SAMPLE, REGISTERED, MEASUREMENTS = (

@@ -114,12 +114,15 @@ class InputFindings:
         found = []
         scheme = settings.scheme(model)
         names = [entry.name for entry in model.classes(scheme)]
-        if settings.classMode is ClassMode.predicted and scheme != NO_CLASS and not model.hasClassifier:
+        asked = settings.classMode is ClassMode.predicted or (
+            settings.classMode is ClassMode.auto and model.label_dropout <= 0.0
+        )
+        if asked and scheme != NO_CLASS and not model.hasClassifier:
             sentence = _("This model has no survival classifier: choose a class.")
             found.append(_blocks("no-classifier", sentence, "chooseFirstClass", _("Choose a class")))
-        if settings.classMode is not ClassMode.predicted and not model.schemes:
+        if settings.classMode in (ClassMode.chosen, ClassMode.compareAll) and not model.schemes:
             sentence = _("This model knows no survival classes.")
-            found.append(_blocks("no-classes", sentence, "usePredictedClass", _("Predict without class")))
+            found.append(_blocks("no-classes", sentence, "useAutomaticClass", _("Predict without class")))
         elif settings.classMode is ClassMode.chosen and settings.className not in names:
             sentence = _("Choose one of the model's survival classes.")
             found.append(_blocks("no-class", sentence, "chooseFirstClass", _("Choose the first")))
@@ -153,7 +156,7 @@ class InputFindings:
         """Return an upper estimate of the files of a prediction, in millions of bytes."""
         columns, rows, slices = volume.dimensions
         classes = 1 if isinstance(model, Failure) else len(settings.classes(model))
-        several = settings.samples + 3 if settings.samples > 1 else 1
+        several = settings.samples + 4 if settings.samples > 1 else 3
         return 20.0 + columns * rows * slices * _BYTES_PER_VOXEL * (3 + classes * (several + 1)) / 1e6
 
 

@@ -64,8 +64,8 @@ class InputFixes:
             self._parameters().classMode = ClassMode.chosen
             self._parameters().className = classes[0].name
 
-    def usePredictedClass(self) -> None:
-        self._parameters().classMode = ClassMode.predicted
+    def useAutomaticClass(self) -> None:
+        self._parameters().classMode = ClassMode.auto
 
     def setGuidanceOne(self) -> None:
         self._parameters().guidanceScale = 1.0

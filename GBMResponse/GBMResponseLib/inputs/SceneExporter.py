@@ -7,11 +7,13 @@ from typing import Any
 
 import slicer
 import vtk
+from GBMResponseCore.errors import OutputFolderError
 from GBMResponseCore.files import sha256_of_file
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
+from ..common.VolumeFile import writeVolume
 from .InputFacts import PredictionInputs
 
 
@@ -145,12 +147,11 @@ def _grid(reference: Any) -> Any:
 
 
 def _write(volume: Any, path: Path) -> str:
-    storage = slicer.vtkMRMLNRRDStorageNode()
-    storage.SetFileName(str(path))
-    storage.SetUseCompression(0)
-    if not storage.WriteData(volume) or not path.is_file():
+    try:
+        writeVolume(volume, path, compressed=False)
+    except OutputFolderError as error:
         message = _("The inputs cannot be written to the temporary folder.")
-        raise Failure("output-folder", message, _("Free some disk space, then press Predict again."), str(path))
+        raise Failure(error.code, message, _("Free some disk space, then press Predict again."), str(error)) from error
     return str(path)
 
 

@@ -20,11 +20,15 @@ class SurvivalSection:
     def __init__(self, ui: Any) -> None:
         self.schemeChosen, self.classChosen = Signal(), Signal()
         self._ui = ui
+        self._answer = self._doubt = ""
         ui.schemeComboBox.connect("activated(int)", self._onScheme)
         ui.classComboBox.connect("activated(int)", self._onClass)
 
     def show(self, model: ModelDescription | Failure, mode: ClassMode, scheme: str, className: str) -> None:
-        """Offer what the model knows; `scheme` must be one of the model's or `none`."""
+        """Offer what the model knows, and say why no class is predicted.
+
+        :param scheme: one of the model's, or `none`.
+        """
         usable = isinstance(model, ModelDescription)
         schemes = (
             [(name, _("{count} classes").format(count=len(model.classes(name)))) for name in model.schemes]
@@ -39,12 +43,20 @@ class SurvivalSection:
         self._ui.classLabel.visible = chosen
         self._ui.classComboBox.visible = chosen
         self._ui.classModeComboBox.enabled = scheme != NO_CLASS
+        automatic = usable and scheme != NO_CLASS and mode is ClassMode.auto
+        self._doubt = model.classifier_doubt if automatic else ""
+        self._refresh()
 
-    def showProbabilities(self, probabilities: dict[str, float]) -> None:
-        """Show what the classifier said; nothing without probabilities."""
+    def showProbabilities(self, probabilities: dict[str, float], note: str = "") -> None:
+        """Show what the classifier said and what that is worth; nothing without either."""
         parts = [f"{name} {chance:.0%}" for name, chance in probabilities.items()]
-        self._ui.probabilitiesLabel.text = _("Classifier: {parts}").format(parts=", ".join(parts))
-        self._ui.probabilitiesLabel.visible = bool(parts)
+        text = _("Classifier: {parts}.").format(parts=", ".join(parts)) if parts else ""
+        self._answer = f"{text} {note}".strip()
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self._ui.probabilitiesLabel.text = self._answer or self._doubt
+        self._ui.probabilitiesLabel.visible = bool(self._answer or self._doubt)
 
     def _onScheme(self, index: int) -> None:
         self.schemeChosen.emit(str(self._ui.schemeComboBox.itemData(index)))

@@ -52,12 +52,14 @@ def _figures() -> list[tuple[str, Callable[[dict[str, Any]], str]]]:
     return [
         (_("Enhancing volume before"), lambda m: _("{value:.1f} ml").format(value=m["volume_before_ml"])),
         (_("Enhancing volume predicted"), lambda m: _("{value} ml").format(value=_spread(m["volume_after_ml"], 1))),
-        (_("Change of volume"), lambda m: f"{m['volume_change']:+.0%}"),
+        (_("Change of volume"), lambda m: _change(m["volume_change"], m["by_volume"])),
         (_("Area before"), lambda m: _("{value:.0f} mm²").format(value=m["area_before_mm2"])),
         (_("Area predicted"), lambda m: _("{value} mm²").format(value=_spread(m["area_after_mm2"], 0))),
-        (_("Size category by volume (RANO-style)"), lambda m: _category(m["by_volume"], m["samples"])),
-        (_("Size category by area (RANO-style)"), lambda m: _category(m["by_area"], m["samples"])),
+        (_("Size category by volume (RANO-style)"), lambda m: _category(m, "by_volume")),
+        (_("Size category by area (RANO-style)"), lambda m: _category(m, "by_area")),
         (_("Within measurement noise"), lambda m: _noise(m["by_volume"])),
+        (_("Overlap of the enhancement with the GTV before"), lambda m: f"{m['check']['gtv_dice']:.2f}"),
+        (_("Withheld"), lambda m: _withheld(m["withheld"])),
         (_("Overlap with the true enhancement"), lambda m: _score(m, "enhancement_dice", ".2f")),
         (_("Error of the volume (ml)"), lambda m: _score(m, "volume_error_ml", "+.1f")),
         (_("Mean difference inside the GTV"), lambda m: _score(m, "mean_absolute_difference_gtv", ".3f")),
@@ -73,21 +75,39 @@ def _described(describe: Callable[[dict[str, Any]], str], measurements: dict[str
 
 
 def _spread(value: Any, digits: int) -> str:
-    """A mean, with its 10th and 90th percentile over the samples if they differ."""
+    """A mean, with its 10th and 90th percentile over the samples if there are any and they differ."""
     if not isinstance(value, dict):
         return f"{value:.{digits}f}"
-    mean, low, high = (f"{value[key]:.{digits}f}" for key in ("mean", "p10", "p90"))
+    mean, low, high = (None if value[key] is None else f"{value[key]:.{digits}f}" for key in ("mean", "p10", "p90"))
     return mean if low == high else _("{mean} ({low} to {high})").format(mean=mean, low=low, high=high)
 
 
-def _category(entry: dict[str, Any], samples: int) -> str:
-    chance = entry["probabilities"].get(entry["category"])
-    return str(entry["category"]) if samples < 2 or chance is None else f"{entry['category']} ({chance:.0%})"
+def _change(change: float, entry: dict[str, Any]) -> str:
+    if abs(change) > entry["noise_band"]:
+        return f"{change:+.0%}"
+    return _("{change:+.0%}, within the noise of ±{noise:.0%}").format(change=change, noise=entry["noise_band"])
+
+
+def _category(measurements: dict[str, Any], kind: str) -> str:
+    """The category with its share of the samples; too few samples have none."""
+    entry, samples, fewest = measurements[kind], measurements["samples"], measurements["check"]["fewest_samples"]
+    if samples < fewest:
+        text = _("{category}, indeterminate: {samples} sample(s), at least {fewest} are needed")
+        return text.format(category=entry["category"], samples=samples, fewest=fewest)
+    return f"{entry['category']} ({entry['probabilities'][entry['category']]:.0%})"
 
 
 def _noise(entry: dict[str, Any]) -> str:
-    """Empty unless the category is uncertain."""
-    return " / ".join(entry["possible_within_noise"]) if entry["indeterminate"] else ""
+    """Empty unless the noise reaches another category."""
+    names = entry["possible_within_noise"]
+    return " / ".join(names) if len(names) > 1 else ""
+
+
+def _withheld(reasons: dict[str, str | None]) -> str:
+    """What is not shown, with the engine's reason."""
+    if reasons["volume"]:
+        return _("Volumes and areas. {reason}").format(reason=reasons["volume"])
+    return _("Areas. {reason}").format(reason=reasons["area"]) if reasons["area"] else ""
 
 
 def _score(measurements: dict[str, Any], name: str, form: str) -> str:

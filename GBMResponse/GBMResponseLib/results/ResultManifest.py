@@ -8,7 +8,7 @@ from typing import Any
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
 
-_VOLUMES = ("predicted", "generated_mask", "mean", "spread", "enhancement_probability")
+_VOLUMES = ("predicted", "generated_mask", "expected", "spread", "enhancement_probability")
 _OPTIONAL_VOLUMES = _VOLUMES[2:]
 
 
@@ -17,7 +17,7 @@ class ClassResult:
     """Result for one survival class.
 
     :param source: `predicted`, `chosen` or `none`.
-    :param volumes: role (`predicted`, `generated_mask`, `mean`, ...) -> file.
+    :param volumes: role (`predicted`, `generated_mask`, `expected`, ...) -> file.
     :param samples: files of the single samples; empty for one sample.
     :param measurements: as the engine wrote them; may be empty.
     """

@@ -4,13 +4,14 @@ import os
 import shutil
 import uuid
 from pathlib import Path
-from typing import Any
 
-import slicer
+from GBMResponseCore.errors import OutputFolderError
+from GBMResponseCore.files import copy_file, write_text
 
 from ..common import NodeRoles
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
+from ..common.VolumeFile import writeVolume
 from .ResultManifest import ResultManifest
 from .ResultNodes import ResultNodes
 
@@ -32,12 +33,14 @@ class ResultSaver:
             if folder.exists():
                 raise FileExistsError(folder.name)
             if manifest is not None and manifest.folder.is_dir():
-                shutil.copytree(manifest.folder, temporary, ignore=shutil.ignore_patterns(".*"))
+                shutil.copytree(
+                    manifest.folder, temporary, ignore=shutil.ignore_patterns(".*"), copy_function=copy_file
+                )
             else:
                 temporary.mkdir()
                 self._writeNodes(nodes, temporary)
             os.replace(temporary, folder)
-        except OSError as error:
+        except (OSError, OutputFolderError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             message = _("The result cannot be saved to {name}.").format(name=Path(destination).name)
             remedy = _("Choose another folder with enough free space; a run is saved to a folder only once.")
@@ -50,15 +53,8 @@ class ResultSaver:
             place = folder / className if several else folder
             place.mkdir(exist_ok=True)
             for role, node in roles.items():
-                self._write(node, place / f"{role}.nrrd")
+                writeVolume(node, place / f"{role}.nrrd", compressed=True)
             for number, node in enumerate(nodes.samples.get(className, []), start=1):
-                self._write(node, place / f"sample_{number:02d}.nrrd")
+                writeVolume(node, place / f"sample_{number:02d}.nrrd", compressed=True)
         record = nodes.node(NodeRoles.PREDICTED).GetAttribute(NodeRoles.PROVENANCE) or "{}"
-        (folder / "provenance.json").write_text(record, encoding="utf-8")
-
-    def _write(self, node: Any, path: Path) -> None:
-        storage = slicer.vtkMRMLNRRDStorageNode()
-        storage.SetFileName(str(path))
-        storage.SetUseCompression(1)
-        if not storage.WriteData(node) or not path.is_file():
-            raise OSError(f"cannot write {path.name}")
+        write_text(record, folder / "provenance.json")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from GBMResponseCore.request import AUTO_CLASS, PREDICTED_CLASS
+
 from ..common.Translation import tr as _
 
 
@@ -28,6 +30,7 @@ def stageText(stage: str, className: str | None = None) -> str:
         "prepare": _("Preparing the slices"),
         "encode": _("Encoding the slices"),
         "classify": _("Estimating the survival class"),
+        "expected": _("Computing the expected image"),
         "sample": _("Generating slices"),
         "assemble": _("Assembling the volume"),
         "measure": _("Measuring"),
@@ -36,7 +39,7 @@ def stageText(stage: str, className: str | None = None) -> str:
         "import": _("Loading the results"),
     }
     text = texts.get(stage, stage)
-    if stage == "sample" and className and className != "predicted":
+    if stage == "sample" and className and className not in (AUTO_CLASS, PREDICTED_CLASS):
         return _("Generating slices, class {name}").format(name=className)
     return text
 
@@ -51,14 +54,16 @@ def progressState(event: dict[str, Any], previous: ProgressState) -> ProgressSta
     if event.get("slices"):
         done = int(event.get("slice", 0))
         parts.append(_("{done} of {total} slices done").format(done=done, total=int(event["slices"])))
-    if event.get("samples", 1) > 1:
-        parts.append(_("sample {number} of {total}").format(number=event.get("sample", 0) + 1, total=event["samples"]))
+    sample = event.get("sample")
+    if sample is not None and event.get("samples", 1) > 1:
+        parts.append(_("sample {number} of {total}").format(number=sample + 1, total=event["samples"]))
     if event.get("step") and event.get("steps"):
         parts.append(_("step {step} of {total}").format(step=event["step"], total=event["steps"]))
     if event.get("eta_s") is not None:
         parts.append(timeLeft(float(event["eta_s"])))
     fraction = max(float(event.get("fraction", 0.0)), previous.fraction or 0.0)
-    return ProgressState(stageText("sample", event.get("class")), min(1.0, fraction), ", ".join(parts))
+    stage = "expected" if sample is None else "sample"
+    return ProgressState(stageText(stage, event.get("class")), min(1.0, fraction), ", ".join(parts))
 
 
 def timeLeft(seconds: float) -> str:

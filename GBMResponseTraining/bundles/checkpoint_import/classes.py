@@ -6,7 +6,9 @@ from itertools import pairwise
 
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.model.classes import ClassScheme, SurvivalClass
-from GBMResponseCore.request import NO_CLASS, PREDICTED_CLASS
+from GBMResponseCore.request import AUTO_CLASS, NO_CLASS, PREDICTED_CLASS
+
+_RESERVED = (AUTO_CLASS, NO_CLASS, PREDICTED_CLASS)
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,10 @@ class ClassStatement:
         :raises OptionError: names or thresholds do not fit the model.
         """
         names = list(self.names or (f"class{token}" for token in range(count)))
-        if len(names) != count or len({*names, NO_CLASS, PREDICTED_CLASS}) != count + 2:
+        if len(names) != count or len({*names, *_RESERVED}) != count + len(_RESERVED):
             raise OptionError(
                 f"The class names {', '.join(names)} do not fit a model with {count} classes.",
-                f"Give {count} different names, none of them {NO_CLASS!r} or {PREDICTED_CLASS!r}.",
+                f"Give {count} different names, none of them {' or '.join(_RESERVED)}.",
             )
         tokens = range(count)
         if self.longest_first:

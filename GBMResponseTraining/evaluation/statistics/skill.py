@@ -1,7 +1,7 @@
-"""Skill: how much of the error of copying the pre-treatment image a prediction removes.
+"""Skill: how much of a baseline's error a prediction removes.
 
-skill = 1 - error / error of the copy, each error the mean over patients. 1 is perfect, 0 is as good as copying, less
-is worse than copying. Errors are MSE, MSE local, LPIPS, 1 - SSIM and 1 - SSIM local; PSNR, a logarithm, has none.
+skill = 1 - error / error of the baseline, each error the mean over patients. 1 is perfect, 0 is as good as the
+baseline, less is worse. Errors are MSE, MSE local, LPIPS, 1 - SSIM and 1 - SSIM local; PSNR, a logarithm, has none.
 """
 
 from collections.abc import Mapping
@@ -37,6 +37,23 @@ def skills(
         value = skill(np.arange(len(errors)))
         result[name] = {"value": float(value), "ci_low": interval.low, "ci_high": interval.high}
     return result
+
+
+def skills_against_best(
+    patient_means: Mapping[str, np.ndarray], baselines: Mapping[str, Mapping[str, np.ndarray]]
+) -> dict[str, dict[str, Any]]:
+    """Skill of each metric against the best baseline in it, see :func:`skill_against_best`.
+
+    :param patient_means: metric -> one value per patient (n,), patients in one order; of every baseline by its name.
+    """
+    return {
+        name: skill_against_best(
+            _errors(name, patient_means[name]),
+            {other: _errors(name, means[name]) for other, means in baselines.items()},
+        )
+        for name in NAMES
+        if name in patient_means
+    }
 
 
 def _errors(name: str, values: np.ndarray) -> np.ndarray:

@@ -163,14 +163,17 @@ def test_a_geometry_that_a_format_cannot_hold_is_refused(tmp_path, image):
     assert not os.listdir(tmp_path)
 
 
-def test_a_file_written_by_a_library_appears_complete_or_not_at_all(tmp_path):
+@pytest.mark.parametrize(
+    ("error", "seen"), [(OSError("disk full"), OutputFolderError), (RuntimeError("mine"), RuntimeError)]
+)
+def test_a_file_that_a_function_writes_appears_complete_or_not_at_all(tmp_path, error, seen):
     path = files.write_file(tmp_path / "a.ckpt", lambda temporary: temporary.write_text("first"))
 
     def fail(temporary):
         temporary.write_text("half")
-        raise RuntimeError("PytorchStreamWriter failed writing file")
+        raise error
 
-    with pytest.raises(OutputFolderError, match="PytorchStreamWriter"):
+    with pytest.raises(seen, match=str(error)):
         files.write_file(path, fail)
     assert path.read_text() == "first"
     assert os.listdir(tmp_path) == ["a.ckpt"]

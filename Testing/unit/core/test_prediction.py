@@ -67,6 +67,39 @@ def test_voxels_outside_generated_slices_are_bit_identical(predictor):
     assert np.array_equal(voxels(prediction.samples[0])[outside], voxels(case.image)[outside])
 
 
+def test_the_input_shows_away_from_the_tumor_in_every_picture(predictor):
+    case = make(sitk.sitkFloat32)
+    composed, whole = (
+        predictor.predict(case, PredictionOptions(sample_count=2, compose=compose)) for compose in (True, False)
+    )
+    weight, mask, before = voxels(composed.weight), voxels(composed.generated) > 0, voxels(case.image)
+    assert np.array_equal(weight > 0, mask)
+    assert 0 < mask.sum() < (voxels(whole.generated) > 0).sum()
+    assert (weight[voxels(case.gtv) > 0] == 1).all()
+    for mixed, alone in zip([composed.expected, *composed.samples], [whole.expected, *whole.samples], strict=True):
+        assert np.array_equal(voxels(mixed)[~mask], before[~mask])
+        np.testing.assert_allclose(voxels(mixed), weight * voxels(alone) + (1 - weight) * before, atol=0.01)
+    assert not voxels(composed.spread)[~mask].any()
+
+
+def test_the_whole_slice_is_the_papers_and_has_no_weight(predictor):
+    case = make(sitk.sitkFloat32)
+    prediction = predictor.predict(case, PredictionOptions(sample_count=1, compose=False))
+    generated = voxels(prediction.generated) > 0
+    assert prediction.weight is None
+    assert np.array_equal(generated.all(axis=(1, 2)), generated.any(axis=(1, 2)))
+    assert (voxels(prediction.samples[0]) != voxels(case.image))[generated].mean() > 0.9
+
+
+def test_previews_look_as_the_volume_will(predictor):
+    pictures, case = Pictures(), make(sitk.sitkFloat32)
+    prediction = predictor.predict(case, PredictionOptions(sample_count=1), listener=pictures)
+    inside = (..., slice(2, 62))  # the image is four columns narrower than its slices
+    for row, index in enumerate(prediction.slices.indices.tolist()):
+        plane, volume = pictures.planes[None, index], prediction.expected_pixels[row]
+        np.testing.assert_allclose(plane[inside], volume[inside], atol=1e-3)
+
+
 def test_every_slice_with_gtv_is_generated_and_no_other(predictor):
     case = make()
     generated = voxels(predictor.predict(case).generated).any(axis=(1, 2))
@@ -137,10 +170,9 @@ def test_no_class_uses_the_null_token(predictor):
     assert predictor.predict(make(), options).class_choice.class_token == predictor.bundle.null_token
 
 
-def test_mean_and_spread_describe_the_samples(predictor):
+def test_the_spread_describes_the_samples(predictor):
     prediction = predictor.predict(make(sitk.sitkFloat32), PredictionOptions(sample_count=3))
     stack = np.stack([voxels(sample) for sample in prediction.samples])
-    np.testing.assert_allclose(voxels(prediction.mean), stack.mean(axis=0), atol=0.01)
     np.testing.assert_allclose(voxels(prediction.spread), stack.std(axis=0, ddof=1), atol=0.05)
 
 
@@ -205,6 +237,95 @@ def test_a_gtv_outside_the_field_of_view_is_refused(predictor):
         predictor.predict(make_case(image, far))
 
 
+# The expected image
+
+
+class Pictures(Listener):
+    """What is shown, in order: pictures by sample, None for the expected image, and its volume."""
+
+    def __init__(self):
+        self.shown, self.planes = [], {}
+
+    def slice_done(self, survival_class, sample, index, pixels):
+        self.shown.append(sample)
+        self.planes[sample, index] = pixels
+
+    def expected_done(self, survival_class, volume):
+        self.shown.append("volume")
+        self.volume = volume
+
+
+@pytest.fixture(scope="module")
+def noise_predictor(tmp_path_factory):
+    """A model that predicts noise, as the authors' checkpoints do."""
+    folder = write_tiny_bundle(tmp_path_factory.mktemp("epsilon") / "tiny", prediction="epsilon")
+    return Predictor(open_bundle(folder), device="cpu", precision="float32")
+
+
+def test_the_expected_image_appears_before_any_sample(predictor):
+    pictures, case = Pictures(), make()
+    prediction = predictor.predict(case, PredictionOptions(sample_count=2), listener=pictures)
+    count = len(prediction.slices.indices)
+    assert pictures.shown == [None] * count + ["volume"] + [0] * count + [1] * count
+    assert np.array_equal(voxels(pictures.volume), voxels(prediction.expected))
+
+
+def test_the_expected_image_takes_one_evaluation_and_no_noise(predictor, monkeypatch):
+    calls = []
+    denoiser = type(predictor.model.networks.denoiser)
+    forward = denoiser.forward
+    monkeypatch.setattr(denoiser, "forward", lambda self, *a: calls.append(len(a[0])) or forward(self, *a))
+    first, second = (
+        predictor.predict(make(), PredictionOptions(sample_count=0, seed=seed, guidance_scale=2.0, batch_size=8))
+        for seed in (1, 2)
+    )
+    assert calls == [2 * len(first.slices.indices)] * 2
+    assert np.array_equal(voxels(first.expected), voxels(second.expected))
+    assert first.samples == [] and first.spread is None
+    assert first.predicted is first.expected and first.predicted_name == "expected image"
+
+
+def test_the_expected_image_of_a_noise_model_is_the_mean_of_a_pair_that_is_drawn_once(noise_predictor, monkeypatch):
+    drawn, pictures, case = companies(monkeypatch), Pictures(), make(sitk.sitkFloat32)
+    options = PredictionOptions(sample_count=2, batch_size=3, compose=False)
+    prediction = noise_predictor.predict(case, options, listener=pictures)
+    assert pictures.shown[0] is None
+    assert len(drawn) == 2 * 2  # pictures, chunks
+    for index in prediction.slices.indices.tolist():
+        pair = pictures.planes[0, index] + pictures.planes[1, index]
+        np.testing.assert_array_equal(pictures.planes[None, index], pair / np.float32(2))
+    assert prediction.expected_method == "mean of an antithetic pair of samples"
+    assert not np.array_equal(*map(voxels, prediction.samples))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_the_expected_image_of_a_noise_model_does_not_depend_on_the_number_of_samples(noise_predictor, count):
+    several = noise_predictor.predict(make(), PredictionOptions(sample_count=2))
+    fewer = noise_predictor.predict(make(), PredictionOptions(sample_count=count))
+    assert np.array_equal(voxels(fewer.expected), voxels(several.expected))
+    assert len(fewer.samples) == count
+
+
+def test_slices_of_an_expected_image_can_be_made_by_themselves(noise_predictor):
+    conditions = Conditions(torch.zeros(2, 8, 16, 16), np.array([0.0, 5.0]), 0)
+    expected, first, second = (
+        generate_slices(noise_predictor.model, conditions, noise_predictor.bundle.default_sampling, seed=3, sample=s)
+        for s in (None, 0, 1)
+    )
+    np.testing.assert_array_equal(expected, (first + second) / np.float32(2))
+
+
+@pytest.mark.parametrize("kind", ["v_prediction", "epsilon"])
+def test_progress_is_told_in_order_whatever_the_model_predicts(predictor, noise_predictor, kind):
+    told = []
+    model = {"v_prediction": predictor, "epsilon": noise_predictor}[kind]
+    model.predict(make(), PredictionOptions(sample_count=3, batch_size=2), listener=Watcher(told.append))
+    parts = [progress.sampled for progress in told]
+    assert parts == sorted(parts)
+    assert (parts[0], parts[-1]) == (0.0, pytest.approx(1.0))
+    assert list(dict.fromkeys(progress.sample for progress in told)) == [None, 0, 1, 2]
+
+
 class Watcher(Listener):
     def __init__(self, on_progress):
         self.progress = on_progress
@@ -227,7 +348,7 @@ def test_progress_grows_to_one(predictor):
 
 
 def test_a_cancelled_request_continues_with_its_finished_slices(predictor, tmp_path, monkeypatch):
-    case, options = make(), PredictionOptions(batch_size=1)
+    case, options = make(), PredictionOptions(batch_size=1, sample_count=1)
     expected = voxels(predictor.predict(case, options).samples[0])
 
     with pytest.raises(CancelledError):
@@ -238,7 +359,7 @@ def test_a_cancelled_request_continues_with_its_finished_slices(predictor, tmp_p
     calls = []
     monkeypatch.setattr(engine, "generate_slices", lambda *a, **k: calls.append(1) or generate_slices(*a, **k))
     result = predictor.predict(case, options, unfinished=tmp_path / "unfinished")
-    assert len(calls) == len(result.slices.indices) - kept
+    assert len(calls) == 2 * len(result.slices.indices) - kept
     assert np.array_equal(voxels(result.samples[0]), expected)
 
 
@@ -280,18 +401,19 @@ def companies(monkeypatch):
 
 
 def test_wherever_it_was_stopped_a_prediction_continues_to_the_same_voxels(predictor, tmp_path, monkeypatch):
-    case, options = make(sitk.sitkFloat32), PredictionOptions(batch_size=3)
+    case, options = make(sitk.sitkFloat32), PredictionOptions(batch_size=3, sample_count=1)
     together = companies(monkeypatch)
-    expected = voxels(predictor.predict(case, options).samples[0])
+    whole = predictor.predict(case, options)
     undisturbed = set(together)
-    assert [len(company) for company in together] == [3, 1]
+    assert [len(company) for company in together] == [3, 1] * 2
     for number in range(40):
         folder = tmp_path / str(number)
         try:
             predictor.predict(case, options, listener=stop_at(number), unfinished=folder)
         except CancelledError:
             result = predictor.predict(case, options, unfinished=folder)
-            assert np.array_equal(voxels(result.samples[0]), expected)
+            assert np.array_equal(voxels(result.samples[0]), voxels(whole.samples[0]))
+            assert np.array_equal(voxels(result.expected), voxels(whole.expected))
             continue
         break
     assert number > 10
@@ -299,7 +421,7 @@ def test_wherever_it_was_stopped_a_prediction_continues_to_the_same_voxels(predi
 
 
 def test_a_prediction_continues_with_as_many_slices_at_once_as_it_began_with(predictor, tmp_path, monkeypatch):
-    case, options = make(), PredictionOptions()
+    case, options = make(), PredictionOptions(sample_count=1)
     monkeypatch.setattr(slice_model, "batch_size", lambda wanted, *_: wanted or 2)
     with pytest.raises(CancelledError):
         predictor.predict(case, options, listener=Watcher(stop_half_way), unfinished=tmp_path)
@@ -308,7 +430,7 @@ def test_a_prediction_continues_with_as_many_slices_at_once_as_it_began_with(pre
     together = companies(monkeypatch)
     result = predictor.predict(case, options, unfinished=tmp_path)
     assert result.options.batch_size == 2
-    assert sum(map(len, together)) == len(result.slices.indices) - kept
+    assert sum(map(len, together)) == 2 * len(result.slices.indices) - kept
 
 
 def damage(path, kind):
@@ -326,10 +448,11 @@ def damage(path, kind):
 
 
 @pytest.mark.parametrize("kind", ["empty", "cut off", "text", "gone", "shape", "type", "NaN"])
-def test_a_damaged_kept_slice_is_sampled_again_with_those_beside_it(predictor, tmp_path, monkeypatch, kind):
-    case, options = make(), PredictionOptions(batch_size=2)
+@pytest.mark.parametrize("picture", ["expected", "sample000"])
+def test_a_damaged_kept_slice_is_sampled_again_with_those_beside_it(predictor, tmp_path, monkeypatch, kind, picture):
+    case, options = make(), PredictionOptions(batch_size=2, sample_count=1)
     expected = voxels(predictor.predict(case, options, unfinished=tmp_path).samples[0])
-    damage(next(tmp_path.rglob("*slice0001.npy")), kind)
+    damage(next(tmp_path.rglob(f"{picture}_slice0001.npy")), kind)
     together = companies(monkeypatch)
     result = predictor.predict(case, options, unfinished=tmp_path)
     assert together == [tuple(result.slices.positions_mm[:2].tolist())]
@@ -369,7 +492,8 @@ def run_of(predictor, tmp_path):
 def test_kept_slices_depend_on_every_setting_but_how_many_there_are(run_of, entry):
     values = {
         "sampler": "dpmpp", "guidance_form": "algorithm2", "scheme": "4-class", "classes": ("long",), "eta": 0.5,
-        "days_since_rt": 90.0, "device": "cuda:7", "precision": "bfloat16", "temperature": 0.5,
+        "days_since_rt": 90.0, "device": "cuda:7", "precision": "bfloat16", "temperature": 0.5, "compose": False,
+        "class_weight": 0.5,
     }  # fmt: skip
     run = run_of()
     value = values.get(entry.attribute, 5)
@@ -420,10 +544,10 @@ def test_a_class_cannot_be_predicted_without_classifier_which_shows_before_any_w
     predictor = Predictor(open_bundle(tmp_path / "b"), "cpu", "float32")
     monkeypatch.setattr(engine, "read_slices", lambda *_: pytest.fail("work began"))
     with pytest.raises(OptionError, match="no survival classifier"):
-        predictor.predict(make())
+        predictor.predict(make(), PredictionOptions(classes=("predicted",)))
 
 
-@pytest.mark.parametrize("name", ["predicted", "none"])
+@pytest.mark.parametrize("name", ["auto", "predicted", "none"])
 def test_no_class_may_be_asked_for_by_name(predictor, name):
     choice = predictor.predict(make(), PredictionOptions(scheme="none", classes=(name,))).class_choice
     assert (choice.name, choice.class_source, choice.class_token) == ("none", "none", predictor.bundle.null_token)

@@ -11,7 +11,7 @@ from GBMResponseCore.errors import OptionError, RequestError
 from GBMResponseCore.request import PredictionOptions, PredictionRequest, SamplingOptions, settings
 
 FILES = {"image": "i.nrrd", "gtv": "g.nrrd", "out": "o"}
-EXAMPLES = {str: "x", int: 3, float: 0.5}
+EXAMPLES = {str: "x", int: 3, float: 0.5, bool: False}
 
 
 def of_message(**fields):
@@ -50,7 +50,7 @@ def test_every_setting_comes_through_a_message(entry):
 def test_every_setting_is_an_option_of_predict(entry):
     value = example(entry)
     words = ["predict", "--image", "i", "--gtv", "g", "--out", "o", entry.option]
-    words += [str(word) for word in (value if entry.several else [value])]
+    words += [] if entry.kind is bool else [str(word) for word in (value if entry.several else [value])]
     words += ["--sampler", "ddim"] if entry.attribute == "eta" else []
     options = cli._request(cli._parser().parse_args(words)).options
     assert getattr(options, entry.attribute) == (tuple(value) if entry.several else value)
@@ -110,7 +110,7 @@ def test_messages_with_unknown_fields_or_wrong_types_are_refused(changes):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"sample_count": 0},
+        {"sample_count": -1},
         {"sample_count": 10**400},
         {"seed": -1},
         {"seed": 2**63},
@@ -129,6 +129,7 @@ def test_messages_with_unknown_fields_or_wrong_types_are_refused(changes):
         {"guidance_scale": 1e38},
         {"temperature": -0.1},
         {"temperature": 2.1},
+        {"noise_length": -1.0},
     ],
 )
 def test_impossible_values_are_refused(wrong):

@@ -22,6 +22,7 @@ from GBMResponseCore.request import PredictionOptions, PredictionRequest
 from GBMResponseCore.run import Runner
 from tiny_bundle import write_tiny_bundle
 
+OF_THE_EXPECTED, MASKS = ("expected", "predicted"), ("generated_mask", "blend_weight")
 SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
 
 
@@ -118,7 +119,7 @@ def test_little_memory_in_any_stage_means_fewer_slices_at_once(request_of, tiny_
     recorder = Recorder()
     result = warm.run(request_of(), recorder)
     assert set(recorder.warnings) == {"small-memory"}
-    assert result.predictions["predicted"].options.batch_size <= 2
+    assert result.predictions["auto"].options.batch_size <= 2
 
 
 def test_other_errors_of_torch_are_not_taken_for_memory(request_of, monkeypatch):
@@ -133,7 +134,7 @@ def test_other_errors_of_torch_are_not_taken_for_memory(request_of, monkeypatch)
 def test_progress_grows_over_samples_and_classes_to_its_end(request_of):
     recorder = Recorder()
     Runner().run(request_of(options={"classes": ("short", "long"), "sample_count": 2, "batch_size": 3}), recorder)
-    assert recorder.fractions == sorted(recorder.fractions)
+    assert np.diff(recorder.fractions).min() >= -1e-9
     assert recorder.fractions[0] == pytest.approx(0.05)
     assert recorder.fractions[-1] == pytest.approx(0.95)
     assert recorder.etas[0] is None
@@ -224,8 +225,9 @@ def test_every_stack_is_read_once(request_of, files, monkeypatch):
     monkeypatch.setattr(StackGrid, "to_stack", lambda *a, **k: read.append(1) or original(*a, **k))
     options = {"classes": ("short", "long"), "sample_count": 3}
     Runner().run(request_of(options=options, follow_up=files["image"], montage=True))
-    image = gtv = follow_up = 1
-    assert len(read) == image + gtv + follow_up + 2 * 3
+    image = gtv = follow_up = unchanged = 1
+    expected, samples = 1, 3
+    assert len(read) == image + gtv + follow_up + unchanged + 2 * (expected + samples)
 
 
 def test_no_sample_is_read_back_if_nobody_looks_at_it(request_of, monkeypatch):
@@ -285,8 +287,9 @@ def test_a_folder_holds_one_run_and_its_provenance_lists_all_of_it(request_of, f
     warm.run(request_of(options=first, follow_up=files["image"], montage=True))
     assert names_in(out) == listed_in(out)
     (out / "notes.txt").write_text("the user's")
-    result = warm.run(request_of(measure=False, report=False))
-    assert names_in(out) == {"predicted.nii.gz", "generated_mask.nii.gz", "provenance.json", "notes.txt"}
+    result = warm.run(request_of(measure=False, report=False, options={"sample_count": 1}))
+    volumes = {f"{name}.nii.gz" for name in (*OF_THE_EXPECTED, *MASKS)}
+    assert names_in(out) == volumes | {"provenance.json", "notes.txt"}
     assert names_in(out) == listed_in(out) | {"notes.txt"}
     assert not [path for path in out.iterdir() if path.is_dir()]
     assert set(result.files) == {"provenance"}
@@ -308,10 +311,56 @@ def test_what_a_run_has_written_before_it_crashed_does_not_stay(request_of, monk
         patch.setattr(write, "write_measurements", lambda *_: (_ for _ in ()).throw(OSError("power")))
         with pytest.raises(OSError, match="power"):
             warm.run(request_of(options={"sample_count": 2}))
-    assert "mean.nii.gz" in names_in(out)
-    warm.run(request_of())
+    assert "spread.nii.gz" in names_in(out)
+    warm.run(request_of(options={"sample_count": 1}))
     assert names_in(out) == listed_in(out)
+    assert "spread.nii.gz" not in names_in(out)
+
+
+def test_the_mean_that_earlier_versions_wrote_does_not_stay(request_of):
+    warm = Runner()
+    out = request_of().out
+    warm.run(request_of())
+    record = json.loads((out / "provenance.json").read_text("utf-8"))
+    (out / "mean.nii.gz").write_bytes(b"x")
+    (out / "provenance.json").write_text(json.dumps(record | {"files": [*record["files"], "mean.nii.gz"]}), "utf-8")
+    warm.run(request_of())
     assert "mean.nii.gz" not in names_in(out)
+
+
+def test_without_samples_the_prediction_is_the_expected_image_and_nothing_is_measured(request_of, files):
+    recorder = Recorder()
+    result = Runner().run(request_of(options={"sample_count": 0}, follow_up=files["image"]), recorder)
+    assert "sample" not in recorder.stages
+    volumes = {path.name for path in result.class_files["auto"].values()}
+    assert volumes == {f"{name}.nii.gz" for name in (*OF_THE_EXPECTED, *MASKS)} | {"provenance.json"}
+    expected, predicted = (sitk.ReadImage(str(result.request.out / f"{name}.nii.gz")) for name in OF_THE_EXPECTED)
+    assert np.array_equal(sitk.GetArrayFromImage(expected), sitk.GetArrayFromImage(predicted))
+    assert "average" in predicted.GetMetaData("ITK_FileNotes")
+    measured = result.measurements_of("auto")
+    assert measured["samples"] == 0
+    assert "average" in measured["withheld"]["volume"]
+    assert {measured.get(name) for name in ("volume_after_ml", "by_volume", "by_area", "score")} == {None}
+    assert result.measurements.enhancement_probability == {}
+    record = json.loads(result.files["provenance"].read_text("utf-8"))
+    assert (record["predicted_is"], record["samples"]) == ("expected image", 0)
+    assert "There are no samples" in result.files["report"].read_text("utf-8")
+
+
+def test_files_and_record_say_that_the_prediction_is_the_first_sample(request_of):
+    result = Runner().run(request_of(options={"sample_count": 2}))
+    record = json.loads(result.files["provenance"].read_text("utf-8"))
+    assert (record["predicted_is"], record["expected_image"]) == ("sample 1", "one network evaluation")
+    notes = {
+        name: sitk.ReadImage(str(path)).GetMetaData("ITK_FileNotes")
+        for name, path in result.class_files["auto"].items()
+        if path.name.endswith(".nii.gz")
+    }
+    assert all(note.startswith("SYNTHETIC") for note in notes.values())
+    assert "average, one network evaluation" in notes["expected"]
+    assert notes["predicted"].endswith("sample 1") and notes["sample_02"].endswith("sample 2")
+    pictures = (sitk.ReadImage(str(result.class_files["auto"][name])) for name in ("predicted", "sample_01"))
+    assert np.array_equal(*map(sitk.GetArrayFromImage, pictures))
 
 
 def test_an_interrupt_after_the_provenance_leaves_a_complete_result_alone(request_of, monkeypatch):
@@ -335,11 +384,11 @@ def test_an_interrupt_after_the_provenance_leaves_a_complete_result_alone(reques
 def test_measurements_of_versions_that_did_not_list_them_do_not_stay(request_of):
     warm = Runner()
     out = request_of().out
-    warm.run(request_of())
+    warm.run(request_of(options={"sample_count": 1}))
     record = json.loads((out / "provenance.json").read_text("utf-8"))
-    record["files"] = ["generated_mask.nii.gz", "predicted.nii.gz"]
+    record["files"] = [name for name in record["files"] if not name.startswith("measurements")]
     (out / "provenance.json").write_text(json.dumps(record), "utf-8")
-    warm.run(request_of(measure=False))
+    warm.run(request_of(measure=False, options={"sample_count": 1}))
     assert names_in(out) == listed_in(out)
 
 
@@ -370,7 +419,7 @@ def test_a_follow_up_is_scaled_as_the_model_scales_its_input(request_of, files, 
     other = write_tiny_bundle(tmp_path / "max", preprocessing=with_maximum(tiny_bundle))
     for bundle in (tiny_bundle, other):
         result = warm.run(request_of(bundle=bundle, follow_up=files["image"]))
-        score = result.measurements_of("predicted")["score"]["copy_of_the_input"]
+        score = result.measurements_of("auto")["score"]["copy_of_the_input"]
         assert score["mean_absolute_difference_gtv"] < 0.01
         slices = result.slices
         np.testing.assert_allclose(slices.truth, slices.pre, atol=0.05)

@@ -62,7 +62,7 @@ def orientation(path) -> bytes:
 )
 def test_every_volume_has_the_orientation_of_the_input_byte_for_byte(run, tmp_path, header):
     result, _ = run(follow_up=hard_cases.head(5), **header)
-    written = [path for path in result.class_files["predicted"].values() if path.name.endswith(".nii.gz")]
+    written = [path for path in result.class_files["auto"].values() if path.name.endswith(".nii.gz")]
     written.append(result.files["registered_follow_up"])
     assert len(written) >= 6
     for path in written:
@@ -81,7 +81,7 @@ def test_noise_as_follow_up_is_warned_of_and_not_scored(run):
     result, codes = run(follow_up=noise)
     assert codes == ["bad-registration", "follow-up-unused"]
     assert "registered_follow_up" not in result.files
-    assert "score" not in result.measurements_of("predicted")
+    assert "score" not in result.measurements_of("auto")
     record = json.loads(result.files["provenance"].read_text("utf-8"))
     assert [warning["code"] for warning in record["warnings"]] == codes
 
@@ -89,7 +89,7 @@ def test_noise_as_follow_up_is_warned_of_and_not_scored(run):
 def test_a_real_follow_up_is_scored(run):
     result, codes = run(follow_up=hard_cases.head(5))
     assert codes == []
-    assert "score" in result.measurements_of("predicted")
+    assert "score" in result.measurements_of("auto")
 
 
 def test_labels_choose_the_gtv(run):
@@ -112,8 +112,8 @@ def test_predicted_voxels_are_not_below_the_darkest_or_above_the_brightest_possi
     result, _ = run()
     scale = result.slices.scale
     highest = scale.restore(np.array([scale.clip_high]))[0]
-    for path in (result.class_files["predicted"]["sample_01"], result.class_files["predicted"]["sample_02"]):
+    for path in (result.class_files["auto"]["sample_01"], result.class_files["auto"]["sample_02"]):
         voxels = sitk.GetArrayFromImage(sitk.ReadImage(path))
-        inside = sitk.GetArrayFromImage(result.predictions["predicted"].generated) > 0
+        inside = sitk.GetArrayFromImage(result.predictions["auto"].generated) > 0
         assert inside.any()
         assert scale.low <= voxels[inside].min() and voxels[inside].max() <= np.ceil(highest)

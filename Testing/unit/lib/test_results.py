@@ -80,6 +80,12 @@ def test_stage_keeps_the_fraction():
     assert state == ProgressState("Writing the results", 0.9)
 
 
+def test_progress_of_the_expected_image_names_it():
+    event = {"type": "progress", "fraction": 0.1, "slice": 2, "slices": 6, "sample": None, "samples": 4, "eta_s": None}
+    state = progressState(event, ProgressState("", None))
+    assert state == ProgressState("Computing the expected image", 0.1, "2 of 6 slices done")
+
+
 def test_other_events_change_nothing():
     before = ProgressState("x", 0.5, "y")
     assert progressState({"type": "classification"}, before) is before
@@ -98,8 +104,11 @@ MEASURED = {
     "volume_after_ml": {"mean": 7.0, "p10": 5.0, "p90": 9.0},
     "volume_change": -0.3,
     "area_before_mm2": None,
+    "check": {"gtv_dice": 0.62, "fewest_samples": 4},
+    "withheld": {"volume": None, "area": None},
     "by_volume": {
-        "category": "SD", "probabilities": {"SD": 0.75}, "possible_within_noise": ["SD", "PR"], "indeterminate": True
+        "category": "SD", "probabilities": {"SD": 0.75}, "possible_within_noise": ["SD", "PR"], "noise_band": 0.05,
+        "indeterminate": True,
     },
     "score": {"prediction": {"enhancement_dice": 0.2}, "copy_of_the_input": {"enhancement_dice": 0.3}},
 }  # fmt: skip
@@ -116,6 +125,33 @@ def test_table_shows_mean_and_range():
 
 def test_table_shows_how_many_samples_agree():
     assert rows(MEASURED)["Size category by volume (RANO-style)"] == ("SD (75%)",)
+
+
+def test_one_sample_has_no_interval_and_no_certain_category():
+    one = {**MEASURED, "samples": 1, "volume_after_ml": {"mean": 7.6, "p10": None, "p90": None}}
+    assert rows(one)["Enhancing volume predicted"] == ("7.6 ml",)
+    text = "SD, indeterminate: 1 sample(s), at least 4 are needed"
+    assert rows(one)["Size category by volume (RANO-style)"] == (text,)
+
+
+def test_a_change_within_the_noise_says_so():
+    assert rows({**MEASURED, "volume_change": 0.02})["Change of volume"] == ("+2%, within the noise of ±5%",)
+
+
+def test_overlap_with_the_gtv_is_shown():
+    assert rows(MEASURED)["Overlap of the enhancement with the GTV before"] == ("0.62",)
+
+
+def test_what_is_withheld_is_left_out_and_says_why():
+    names = ("volume_before_ml", "volume_after_ml", "volume_change", "by_volume", "area_before_mm2", "by_area")
+    withheld = {"volume": "No tumor was found.", "area": "No tumor was found."}
+    found = rows({**MEASURED, **dict.fromkeys(names), "withheld": withheld, "score": None})
+    assert found == {
+        "Overlap of the enhancement with the GTV before": ("0.62",),
+        "Withheld": ("Volumes and areas. No tumor was found.",),
+    }
+    assert rows({**MEASURED, "withheld": {"volume": None, "area": "Why."}})["Withheld"] == ("Areas. Why.",)
+    assert "Withheld" not in rows(MEASURED)
 
 
 def test_score_stands_beside_the_baseline():

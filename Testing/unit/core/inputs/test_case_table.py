@@ -18,7 +18,7 @@ def read(tmp_path):
 def test_paths_start_at_the_tables_folder(read, tmp_path):
     (case,) = read("id,image,gtv\np1,a/pre.nrrd,gtv.nrrd\n")
     assert (case.image, case.gtv, case.follow_up) == (tmp_path / "a/pre.nrrd", tmp_path / "gtv.nrrd", None)
-    assert case.classes == ("predicted",)
+    assert case.classes == ("auto",)
 
 
 def test_absolute_paths_stay(read, tmp_path):
@@ -31,7 +31,7 @@ def test_optional_columns_in_any_order(read, tmp_path):
     first, second = read("class,gtv,id,image,follow_up\nshort + long,g,p1,i,f\n,g,p2,i,\n")
     assert first.classes == ("short", "long")
     assert first.follow_up == tmp_path / "f"
-    assert (second.classes, second.follow_up) == (("predicted",), None)
+    assert (second.classes, second.follow_up) == (("auto",), None)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])

@@ -51,7 +51,8 @@ def faked(prediction, *samples):
 
 
 def measured(prediction, follow_up=None):
-    return measure(replace(prediction.slices, follow_up=follow_up), {"short": prediction})
+    slices = replace(prediction.slices, follow_up=follow_up)
+    return measure(slices, {"short": prediction}, slices.pre)
 
 
 def of(measurements):

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from GBMResponseCore.errors import BundleError, BundleIntegrityError, BundleSchemaError
+from GBMResponseCore.inputs.composition import Composition
 from GBMResponseCore.model.bundle import WEIGHTS, open_bundle
 from tiny_bundle import write_tiny_bundle
 
@@ -50,6 +51,19 @@ def test_one_flipped_byte_in_a_weight_file_is_refused(copied, part):
     with pytest.raises(BundleIntegrityError, match=part) as caught:
         open_bundle(copied)
     assert caught.value.exit_code == 32
+
+
+def test_a_bundle_may_say_where_a_prediction_fades_out(tiny_bundle, copied):
+    assert open_bundle(tiny_bundle).composition == Composition(8.0, 24.0)
+    edit(copied, lambda description: description.update(composition={"inner": 4, "outer": 12.5}))
+    assert open_bundle(copied).composition == Composition(4.0, 12.5)
+
+
+@pytest.mark.parametrize("wrong", [{"inner": 8}, {"inner": 8, "outer": 8}, {"inner": -1, "outer": 8}, [8, 24]])
+def test_an_impossible_composition_is_refused(copied, wrong):
+    edit(copied, lambda description: description.update(composition=wrong))
+    with pytest.raises(BundleSchemaError, match=r"composition|fade out"):
+        open_bundle(copied)
 
 
 def test_a_truncated_file_is_refused(copied):

@@ -23,10 +23,29 @@ def test_auto_takes_float32_where_bfloat16_is_slow(monkeypatch):
     assert runtime.choose_precision("auto", CPU, lambda: pytest.fail("probed")) == torch.float32
 
 
-def test_auto_takes_bfloat16_where_it_is_fast_and_accurate(monkeypatch):
+class Clock:
+    """A clock that a probe moves on by as many seconds as its precision takes."""
+
+    def __init__(self, float32: float, bfloat16: float) -> None:
+        self.now, self.costs = 0.0, {torch.float32: float32, torch.bfloat16: bfloat16}
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def probe(self) -> torch.Tensor:
+        output = torch.eye(8) @ torch.eye(8)
+        self.now += self.costs[output.dtype]
+        return output
+
+
+@pytest.mark.parametrize(
+    ("seconds", "chosen"), [((2.0, 1.0), torch.bfloat16), ((1.1, 1.0), torch.float32), ((1.0, 1.5), torch.float32)]
+)
+def test_auto_takes_bfloat16_where_it_is_accurate_and_clearly_faster(monkeypatch, seconds, chosen):
+    clock = Clock(*seconds)
     monkeypatch.setattr(runtime, "has_fast_bfloat16", lambda device: True)
-    matrix = torch.eye(8)
-    assert runtime.choose_precision("auto", CPU, lambda: matrix @ matrix) == torch.bfloat16
+    monkeypatch.setattr(runtime, "time", clock)
+    assert runtime.choose_precision("auto", CPU, clock.probe) == chosen
 
 
 def test_auto_takes_float32_where_bfloat16_is_inaccurate(monkeypatch):

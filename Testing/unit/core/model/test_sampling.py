@@ -1,18 +1,22 @@
 """Guidance, noise and samplers, on networks and problems whose answers are known."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from GBMResponseCore.errors import BundleSchemaError, GuidanceError, OptionError
 from GBMResponseCore.model.networks import guided_output
-from GBMResponseCore.model.sampling import build_scheduler, draw_noise, sample_latents
+from GBMResponseCore.model.noise import draw_noise
+from GBMResponseCore.model.sampling import build_scheduler, expected_latents, sample_latents
 from GBMResponseCore.request import SamplingOptions, check_guidance
 
 from GBMResponseTraining.models.unet_config import noise_schedule
 
 SHAPE = (4, 16, 16)
+GOLDEN = (-0.005872189067304134, 1.1320576667785645, 0.44826391339302063)
+FAST = ("unipc", "dpmpp")
 POSITIONS = [-12.0, -9.0, -6.0, 3.5]
 
 
@@ -47,8 +51,10 @@ class GaussianPosterior:
         return self.mean + self.sd * scaled
 
 
-def draw(network, options, *, positions=POSITIONS, seed=1, sample=0, tokens=None, sources=None):
+def draw(network, options, *, positions=POSITIONS, seed=1, sample=0, tokens=None, sources=None, second=None):
     count = len(positions)
+    if options.noise_length is None:
+        options = replace(options, noise_length=0.0)
     return sample_latents(
         network,
         noise_schedule("v_prediction"),
@@ -60,7 +66,130 @@ def draw(network, options, *, positions=POSITIONS, seed=1, sample=0, tokens=None
         sample=sample,
         positions_mm=positions,
         channels=4,
+        second=second,
     )
+
+
+def expect(network, options, *, kind="v_prediction", tokens=None, second=None):
+    count = len(POSITIONS)
+    tokens = torch.zeros(count, dtype=torch.long) if tokens is None else tokens
+    schedule = noise_schedule(kind)
+    sources = torch.zeros(count, 8, 16, 16)
+    return expected_latents(network, schedule, options, sources, tokens, null_token=6, channels=4, second=second)
+
+
+class Recorder(TokenNetwork):
+    """Keeps what it was asked first."""
+
+    def __call__(self, noisy, *others):
+        if not self.batches:
+            self.first = noisy
+        return super().__call__(noisy, *others)
+
+
+class ClassPosterior:
+    """Exact velocity for data of one value per token, so that the mean for each class is known."""
+
+    def __init__(self):
+        self.alphas = GaussianPosterior(0.0, 1.0).alphas
+        self.batches, self.timesteps = [], []
+
+    def __call__(self, noisy, sources, timestep, tokens, days=None):
+        self.batches.append(len(noisy))
+        self.timesteps.append(int(timestep))
+        alpha, sigma = self.alphas[int(timestep)].sqrt(), (1 - self.alphas[int(timestep)]).sqrt()
+        clean = tokens.view(-1, 1, 1, 1).double().expand_as(noisy)
+        return (alpha * (noisy.double() - alpha * clean) / sigma - sigma * clean).float()
+
+
+def test_the_expected_image_is_the_mean_of_the_data_by_one_evaluation_at_the_last_step():
+    network = ClassPosterior()
+    expected = expect(network, SamplingOptions(guidance_scale=1.0), tokens=torch.tensor([0, 1, 2, 5]))
+    assert (network.batches, network.timesteps) == ([4], [999])
+    torch.testing.assert_close(expected.mean(dim=(1, 2, 3)), torch.tensor([0.0, 1.0, 2.0, 5.0]), atol=1e-5, rtol=0)
+    assert expected.std(dim=(1, 2, 3)).max() < 1e-6
+
+
+def test_the_expected_image_of_spread_data_is_their_conditional_mean():
+    network = GaussianPosterior(mean=0.7, sd=0.5)
+    alpha = network.alphas[-1]
+    conditional = 0.7 * (1 - alpha) / (alpha * 0.5**2 + 1 - alpha)  # of the data, given that x_T is 0
+    torch.testing.assert_close(expect(network, SamplingOptions()), torch.full((4, *SHAPE), float(conditional)))
+
+
+def test_the_expected_image_is_guided_by_two_branches_in_one_batch():
+    network, tokens = ClassPosterior(), torch.tensor([0, 1, 2, 5])
+    expected = expect(network, SamplingOptions(guidance_scale=3.0), tokens=tokens)
+    assert network.batches == [8]
+    guided = 6.0 + 3.0 * (tokens - 6.0)
+    torch.testing.assert_close(expected.mean(dim=(1, 2, 3)), guided, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("scale, branches", [(3.0, 3), (1.0, 2), (0.0, 1)])
+def test_two_classes_are_mixed_in_one_batch_and_guided_as_one_class_is(scale, branches):
+    network, tokens = ClassPosterior(), torch.zeros(4, dtype=torch.long)
+    expected = expect(network, SamplingOptions(guidance_scale=scale), tokens=tokens, second=(2, 0.25))
+    assert network.batches == [4 * branches]
+    guided = 6.0 + scale * (0.25 * 2 - 6.0)
+    torch.testing.assert_close(expected.mean(dim=(1, 2, 3)), torch.full((4,), guided), atol=1e-4, rtol=0)
+
+
+def test_samples_of_two_classes_are_mixed_in_every_step():
+    network, tokens = ClassPosterior(), torch.zeros(4, dtype=torch.long)
+    mixed = draw(network, SamplingOptions("unipc", 3, 1.0), tokens=tokens, second=(2, 0.25))
+    assert network.batches == [8, 8, 8]
+    torch.testing.assert_close(mixed.mean(dim=(1, 2, 3)), torch.full((4,), 0.5), atol=0.02, rtol=0)
+
+
+def test_a_network_that_predicts_the_image_says_the_expected_image():
+    schedule = noise_schedule("v_prediction") | {"prediction_type": "sample"}
+    sources, tokens = torch.zeros(2, 8, 16, 16), torch.tensor([3, 4])
+    expected = expected_latents(TokenNetwork(), schedule, SamplingOptions(), sources, tokens, null_token=6, channels=4)
+    assert expected.mean(dim=(1, 2, 3)).tolist() == [3.0, 4.0]
+
+
+def test_a_network_that_predicts_noise_is_not_asked_for_the_expected_image():
+    with pytest.raises(ValueError, match="predicts noise"):
+        expect(TokenNetwork(), SamplingOptions(), kind="epsilon")
+
+
+@pytest.mark.parametrize("sample", [0, 2])
+def test_the_starts_of_an_antithetic_pair_sum_to_zero(sample):
+    first, second = Recorder(), Recorder()
+    draw(first, SamplingOptions("unipc", 2), sample=sample)
+    draw(second, SamplingOptions("unipc", 2), sample=sample + 1)
+    assert torch.equal(first.first, draw_noise(1, sample // 2, POSITIONS, SHAPE))
+    assert torch.equal(second.first, -first.first)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [SamplingOptions("ddim", 10, eta=1.0), SamplingOptions("ddpm", 10), *(SamplingOptions(s, 5) for s in FAST)],
+    ids=lambda options: options.sampler,
+)
+def test_the_steps_of_a_pair_take_opposite_noise(options):
+    """The network is linear, so nothing but the noise makes the result."""
+    first, second = (draw(TokenNetwork(), options, sample=sample) for sample in (0, 1))
+    assert first.abs().max() > 0.1
+    assert torch.equal(second, -first)
+
+
+def test_the_noise_length_is_that_of_the_start_noise():
+    network = Recorder()
+    draw(network, SamplingOptions("unipc", 2, noise_length=9.0))
+    assert torch.equal(network.first, draw_noise(1, 0, POSITIONS, SHAPE, 9.0))
+
+
+@pytest.mark.parametrize("sampler", ["unipc", "dpmpp", "ddim"])
+def test_the_mean_of_a_pair_is_the_mean_of_the_data(sampler):
+    network = GaussianPosterior(mean=0.7, sd=0.5)
+    pair = sum(draw(network, SamplingOptions(sampler, 50), sample=sample) for sample in (0, 1)) / 2
+    assert pair.std() < 1e-4
+    assert pair.mean().item() == pytest.approx(0.7, abs=0.02)
+
+
+def test_the_noise_of_the_first_samples_is_that_of_earlier_versions():
+    torch.testing.assert_close(draw_noise(1, 0, [3.5], (1, 1, 3)).flatten(), torch.tensor(GOLDEN))
 
 
 def test_guidance_calls_the_network_once_per_step_with_twice_the_batch():
@@ -229,9 +358,9 @@ def test_noise_belongs_to_the_physical_slice():
     assert torch.equal(reversed_subset, every[[2, 0]])
 
 
-@pytest.mark.parametrize("other", [{"seed": 8}, {"sample": 1}, {"positions_mm": [-12.0, -9.0, -6.0, 3.7]}])
-def test_noise_differs_between_seeds_samples_and_slices(other):
-    base = {"seed": 7, "sample": 0, "positions_mm": POSITIONS, "shape": SHAPE}
+@pytest.mark.parametrize("other", [{"seed": 8}, {"pair": 1}, {"positions_mm": [-12.0, -9.0, -6.0, 3.7]}])
+def test_noise_differs_between_seeds_pairs_and_slices(other):
+    base = {"seed": 7, "pair": 0, "positions_mm": POSITIONS, "shape": SHAPE}
     assert not torch.equal(draw_noise(**base)[-1], draw_noise(**{**base, **other})[-1])
 
 

@@ -29,4 +29,4 @@ def parts(tmp_path_factory, tiny_bundle):
     predictions = {name: predictor.predict(case, PredictionOptions(classes=(name,))) for name in ("short", "long")}
     records = {name: provenance(bundle, entry) for name, entry in predictions.items()}
     slices = replace(predictor.read_slices(case), follow_up=align_follow_up(case, bundle.normalization))
-    return slices, predictions, records, measure(slices, predictions)
+    return slices, predictions, records, measure(slices, predictions, slices.pre)

@@ -57,7 +57,7 @@ def test_without_a_follow_up_there_is_one_column_less(columns, parts, tmp_path):
         pixels_of(write_montage(entry, prediction, tmp_path / f"{number}.png")).shape[1]
         for number, entry in enumerate((columns, alone))
     ]
-    assert widths[1] == pytest.approx(widths[0] * 3 / 4, abs=4)
+    assert widths[1] == pytest.approx(widths[0] * 4 / 5, abs=4)
 
 
 def test_a_follow_up_that_was_not_registered_says_so(parts):
@@ -88,4 +88,4 @@ def test_montage_and_report_draw_each_picture_once(parts, tmp_path, monkeypatch)
     write_report(tmp_path / "report.html", columns, predictions, records, measurements)
     pictures = len(predictions) * len(slices.indices)
     counts = {name: drawn.count(name) for name in drawn}
-    assert counts == {"stamped": pictures, "difference_colors": pictures, "white_level": 2, "head_window": 1}
+    assert counts == {"stamped": 2 * pictures, "difference_colors": pictures, "white_level": 2, "head_window": 1}

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from GBMResponseCore.measure.measurements import CAVEATS
+from GBMResponseCore.measure.measurements import CAVEATS, measure
 from GBMResponseCore.outputs.columns import CaseColumns
 from GBMResponseCore.outputs.report import write_report
 from PIL import Image
@@ -55,10 +55,10 @@ def test_it_loads_nothing_and_runs_nothing(page):
 
 def test_every_slice_has_its_pictures(page, parts):
     slices = len(parts[0].indices)
-    columns = 1 + 2 * 2 + 1
+    columns = 1 + 2 * 3 + 1
     assert len(page.all("img")) == slices * columns
     synthetic = [image for image in page.all("img") if image["alt"].startswith("SYNTHETIC")]
-    assert len(synthetic) == slices * 4
+    assert len(synthetic) == slices * 6
 
 
 def test_each_picture_is_of_its_slice_and_its_column(page, parts):
@@ -77,8 +77,48 @@ def test_each_picture_is_of_its_slice_and_its_column(page, parts):
 
 def test_numbers_stand_with_sample_counts_and_baseline(page):
     assert "RANO-style size category (pre-treatment reference)" in page.text
-    assert re.search(r"P\([\w ]+\) = 100%, 1 sample", page.text)
+    assert re.search(r"P\([\w ]+\) = \d+%.*, 4 samples|withheld", page.text)
     assert "copy of the input" in page.text
+
+
+def report_of(parts, tmp_path, samples, unchanged):
+    """The report of one class with copies of the input as samples."""
+    slices, predictions, records = parts[:3]
+    prediction = replace(predictions["short"], samples=[slices.case.image] * samples)
+    chosen, record = {"short": prediction}, {"short": records["short"]}
+    measured = measure(slices, chosen, unchanged)
+    return Page(write_report(tmp_path / "m.html", CaseColumns(slices), chosen, record, measured).read_text("utf-8"))
+
+
+def test_one_sample_is_indeterminate_and_has_no_interval(parts, tmp_path):
+    page = report_of(parts, tmp_path, 1, parts[0].pre)
+    assert re.search(r"indeterminate, 1 sample: \w+", page.text)
+    assert not re.search(r"P\(|\(\d+\.\d to ", page.text)
+
+
+def test_four_samples_have_an_interval_and_a_change_within_the_noise(parts, tmp_path):
+    page = report_of(parts, tmp_path, 4, parts[0].pre)
+    assert re.search(r"(\d+\.\d) ml \(\1 to \1\)", page.text)
+    assert re.search(r"\+0%, within the noise of ±\d+%", page.text)
+    assert "P(SD) = 100%, 4 samples" in page.text
+    assert "withheld" not in page.text
+
+
+def test_the_overlap_with_the_gtv_and_the_check_are_reported(parts, tmp_path):
+    page = report_of(parts, tmp_path, 1, parts[0].pre)
+    dice = parts[3].record["check"]["gtv_dice"]
+    assert f"Overlap of what enhances before treatment with the GTV: Dice {dice:.2f}." in page.text
+    assert "An image in which nothing changed would show: volume +0%" in page.text
+
+
+def test_what_is_withheld_says_why(parts, tmp_path):
+    bright = np.full_like(parts[0].pre, 1.0)
+    page = report_of(parts, tmp_path, 4, bright)
+    sentence = "Volumes, areas and size categories are withheld. On this case an image in which nothing changed would"
+    assert page.text.count(sentence) == 1
+    figures, scores = 7, 2 * 4  # of prediction and copy; the difference of intensities does not rest on volumes
+    assert page.text.count("withheld") == 1 + figures + scores
+    assert "P(" not in page.text
 
 
 def test_provenance_is_there_and_names_are_not(page, parts, tmp_path):

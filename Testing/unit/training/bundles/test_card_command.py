@@ -22,6 +22,7 @@ def run(tmp_path_factory):
     new = ["--run", str(folder / "run"), "--store", str(store), "--preset", "smoke", "--accelerator", "cpu"]
     assert cli.main(["export", "2-and-4-class", "--name", "gbm-tiny-1", *new]) == 0
     evaluate = ["evaluate", str(store), "--run", str(folder / "run"), "--max-slices", "1", "--steps", "1"]
+    evaluate += ["--figure-slices", "1"]
     assert cli.main([*evaluate, "--data", "phantoms"]) == 0
     return folder / "run"
 
@@ -161,6 +162,7 @@ def test_a_held_out_store_with_the_run_s_ids_is_evaluated(copied, tmp_path):
     records = {name: {"dataset": "another cohort"} for name in SPLIT}
     store = write_small_store(tmp_path / "store", dict.fromkeys(SPLIT, "test"), **records)
     words = ["evaluate", str(store), str(tmp_path / "out"), "--run", str(copied), "--max-slices", "1", "--steps", "1"]
+    words += ["--figure-slices", "1"]
     assert cli.main(words) == 0
     report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert report["data"]["patients"] == 6
@@ -175,6 +177,7 @@ def test_patients_whom_the_image_autoencoder_saw_are_told(copied, tmp_path):
     content = json.loads(path.read_text("utf-8"))
     path.write_text(json.dumps(content | {"extra_images": [str(store)]}), encoding="utf-8")
     words = ["evaluate", str(store), str(tmp_path / "out"), "--run", str(copied), "--max-slices", "1", "--steps", "1"]
+    words += ["--figure-slices", "1"]
     assert cli.main(words) == 0
     report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert any(note.startswith("Slices of 6 of these patients were among the extra images") for note in report["notes"])

@@ -317,7 +317,8 @@ def test_half_precision_changes_the_output_little(run, networks):
 
 def test_the_bundle_says_what_it_does(bundle):
     description = bundle.description
-    assert description["sampling"] == {"sampler": "ddim", "steps": 200, "guidance_scale": 1.0, "eta": 1.0}
+    papers = {"sampler": "ddim", "steps": 200, "guidance_scale": 1.0, "eta": 1.0, "noise_length": 0.0}
+    assert description["sampling"] == papers
     assert description["latents"]["image"] == {"shift": [0.0] * 4, "scale": [1.0] * 4}
     assert not description["latents"]["requantize"]
     assert (bundle.scheduler_config["prediction_type"], bundle.scheduler_config["beta_end"]) == ("epsilon", 0.0195)

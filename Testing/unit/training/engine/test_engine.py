@@ -166,7 +166,7 @@ def test_a_full_disk_is_reported_and_leaves_the_checkpoint_before(tmp_path):
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         run(tmp_path, "autoencoder", [KillAfter(3)])
     before = (tmp_path / LAST).read_bytes()
-    with small_file_limit(20_000), pytest.raises(OutputFolderError, match="checkpoint"):
+    with small_file_limit(20_000), pytest.raises(OutputFolderError, match="ckpt"):
         run(tmp_path, "autoencoder")
     assert (tmp_path / LAST).read_bytes() == before
     assert not list(tmp_path.glob("*.partial"))

@@ -51,8 +51,10 @@ def bright(*centers):
 
 
 def test_bright_pixels_near_the_gtv_enhance():
-    disc = int((np.hypot(X, Y) < 3).sum())
-    assert pixels(bright(0, 10), slices()).tolist() == [disc, disc]
+    """Smoothed as a user's images are, by 1.5 mm: a disc loses a little of its edge."""
+    smooth = int((ndimage.gaussian_filter(bright(0)[0], 1.5) > 0.25).sum())
+    assert smooth == pytest.approx((np.hypot(X, Y) < 3).sum(), rel=0.2)
+    assert pixels(bright(0, 10), slices()).tolist() == [smooth, smooth]
 
 
 def test_bright_pixels_far_from_the_gtv_do_not():

@@ -9,6 +9,7 @@ import pytest
 import torch
 from GBMResponseCore.errors import BundleError, GuidanceError, OptionError
 from GBMResponseCore.model.bundle import open_bundle
+from scipy import ndimage
 from small_store import SLICES, SPLIT, write_small_store
 from tiny_bundle import write_tiny_bundle
 
@@ -28,6 +29,7 @@ from GBMResponseTraining.evaluation.model_predictions import (
 from GBMResponseTraining.evaluation.options import EvaluationOptions
 from GBMResponseTraining.evaluation.report import json_values
 from GBMResponseTraining.evaluation.results import COPY, TRAINING_MEAN, UPPER_BOUND
+from GBMResponseTraining.evaluation.score_baselines import AUTOENCODER, BLURRED, SIGMAS, tuning_of_store
 from GBMResponseTraining.evaluation.statistics.skill import skills
 from GBMResponseTraining.evaluation.tables import sweep_text
 from GBMResponseTraining.models.lpips import BACKBONE_VARIABLE, LPIPS
@@ -95,7 +97,8 @@ def test_the_report_on_disk_is_the_one_returned(evaluated):
 
 def test_the_rows_are_baselines_models_and_the_upper_bound(evaluated):
     assert list(evaluated[1]["table"]) == [
-        COPY, TRAINING_MEAN, "no class", "pred 2-class", "4-class", UPPER_BOUND,
+        COPY, BLURRED, TRAINING_MEAN, AUTOENCODER, "no class", "pred 2-class", "4-class",
+        "no class, expected image", "pred 2-class, expected image", "4-class, expected image", UPPER_BOUND,
     ]  # fmt: skip
 
 
@@ -109,8 +112,8 @@ def test_the_copy_baseline_is_the_pre_image_against_the_truth(evaluated, store):
 
 
 def test_every_slice_of_every_row_is_listed(evaluated):
-    assert len(read_csv(evaluated[0] / "per_slice.csv")) == 6 * 3 * SLICES
-    assert len(read_csv(evaluated[0] / "per_patient.csv")) == 6 * 3
+    assert len(read_csv(evaluated[0] / "per_slice.csv")) == 11 * 3 * SLICES
+    assert len(read_csv(evaluated[0] / "per_patient.csv")) == 11 * 3
 
 
 def test_table_1_has_the_columns_of_the_paper(evaluated):
@@ -214,13 +217,15 @@ def test_the_sweep_says_whose_metrics_it_has(evaluated):
 
 def test_visits_of_a_patient_are_one_patient(tiny_bundle, tmp_path):
     store = write_small_store(tmp_path / "store", P4={"person": "x"}, P5={"person": "x"})
-    report = evaluate(only(tiny_bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1))
+    report = evaluate(
+        only(tiny_bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1, figure_slices=1)
+    )
     assert report["data"]["patients"] == 2
     assert {test["patients"] for test in report["paired_tests"]} == {2}
     errors = [float(row["mse"]) for row in read_csv(tmp_path / "out" / "per_slice.csv") if row["model"] == "model"]
     expected = np.mean([np.mean(errors[:2]), errors[2]])
     assert report["table"]["model"]["metrics"]["mse"]["patient_mean"] == pytest.approx(expected)
-    assert len(read_csv(tmp_path / "out" / "per_patient.csv")) == 4 * 3
+    assert len(read_csv(tmp_path / "out" / "per_patient.csv")) == 7 * 3
     assert any("several visits" in note for note in report["notes"])
 
 
@@ -254,7 +259,7 @@ def test_an_unknown_training_split_is_told(evaluated):
 def test_other_metrics_of_the_same_predictions_sample_nothing(evaluated, store, tiny_bundle, tmp_path, monkeypatch):
     shutil.copytree(evaluated[0] / "predictions", tmp_path / "predictions")
     monkeypatch.setattr(model_predictions, "generate_slices", lambda *_, **__: pytest.fail("sampled again"))
-    report = evaluate(models(tiny_bundle), store, tmp_path, EvaluationOptions(metrics="authors"))
+    report = evaluate(models(tiny_bundle), store, tmp_path, EvaluationOptions(metrics="authors", figure_slices=1))
     standard, authors = (content["table"]["4-class"]["metrics"]["mse"]["mean"] for content in (evaluated[1], report))
     assert authors > standard
 
@@ -271,18 +276,51 @@ def test_a_new_model_card_keeps_the_predictions(tiny_bundle, tmp_path):
     assert before == after != changed
 
 
-def test_several_samples_add_the_row_of_their_mean_image(store, tiny_bundle, tmp_path):
-    report = evaluate(only(tiny_bundle), store, tmp_path, EvaluationOptions(samples=2, max_slices_per_patient=1))
-    one, mean = (
-        report["table"][name]["metrics"]["mse"]["mean"] for name in ("model", "model, mean image of 2 samples")
-    )
-    assert mean < one
+def test_the_expected_image_is_a_row_of_its_own(store, tiny_bundle, tmp_path):
+    evaluate(only(tiny_bundle), store, tmp_path)
+    slices, loaded = read_held_out(store, "test"), open_model(only(tiny_bundle)[0]).load("cpu")
+    images = predict_slices(loaded, slices, assign_classes(loaded, slices).tokens, seed=1, sample=None)
+    rows = [row for row in read_csv(tmp_path / "per_slice.csv") if row["model"] == "model, expected image"]
+    for k, row in enumerate(rows):
+        expected = slice_metrics(images[k], slices.post[k], slices.gtv[k])
+        assert {name: float(row[name]) for name in expected} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("compose", [True, False])
+def test_away_from_the_gtv_the_input_shows_unless_whole_slices_are_asked_for(store, tiny_bundle, compose):
+    slices, loaded = read_held_out(store, "test"), open_model(only(tiny_bundle)[0], compose=compose).load("cpu")
+    images = predict_slices(loaded, slices, assign_classes(loaded, slices).tokens, seed=1)
+    far = loaded.predictor.bundle.composition.shares(slices.gtv.astype(bool)) == 0
+    assert far.any()
+    assert np.array_equal(images[far], slices.pre[far]) == compose
+
+
+def test_skill_is_against_the_best_baseline_and_names_it(evaluated):
+    skill = evaluated[1]["table"]["no class"]["skill"]["mse_local"]
+    table = {name: row for name, row in evaluated[1]["table"].items() if row["kind"] == "baseline"}
+    errors = {name: row["metrics"]["mse_local"]["patient_mean"] for name, row in table.items()}
+    assert skill["baseline"] == min(errors, key=errors.__getitem__)
+    own = evaluated[1]["table"]["no class"]["metrics"]["mse_local"]["patient_mean"]
+    assert skill["value"] == pytest.approx(1 - own / min(errors.values()))
+
+
+def test_the_blurred_copy_is_blurred_as_training_patients_like_it_best(store):
+    tuning = tuning_of_store(store)
+    training = read_held_out(store, tuning.split)
+    errors = {}
+    for sigma in SIGMAS:
+        images = np.stack([ndimage.gaussian_filter(image, sigma) for image in training.pre])
+        gtv = training.gtv.astype(bool)
+        errors[sigma] = np.mean([((images[k] - training.post[k])[gtv[k]] ** 2).mean() for k in range(len(training))])
+    assert tuning.sigma["mse_local"] == min(errors, key=errors.__getitem__)
 
 
 def test_without_backbone_lpips_is_left_out_and_told(store, tiny_bundle, tmp_path, monkeypatch):
     monkeypatch.delenv(BACKBONE_VARIABLE, raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    report = evaluate(only(tiny_bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1))
+    report = evaluate(
+        only(tiny_bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1, figure_slices=1)
+    )
     assert "lpips" not in report["table"]["model"]["metrics"]
     assert "LPIPS" not in (tmp_path / "out" / "table1.md").read_text("utf-8").split("## Skill")[0].split("## Pat")[0]
     assert any("AlexNet backbone was not found" in note for note in report["notes"])
@@ -293,7 +331,7 @@ def test_slices_without_gtv_have_no_local_values(tiny_bundle, tmp_path):
     gtv = np.load(store / "gtv.npy")
     gtv[-1] = 0
     np.save(store / "gtv.npy", gtv)
-    report = evaluate(only(tiny_bundle), store, tmp_path / "out")
+    report = evaluate(only(tiny_bundle), store, tmp_path / "out", EvaluationOptions(figure_slices=1))
     last = [row for row in read_csv(tmp_path / "out" / "per_slice.csv") if row["model"] == "model"][-1]
     assert (last["psnr_local"], last["ssim_local"], last["mse_local"]) == ("", "", "")
     assert report["table"]["model"]["metrics"]["mse_local"]["mean"] is not None
@@ -408,7 +446,7 @@ def test_a_model_that_sees_neighbors_sees_those_of_the_patient_alone(store, tmp_
 def test_a_selection_of_slices_has_no_neighbors(store, tmp_path):
     bundle = write_tiny_bundle(tmp_path / "bundle", neighbor_slices=1)
     with pytest.raises(EvaluationError, match="neighboring slices"):
-        evaluate(only(bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1))
+        evaluate(only(bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1, figure_slices=1))
 
 
 def test_a_model_that_knows_days_is_told_those_of_the_patient(tmp_path):
@@ -425,7 +463,8 @@ def test_a_model_that_knows_days_is_told_those_of_the_patient(tmp_path):
 
 
 def test_an_interrupted_evaluation_continues_where_it_stopped(store, tiny_bundle, tmp_path, monkeypatch):
-    expected = evaluate(only(tiny_bundle), store, tmp_path / "whole")
+    options = EvaluationOptions(figure_slices=1)
+    expected = evaluate(only(tiny_bundle), store, tmp_path / "whole", options)
     generate, sampled = model_predictions.generate_slices, []
 
     def stop_at_the_third_patient(model, conditions, *arguments, **options):
@@ -436,7 +475,7 @@ def test_an_interrupted_evaluation_continues_where_it_stopped(store, tiny_bundle
 
     monkeypatch.setattr(model_predictions, "generate_slices", stop_at_the_third_patient)
     with pytest.raises(KeyboardInterrupt):
-        evaluate(only(tiny_bundle), store, tmp_path / "out")
+        evaluate(only(tiny_bundle), store, tmp_path / "out", options)
     assert not (tmp_path / "out" / "report.json").exists()
 
     continued = []
@@ -446,12 +485,12 @@ def test_an_interrupted_evaluation_continues_where_it_stopped(store, tiny_bundle
         lambda model, conditions, *a, **k: continued.append(len(conditions)) or generate(model, conditions, *a, **k),
     )
     report = evaluate(only(tiny_bundle), store, tmp_path / "out")
-    assert continued == [SLICES]
+    assert continued == [SLICES] * 4  # the third patient's sample, and three expected images
     assert report == expected
 
 
 def test_a_damaged_kept_slice_is_sampled_again_with_those_beside_it(store, tiny_bundle, tmp_path, monkeypatch):
-    options = EvaluationOptions(batch_size=2)
+    options = EvaluationOptions(batch_size=2, figure_slices=1)
     expected = evaluate(only(tiny_bundle), store, tmp_path / "whole", options)
     evaluate(only(tiny_bundle), store, tmp_path / "out", options)
     next((tmp_path / "out" / "predictions").rglob("*slice0001.npy")).write_bytes(b"")
@@ -481,13 +520,17 @@ def test_the_run_s_own_split_is_noted_as_checked(store, tiny_bundle, tmp_path):
     bundle = tmp_path / "run" / "bundles" / "2-class"
     shutil.copytree(tiny_bundle, bundle)
     write_split(SPLIT, tmp_path / "run" / SPLIT_FILE)
-    report = evaluate(only(bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1))
+    report = evaluate(
+        only(bundle), store, tmp_path / "out", EvaluationOptions(max_slices_per_patient=1, figure_slices=1)
+    )
     assert report["models"][0]["training_split_checked"]
     assert not any("held out" in note for note in report["notes"])
 
 
 def test_training_patients_are_no_test(store, tiny_bundle, tmp_path):
-    report = evaluate(only(tiny_bundle), store, tmp_path, EvaluationOptions(split="train", max_slices_per_patient=1))
+    report = evaluate(
+        only(tiny_bundle), store, tmp_path, EvaluationOptions(split="train", max_slices_per_patient=1, figure_slices=1)
+    )
     assert "These are train patients: the figures are no test." in report["notes"]
 
 

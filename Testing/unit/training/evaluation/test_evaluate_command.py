@@ -92,7 +92,7 @@ def test_the_baselines_of_a_run_are_tuned_on_its_own_store(store, run, tmp_path,
     patients = [{**record, "dataset": "other"} for record in json.loads((other / "patients.json").read_text("utf-8"))]
     (other / "patients.json").write_text(json.dumps(patients), encoding="utf-8")
     shutil.rmtree(run / "bundles" / "4-class")
-    options = ["--samples", "2", "--max-slices", "1", "--steps", "1"]
+    options = ["--samples", "2", "--max-slices", "1", "--steps", "1", "--figure-slices", "1"]
     assert cli.main(["evaluate", str(other), "--run", str(run), *options]) == 0
     kept = json.loads((run / "evaluation" / "baselines.json").read_text("utf-8"))
     assert (kept["split"], kept["patients"]) == ("train", 2)

@@ -37,7 +37,7 @@ def evaluated(tiny_bundle, tmp_path_factory):
     """Folder and report of an evaluation with two samples."""
     folder = tmp_path_factory.mktemp("scores")
     store = write_small_store(folder / "store", **dict.fromkeys(SPLIT, STACK))
-    options = EvaluationOptions(samples=2, sampling={"steps": 1})
+    options = EvaluationOptions(samples=2, sampling={"steps": 1}, figure_slices=1)
     return folder / "out", evaluate([EvaluatedModel("model", tiny_bundle)], store, folder / "out", options)
 
 
@@ -53,7 +53,7 @@ def test_several_samples_write_the_scores(evaluated):
 
 def test_one_sample_writes_none(tiny_bundle, tmp_path):
     store = write_small_store(tmp_path / "store")
-    options = EvaluationOptions(max_slices_per_patient=1, sampling={"steps": 1})
+    options = EvaluationOptions(max_slices_per_patient=1, sampling={"steps": 1}, figure_slices=1)
     assert evaluate([EvaluatedModel("m", tiny_bundle)], store, tmp_path / "out", options)["scores"] is None
     assert not FILES & {path.name for path in (tmp_path / "out").iterdir()}
 
@@ -97,7 +97,7 @@ def test_every_slice_of_every_row_is_listed_with_its_scores(evaluated):
 def test_the_tuning_is_kept_with_the_results(evaluated):
     kept = json.loads((evaluated[0] / "baselines.json").read_text("utf-8"))
     assert kept == evaluated[1]["scores"]["tuning"]
-    assert set(kept["sigma"]) == set(SCORES[:6])
+    assert set(kept["sigma"]) == {*SCORES[:6], "mse_local"}
     assert kept["split"] == "train"
 
 
@@ -116,7 +116,7 @@ def test_only_what_beats_the_best_baseline_is_bold(evaluated):
 
 def test_without_training_patients_the_text_says_what_is_missing(tiny_bundle, tmp_path):
     store = write_small_store(tmp_path / "store", dict.fromkeys(SPLIT, "test"))
-    options = EvaluationOptions(samples=2, max_slices_per_patient=1, sampling={"steps": 1})
+    options = EvaluationOptions(samples=2, max_slices_per_patient=1, sampling={"steps": 1}, figure_slices=1)
     report = evaluate([EvaluatedModel("m", tiny_bundle)], store, tmp_path / "out", options)
     assert report["scores"]["tuning"] is None
     assert "no training patients to tune baselines on" in scores_text(report)
@@ -127,7 +127,7 @@ def test_another_store_may_tune_the_baselines(tiny_bundle, tmp_path):
     store = write_small_store(tmp_path / "store", dict.fromkeys(SPLIT, "test"))
     trained = write_small_store(tmp_path / "trained")
     options = EvaluationOptions(
-        samples=2, max_slices_per_patient=1, sampling={"steps": 1}, tuning_store=trained
+        samples=2, max_slices_per_patient=1, sampling={"steps": 1}, figure_slices=1, tuning_store=trained
     )  # fmt: skip
     report = evaluate([EvaluatedModel("m", tiny_bundle)], store, tmp_path / "out", options)
     assert report["scores"]["tuning"]["patients"] == 2
@@ -142,7 +142,7 @@ def test_the_card_says_where_a_baseline_wins(evaluated):
     assert f"**The {BLURRED_MASK} is at least as good as model in" in card
     assert "Skill against the best baseline" in card
     earlier = {name: value for name, value in evaluated[1].items() if name != "scores"}
-    assert "Skill against the best baseline" not in bundle_card(bundle, {}, [("a", earlier)])
+    assert BLURRED_MASK not in bundle_card(bundle, {}, [("a", earlier)])
 
 
 def test_a_model_may_not_be_named_like_a_baseline(tiny_bundle, tmp_path):
@@ -152,4 +152,4 @@ def test_a_model_may_not_be_named_like_a_baseline(tiny_bundle, tmp_path):
 
 
 def test_every_score_has_a_title():
-    assert set(TITLES) == {*SCORES, *APPEARANCE}
+    assert set(TITLES) == {*SCORES, *APPEARANCE, "mse_local"}

@@ -32,7 +32,7 @@ from GBMResponseTraining.evaluation.scores import (
     SampleScores,
     ScoredRow,
     Target,
-    member_values,
+    members_of,
     score_members,
 )
 from GBMResponseTraining.evaluation.spread import OFFSET_ML
@@ -62,7 +62,7 @@ def target_of(slices, samples=4):
 
 
 def scored(images, target, name="model"):
-    return score_members(name, "model", member_values(images, target), target)
+    return score_members(name, "model", members_of(images, target), target)
 
 
 def rows_of(target, tuning):
@@ -86,8 +86,8 @@ def test_a_copy_is_scored_by_its_absolute_error(held_out):
         assert scores["crps_region"] == pytest.approx(error.ravel()[zone].mean())
         both = np.union1d(zone, np.flatnonzero(held_out.gtv[k]))
         assert scores["energy"] == pytest.approx(np.sqrt((error.ravel()[both] ** 2).mean()))
-        event = held_out.post[k].ravel()[zone] > target.zones[k].true_threshold
-        mask = held_out.pre[k].ravel()[zone] > target.zones[k].threshold
+        post, pre = (ndimage.gaussian_filter(images[k], 1.5).ravel()[zone] for images in (held_out.post, held_out.pre))
+        event, mask = post > target.zones[k].true_threshold, pre > target.zones[k].threshold
         assert scores["brier"] == pytest.approx((event != mask).mean())
 
 

@@ -17,9 +17,16 @@ from GBMResponseTraining.evaluation.spread import (
     spread_report,
     volume_report,
 )
+from GBMResponseTraining.evaluation.statistics import bootstrap
 
 STACK = {"stack_spacing_mm": [1.0, 1.0, 5.0]}
 PATIENTS = 20000
+
+
+@pytest.fixture
+def few_draws(monkeypatch):
+    """For tests of many patients, which ask for no interval: its 2000 draws take all their time."""
+    monkeypatch.setattr(bootstrap, "DRAWS", 20)
 
 
 def volumes(samples=5, spread=1.0, seed=0):
@@ -31,25 +38,30 @@ def volumes(samples=5, spread=1.0, seed=0):
     return np.exp(truth) - OFFSET_ML, np.exp(drawn) - OFFSET_ML
 
 
+@pytest.mark.usefixtures("few_draws")
 @pytest.mark.parametrize("samples", [5, 10])
 def test_draws_of_one_distribution_are_covered_as_often_as_promised(samples):
     coverage = spread_report(*volumes(samples))["coverage"]
     assert [coverage[level]["value"] for level in ("50", "80", "95")] == pytest.approx([0.5, 0.8, 0.95], abs=0.015)
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_too_small_a_spread_covers_too_rarely():
     coverage = spread_report(*volumes(spread=0.4))["coverage"]
     assert coverage["95"]["value"] < 0.8
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_the_truth_is_in_each_third_equally_often():
     assert spread_report(*volumes(7))["rank_thirds"] == pytest.approx([1 / 3] * 3, abs=0.015)
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_too_small_a_spread_leaves_the_middle_third():
     assert spread_report(*volumes(spread=0.2))["rank_thirds"][1] < 0.15
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_too_small_volumes_put_the_truth_above():
     truth, samples = volumes()
     assert spread_report(truth, samples * 0.3)["rank_thirds"][2] > 0.8
@@ -121,7 +133,7 @@ def evaluated(tiny_bundle, tmp_path_factory):
     """Folder, report and bundle of an evaluation with five samples; the voxels of P6 have no known size."""
     folder = tmp_path_factory.mktemp("spread")
     store = write_small_store(folder / "store", P4=STACK, P5=STACK)
-    options = EvaluationOptions(samples=5, max_slices_per_patient=1, sampling={"steps": 1})
+    options = EvaluationOptions(samples=5, max_slices_per_patient=1, sampling={"steps": 1}, figure_slices=1)
     models = [EvaluatedModel("none", tiny_bundle), EvaluatedModel("two", tiny_bundle, "2-class", "true")]
     return folder / "out", evaluate(models, store, folder / "out", options)
 
@@ -154,6 +166,6 @@ def test_the_card_holds_the_spread(evaluated):
 
 def test_with_fewer_samples_there_is_none(tiny_bundle, tmp_path):
     store = write_small_store(tmp_path / "store", P4=STACK)
-    options = EvaluationOptions(samples=4, max_slices_per_patient=1, sampling={"steps": 1})
+    options = EvaluationOptions(samples=4, max_slices_per_patient=1, sampling={"steps": 1}, figure_slices=1)
     assert evaluate([EvaluatedModel("m", tiny_bundle)], store, tmp_path / "out", options)["spread"] is None
     assert not (tmp_path / "out" / "spread.md").exists()

@@ -12,7 +12,7 @@ from smoke_run import smoke_run
 from GBMResponseTraining.items.class_labels import true_class
 from GBMResponseTraining.stages import calibration
 from GBMResponseTraining.stages.calibration import fit_temperature, patient_logits
-from GBMResponseTraining.stages.classifier import _folds, train_classifier
+from GBMResponseTraining.stages.classifier import _folds, classifier_skill, train_classifier
 from GBMResponseTraining.stages.training_run import TrainingRun
 
 
@@ -71,6 +71,18 @@ def test_a_classifier_that_is_trained_again_gets_a_temperature_and_a_report_of_i
         assert train_classifier(run).temperature == classifier.temperature
     assert (folder / "predictions.csv").read_bytes() == predictions
     assert "out_of_fold" in json.loads((folder / "report.json").read_text("utf-8"))
+
+
+def test_a_bundle_says_what_the_classifier_has_shown_on_test_patients_or_else_out_of_fold():
+    auc = {"value": 0.7, "ci_low": 0.6, "ci_high": 0.8}
+    defined, not_defined = {"auc": auc, "patients": 30}, {"auc": dict.fromkeys(auc), "patients": 1}
+    shown = {"auc": 0.7, "ci_low": 0.6, "ci_high": 0.8, "patients": 30}
+    for report, expected in (
+        ({"test": defined, "out_of_fold": not_defined}, shown),
+        ({"test": not_defined, "out_of_fold": defined}, shown),
+        ({"validation": defined}, None),
+    ):
+        assert classifier_skill(SimpleNamespace(read=lambda name, report=report: report)) == expected
 
 
 def test_training_patients_have_out_of_fold_predictions_and_others_the_final_network_s(trained):
