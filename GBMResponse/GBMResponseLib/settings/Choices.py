@@ -4,7 +4,7 @@ import enum
 from typing import Any
 
 from GBMResponseCore.errors import OptionError
-from GBMResponseCore.request import TRAINING_STEPS, PredictionOptions, SamplingOptions, settings
+from GBMResponseCore.request import TRAINING_STEPS, PredictionOptions, SamplingOptions
 
 from ..common.Translation import tr as _
 
@@ -69,13 +69,12 @@ class SamplerPreset(enum.Enum):
 
     def sampling(self) -> dict[str, Any]:
         """Return the fields of a request's `sampling` that the preset stands for; the model's own are the others."""
-        return {"sampler": "ddim", "steps": 200, "eta": 0.0} if self is SamplerPreset.paper else {}
+        paper = {"sampler": "ddim", "steps": 200, "eta": 0.0, "noise_length": 0.0}
+        return paper if self is SamplerPreset.paper else {}
 
     def further(self) -> dict[str, Any]:
         """Return the other options of the engine that the preset stands for, by their names in `PredictionOptions`."""
-        wanted = {"compose": False} if self is SamplerPreset.paper else {}
-        known = {entry.attribute for entry in settings(PredictionOptions)}
-        return {name: value for name, value in wanted.items() if name in known}
+        return {"compose": False} if self is SamplerPreset.paper else {}
 
 
 RETIRED = {"fast": "balanced"}
