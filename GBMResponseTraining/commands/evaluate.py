@@ -141,8 +141,9 @@ def known_store(run_folder: Path | None) -> Path | None:
 def _describe_bundles(run_folder: Path, report: dict[str, Any]) -> None:
     """Bring the figures into the model cards of a run that our training made."""
     from ..bundles.stage import BUNDLES, describe_bundle
+    from ..engine.checkpoints import SNAPSHOT
     from ..settings.model_configurations import BOTH_SCHEMES, TABLE_1
-    from ..stages.training_run import SNAPSHOT, TrainingRun
+    from ..stages.training_run import TrainingRun
 
     if not (run_folder / SNAPSHOT).is_file():
         return

@@ -44,9 +44,10 @@ def open_run(arguments: argparse.Namespace) -> Any:
     """
     from GBMResponseCore.errors import OptionError
 
+    from ..engine.checkpoints import SNAPSHOT
     from ..engine.machine import Machine
     from ..settings.reader import load_configuration
-    from ..stages.training_run import SNAPSHOT, TrainingRun
+    from ..stages.training_run import TrainingRun
 
     if arguments.preset and arguments.config:
         raise OptionError("Both --preset and --config are given.", "Give one of them.")

@@ -16,6 +16,8 @@ from ..models.optimization import VALIDATION_LOSS
 from ..settings.networks import ConfigurationError
 
 LAST, BEST, FINISHED = "last.ckpt", "best.ckpt", "finished.json"
+SNAPSHOT, PHASES = "configuration.yaml", "phases"
+"""Of a run: its settings, and the folder of the phases that come before a network's own training."""
 
 
 def has_begun(folder: Path) -> bool:

@@ -15,10 +15,9 @@ from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.model.networks import LatentAutoencoder, build_autoencoder
 from torch import nn
 
-from ..engine.checkpoints import LAST, is_finished, selected_weights
+from ..engine.checkpoints import LAST, PHASES, SNAPSHOT, is_finished, selected_weights
 from ..models.lpips import LPIPS, load_lpips_if_present
 from ..settings.reader import load_configuration
-from ..stages.training_run import PHASES, SNAPSHOT
 from ..store.slice_store import SINGLE_IMAGES, SliceStore, open_store
 from ..store.splits import SPLIT_FILE
 from .held_out import stored_split

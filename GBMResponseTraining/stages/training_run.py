@@ -13,7 +13,7 @@ from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import ensure_output_folder, write_json, write_text
 from GBMResponseCore.model.classes import ClassScheme
 
-from ..engine.checkpoints import check_start, has_begun
+from ..engine.checkpoints import PHASES, SNAPSHOT, check_start, has_begun
 from ..engine.machine import Machine
 from ..items.class_labels import class_schemes
 from ..items.fingerprints import content_sha256, store_sha256
@@ -23,9 +23,6 @@ from ..settings.networks import Autoencoder, ConfigurationError
 from ..settings.reader import load_configuration
 from ..store.slice_store import SINGLE_IMAGES, SliceStore, open_store, read_patients
 from ..store.splits import SPLIT_FILE, STORE_FILE, SplitError, read_split, split_store, write_split
-
-SNAPSHOT = "configuration.yaml"
-PHASES = "phases"
 
 
 @dataclass(frozen=True)

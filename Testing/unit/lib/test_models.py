@@ -267,15 +267,10 @@ def test_a_preset_says_how_many_samples_unless_a_script_does(shipped, preset, sa
     assert asked(settings, shipped).options.sample_count == 7
 
 
-def test_the_presets_are_three_and_the_paper_shows_whole_slices_where_the_engine_composes(shipped, monkeypatch):
-    from GBMResponseLib.settings import Choices
-
+def test_the_presets_are_three_and_the_paper_shows_independent_whole_slices():
     assert [preset.value for preset in SamplerPreset] == ["instant", "balanced", "paper"]
-    composes = [type("Setting", (), {"attribute": "compose"})]
-    monkeypatch.setattr(Choices, "settings", lambda _cls: composes)
     assert [preset.further() for preset in SamplerPreset] == [{}, {}, {"compose": False}]
-    monkeypatch.setattr(Choices, "settings", lambda _cls: [])
-    assert [preset.further() for preset in SamplerPreset] == [{}, {}, {}]
+    assert SamplerPreset.paper.sampling() == {"sampler": "ddim", "steps": 200, "eta": 0.0, "noise_length": 0.0}
 
 
 def test_presets_of_earlier_scenes_and_scripts_are_known():
