@@ -19,6 +19,7 @@ from .commands import (
     import_cohort,
     prepare_anatomies,
     realism,
+    reconstruction,
     selftest,
     simulate,
     split,
@@ -41,6 +42,7 @@ COMMANDS = (
     simulate,
     prepare_anatomies,
     realism,
+    reconstruction,
     import_checkpoint,
 )
 

@@ -28,24 +28,29 @@ def write_tiny_bundle(
     change_scale: list[float] | None = None,
     neighbor_slices: int = 0,
     days_since_rt: float | None = None,
+    architecture: str | None = None,
     prediction: str = SETTINGS.diffusion.prediction,
     held_out: dict[str, Any] | None = SKILLED,
     **changes: Any,
 ) -> Path:
     """Write the bundle and return its folder; `changes` replace fields of bundle.json.
 
+    :param architecture: of both autoencoders, with 8 latent channels; None: that of the preset, with 4.
     :param prediction: what the denoiser predicts, see `noise_schedule`.
     :param held_out: what the classifier has shown on held-out patients.
     :param days_since_rt: default of a model that knows the days since radiotherapy; None: one that does not.
     """
     torch.manual_seed(0)
-    image, gtv, classifier = (
-        part.network() for part in (SETTINGS.image_autoencoder, SETTINGS.gtv_autoencoder, SETTINGS.classifier)
-    )
+    parts = [SETTINGS.image_autoencoder, SETTINGS.gtv_autoencoder]
+    if architecture is not None:
+        blocks = {"channels": (8, 8), "latent_channels": 8, "quantize_from": 0.0}
+        parts = [dataclasses.replace(part, architecture=architecture, **blocks) for part in parts]
+    image, gtv, classifier = (part.network() for part in (*parts, SETTINGS.classifier))
+    channels = parts[0].latent_channels
     diffusion = dataclasses.replace(
         SETTINGS.diffusion, neighbor_slices=neighbor_slices, days_since_rt=days_since_rt is not None
     )
-    unet = unet_config(diffusion, TOKEN_COUNT, latent_channels=4, latent_size=size // 4)
+    unet = unet_config(diffusion, TOKEN_COUNT, latent_channels=channels, latent_size=size // 4)
     networks = {
         "image_autoencoder": (build_autoencoder(image), image),
         "gtv_autoencoder": (build_autoencoder(gtv), gtv),
@@ -56,7 +61,7 @@ def write_tiny_bundle(
     for name, names in CLASS_NAMES.items():
         schemes[name] = ClassScheme.from_thresholds(name, names, THRESHOLDS[name], token).to_list()
         token += len(names)
-    standard = {"shift": [0.0] * 4, "scale": [1.0] * 4}
+    standard = {"shift": [0.0] * channels, "scale": [1.0] * channels}
     description = {
         "name": "tiny",
         "version": "0",
@@ -68,7 +73,7 @@ def write_tiny_bundle(
             "intensity": NormalizationSettings().to_dict(),
         },
         "latents": {
-            "channels": 4, "downsampling": 4, "fold": SETTINGS.diffusion.fold, "requantize": False,
+            "channels": channels, "downsampling": 4, "fold": SETTINGS.diffusion.fold, "requantize": False,
             "image": standard, "gtv": standard, **({"change_scale": change_scale} if change_scale else {}),
         },
         "sources": ["pre", "gtv"],

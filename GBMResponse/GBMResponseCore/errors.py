@@ -215,6 +215,14 @@ class ProtocolError(GBMResponseError):
     remedy = "Update the extension, so that the panel and the worker are of one version, and restart."
 
 
+class NothingPredictedError(GBMResponseError):
+    """A what-if was asked of a worker that has not predicted anything yet, or with another model since."""
+
+    code = "nothing-predicted"
+    exit_code = 66
+    remedy = "Predict first: a what-if changes the last prediction."
+
+
 class RequestError(GBMResponseError):
     """The worker got a message that is no valid request."""
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+import torch
 
 from . import __version__
-from .errors import OptionError, OutOfMemoryError
+from .errors import NothingPredictedError, OptionError, OutOfMemoryError, RequestError
 from .inputs.case import Case
 from .inputs.resampling import image_like
 from .inputs.slices import CaseSlices, read_slices
@@ -19,8 +20,8 @@ from .model.environment import translate_memory_errors
 from .model.sampling import Conditions, answers_at_once, build_scheduler, generate_slices, mean_of_pair
 from .model.slice_cache import SliceCache, kept_batch_size, request_key
 from .model.slice_model import SliceModel
-from .progress import Clock, Listener, Progress
-from .request import PredictionOptions
+from .progress import Clock, EnoughError, Listener, Progress
+from .request import AUTO_CLASS, NO_CLASS, PredictionOptions
 
 _NOT_OF_A_SLICE = ("sample_count", "batch_size")
 """Options that say how many slices, not how one of them looks; those sampled together are kept apart by the cache."""
@@ -33,7 +34,8 @@ class Prediction:
     """A synthetic follow-up on the grid of the input image, for one class.
 
     :param slices: the case it was made from.
-    :param options: with everything filled in that bundle and machine have decided.
+    :param options: with everything filled in that bundle and machine have decided; as many samples as there are.
+    :param samples_asked: samples that were asked for, if the listener found fewer enough.
     :param expected: the average of what the model thinks possible, same grid and pixel type as the input.
     :param expected_at_once: it is one evaluation of the network; else the mean of the first antithetic pair of samples.
     :param samples: single possibilities, same grid and pixel type as the input.
@@ -52,6 +54,7 @@ class Prediction:
     generated: sitk.Image
     weight: sitk.Image | None
     seconds: dict[str, float]
+    samples_asked: int | None = None
 
     @property
     def predicted(self) -> sitk.Image:
@@ -62,6 +65,11 @@ class Prediction:
     def predicted_name(self) -> str:
         """What `predicted` is."""
         return "sample 1" if self.samples else "expected image"
+
+    @property
+    def stopped_sentence(self) -> str:
+        """That there are fewer samples than were asked for; empty if there are as many."""
+        return "" if self.samples_asked is None else _stopped(len(self.samples), self.samples_asked)
 
     @property
     def expected_method(self) -> str:
@@ -88,6 +96,7 @@ class Predictor:
 
     def __init__(self, bundle: Bundle, device: str = "auto", precision: str = "auto") -> None:
         self.model = SliceModel(bundle, device, precision)
+        self._last: tuple[PredictionOptions, _Run, ClassChoice] | None = None
 
     @property
     def bundle(self) -> Bundle:
@@ -144,6 +153,7 @@ class Predictor:
         wanted = options or PredictionOptions()
         if len(wanted.classes) > 1:
             raise OptionError("Several classes are predicted one after the other.", "Ask for one class only.")
+        self._last = None
         options, listener = self.model.resolve(wanted), listener or Listener()
         build_scheduler(self.bundle.scheduler_config, options)  # a bundle's schedule is refused before any work
         slices = slices or self.read_slices(case)
@@ -153,7 +163,9 @@ class Predictor:
         while True:
             try:
                 with translate_memory_errors():
-                    return run.predict()
+                    prediction = run.predict()
+                self._last = wanted, run, prediction.class_choice
+                return prediction
             except OutOfMemoryError:
                 at_once = min(run.options.batch_size, len(slices.indices))
                 if wanted.batch_size is not None or at_once == 1:
@@ -162,6 +174,37 @@ class Predictor:
             run = run.with_batch_size(at_once // 2)
             sentence = f"There is little memory: {run.options.batch_size} slice(s) are sampled at once."
             listener.warning("small-memory", sentence)
+
+    def what_if(self, index: int, weight: float | None, days: float | None) -> sitk.Image:
+        """The expected image of one slice of the last predicted case, for other conditions.
+
+        Its slices and encodings are kept: this is one evaluation of one slice, and its decoding.
+
+        :param index: of the slice, in the stack.
+        :param weight: see `class_weight` of `PredictionOptions`; None: the class of that prediction.
+        :param days: days from the start of RT to the follow-up; None: those of that prediction.
+        :returns: the part of the input's grid that the slice lies in.
+        :raises NothingPredictedError: there is no such case.
+        :raises RequestError: this slice was not predicted.
+        :raises OptionError: the model knows no classes, or no days, or a value is not possible.
+        """
+        if self._last is None:
+            raise NothingPredictedError("Nothing was predicted with this model yet.")
+        wanted, run, choice = self._last
+        rows = np.flatnonzero(run.slices.indices == index)
+        if not rows.size:
+            raise RequestError(f"Slice {index} was not predicted.", "Ask for a slice with GTV.")
+        changes = {"sample_count": 0, "batch_size": run.options.batch_size}
+        if days is not None:
+            changes["days_since_rt"] = days
+        if weight is not None:
+            scheme = None if wanted.scheme == NO_CLASS else wanted.scheme
+            changes |= {"class_weight": weight, "classes": (AUTO_CLASS,), "scheme": scheme}
+        options = self.model.resolve(replace(wanted, **changes))
+        if weight is not None:
+            choice = self.model.choose_class(run.slices.pre, run.slices.gtv, options)
+        with translate_memory_errors():
+            return replace(run, options=options, unfinished=None, listener=Listener()).what_if(int(rows[0]), choice)
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,11 +235,8 @@ class _Run:
             listener.classified(choice)
         self.clock.mark("classify")
 
-        conditions = Conditions(sources, slices.positions_mm, choice.class_token, options.days_since_rt)
         listener.stage("expected", name)
-        if self._shares is not None:
-            crops = model.crops(sources, self._shares, slices.positions_mm, listener.pulse)
-            conditions = replace(conditions, crops=crops)
+        conditions = self._conditions(sources, choice)
         expected, mask = slices.to_volume(self._picture(conditions, None), self._shares)
         listener.expected_done(name, expected)
         self.clock.mark("expected")
@@ -204,7 +244,11 @@ class _Run:
         samples = []
         if options.sample_count:
             listener.stage("sample", name)
-            samples = [self._picture(conditions, sample) for sample in range(options.sample_count)]
+            try:
+                for sample in range(options.sample_count):
+                    samples.append(self._picture(conditions, sample))
+            except EnoughError:
+                listener.warning("stopped", _stopped(len(samples), options.sample_count))
             self.clock.mark("sample")
 
         listener.stage("assemble", name)
@@ -213,7 +257,29 @@ class _Run:
         spread = _spread(volumes) if len(volumes) > 1 else None
         self.clock.mark("assemble")
         seconds = {stage: round(spent, 3) for stage, spent in self.clock.seconds.items()}
-        return Prediction(slices, options, choice, expected, self._at_once, volumes, spread, mask, weight, seconds)
+        asked = options.sample_count if len(samples) < options.sample_count else None
+        options = replace(options, sample_count=len(samples))
+        pictures = (expected, self._at_once, volumes, spread, mask, weight)
+        return Prediction(slices, options, choice, *pictures, seconds, asked)
+
+    def what_if(self, row: int, choice: ClassChoice) -> sitk.Image:
+        """The expected image of one of the slices, for a class, on the part of the input's grid that it lies in."""
+        slices, options = self.slices, self.options
+        sources = self.model.encode(slices.pre, self._gtv, options.batch_size, slices.indices)
+        pixels = generate_slices(
+            self.model, self._conditions(sources, choice)[[row]], options,
+            seed=options.seed, sample=None, listener=self.listener, progress=self._progress(None, 1),
+        )  # fmt: skip
+        shares = None if self._shares is None else self._shares[[row]]
+        return replace(slices, indices=slices.indices[[row]]).to_slab(pixels, shares)
+
+    def _conditions(self, sources: torch.Tensor, choice: ClassChoice) -> Conditions:
+        """What all slices are generated from, and what of them is decoded."""
+        crops, positions = None, self.slices.positions_mm
+        if self._shares is not None:
+            crops = self.model.crops(sources, self._shares, positions, self.listener.pulse)
+        days = self.options.days_since_rt
+        return Conditions(sources, positions, choice.class_token, days, crops, choice.second)
 
     def with_batch_size(self, batch_size: int) -> "_Run":
         return replace(self, options=replace(self.options, batch_size=batch_size), clock=Clock(), _drawn={})
@@ -312,6 +378,10 @@ class _Run:
         rows = list(range(count))
         for start in range(0, count, self.options.batch_size):
             yield rows[start : start + self.options.batch_size]
+
+
+def _stopped(samples: int, asked: int) -> str:
+    return f"Stopped, as asked, after {samples} of {asked} samples."
 
 
 def _spread(volumes: list[sitk.Image]) -> sitk.Image:

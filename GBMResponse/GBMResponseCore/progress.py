@@ -51,6 +51,10 @@ class Progress:
         return _BEFORE_SAMPLING + self.sampled * (_AFTER_SAMPLING - _BEFORE_SAMPLING)
 
 
+class EnoughError(Exception):
+    """Raised by a listener while samples are drawn: those that are there shall do. No failure, and never shown."""
+
+
 class Listener:
     """Hears how a run goes on. Any method may raise `CancelledError` to stop it, until the stage `write`."""
 
@@ -76,7 +80,10 @@ class Listener:
         """The classifier's probabilities, and the class to predict for first."""
 
     def progress(self, progress: Progress) -> None:
-        """A sampling step, or a slice, is done."""
+        """A sampling step, or a slice, is done.
+
+        While a sample is drawn it may raise `EnoughError`: the run then ends with the samples that are complete.
+        """
 
     def slice_done(self, survival_class: str, sample: int | None, index: int, pixels: "np.ndarray") -> None:
         """A slice (H, W), normalized, is finished or was found finished; `index` is that in the stack.

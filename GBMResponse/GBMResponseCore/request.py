@@ -194,6 +194,10 @@ class PredictionOptions(SamplingOptions):
     days_since_rt: float | None = setting(
         "days from the start of RT to the follow-up, if the model knows them", None, lowest=0, highest=MOST_DAYS
     )
+    class_weight: float | None = setting(
+        "0 the first, 1 the last class of the scheme, between them a mix of what the model says of both, instead of a "
+        "class", None, lowest=0, highest=1, group="model",
+    )  # fmt: skip
     sample_count: int = setting(
         "samples beside the expected image, in antithetic pairs; 2 or more add spread and chances, 0 makes the "
         "expected image alone, in which no volumes are measured", 4, name="samples", lowest=0, highest=1000,
@@ -211,6 +215,8 @@ class PredictionOptions(SamplingOptions):
         super().__post_init__()
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise RequestError("The classes must be one or more different names.", "Name each class once.")
+        if self.class_weight is not None and self.classes != (AUTO_CLASS,):
+            raise OptionError("A class weight stands in the place of a class.", "Give the weight, or the class.")
         for name in self.classes:  # also a folder's name
             if not name or name.startswith(".") or set(name) & set("/\\:"):
                 raise RequestError(f"{short(name)} is no name of a class.")
@@ -260,11 +266,47 @@ class PredictionRequest:
         others = [entry for entry in settings(PredictionOptions) if entry not in drawing]
         outer = {name: value for name, value in message.items() if name != "sampling"}
         values = _values(outer, [*settings(cls), *others])
-        for entry in settings(cls):
-            if entry.default is MISSING and entry.attribute not in values:
-                raise RequestError(f"The field {entry.name!r} is missing.")
+        _check_present(values, settings(cls))
         options = {entry.attribute: values.pop(entry.attribute) for entry in others if entry.attribute in values}
         return cls(**values, options=PredictionOptions(**options, **_values(sampling or {}, drawing)))
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """Another look at one slice of the last prediction.
+
+    :raises OptionError: a value is not possible.
+    """
+
+    out: Path = setting("folder for the slice; is created", group="files")
+    index: int = setting("of the slice, in the stack", lowest=0)
+    weight: float | None = setting(
+        "see `class_weight`; default: the class of the prediction", None, lowest=0, highest=1
+    )
+    days: float | None = setting("see `days_since_rt`", None, lowest=0, highest=MOST_DAYS)
+
+    def __post_init__(self) -> None:
+        for entry in settings(type(self)):
+            if getattr(self, entry.attribute) is not None:
+                entry.check(getattr(self, entry.attribute))
+
+    @classmethod
+    def from_message(cls, message: Mapping[str, Any]) -> "WhatIf":
+        """Build it from decoded JSON.
+
+        :raises RequestError: a field is missing, unknown or of a wrong type.
+        :raises OptionError: a value is out of range.
+        """
+        values = _values(message, settings(cls))
+        _check_present(values, settings(cls))
+        return cls(**values)
+
+
+def _check_present(values: Mapping[str, Any], known: Sequence[Setting]) -> None:
+    """:raises RequestError: a field without a default is missing."""
+    for entry in known:
+        if entry.default is MISSING and entry.attribute not in values:
+            raise RequestError(f"The field {entry.name!r} is missing.")
 
 
 def _values(message: Mapping[str, Any], known: Sequence[Setting]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .errors import NothingPredictedError
 from .files import sha256_of_file
 from .inputs.case import Case, load_case
 from .inputs.follow_up import AlignedFollowUp, align_follow_up
@@ -20,6 +21,8 @@ from .progress import Clock, Listener, Progress
 from .request import PredictionRequest
 
 if TYPE_CHECKING:
+    import SimpleITK as sitk
+
     from .prediction import Predictor
 
 _WARM_PREDICTORS = 2
@@ -32,6 +35,7 @@ class Runner:
     def __init__(self) -> None:
         self._predictors: OrderedDict[tuple[str, str, str, str], Predictor] = OrderedDict()
         self._follow_ups: OrderedDict[tuple, AlignedFollowUp] = OrderedDict()
+        self._last: Predictor | None = None
 
     def predictor(self, bundle: Path | None, device: str = "auto", precision: str = "auto") -> "Predictor":
         """Return the loaded model of a bundle folder; None is the bundle that ships.
@@ -59,6 +63,15 @@ class Runner:
                 self._predictors.popitem(last=False)
         self._predictors.move_to_end(key)
         return self._predictors[key]
+
+    def what_if(self, index: int, weight: float | None = None, days: float | None = None) -> "sitk.Image":
+        """A slice of the case that was predicted last, for other conditions; see `Predictor.what_if`.
+
+        :raises NothingPredictedError: nothing was predicted yet.
+        """
+        if self._last is None:
+            raise NothingPredictedError("Nothing was predicted yet.")
+        return self._last.what_if(index, weight, days)
 
     def _follow_up(self, case: Case, normalization: NormalizationSettings) -> AlignedFollowUp | None:
         """The registered follow-up; that of recent cases is kept, as a registration takes seconds."""
@@ -107,6 +120,7 @@ class Runner:
         clock.mark("prepare")
 
         predictions = {}
+        self._last = predictor
         for number, name in enumerate(options.classes):
             predictions[name] = predictor.predict(
                 case,

@@ -15,6 +15,7 @@ from GBMResponseCore.model.bundle import Bundle, open_bundle
 from GBMResponseCore.request import SamplingOptions, check_guidance
 
 from ..evaluation.model_predictions import networks_sha256
+from ..items.slices import images_of
 from ..models.unet_config import noise_schedule
 from ..settings.model_configurations import ModelConfiguration
 from ..stages.autoencoder import train_autoencoder
@@ -176,8 +177,10 @@ def training_data(run: TrainingRun) -> str:
     sets = sorted({str(record.get("dataset", "a cohort without a name")) for record in chosen})
     text = f"{len(chosen)} patients ({len(run.rows('train'))} slices) of {', '.join(sets)}."
     for extra in run.extra_images:
-        ids = ", ".join(str(record["id"]) for record in extra.patients)
-        text += f" The image autoencoder also learned {2 * len(extra)} slices of {ids}."
+        sources = sorted({str(record["source"]) for record in extra.patients if "source" in record})
+        whose = "; ".join(sources) or ", ".join(str(record["id"]) for record in extra.patients)
+        slices = len(images_of(extra, np.arange(len(extra))))
+        text += f" The image autoencoder also learned {slices} slices of {whose}."
     stated = run.configuration.training_data
     return text if stated == "Not stated." else f"{text} {stated}"
 

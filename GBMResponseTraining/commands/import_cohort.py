@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import import_images
+
 Found = tuple[list[Any], list[Any]]
 """Pairs and skipped patients; in a dry run, what is known of a pair before images are read."""
 
@@ -34,6 +36,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         source.add_options(parser)
         _add_common_options(parser)
         parser.set_defaults(run=run, read=source.read)
+    import_images.add_parsers(names)
 
 
 def run(arguments: argparse.Namespace) -> int:

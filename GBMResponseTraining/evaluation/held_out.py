@@ -10,7 +10,7 @@ import numpy as np
 from GBMResponseCore.errors import GBMResponseError
 
 from ..store.person import person_numbers
-from ..store.slice_store import open_store, read_patients, stack_indices
+from ..store.slice_store import SINGLE_IMAGES, open_store, read_patients, stack_indices
 from ..store.splits import SPLIT_FILE, SplitError, split_store
 
 _CHUNK = 64
@@ -75,6 +75,11 @@ def read_held_out(
     """
     assigned = stored_split(folder)
     store = open_store(folder)
+    if any(record.get(SINGLE_IMAGES) for record in store.patients):
+        raise EvaluationError(
+            f"The slice store {folder.name} holds images without a follow-up.",
+            "Only an image autoencoder can be measured on it: `gbmresponse-train reconstruction`.",
+        )
     chosen = [row for row, record in enumerate(store.patients) if assigned[record["id"]] == split]
     chosen = [chosen[k] for k in _evenly(len(chosen), max_patients)]
     rows, patient, positions, indices = [], [], [], []

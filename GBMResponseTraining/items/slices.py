@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from GBMResponseCore.model.classes import ClassScheme
+from scipy import ndimage
 from torch.utils.data import Dataset
 
 from ..settings.networks import Classifier
-from ..store.slice_store import SliceStore, as_float32
+from ..store.slice_store import SINGLE_IMAGES, SliceStore, as_float32
 from .class_labels import true_class
 
 Item = Callable[[np.random.Generator, int], Any]
@@ -64,15 +65,18 @@ def image_items(
     extra: Sequence[SliceStore] = (),
     extra_share: float = 0.0,
     gain: tuple[float, float] = NO_GAIN,
+    blur: float = 0.0,
+    noise: float = 0.0,
 ) -> Item:
     """Pre and post slices of `rows` with a random gain and left-right flip, as (1, side, side) tensors.
 
     :param crop: side of square crops; None takes whole slices.
     :param extra: stores all of whose slices are shown too, in `extra_share` of the items.
     :param gain: limits of the factor of the brightness above black.
+    :param blur, noise: largest SD of blur, in pixels, and of noise, which half of the items get, each drawn evenly.
     """
-    epochs = Epochs(np.concatenate([rows, rows + len(store)]), seed)
-    others = [(other, row) for other in extra for row in range(2 * len(other))]
+    epochs = Epochs(images_of(store, rows), seed)
+    others = [(other, row) for other in extra for row in images_of(other, np.arange(len(other)))]
 
     def make(rng: np.random.Generator, index: int) -> torch.Tensor:
         if others and rng.random() < extra_share:
@@ -85,6 +89,9 @@ def image_items(
             row, column = max(places, key=lambda p: image[p[0] : p[0] + crop : 8, p[1] : p[1] + crop : 8].mean())
             image = image[row : row + crop, column : column + crop]
         patch = (as_float32(image) + 1.0) * rng.uniform(*gain) - 1.0
+        if (blur or noise) and rng.random() < 0.5:
+            patch = ndimage.gaussian_filter(patch, rng.uniform(0, blur))
+            patch += rng.uniform(0, noise) * rng.standard_normal(patch.shape, dtype=np.float32)
         return _tensor(_maybe_flipped(patch, rng))[None]
 
     return make
@@ -92,8 +99,14 @@ def image_items(
 
 def image_validation(store: SliceStore, rows: np.ndarray) -> Fixed:
     """Whole pre and post slices of `rows`."""
-    both = np.concatenate([rows, rows + len(store)])
-    return Fixed(lambda row: _tensor(as_float32(_image(store, row)))[None], both)
+    return Fixed(lambda row: _tensor(as_float32(_image(store, row)))[None], images_of(store, rows))
+
+
+def images_of(store: SliceStore, rows: np.ndarray) -> np.ndarray:
+    """Pre and post slices of `rows`, as :func:`_image` counts them; images without a follow-up once."""
+    single = [number for number, record in enumerate(store.patients) if record.get(SINGLE_IMAGES)]
+    paired = rows[~np.isin(np.asarray(store.patient)[rows], single)]
+    return np.concatenate([rows, paired + len(store)])
 
 
 def gtv_items(store: SliceStore, rows: np.ndarray, crop: int | None, seed: int) -> Item:

@@ -1,4 +1,4 @@
-"""Training of the vector-quantized autoencoders (paper, section 2.1): image VQ-VAE and GTV VQ-VAE.
+"""Training of the autoencoders, the paper's (section 2.1) image VQ-VAE and GTV VQ-VAE, or others in their place.
 
 With `quantize_from` above 0 the first steps train a plain autoencoder; then the codebook is filled with latents of that
 moment and training goes on with quantization. Starting quantized from random codes collapses to a few codes when the
@@ -9,8 +9,8 @@ from typing import Any
 
 import lightning
 import torch
-from GBMResponseCore.model.networks import build_autoencoder, codebook, decode_continuous, encode_continuous
-from GBMResponseCore.model.quantizer import nearest_code_indices
+from GBMResponseCore.model.networks import build_autoencoder, codebooks, decode_continuous, encode_continuous
+from GBMResponseCore.model.quantizer import nearest_codes, quantize
 from torch import nn
 from torch.nn import functional
 
@@ -25,7 +25,7 @@ NOT_YET_QUANTIZED = 1e3
 
 
 class AutoencoderModule(lightning.LightningModule):
-    """L1 + codebook + commitment loss, where asked for also squared error, LPIPS and, from a step on, a PatchGAN's.
+    """L1 + codebook + commitment loss; where asked for, squared error, detail, LPIPS and, from a step on, a PatchGAN's.
 
     Batches are images (B, 1, H, W). The adversarial loss is scaled so that its gradient at the last layer has
     `weight` times the length of the reconstruction's (Esser et al. 2021, arXiv 2012.09841, equation 7).
@@ -41,8 +41,12 @@ class AutoencoderModule(lightning.LightningModule):
         self.automatic_optimization = False
         self.settings = settings
         self.steps = steps
+        self._batch = 0
         self.model = build_autoencoder(settings.network())
+        if settings.of_blocks:
+            self.model.to(memory_format=torch.channels_last)  # a sixth faster on a CPU
         self.quantize_from = int(settings.quantize_from * steps)
+        # Continuous latents wait for no codebook.
         self.register_buffer("codebook_filled", torch.tensor(self.quantize_from == 0))
         # Kept out of the module's parameters and checkpoints: it is never trained.
         self._perceptual = [perceptual.requires_grad_(False).eval()] if perceptual is not None else []
@@ -57,7 +61,7 @@ class AutoencoderModule(lightning.LightningModule):
 
     def training_step(self, images: torch.Tensor, batch_index: int) -> None:
         """Update the autoencoder, and the discriminator once it counts."""
-        training = self.settings.training
+        training, self._batch = self.settings.training, batch_index
         first, last = batch_index % training.accumulate == 0, (batch_index + 1) % training.accumulate == 0
         optimizers, schedules = _as_list(self.optimizers()), _as_list(self.lr_schedulers())
         step = self.global_step
@@ -114,33 +118,45 @@ class AutoencoderModule(lightning.LightningModule):
         return optimizers, schedules
 
     def _losses(self, images: torch.Tensor, quantized: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        latents = encode_continuous(self.model, images)
-        rows = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
-        if quantized:
-            if not bool(rows.isfinite().all()):
+        latents = encode_continuous(self.model, images).float()
+        if not self.settings.quantizes:
+            codebook_loss = latents.new_zeros(())
+            latents = self._disturbed(latents)
+        elif not quantized:
+            codebook_loss = 1e-3 * latents.square().mean()
+        else:
+            if not bool(latents.isfinite().all()):
                 raise DivergedError("The training of an autoencoder diverged: its latents are no numbers any more.")
-            codes = codebook(self.model)
-            nearest = codes[nearest_code_indices(rows, codes)]
-            to_codes = functional.mse_loss(nearest, rows.detach())
-            commitment = functional.mse_loss(rows, nearest.detach())
+            nearest = nearest_codes(latents, codebooks(self.model))
+            to_codes = functional.mse_loss(nearest, latents.detach())
+            commitment = functional.mse_loss(latents, nearest.detach())
             legacy = self.settings.legacy_beta
             codebook_loss = BETA * to_codes + commitment if legacy else to_codes + BETA * commitment
-            straight_through = rows + (nearest - rows).detach()
-            batch, channels, height, width = latents.shape
-            latents = straight_through.view(batch, height, width, channels).permute(0, 3, 1, 2)
-        else:
-            codebook_loss = 1e-3 * rows.square().mean()
+            latents = latents + (nearest - latents).detach()
         reconstruction = decode_continuous(self.model, latents)
         l1 = functional.l1_loss(reconstruction, images)
         losses = {"l1": l1, "codebook": codebook_loss, "reconstruction": l1}
         if self.settings.squared_weight:
             squared = functional.mse_loss(reconstruction, images)
             losses["reconstruction"] = l1 + self.settings.squared_weight * squared
+        if self.settings.detail_weight:
+            detail = functional.l1_loss(_laplacian(reconstruction), _laplacian(images))
+            losses["detail"] = detail
+            losses["reconstruction"] = losses["reconstruction"] + self.settings.detail_weight * detail
         if self._perceptual:
             distance = self._perceptual[0].to(images.device)(reconstruction, images).mean()
             losses["perceptual"] = distance
             losses["reconstruction"] = losses["reconstruction"] + self.settings.perceptual_weight * distance
         return reconstruction, losses
+
+    def _disturbed(self, latents: torch.Tensor) -> torch.Tensor:
+        """Continuous latents with the noise of a training step, which depends on the step and the process alone."""
+        if not (self.training and self.settings.latent_noise):
+            return latents
+        generator = torch.Generator(latents.device).manual_seed(self._batch * 4099 + self.global_rank)
+        noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+        spread = latents.detach().float().std(dim=(0, 2, 3), keepdim=True)
+        return latents + self.settings.latent_noise * spread * noise
 
     def _adaptive_weight(self, reconstruction_loss: torch.Tensor, fooling: torch.Tensor) -> torch.Tensor:
         last_layer = self.model.decoder.conv_out.weight
@@ -166,13 +182,16 @@ class AutoencoderModule(lightning.LightningModule):
     def _fill_codebook(self, images: torch.Tensor) -> None:
         """Replace the codes by latents of the batch, of all processes, drawn without repetition as far as they go."""
         latents = self.all_gather(encode_continuous(self.model, images).float())
-        rows = latents.reshape(-1, *latents.shape[-3:]).permute(0, 2, 3, 1).reshape(-1, latents.shape[-3])
-        codes = codebook(self.model)
+        channels = latents.shape[-3]
+        rows = latents.reshape(-1, *latents.shape[-3:]).permute(0, 2, 3, 1).reshape(-1, channels)
+        codes = codebooks(self.model)
+        groups, count = codes.shape[:2]
         generator = torch.Generator().manual_seed(0)
-        repeats = -(-len(codes) // len(rows))
+        repeats = -(-count // len(rows))
         order = torch.cat([torch.randperm(len(rows), generator=generator) for _ in range(repeats)])
-        chosen = rows[order[: len(codes)].to(rows.device)]
-        codes.copy_(chosen + 1e-3 * chosen.std(0) * torch.randn(chosen.shape, generator=generator).to(chosen))
+        chosen = rows[order[:count].to(rows.device)]
+        chosen = chosen + 1e-3 * chosen.std(0) * torch.randn(chosen.shape, generator=generator).to(chosen)
+        codes.copy_(torch.stack(chosen.chunk(groups, dim=1)))
         self.codebook_filled.fill_(True)
 
 
@@ -183,12 +202,18 @@ def hinge(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def latent_statistics(model: torch.nn.Module, images: torch.Tensor) -> tuple[list[float], list[float]]:
-    """Return (shift, scale) per latent channel that standardize the quantized latents of `images` (N, 1, H, W)."""
-    codes = codebook(model)
-    latents = torch.cat([encode_continuous(model, chunk.to(codes.device)) for chunk in images.split(8)])
+    """Return (shift, scale) per latent channel that standardize the latents of images (N, 1, H, W)."""
+    codes = codebooks(model)
+    latents = torch.cat([quantize(encode_continuous(model, part.to(codes.device)), codes) for part in images.split(8)])
     rows = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
-    rows = codes[nearest_code_indices(rows, codes)]
     return rows.mean(0).tolist(), (1.0 / rows.std(0).clamp_min(1e-6)).tolist()
+
+
+def _laplacian(images: torch.Tensor) -> torch.Tensor:
+    """Second differences of images (B, 1, H, W) in both directions, summed, (B, 1, H - 2, W - 2)."""
+    inner = images[..., 1:-1, 1:-1]
+    across = images[..., 1:-1, :-2] + images[..., 1:-1, 2:]
+    return across + images[..., :-2, 1:-1] + images[..., 2:, 1:-1] - 4 * inner
 
 
 def _as_list(value: Any) -> list[Any]:

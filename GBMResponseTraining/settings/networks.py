@@ -6,11 +6,13 @@ from typing import Any
 
 from GBMResponseCore.errors import GBMResponseError
 
-ARCHITECTURES = ("residual", "plain")
+ARCHITECTURES = ("residual", "plain", "product", "continuous")
 PREDICTIONS = ("v_prediction", "epsilon")
 SCHEDULES = ("constant", "cosine")
 SELECTIONS = ("best", "last")
 STANDARDIZATIONS = ("per-channel", "none")
+_PRODUCT_GROUPS = 2
+"""Halves of the latent channels that `product` quantizes apart."""
 CLASSIFIER_SCHEMES = ("2-class", "4-class")
 
 
@@ -102,15 +104,24 @@ class Adversarial:
 
 @dataclass(frozen=True)
 class Autoencoder:
-    """A VQ-VAE (paper, section 2.1).
+    """An autoencoder, as the paper has it (section 2.1) a VQ-VAE.
 
-    :param architecture: `residual` (diffusers `VQModel`) or `plain` (the authors' released stack).
-    :param channels: of every level; the latent is 2^(levels - 1) times smaller than the image.
+    :param architecture: `residual` (diffusers `VQModel`) or `plain` (the authors' released stack); or, both a
+        `GBMResponseCore.model.block_autoencoder.BlockAutoencoder`, `product`, whose latent channels are two halves with
+        `codes` of their own each, and `continuous`, which does not quantize.
+    :param channels: of every level; the latent is 2^(levels - 1) times smaller than the image. Those of the last two
+        are not seen at the size of the image, but at half of it: their latent is twice as small.
+    :param blocks: residual blocks per level; `decoder_blocks` those of the decoder, if it has others.
     :param crop: side of the square training crops; None trains on whole slices.
     :param gain: limits of a random factor of an item's brightness; [1, 1] leaves it, as the paper does. Not for masks.
     :param quantize_from: share of the training after which the codebook is filled and used; 0 from the start.
     :param legacy_beta: weight the codebook term by 0.25 and the commitment term by 1, as the released code does.
     :param squared_weight: of the mean square error beside the L1 loss: it sharpens strong edges first.
+    :param detail_weight: of the L1 distance of the Laplacians, which is about what blur takes away.
+    :param blur, noise: largest SD of the Gaussian blur, in pixels, and of the noise that half of the items get, before
+        they are shown and compared: what a scanner or a JPEG file adds to an image is not to be learned by heart.
+    :param latent_noise: SD of noise on continuous latents in training, in SDs of each channel: it bounds what a latent
+        can say, so that small errors of the denoiser do small harm.
     :param start: folder of a finished autoencoder stage, such as `OTHER_RUN/image_autoencoder`, whose weights the
         training starts from; for a last phase on whole slices after one on crops.
     :param perceptual_weight: of LPIPS; takes effect when its backbone is present, and the run says which it was.
@@ -121,6 +132,7 @@ class Autoencoder:
     architecture: str = "residual"
     channels: tuple[int, ...] = (128, 256, 256)
     blocks: int = 2
+    decoder_blocks: int | None = None
     groups: int = 32
     latent_channels: int = 4
     codes: int = 8192
@@ -129,6 +141,10 @@ class Autoencoder:
     quantize_from: float = 0.0
     legacy_beta: bool = False
     squared_weight: float = 0.0
+    detail_weight: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+    latent_noise: float = 0.0
     start: str | None = None
     perceptual_weight: float = 0.0
     adversarial: Adversarial | None = None
@@ -143,15 +159,46 @@ class Autoencoder:
         )
         _check_gain(self.gain)
         require(len(self.channels) >= 2, "an autoencoder needs at least two levels")
+        require(
+            not self.of_blocks or self.latent_channels <= self.downsampling**2,
+            "latent_channels exceed the pixels of a block",
+        )
         require(self.codes >= 2 and self.latent_channels >= 1, "codes and latent_channels are too small")
-        require(all(width % self.groups == 0 for width in self.channels), "channels must be multiples of groups")
+        require(min(self.blur, self.noise, self.latent_noise) >= 0, "blur, noise and latent_noise must be 0 or more")
+        if not self.of_blocks:
+            require(all(width % self.groups == 0 for width in self.channels), "channels must be multiples of groups")
+            require(self.decoder_blocks is None, f"decoder_blocks is not known to the architecture {self.architecture}")
+        elif self.architecture == "product":
+            require(self.latent_channels % _PRODUCT_GROUPS == 0, "latent_channels of product must be even")
+        require(self.latent_noise == 0 or not self.quantizes, "latent_noise is for continuous latents")
+        require(self.quantize_from == 0 or self.quantizes, "continuous latents are never quantized: no quantize_from")
+
+    @property
+    def of_blocks(self) -> bool:
+        """True for a `BlockAutoencoder`."""
+        return self.architecture in ("product", "continuous")
+
+    @property
+    def quantizes(self) -> bool:
+        return self.architecture != "continuous"
 
     @property
     def downsampling(self) -> int:
-        return 2 ** (len(self.channels) - 1)
+        return 2 ** (len(self.channels) - 1 + self.of_blocks)
 
     def network(self) -> dict[str, Any]:
         """Configuration of the network class."""
+        if self.of_blocks:
+            return {
+                "_class_name": "BlockAutoencoder",
+                "block_out_channels": list(self.channels),
+                "encoder_blocks": self.blocks,
+                "decoder_blocks": self.decoder_blocks or self.blocks,
+                "latent_channels": self.latent_channels,
+                "patch": 2,
+                "codebooks": _PRODUCT_GROUPS if self.quantizes else 0,
+                "num_vq_embeddings": self.codes,
+            }
         sizes = {
             "in_channels": 1,
             "out_channels": 1,

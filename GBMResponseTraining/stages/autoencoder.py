@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from GBMResponseCore.model.networks import LatentAutoencoder, codebook, decode_continuous, encode_continuous
+from GBMResponseCore.model.networks import LatentAutoencoder, codebooks, decode_continuous, encode_continuous
 from GBMResponseCore.model.quantizer import quantize
 
 from ..engine.checkpoints import start_from
@@ -39,7 +39,8 @@ def _train(run: TrainingRun, part: str, phase: StagePhase) -> AutoencoderModule:
     seed = run.configuration.seed
     if part == "image":
         extra = (run.extra_images, phase.configuration.extra_images_share)
-        items = image_items(store, train, settings.crop, seed, *extra, settings.gain)
+        looks = (settings.gain, settings.blur, settings.noise)
+        items = image_items(store, train, settings.crop, seed, *extra, *looks)
         held_out = image_validation(store, validation)
         slices_per_epoch = 2 * len(train)
     else:
@@ -109,7 +110,7 @@ def _perceptual(settings: Autoencoder) -> torch.nn.Module | None:
 def _reconstructions(images: torch.Tensor, module: AutoencoderModule) -> np.ndarray:
     latents = encode_continuous(module.model, images.to(module.device))
     if module.codebook_filled:
-        latents = quantize(latents, codebook(module.model))
+        latents = quantize(latents, codebooks(module.model))
     again = decode_continuous(module.model, latents).float().cpu()
     rows = [torch.cat(list(stack[:, 0]), dim=1) for stack in (images, again)]
     return torch.cat(rows).numpy()

@@ -21,7 +21,7 @@ from ..items.processes import is_first, wait_for
 from ..settings.configuration import Configuration
 from ..settings.networks import Autoencoder, ConfigurationError
 from ..settings.reader import load_configuration
-from ..store.slice_store import SliceStore, open_store, read_patients
+from ..store.slice_store import SINGLE_IMAGES, SliceStore, open_store, read_patients
 from ..store.splits import SPLIT_FILE, STORE_FILE, SplitError, read_split, split_store, write_split
 
 SNAPSHOT = "configuration.yaml"
@@ -166,6 +166,11 @@ class TrainingRun:
     def _check_sizes(self) -> None:
         if "train" not in self.split.values():
             raise SplitError("The split of the slice store has no training patient.")
+        if any(record.get(SINGLE_IMAGES) for record in self.patients):
+            raise ConfigurationError(
+                f"The slice store {self.store_folder.name} holds images without a follow-up.",
+                "Name it with --extra-images, beside a --store of pairs.",
+            )
         settings, size = self.configuration, self.image_size
         for part in ("image_autoencoder", "gtv_autoencoder"):
             for _, phase in settings.phases_of(part):

@@ -32,6 +32,9 @@ from GBMResponseCore.files import check_file, discard, write_bytes, write_file, 
 _TYPES = {"pre": np.float16, "post": np.float16, "gtv": np.uint8, "patient": np.int32}
 ARRAYS = tuple(_TYPES)
 
+SINGLE_IMAGES = "single_images"
+"""True in the records of images without a follow-up: `post` repeats `pre`. Only an image autoencoder learns them."""
+
 _RECORDS = "patients.json"
 
 

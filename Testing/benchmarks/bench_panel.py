@@ -1,4 +1,4 @@
-"""How the panel feels, on the test host: longest stop of the event loop, start of a warm run, time to cancel.
+"""How the panel feels, on the test host: pauses of the event loop, warm start, expected image, what-if, stop.
 
 python Testing/benchmarks/bench_panel.py [--runs N] [--views]
 
@@ -51,6 +51,7 @@ class Watch:
         self.times = {"click": time.perf_counter()}
         controller = driver.controller
         controller.previewReady.connect(lambda *arguments: self._mark("preview"))
+        controller.expectedReady.connect(lambda *arguments: self._mark("expected"))
         controller.progressChanged.connect(self._onProgress)
         controller.finished.connect(lambda run: self._mark("finished"))
 
@@ -66,7 +67,7 @@ class Watch:
 
 
 def measure(driver, runs: int) -> None:
-    """Print the figures of a cold run, of warm runs, and of cancelled runs."""
+    """Print the figures of a cold run, of warm runs, of what-ifs, and of stopped runs."""
     for number in range(runs + 1):
         driver.parameters.seed = number + 1
         driver.settle()
@@ -77,20 +78,38 @@ def measure(driver, runs: int) -> None:
         assert driver.controller.run.state.name == "done", driver.status
         pauses = ", ".join(f"{pause:.0f} ms at {at:.2f} s" for pause, at in ticks.longest())
         kind = "warm" if number else "cold"
-        start, whole = watch.seconds("sampling"), watch.seconds("finished")
-        print(f"{kind} run: sampling after {start:.2f} s, done after {whole:.2f} s; longest pauses: {pauses}")
+        start, expected, whole = (watch.seconds(name) for name in ("sampling", "expected", "finished"))
+        print(
+            f"{kind} run: begins after {start:.2f} s, expected image after {expected:.2f} s, done after {whole:.2f} s; "
+            f"longest pauses: {pauses}"
+        )
+    measureWhatIfs(driver, 8)
     for number in range(runs):
         driver.parameters.seed = 100 + number
         driver.settle()
         ticks, watch = Ticks(), Watch(driver)
         driver.predict()
-        driver.untilSampling()
-        driver.session.until(lambda: driver.ui.predictButton.enabled, 10)
+        driver.session.until(lambda: driver.ui.predictButton.enabled and driver.ui.predictButton.text == "Stop")
         clicked = time.perf_counter()
         driver.click("predictButton")
         driver.wait()
         pause = ticks.longest(1)[0][0]
-        print(f"cancel: {watch.times['finished'] - clicked:.2f} s after the click; longest pause: {pause:.0f} ms")
+        print(f"stop: {watch.times['finished'] - clicked:.2f} s after the click; longest pause: {pause:.0f} ms")
+
+
+def measureWhatIfs(driver, count: int) -> None:
+    """Print how long an answer takes: in the worker, and from the slider to the view."""
+    answers = []
+    driver.widget.logic.engine.whatIf.answered.connect(lambda wish, path, seconds: answers.append((wish, seconds)))
+    times = []
+    for number in range(count):
+        weight, began = round((number + 0.5) / count, 3), time.perf_counter()
+        driver.ui.whatIfWeightSlider.value = weight
+        driver.session.until(lambda weight=weight: answers and answers[-1][0]["weight"] == weight)
+        times.append((answers[-1][1], time.perf_counter() - began))
+    (first, _seen), *warm = times
+    engine, seen = (sorted(column)[len(warm) // 2] for column in zip(*warm, strict=True))
+    print(f"what-if: {first:.2f} s the first, then {engine:.2f} s in the worker, {seen:.2f} s to the view (medians)")
 
 
 def main() -> int:

@@ -114,7 +114,7 @@ def _store(folder: Path, slices: int):
 
 def _autoencoder(settings) -> LatentAutoencoder:
     autoencoder = LatentAutoencoder(build_autoencoder(settings.network()), [0.0] * 4, [1.0] * 4)
-    torch.nn.init.normal_(autoencoder.codebook)
+    torch.nn.init.normal_(autoencoder.codebooks)
     return autoencoder.requires_grad_(False).eval()
 
 

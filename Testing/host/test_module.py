@@ -104,24 +104,43 @@ def test_parameters_of_older_scenes_are_taken_over(case, tiny_bundle):
     assert (parameters.gtvSegmentID, parameters.fade) == ("Segment_1", 0.25)
     model = ModelDescription.read(tiny_bundle)
     request = parameters.copy().request(model, {}, Path("out"), "id")
-    assert request["sampling"] == {
-        "sampler": "unipc", "steps": 20, "eta": 0.0, "guidance_scale": 3.5, "guidance_form": "standard"
-    }  # fmt: skip
+    assert request["sampling"] == {"steps": 20, "guidance_scale": 3.5, "guidance_form": "standard"}
     expected = {"classes": ["long"], "scheme": "2-class", "samples": 3, "seed": 7, "device": "cpu", "batch_size": 2}
     assert {name: request[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "stored, loaded", [("model", "balanced"), ("fast", "balanced"), ("balanced", "balanced"), ("paper", "paper")]
+)
+def test_presets_of_older_scenes_are_shown_as_the_nearest_of_today(ready, stored, loaded):
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
+    node.SetParameter("samplerPreset", stored)
+    node.SetParameter("samples", "3")
+    from GBMResponseLib.settings.ParameterNode import ParameterNode
+
+    before = ready.parameters
+    ready.widget.setParameterNode(ParameterNode(node))
+    ready.settle()
+    assert (ready.parameters.samplerPreset.value, ready.parameters.samples) == (loaded, 3)
+    assert ready.ui.presetComboBox.currentText.lower().startswith(loaded)
+    ready.widget.setParameterNode(before)
 
 
 def test_automatic_values_say_what_they_are_and_ask_the_model(ready, tmp_path):
     ui, parameters = ready.ui, ready.parameters
     assert (ui.stepsSpinBox.text, ui.guidanceSpinBox.text) == ("Automatic (2)", "Automatic (2.0)")
     assert parameters.copy().request(ready.widget.panel._model, {}, Path("out"), "id")["sampling"] == {}
-    ui.presetComboBox.currentIndex = 3
+    assert (ui.presetComboBox.count, ui.presetComboBox.currentIndex) == (3, 1)
+    ui.presetComboBox.currentIndex = 0
     ready.settle()
-    assert ui.stepsSpinBox.text == "Automatic (200)"
+    assert ui.samplesSpinBox.value == 0
+    ui.presetComboBox.currentIndex = 2
+    ready.settle()
+    assert (ui.stepsSpinBox.text, ui.samplesSpinBox.value) == ("Automatic (200)", 1)
     ui.stepsSpinBox.value, ui.guidanceSpinBox.value = 50, 1.5
     ready.settle()
     assert (parameters.steps, parameters.guidanceScale) == (50, 1.5)
-    ui.presetComboBox.currentIndex = 0
+    ui.presetComboBox.currentIndex = 1
     ui.guidanceSpinBox.value = ui.guidanceSpinBox.minimum
     ready.settle()
     assert (ui.stepsSpinBox.text, ui.guidanceSpinBox.text) == ("Automatic (2)", "Automatic (2.0)")

@@ -174,10 +174,10 @@ def test_cancelled_slices_are_kept_and_the_next_run_is_the_same_as_an_uninterrup
     before = snapshot()
     ready.predict()
     ready.untilSampling()
-    ready.cancel()
+    ready.controller.cancel()
     ready.wait()
     assert "kept" in ready.status
-    assert snapshot() == before
+    assert set(snapshot()) == set(before)
     resumed, whole = ready.run(), ready.run()
     np.testing.assert_array_equal(
         voxels(resumed.nodes.node(NodeRoles.PREDICTED)), voxels(whole.nodes.node(NodeRoles.PREDICTED))

@@ -13,7 +13,7 @@ from GBMResponseLib.views.LayoutDescription import isOwnLayout, layoutIdentifier
 from GBMResponseLib.views.SyntheticMark import SyntheticMark
 
 RED_ONLY = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
-BEFORE, PREDICTED, DIFFERENCE = (viewName(number) for number in range(3))
+BEFORE, EXPECTED, SAMPLE, LAST = (viewName(number) for number in range(4))
 MARK_ROWS = 40
 """Height of the strip at the top of a view that may hold the mark."""
 
@@ -37,28 +37,71 @@ def hideOutline(nodes) -> None:
     nodes.segmentation.GetDisplayNode().SetVisibility(False)
 
 
-def test_the_views_are_before_predicted_and_difference(shown, layout):
+def titles(layout, count) -> list[str]:
+    return [layout.sliceWidget(viewName(number)).mrmlSliceNode().GetLayoutLabel() for number in range(count)]
+
+
+def foregrounds(layout, count) -> list[str]:
+    views = [layout.sliceWidget(viewName(number)) for number in range(count)]
+    return [view.mrmlSliceCompositeNode().GetForegroundVolumeID() for view in views]
+
+
+def test_the_views_are_before_expected_sample_and_enhancement(shown, layout):
     assert isOwnLayout(layout.layout)
-    composites = [layout.sliceWidget(viewName(number)).mrmlSliceCompositeNode() for number in range(3)]
-    expected = [shown.node(role).GetID() for role in (NodeRoles.PREDICTED, NodeRoles.DIFFERENCE)]
+    assert titles(layout, 4) == ["Before", "Expected (average)", "Sample 1 of 4", "Enhancement"]
+    composites = [layout.sliceWidget(viewName(number)).mrmlSliceCompositeNode() for number in range(4)]
+    (samples,) = shown.samples.values()
+    nodes = [shown.node(NodeRoles.EXPECTED), samples[0], shown.node(NodeRoles.ENHANCEMENT)]
     assert {composite.GetBackgroundVolumeID() for composite in composites} == {shown.inputVolume.GetID()}
-    assert [composite.GetForegroundVolumeID() for composite in composites[1:]] == expected
+    assert foregrounds(layout, 4) == [None, *(node.GetID() for node in nodes)]
     assert all(composite.GetLinkedControl() for composite in composites)
 
 
-def test_the_fade_slider_goes_from_before_to_predicted(ready, shown, views):
+def test_samples_are_browsed_with_the_slider(ready, shown, layout):
+    (samples,) = shown.samples.values()
+    slider = ready.ui.sampleSlider
+    assert (slider.minimum, slider.maximum, slider.value) == (1, 4, 1)
+    slider.value = 3
+    assert foregrounds(layout, 3)[2] == samples[2].GetID()
+    assert titles(layout, 3)[2] == "Sample 3 of 4"
+    slider.value = 1
+    assert foregrounds(layout, 3)[2] == samples[0].GetID()
+
+
+@pytest.mark.parametrize(
+    "count, expected",
+    [
+        (0, ["Before", "Expected (average)", "Difference"]),
+        (1, ["Before", "Expected (average)", "Sample 1 of 1", "Difference"]),
+    ],
+)
+def test_a_view_of_a_sample_is_there_only_if_there_is_one(ready, layout, count, expected):
+    ready.parameters.samples = count
+    nodes = ready.run().nodes
+    ready.settle()
+    assert len(nodes.sampleNodes(nodes.classes[0])) == count
+    assert titles(layout, len(expected)) == expected
+    assert ready.ui.sampleWidget.isVisibleTo(ready.ui.resultsSection) == bool(count)
+    layout.setLayout(RED_ONLY)
+
+
+def test_the_fade_slider_goes_from_before_to_the_pictures(ready, shown, views):
     hideOutline(shown)
     ready.ui.fadeSlider.value = 0
     before = views(BEFORE)[MARK_ROWS:]
-    np.testing.assert_array_equal(views(PREDICTED)[MARK_ROWS:], before)
+    for name in (EXPECTED, SAMPLE):
+        np.testing.assert_array_equal(views(name)[MARK_ROWS:], before)
     ready.ui.fadeSlider.value = 1
-    assert (views(PREDICTED)[MARK_ROWS:] != before).any(-1).mean() > 0.05
-    assert not colored(views(PREDICTED))
+    for name in (EXPECTED, SAMPLE):
+        assert (views(name)[MARK_ROWS:] != before).any(-1).mean() > 0.05
+        assert not colored(views(name))
+    assert (views(EXPECTED)[MARK_ROWS:] != views(SAMPLE)[MARK_ROWS:]).any()
 
 
 def test_the_difference_is_colored_over_the_anatomy(ready, shown, views):
     hideOutline(shown)
-    assert colored(views(DIFFERENCE)) > 200
+    ready.click("differenceButton")
+    assert colored(views(LAST)) > 200
     assert not colored(views(BEFORE))
 
 
@@ -72,13 +115,13 @@ def test_window_and_level_are_those_of_the_input(shown):
 
 def test_synthetic_images_are_marked_in_the_picture(ready, shown, views):
     mark = SyntheticMark.install()
-    assert [mark.isMarked(name) for name in (BEFORE, PREDICTED, DIFFERENCE)] == [False, True, True]
-    marked = views(PREDICTED)[:MARK_ROWS]
+    assert [mark.isMarked(name) for name in (BEFORE, EXPECTED, SAMPLE, LAST)] == [False, True, True, True]
+    marked = views(EXPECTED)[:MARK_ROWS]
     ready.ui.fadeSlider.value = 0
-    assert not mark.isMarked(PREDICTED)
-    assert (views(PREDICTED)[:MARK_ROWS] != marked).any(-1).sum() > 100
+    assert not mark.isMarked(EXPECTED)
+    assert (views(EXPECTED)[:MARK_ROWS] != marked).any(-1).sum() > 100
     ready.ui.fadeSlider.value = 1
-    assert mark.isMarked(PREDICTED)
+    assert mark.isMarked(EXPECTED)
 
 
 def test_the_users_own_views_are_marked_too(shown, layout, views):
@@ -134,10 +177,10 @@ def test_a_scene_saved_during_the_comparison_opens_with_it_and_can_leave_it(read
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
     ready.settle()
     assert isOwnLayout(layout.layout)
-    assert SyntheticMark.install().isMarked(PREDICTED)
+    assert SyntheticMark.install().isMarked(EXPECTED)
     assert ready.ui.compareButton.checked
     ready.ui.fadeSlider.value = 0.25
-    assert layout.sliceWidget(PREDICTED).mrmlSliceCompositeNode().GetForegroundOpacity() == 0.25
+    assert layout.sliceWidget(EXPECTED).mrmlSliceCompositeNode().GetForegroundOpacity() == 0.25
     ready.ui.fadeSlider.value = 1
     ready.click("compareButton")
     assert not isOwnLayout(layout.layout)
@@ -187,7 +230,7 @@ def test_a_layout_chosen_meanwhile_stays(ready, shown, layout):
 
 def test_blinking_switches_and_stops_when_the_panel_is_left(ready, shown, layout):
     seen = set()
-    composite = layout.sliceWidget(PREDICTED).mrmlSliceCompositeNode()
+    composite = layout.sliceWidget(EXPECTED).mrmlSliceCompositeNode()
     tag = composite.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *event: seen.add(composite.GetForegroundOpacity()))
     ready.ui.blinkButton.checked = True
     ready.session.until(lambda: {0.0, 1.0} <= seen)
@@ -206,7 +249,7 @@ def test_spread_replaces_the_difference(ready, layout):
     nodes = ready.run().nodes
     ready.settle()
     ready.click("spreadButton")
-    composite = layout.sliceWidget(DIFFERENCE).mrmlSliceCompositeNode()
+    composite = layout.sliceWidget(LAST).mrmlSliceCompositeNode()
     assert composite.GetForegroundVolumeID() == nodes.node(NodeRoles.SPREAD).GetID()
     assert not ready.ui.differenceButton.checked
     ready.click("differenceButton")

@@ -204,6 +204,69 @@ def test_slices_that_another_request_has_left_are_not_counted(worker, request_of
     assert len(list(Path(message["out"]).rglob("*.npy"))) > cancelled["kept_slices"]
 
 
+def test_a_stop_keeps_the_expected_image_and_the_samples_that_are_complete(worker, request_of):
+    request = request_of("stopped", samples=3, batch_size=1, sampling=SLOW)
+    worker.send(type="predict", **request)
+    while worker.until("slice_ready")["sample"] != 1:
+        pass
+    worker.send(type="stop", id="stopped")
+    stopped = worker.until("result")
+    assert [event["code"] for event in worker.events if event["type"] == "warning"][-1] == "stopped"
+    record = json.loads(Path(stopped["provenance"]).read_text("utf-8"))
+    assert 1 <= record["samples"] < record["samples_asked"] == 3
+    whole = worker.predict(**request_of("whole", samples=record["samples"], batch_size=1, sampling=SLOW))
+    for name in ("expected", "predicted"):
+        np.testing.assert_array_equal(*(voxels(r["results"][0]["files"][name]) for r in (stopped, whole)))
+    assert not Path(stopped["out"], ".unfinished").exists()
+
+
+def test_a_what_if_is_a_slice_of_the_last_prediction(worker, request_of, tmp_path):
+    worker.send(type="predict", **request_of("base", samples=0, batch_size=1))
+    slices = worker.until("expected_ready")["slices"]
+    worker.until("result")
+    chosen = slices[len(slices) // 2]
+    worker.send(type="what_if", id="w", out=str(tmp_path / "new"), index=chosen["index"], weight=1.0)
+    answer = worker.next()
+    assert (answer["type"], answer["id"], answer["index"], answer["weight"]) == ("what_if", "w", chosen["index"], 1.0)
+    assert answer["days"] is None and answer["seconds"] > 0
+    slab = sitk.ReadImage(answer["path"])
+    assert slab.GetMetaData("ITK_FileNotes").startswith("SYNTHETIC")
+    center = slab.TransformPhysicalPointToContinuousIndex(
+        [-chosen["center"][0], -chosen["center"][1], chosen["center"][2]]
+    )
+    assert center[2] == pytest.approx(0, abs=1e-3)
+    result = worker.predict(**request_of("long", samples=0, batch_size=1, classes=["long"]))
+    expected = sitk.ReadImage(result["results"][0]["files"]["expected"])
+    first = expected.TransformPhysicalPointToIndex(slab.GetOrigin())
+    part = expected[tuple(slice(a, a + b) for a, b in zip(first, slab.GetSize(), strict=True))]
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(slab), sitk.GetArrayFromImage(part))
+
+
+@pytest.mark.parametrize(
+    "fields, code",
+    [
+        ({"index": 3}, "request"),
+        ({"out": ".", "index": "3"}, "request"),
+        ({"out": ".", "index": 3, "more": 1}, "request"),
+        ({"out": ".", "index": 3, "weight": 2}, "option"),
+        ({"out": ".", "index": -1}, "option"),
+        ({"out": ".", "index": 3, "days": 99}, "option"),
+    ],
+)
+def test_a_what_if_that_is_not_possible_is_answered(worker, request_of, fields, code):
+    worker.predict(**request_of("base", samples=0))
+    worker.send(type="what_if", id="w", **fields)
+    answer = worker.next()
+    assert (answer["type"], answer["id"], answer["code"]) == ("error", "w", code)
+
+
+def test_a_what_if_before_any_prediction_is_answered(tmp_path):
+    with WorkerSession(tmp_path / "log.txt") as worker:
+        worker.send(type="what_if", id="w", out=str(tmp_path), index=3, weight=0.5)
+        answer = worker.next()
+    assert (answer["id"], answer["code"], answer["exit_code"]) == ("w", "nothing-predicted", 66)
+
+
 def test_a_waiting_prediction_can_be_cancelled(worker, request_of):
     worker.send(type="predict", **request_of("first", batch_size=1, sampling=SLOW))
     worker.send(type="predict", **request_of("waiting"))

@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
+from PIL import Image
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "GBMResponse"), str(ROOT), str(ROOT / "Testing")]
 
@@ -35,7 +37,10 @@ class Camera:
         self.window = self.session.window(self.driver.widget, SIZE)
 
     def shoot(self, name: str) -> None:
-        self.session.screenshot(self.window, self.out / f"{name}.png")
+        path = self.session.screenshot(self.window, self.out / f"{name}.png")
+        Image.open(path).convert("RGB").quantize(256).save(
+            path, optimize=True
+        )  # a third of the size, the same to the eye
         print(self.out / f"{name}.png")
 
     def loadSample(self) -> None:
@@ -49,6 +54,19 @@ class Camera:
         slicer.util.setSliceViewerLayers(background=volume, fit=True)
         center = segmentation.GetSegmentCenterRAS(segmentID)
         slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *center, 1)
+
+    def shootWhatIf(self) -> None:
+        driver, ui = self.driver, self.driver.ui
+        for section in (ui.inputsSection, ui.modelSection, ui.survivalSection):
+            section.collapsed = True
+        asked = []
+        driver.widget.logic.engine.whatIf.answered.connect(lambda wish, path, seconds: asked.append(wish))
+        ui.whatIfWeightSlider.value = 0.2
+        driver.session.until(lambda: asked, 300)
+        self.shoot("what-if")
+        driver.click("whatIfCloseButton")
+        for section in (ui.inputsSection, ui.modelSection, ui.survivalSection):
+            section.collapsed = False
 
     def chooseInputs(self, **values) -> None:
         self.driver.widget.initializeParameterNode()
@@ -71,10 +89,11 @@ def main() -> int:
     camera.chooseInputs(samples=4, followUpVolume=camera.followUp)
     camera.shoot("inputs")
     driver.predict()
-    driver.session.until(lambda: driver.widget.panel._preview.count >= 3 or not driver.controller.isActive, 300)
+    driver.session.until(lambda: "sample" in driver.controller.progress.details or not driver.controller.isActive, 600)
     camera.shoot("running")
     driver.wait()
     camera.shoot("result")
+    camera.shootWhatIf()
     camera.chooseInputs(samples=1, followUpVolume=None, classMode=ClassMode.compareAll)
     driver.run()
     camera.shoot("classes")

@@ -2,16 +2,20 @@
 # The bundle that comes with the extension, from heads to model card, with the ordinary commands. Start it again to
 # continue. About five hours on two CPU cores.
 #
-#   shipped_bundle.sh OUT ANATOMIES REAL
+#   shipped_bundle.sh OUT ANATOMIES REAL CHENG
 #
 # OUT        folder for everything that is made
 # ANATOMIES  prepared heads colin27, icbm152, robex and labels_* (docs/simulate.md); robex is held out
 # REAL       the Brain-Tumor-Progression cases 01 to 06 as folders of NIfTI files (real_slices_table.py); 05 and 06 are
 #            held out, 01 to 04 are seen by the image autoencoder alone
+# CHENG      folder with the Cheng brain tumor dataset as JPEG files and index.csv, in one or several subfolders
+#            (docs/import-cohorts.md); some ranges of numbers are held out, the others seen by the image autoencoder alone
 set -euo pipefail
-out=${1:?Usage: shipped_bundle.sh OUT ANATOMIES REAL}
-anatomies=${2:?Usage: shipped_bundle.sh OUT ANATOMIES REAL}
-real=${3:?Usage: shipped_bundle.sh OUT ANATOMIES REAL}
+usage="Usage: shipped_bundle.sh OUT ANATOMIES REAL CHENG"
+out=${1:?$usage}
+anatomies=${2:?$usage}
+real=${3:?$usage}
+cheng=${4:?$usage}
 tools=$(dirname "$0")
 both=2-and-4-class
 bundle=$out/run/bundles/$both
@@ -28,15 +32,25 @@ run import cfb-gbm "$out/test-cohort" "$out/test-store"
 run split "$out/test-store" --shares 0 0 100
 
 python "$tools/real_slices_table.py" "$real" "$out/real"
-run import folder "$out/real/whole_heads.csv" "$out/whole-heads" --register always --keep-badly-registered \
-    --keep-unknown-survival
+run import heads "$out/real/whole_heads.csv" "$out/whole-heads"
+extra=("$out/whole-heads") unseen=()
+for index in "$cheng"/index.csv "$cheng"/*/index.csv; do
+    [ -e "$index" ] || continue
+    folder=$(dirname "$index")
+    name=cheng-$(basename "$folder")
+    run import cheng "$folder" "$out/$name"
+    run import cheng "$folder" "$out/$name-held-out" --held-out
+    extra+=("$out/$name") unseen+=("$name=$out/$name-held-out")
+done
 for name in seen unseen; do
     run import folder "$out/real/$name.csv" "$out/$name" --register always --keep-unknown-survival
     run split "$out/$name" --shares 0 0 100
 done
 
 # Both networks learn in phases, which the preset states.
-run export "$both" --run "$out/run" --store "$out/store" --extra-images "$out/whole-heads" --preset shipped
+run export "$both" --run "$out/run" --store "$out/store" --extra-images "${extra[@]}" --preset shipped
+run reconstruction "$out/reconstruction" --model "demo-2=$out/run/image_autoencoder" \
+    --store "05, 06=$out/unseen" "simulated=$out/test-store" "${unseen[@]}"
 
 # The default guidance is chosen on validation patients: read guidance_sweep.md. It was 2.
 run evaluate "$out/store" "$out/guidance" --split validation --model "2-class=$bundle:2-class:true" \

@@ -161,6 +161,10 @@ class StackGrid:
                 raise GeometryError("None of the generated slices lies in the image.")
         return image_like(image, voxels), image_like(image, written)
 
+    def slab_of(self, image: sitk.Image, generated: np.ndarray) -> sitk.Image:
+        """The box of the image around the generated slices, bool (n,)."""
+        return image[tuple(reversed(self._index_box(np.flatnonzero(generated), image)))]
+
     def as_image(self, stack: np.ndarray) -> sitk.Image:
         """The stack (n, size, size) as a SimpleITK image at its place in the patient."""
         image = sitk.GetImageFromArray(stack)

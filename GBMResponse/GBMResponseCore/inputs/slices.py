@@ -45,6 +45,15 @@ class CaseSlices:
         return self.follow_up.scale.normalize(self.grid.to_stack(self.follow_up.image)[self.indices])
 
     @property
+    def centers(self) -> np.ndarray:
+        """Centers of the slices to generate (k, 3), RAS mm."""
+        columns, rows, _count = self.grid.size
+        middle = [((columns - 1) / 2, (rows - 1) / 2, float(index)) for index in self.indices]
+        reference = self.grid.reference
+        points = [reference.TransformContinuousIndexToPhysicalPoint(point) for point in middle]
+        return np.array(points) * (-1.0, -1.0, 1.0)
+
+    @property
     def generated(self) -> np.ndarray:
         """Which slices of the stack are generated, bool (n,)."""
         generated = np.zeros(len(self.stack), bool)
@@ -81,10 +90,15 @@ class CaseSlices:
 
         :param shares: of the slices in the volume (k, H, W), the rest is the input's; None: the slices alone.
         """
+        return self._volume(pixels, shares, self.case.image)
+
+    def _volume(
+        self, pixels: np.ndarray, shares: np.ndarray | None, image: sitk.Image
+    ) -> tuple[sitk.Image, sitk.Image]:
         stack = self.stack.copy()
         stack[self.indices] = self.scale.restore(pixels)
         shares = None if shares is None else self._extended(shares)
-        return self.grid.to_volume(stack, self.generated, self.case.image, shares)
+        return self.grid.to_volume(stack, self.generated, image, shares)
 
     def share_volume(self, shares: np.ndarray) -> sitk.Image:
         """The shares (k, H, W) that :meth:`to_volume` takes, float32 on the input's grid, 0 outside its mask."""
@@ -98,6 +112,15 @@ class CaseSlices:
         """
         distance = np.abs(np.arange(len(self.stack))[:, None] - self.indices)
         return shares[distance.argmin(axis=1)]
+
+    def to_slab(self, pixels: np.ndarray, shares: np.ndarray | None = None) -> sitk.Image:
+        """The volume of :meth:`to_volume`, of it the smallest box alone that holds the generated slices."""
+        around = self.grid.slab_of(self.case.image, self.generated)
+        volume, slices = self._volume(pixels, shares, around)[0], self._volume(pixels, None, around)[1]
+        box = sitk.LabelShapeStatisticsImageFilter()
+        box.Execute(slices)
+        corner, size = np.split(np.array(box.GetBoundingBox(1)), 2)
+        return sitk.RegionOfInterest(volume, size.tolist(), corner.tolist())
 
 
 def read_slices(case: Case, rule: InPlaneRule, normalization: NormalizationSettings) -> CaseSlices:

@@ -88,6 +88,15 @@ class ClassScheme:
         allowed = ", ".join(entry.name for entry in self.classes)
         raise OptionError(f"Unknown survival class {name!r} in scheme {self.name}.", f"Choose one of: {allowed}.")
 
+    def mixed(self, weight: float) -> "ClassChoice":
+        """The choice of a mix of the first (0) and the last class (1)."""
+        first, last = self.classes[0], self.classes[-1]
+        if weight in (0.0, 1.0):
+            chosen = last if weight else first
+            return ClassChoice(self.name, chosen.name, chosen.token, "chosen")
+        name = f"{1 - weight:.0%} {first.name}, {weight:.0%} {last.name}"
+        return ClassChoice(self.name, name, first.token, "chosen", second=(last.token, weight))
+
 
 @dataclass(frozen=True)
 class ClassChoice:
@@ -96,6 +105,7 @@ class ClassChoice:
     :param scheme: `none` for no class.
     :param class_token: what the denoiser is told.
     :param class_source: `predicted`, `chosen` or `none`.
+    :param second: token of the scheme's last class, and its share, of a mix that was chosen.
     :param probabilities: classifier's patient-level probability per class of the scheme; empty if it was not asked.
     :param note: a sentence on what the classifier is worth here; empty if there is nothing to say.
     """
@@ -106,6 +116,7 @@ class ClassChoice:
     class_source: str
     probabilities: dict[str, float] = field(default_factory=dict)
     note: str = ""
+    second: tuple[int, float] | None = None
 
 
 def patient_probabilities(slice_logits: "np.ndarray", temperature: float = 1.0) -> "np.ndarray":

@@ -1,7 +1,8 @@
 """The networks of the method, built from the configurations that a bundle stores.
 
-Autoencoders are diffusers' `VQModel` (residual) or `PlainVQVAE` (the authors' release), the denoiser is diffusers'
-`UNet2DConditionModel` (with class) or `UNet2DModel` (without), the survival classifier is `ResNet`.
+Autoencoders are `BlockAutoencoder` (continuous or product-quantized), diffusers' `VQModel` (residual) or `PlainVQVAE`
+(the authors' release), the denoiser is diffusers' `UNet2DConditionModel` (with class) or `UNet2DModel` (without), the
+survival classifier is `ResNet`.
 """
 
 from collections.abc import Sequence
@@ -19,12 +20,12 @@ DAY_FEATURES = 6
 
 
 class LatentAutoencoder(nn.Module):
-    """A vector-quantized autoencoder between images and standardized latents.
+    """An autoencoder between images and standardized latents, which are quantized if it has codes.
 
-    :param model: `VQModel` or `PlainVQVAE`.
+    :param model: of :func:`build_autoencoder`.
     :param shift: per latent channel, subtracted before scaling.
     :param scale: per latent channel; latents leave as (z - shift) * scale.
-    :param requantize: snap latents to the codebook before decoding; the authors' code does not.
+    :param requantize: snap latents to the codes before decoding; the authors' code does not.
     """
 
     def __init__(
@@ -37,27 +38,33 @@ class LatentAutoencoder(nn.Module):
         self.register_buffer("scale", torch.tensor(list(scale), dtype=torch.float32).view(1, -1, 1, 1))
 
     @property
-    def codebook(self) -> torch.Tensor:
-        """The codebook (K, channels)."""
-        return codebook(self.model)
+    def codebooks(self) -> torch.Tensor:
+        """See :func:`codebooks`."""
+        return codebooks(self.model)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (B, 1, H, W) to quantized, standardized latents (B, C, H/4, W/4)."""
-        latents = quantize(encode_continuous(self.model, images), self.codebook)
+        """Images (B, 1, H, W) to standardized latents (B, C, H/4, W/4), quantized if the autoencoder has codes."""
+        latents = quantize(encode_continuous(self.model, images), self.codebooks)
         return (latents - self.shift) * self.scale
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Standardized latents (B, C, h, w) to images (B, 1, 4h, 4w)."""
         latents = latents / self.scale + self.shift
         if self.requantize:
-            latents = quantize(latents, self.codebook)
+            latents = quantize(latents, self.codebooks)
         return decode_continuous(self.model, latents)
 
 
-def codebook(model: nn.Module) -> torch.Tensor:
-    """Return the codebook (K, channels) of a `VQModel` or `PlainVQVAE`."""
+def codebooks(model: nn.Module) -> torch.Tensor:
+    """Return the codes (G, K, d) of an autoencoder, of each of its G groups of d latent channels; G is 0 without codes.
+
+    Writing to them changes the model.
+    """
+    if hasattr(model, "codes"):
+        return model.codes
     quantizer = model.quantize
-    return quantizer["embedding"].weight if isinstance(quantizer, nn.ModuleDict) else quantizer.embedding.weight
+    weight = quantizer["embedding"].weight if isinstance(quantizer, nn.ModuleDict) else quantizer.embedding.weight
+    return weight[None]
 
 
 def encode_continuous(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
@@ -145,17 +152,28 @@ def guided_output(
     null_token: int,
     guidance_scale: float,
     days: torch.Tensor | None = None,
+    second: tuple[int, float] | None = None,
 ) -> torch.Tensor:
     """Return the denoiser's output under guidance, with one network call.
 
-    The form is linear, so it holds for noise and for velocity predictions alike. Both branches know the days.
+    The form is linear, so it holds for noise and for velocity predictions alike. All branches know the days.
+
+    :param second: token of a second class, and its share of the conditional output; None: one class.
     """
-    if guidance_scale == 1.0:
+    branches = [] if guidance_scale == 1.0 else [torch.full_like(tokens, null_token)]
+    branches += [tokens] if second is None else [tokens, torch.full_like(tokens, second[0])]
+    if len(branches) == 1:
         return denoiser(latents, sources, timestep, tokens, days)
-    both_tokens = torch.cat([torch.full_like(tokens, null_token), tokens])
-    both_days = None if days is None else days.repeat(2)
-    both = denoiser(latents.repeat(2, 1, 1, 1), sources.repeat(2, 1, 1, 1), timestep, both_tokens, both_days)
-    unconditional, conditional = both.chunk(2)
+    count = len(branches)
+    every_day = None if days is None else days.repeat(count)
+    repeated = (latents.repeat(count, 1, 1, 1), sources.repeat(count, 1, 1, 1))
+    outputs = list(denoiser(*repeated, timestep, torch.cat(branches), every_day).chunk(count))
+    if second is not None:
+        other = outputs.pop()
+        outputs[-1] = outputs[-1] + second[1] * (other - outputs[-1])
+    if guidance_scale == 1.0:
+        return outputs[0]
+    unconditional, conditional = outputs
     return unconditional + guidance_scale * (conditional - unconditional)
 
 
@@ -172,12 +190,14 @@ def day_features(days: torch.Tensor) -> torch.Tensor:
 
 
 def build_autoencoder(config: dict[str, Any]) -> nn.Module:
-    """Build `VQModel` or `PlainVQVAE` from its configuration, with random weights."""
+    """Build an autoencoder from its configuration, with new weights."""
     from diffusers import VQModel
 
+    from .block_autoencoder import BlockAutoencoder
     from .plain_vqvae import PlainVQVAE
 
-    return _from_config(config, {"VQModel": VQModel, "PlainVQVAE": PlainVQVAE})
+    constructors = (BlockAutoencoder, VQModel, PlainVQVAE)
+    return _from_config(config, {constructor.__name__: constructor for constructor in constructors})
 
 
 def build_denoiser(config: dict[str, Any], patch_size: int) -> Denoiser:

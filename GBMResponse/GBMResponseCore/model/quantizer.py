@@ -30,9 +30,27 @@ def nearest_by_distance(vectors: torch.Tensor, codebook: torch.Tensor) -> torch.
     return torch.cat([distance.argmin(1) for distance in distances])
 
 
-def quantize(latents: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
-    """Replace every position of `latents` (B, d, h, w) by its nearest code; no gradient passes through."""
+def quantize(latents: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
+    """As :func:`nearest_codes`; no gradient passes through."""
+    return nearest_codes(latents, codebooks.detach())
+
+
+def nearest_codes(latents: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
+    """Replace every position of `latents` (B, G * d, h, w) by its nearest codes, which alone get a gradient.
+
+    :param codebooks: (G, K, d): each group of d channels has codes of its own; (K, d) is one group. Without groups,
+        latents are continuous and stay as they are.
+    """
+    if codebooks.ndim == 2:
+        codebooks = codebooks[None]
+    if not len(codebooks):
+        return latents
+    groups = zip(latents.chunk(len(codebooks), dim=1), codebooks, strict=True)
+    return torch.cat([_nearest_of_group(*group) for group in groups], dim=1)
+
+
+def _nearest_of_group(latents: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
     batch, channels, height, width = latents.shape
     rows = latents.permute(0, 2, 3, 1).reshape(-1, channels)
-    nearest = codebook.detach()[nearest_code_indices(rows, codebook)].to(latents.dtype)
+    nearest = codebook[nearest_code_indices(rows, codebook)].to(latents.dtype)
     return nearest.reshape(batch, height, width, channels).permute(0, 3, 1, 2).contiguous()

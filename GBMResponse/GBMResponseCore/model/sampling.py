@@ -41,6 +41,7 @@ class Conditions:
     :param positions_mm: positions of the slices (b,), see `noise`.
     :param days_since_rt: None: not known.
     :param crops: what is decoded of the slices; None: all.
+    :param second: token of a second class, and its share, see :func:`.networks.guided_output`.
     """
 
     sources: torch.Tensor
@@ -48,6 +49,7 @@ class Conditions:
     class_token: int
     days_since_rt: float | None = None
     crops: Crops | None = None
+    second: tuple[int, float] | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -111,6 +113,7 @@ def sample_latents(
     positions_mm: Sequence[float],
     channels: int,
     days: torch.Tensor | None = None,
+    second: tuple[int, float] | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> torch.Tensor:
     """Draw one latent per slice.
@@ -121,12 +124,13 @@ def sample_latents(
     :param positions_mm: positions of the B slices, see `noise`.
     :param channels: channels C of a latent.
     :param days: days since the start of radiotherapy (B,), NaN or None: not known.
+    :param second: a second class, see :func:`.networks.guided_output`.
     :param on_step: called with (steps done, steps in all) after each network call; may raise to stop.
     :returns: latents (B, C, h, w), float32.
     """
     options = options.with_defaults({})
     scheduler = build_scheduler(scheduler_config, options)
-    tokens, guidance_scale = _branches(options, tokens, null_token)
+    tokens, second, guidance_scale = _branches(options, tokens, second, null_token)
     pair, sign = pair_and_sign(sample)
     shape = (channels, *sources.shape[-2:])
     noise = draw_noise(seed, pair, positions_mm, shape, options.noise_length)
@@ -141,7 +145,15 @@ def sample_latents(
     for index, timestep in enumerate(scheduler.timesteps):
         model_input = scheduler.scale_model_input(latents, timestep)
         output = guided_output(
-            denoiser, model_input, sources, timestep.to(sources.device), tokens, null_token, guidance_scale, days
+            denoiser,
+            model_input,
+            sources,
+            timestep.to(sources.device),
+            tokens,
+            null_token,
+            guidance_scale,
+            days,
+            second,
         ).float()
         # A step is linear in output, latents and its own noise: so the other sign takes the noise with the other sign.
         latents = sign * scheduler.step(sign * output, timestep, sign * latents, **extra, return_dict=False)[0]
@@ -161,13 +173,14 @@ def expected_latents(
     null_token: int,
     channels: int,
     days: torch.Tensor | None = None,
+    second: tuple[int, float] | None = None,
 ) -> torch.Tensor:
     """The mean of what the model has learned for each slice, by one evaluation at the last training step from x_T = 0.
 
     x0 = sqrt(alpha) x_T - sqrt(1 - alpha) v for a network that predicts velocity (Salimans and Ho 2022, arXiv
     2202.00512), the output itself for one that predicts the image. Guided as samples are.
 
-    :param sources, tokens, channels: as in :func:`sample_latents`.
+    :param sources, tokens, channels, days, second: as in :func:`sample_latents`.
     :returns: latents (B, C, h, w), float32.
     :raises ValueError: the network predicts noise.
     """
@@ -175,21 +188,23 @@ def expected_latents(
         raise ValueError("A network that predicts noise does not say the expected image in one evaluation.")
     options = options.with_defaults({})
     scheduler = build_scheduler(scheduler_config, options)
-    tokens, guidance_scale = _branches(options, tokens, null_token)
+    tokens, second, guidance_scale = _branches(options, tokens, second, null_token)
     start = torch.zeros((len(sources), channels, *sources.shape[-2:]), device=sources.device)
     last = torch.tensor(scheduler_config["num_train_timesteps"] - 1, device=sources.device)
-    output = guided_output(denoiser, start, sources, last, tokens, null_token, guidance_scale, days).float()
+    output = guided_output(denoiser, start, sources, last, tokens, null_token, guidance_scale, days, second).float()
     if scheduler_config["prediction_type"] == "sample":
         return output
     return -float((1.0 - scheduler.alphas_cumprod[-1]).sqrt()) * output
 
 
-def _branches(options: SamplingOptions, tokens: torch.Tensor, null_token: int) -> tuple[torch.Tensor, float]:
-    """Tokens and guidance scale: one branch where both would be the same."""
+def _branches(
+    options: SamplingOptions, tokens: torch.Tensor, second: tuple[int, float] | None, null_token: int
+) -> tuple[torch.Tensor, tuple[int, float] | None, float]:
+    """Tokens, second class and guidance scale: one branch where all would be the same."""
     scale = options.standard_guidance_scale
-    if scale == 0.0 or bool((tokens == null_token).all()):
-        return torch.full_like(tokens, null_token), 1.0
-    return tokens, scale
+    if scale == 0.0 or (second is None and bool((tokens == null_token).all())):
+        return torch.full_like(tokens, null_token), None, 1.0
+    return tokens, second, scale
 
 
 def mean_of_pair(draw: Callable[[int], np.ndarray]) -> np.ndarray:
@@ -238,6 +253,7 @@ def generate_slices(
         "null_token": bundle.null_token,
         "channels": bundle.latent_channels,
         "days": None if days is None else torch.full(full, days, device=model.device),
+        "second": conditions.second,
     }
     tokens = torch.full(full, conditions.class_token, dtype=torch.long, device=model.device)
     inputs = (model.networks.denoiser, bundle.scheduler_config, options, sources, tokens)

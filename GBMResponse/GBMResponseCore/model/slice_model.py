@@ -55,11 +55,18 @@ class SliceModel:
         options = options.with_defaults(self.bundle.description["sampling"])
         check_guidance(options, self.bundle.label_dropout, self.networks.denoiser.uses_class)
         scheme = self._scheme(options.scheme)
+        if options.class_weight is not None and scheme is None:
+            raise OptionError("Without survival classes there is nothing to mix.", "Leave the class weight out.")
         if options.scheme == NO_CLASS and options.classes == (AUTO_CLASS,):
             options = replace(options, classes=(NO_CLASS,))
-        if scheme is not None and AUTO_CLASS in options.classes and self._does_without_class(scheme):
+        if (
+            scheme is not None
+            and options.class_weight is None
+            and AUTO_CLASS in options.classes
+            and self._does_without_class(scheme)
+        ):
             scheme = None
-        for name in options.classes:
+        for name in options.classes if options.class_weight is None else ():
             self._check_class(scheme, name)
         if scheme is None and len(options.classes) > 1:
             raise OptionError("Without a class scheme there is only one result.", "Ask for one class only.")
@@ -141,6 +148,8 @@ class SliceModel:
         :raises GuidanceError: no class is asked of a model whose null class was never trained.
         """
         scheme, wanted = self._scheme(options.scheme), options.classes[0]
+        if scheme is not None and options.class_weight is not None:
+            return scheme.mixed(options.class_weight)
         self._check_class(scheme, wanted)
         if scheme is None:
             note = self.bundle.classifier_doubt if wanted == AUTO_CLASS and self.bundle.schemes else ""

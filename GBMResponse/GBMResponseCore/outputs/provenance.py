@@ -38,6 +38,7 @@ def provenance(bundle: "Bundle", prediction: "Prediction") -> dict[str, Any]:
             for entry in settings(PredictionOptions)
             if entry.attribute not in _IN_CLASS
         },
+        "samples_asked": options.sample_count if prediction.samples_asked is None else prediction.samples_asked,
         "predicted_is": prediction.predicted_name,
         "expected_image": prediction.expected_method,
         "composition_pixels": asdict(bundle.composition) if options.compose else None,
@@ -56,5 +57,12 @@ def provenance(bundle: "Bundle", prediction: "Prediction") -> dict[str, Any]:
         },
         "intensity_scale": vars(slices.scale),
         "seconds": prediction.seconds,
-        "warnings": [vars(note) for note in slices.case.notes],
+        "warnings": [vars(note) for note in slices.case.notes] + _stopped(prediction),
     }
+
+
+def _stopped(prediction: "Prediction") -> list[dict[str, str]]:
+    """What is to be said of a prediction that was stopped while its samples were drawn."""
+    if prediction.samples_asked is None:
+        return []
+    return [{"code": "stopped", "sentence": prediction.stopped_sentence}]

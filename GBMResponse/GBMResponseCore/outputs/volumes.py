@@ -44,9 +44,9 @@ def labeled(image: sitk.Image, what: str) -> sitk.Image:
     return copy
 
 
-def write_preview_volume(image: sitk.Image, path: Path) -> Path:
+def write_preview_volume(image: sitk.Image, path: Path, what: str = "average, preview") -> Path:
     """Write an expected image that its reader shows at once.
 
     :raises OutputFolderError: it cannot be written.
     """
-    return write_image(labeled(image, "average, preview"), path)
+    return write_image(labeled(image, what), path)

@@ -20,7 +20,7 @@ class ReaderGoneError(Exception):
 
 
 class Inbox:
-    """Requests in order, and the wish to cancel ahead of it.
+    """Requests in order, and the wishes to cancel and to stop ahead of it.
 
     A thread reads standard input, as nothing else can while a prediction runs. It only fills the queue and sets flags.
 
@@ -34,6 +34,7 @@ class Inbox:
         self._lock = threading.Lock()
         self._waiting: set[str] = set()
         self._cancelled: set[str] = set()
+        self._stopped: set[str] = set()
         self._closing = False
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
 
@@ -48,11 +49,16 @@ class Inbox:
         """Whether this prediction is not wanted any more."""
         return self._closing or identifier in self._cancelled
 
+    def is_stopped(self, identifier: str) -> bool:
+        """Whether the samples that this prediction has drawn shall do."""
+        return identifier in self._stopped
+
     def done(self, identifier: str) -> None:
         """The prediction has been answered."""
         with self._lock:
             self._waiting.discard(identifier)
             self._cancelled.discard(identifier)
+            self._stopped.discard(identifier)
 
     def _read(self) -> None:
         # Not sys.stdin: Python aborts if it ends while a thread waits inside a buffered reader.
@@ -85,8 +91,8 @@ class Inbox:
                     if message["id"] in self._waiting:
                         raise RequestError(f"The id {message['id']!r} is that of a running or waiting prediction.")
                     self._waiting.add(message["id"])
-                elif message["type"] == "cancel" and message["id"] in self._waiting:
-                    self._cancelled.add(message["id"])
+                elif message["type"] in ("cancel", "stop") and message["id"] in self._waiting:
+                    (self._cancelled if message["type"] == "cancel" else self._stopped).add(message["id"])
                     return
         except RequestError as error:
             self._requests.put(error)

@@ -11,6 +11,7 @@ import queue
 import shutil
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,8 +23,8 @@ from ..errors import CancelledError, GBMResponseError, ProtocolError, RequestErr
 from ..files import ensure_output_folder
 from ..model.environment import describe_environment, interrupted_when_terminated
 from ..outputs.folder import preview_folder
-from ..progress import Listener, Progress, TimeLeft
-from ..request import PredictionOptions, PredictionRequest, settings
+from ..progress import EnoughError, Listener, Progress, TimeLeft
+from ..request import PredictionOptions, PredictionRequest, WhatIf, settings
 from .inbox import EventChannel, Inbox, ReaderGoneError
 from .protocol import PROTOCOL
 
@@ -147,6 +148,20 @@ class Worker:
             self._inbox.done(identifier)  # before the answer: who has it may use the id again, or cancel too late
         self._channel.send(ending, id=identifier, **answer)
 
+    def _what_if(self, message: dict[str, Any]) -> None:
+        began = time.perf_counter()
+        fields = {name: value for name, value in message.items() if name not in ("type", "id") and value is not None}
+        asked = WhatIf.from_message(fields)
+        from ..outputs.volumes import write_preview_volume
+
+        slab = self._runner.what_if(asked.index, asked.weight, asked.days)
+        path = write_preview_volume(slab, ensure_output_folder(asked.out) / "what_if.nrrd", "average, what if, preview")
+        seconds = round(time.perf_counter() - began, 3)
+        self._channel.send("what_if", id=message["id"], **(vars(asked) | {"path": path, "seconds": seconds}))
+
+    def _stop(self, message: dict[str, Any]) -> None:
+        self._cancel(message)
+
     def _cancel(self, message: dict[str, Any]) -> None:
         # A cancel that meets its prediction never gets here: see Inbox.
         sentence = "There is no such prediction: it is finished, or never was asked for."
@@ -165,6 +180,7 @@ class _Reporter(Listener):
         self._inbox = inbox
         self._previews = preview_folder(out)
         self._white = 1.0
+        self._slices: list[dict[str, Any]] = []
         self._time_left = TimeLeft()
         self.kept_slices = 0
         """Slices of this prediction that were finished, or found finished."""
@@ -195,6 +211,8 @@ class _Reporter(Listener):
         from ..outputs.picture import white_level
 
         self._white = white_level(slices.pre)
+        places = zip(slices.indices.tolist(), slices.centers.round(3).tolist(), strict=True)
+        self._slices = [{"index": index, "center": center} for index, center in places]
 
     def classified(self, choice: "ClassChoice") -> None:
         self._send("classification", scheme=choice.scheme, probabilities=choice.probabilities, note=choice.note)
@@ -214,6 +232,9 @@ class _Reporter(Listener):
             eta_s=None if seconds is None else round(seconds, 1),
         )
         self.stop_if_cancelled()
+        unfinished = progress.sample is not None and progress.finished < progress.slices
+        if unfinished and self._inbox.is_stopped(self._id):
+            raise EnoughError
 
     def slice_done(self, survival_class: str, sample: int | None, index: int, pixels: "np.ndarray") -> None:
         from ..outputs.picture import write_preview
@@ -228,7 +249,7 @@ class _Reporter(Listener):
         from ..outputs.volumes import write_preview_volume
 
         path = write_preview_volume(volume, ensure_output_folder(self._previews) / f"{survival_class}_expected.nrrd")
-        self._send("expected_ready", **{"class": survival_class}, path=path)
+        self._send("expected_ready", **{"class": survival_class}, path=path, slices=self._slices)
 
     def _send(self, kind: str, **fields: Any) -> None:
         self._channel.send(kind, id=self._id, **fields)

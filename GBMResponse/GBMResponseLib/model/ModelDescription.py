@@ -33,6 +33,11 @@ class ModelDescription(Manifest):
         return self.classifier_scheme is not None
 
     @property
+    def defaultDays(self) -> float | None:
+        """Days since radiotherapy that the model assumes; None for a model that does not know them."""
+        return self.description["conditioning"].get("default_days_since_rt")
+
+    @property
     def sizeMB(self) -> float:
         """Size of all files in millions of bytes."""
         return sum(entry["size"] for entry in self.files.values()) / 1e6

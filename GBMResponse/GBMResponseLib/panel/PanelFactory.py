@@ -16,6 +16,7 @@ from ..views.SyntheticMark import SyntheticMark
 from .ModelSection import ModelSection
 from .PredictionPanel import PredictionPanel, openInSystemViewer
 from .ResultSection import ResultSection
+from .WhatIfSection import WhatIfSection
 
 _PACKAGES = ("GBMResponseLib", "GBMResponseCore")
 
@@ -29,6 +30,7 @@ def makePanels(ui: Any, logic: Any) -> tuple[PredictionPanel, ReaderStudyPanel]:
     inspector = InputInspector(Path(slicer.app.temporaryPath))
     SyntheticMark.install()
     panel = PredictionPanel(ui, engine.controller, inspector, models, results, _copyText)
+    panel.whatIf = WhatIfSection(ui, engine.whatIf, views, panel.start)
     return panel, ReaderStudyPanel(ui, _askTable, _askScoresFile)
 
 

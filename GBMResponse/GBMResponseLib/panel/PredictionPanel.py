@@ -26,8 +26,9 @@ from .ModelSection import ModelSection
 from .PreviewStrip import PreviewStrip
 from .ResultSection import ResultSection
 from .SurvivalSection import SurvivalSection
+from .WhatIfSection import WhatIfSection
 
-_INPUT_SECTIONS = ("inputsSection", "modelSection", "survivalSection", "optionsSection")
+_INPUT_SECTIONS = ("inputsSection", "modelSection", "survivalSection", "optionsSection", "presetWidget")
 _REFRESH_MS = 120
 _GUARD_MS = 600
 """A double click on Predict must not cancel what its first click began."""
@@ -52,6 +53,7 @@ class PredictionPanel:
         self.ui = ui
         self.findings: list[Finding] = []
         self.failure: Failure | None = None
+        self.whatIf: WhatIfSection | None = None
         self._controller = controller
         self._inspector = inspector
         self._judge = InputFindings()
@@ -68,8 +70,7 @@ class PredictionPanel:
         self._preset: Any = None
         self._refreshTimer: Any = None
         self._guardTimer: Any = None
-        self._guarding = False
-        self._updating = False
+        self._guarding = self._stops = self._updating = False
         self._connect()
 
     def setParameters(self, parameters: Any) -> None:
@@ -134,6 +135,7 @@ class PredictionPanel:
 
     def forgetScene(self) -> None:
         """The scene is closing: let go of its nodes."""
+        self.whatIf.withdraw()
         self._results.forgetScene()
 
     def close(self) -> None:
@@ -141,6 +143,7 @@ class PredictionPanel:
         self._stopTimer()
         if self._guardTimer is not None:
             self._guardTimer.stop()
+        self.whatIf.withdraw()
         self._results.close()
         self._models.close()
         self._parameters = None
@@ -158,29 +161,38 @@ class PredictionPanel:
         self._survival.classChosen.connect(self._onClassChosen)
         controller = self._controller
         controller.progressChanged.connect(self._onProgress)
-        controller.previewReady.connect(self._onPreview)
-        controller.classified.connect(self._onClassified)
+        controller.previewReady.connect(lambda className, path: self._preview.add(path, className))
+        controller.expectedReady.connect(self._onExpected)
+        controller.classified.connect(self._survival.showProbabilities)
         controller.warned.connect(self._log)
         controller.logged.connect(self._log)
         controller.finished.connect(self._onFinished)
 
     def onPredictButton(self) -> None:
-        """Begin a prediction, or cancel the one that is running."""
+        """Begin a prediction; stop or cancel the one that is running."""
         if self._controller.isActive:
-            if not self._guarding:
+            if not self._guarding and self._controller.canStop:
+                self._controller.stop()
+                self.say(_("Stopping: the expected image and the samples that are complete become a result."))
+                self._followStop()
+            elif not self._guarding:
                 self.ui.predictButton.enabled = False
                 self.ui.predictButton.text = _("Cancelling...")
                 self._controller.cancel()
             return
         self.refresh()
-        if self._blocking():
-            return
+        if not self._blocking():
+            self.start(self.inputs(), self._parameters.copy())
+
+    def start(self, inputs: PredictionInputs, settings: PredictionSettings) -> None:
+        """Begin a prediction, or say why not."""
         self.say("")
+        self.whatIf.withdraw()
         self.failure = None
         self._preview.clear()
         self._survival.showProbabilities({})
         try:
-            self._controller.start(self.inputs(), self._parameters.copy())
+            self._controller.start(inputs, settings)
         except Failure as failure:
             self._showFailure(failure)
         else:
@@ -191,7 +203,7 @@ class PredictionPanel:
         chosen = self._parameters
         if self._preset is not chosen.samplerPreset:
             self._preset = chosen.samplerPreset
-            chosen.steps = PredictionSettings.steps
+            chosen.samples, chosen.steps = self._preset.samples, PredictionSettings.steps
         if chosen.guidanceScale < 0.0:  # whatever was typed there
             chosen.guidanceScale = PredictionSettings.guidanceScale
         self._followSegmentation()
@@ -239,15 +251,27 @@ class PredictionPanel:
         self.ui.progressWidget.visible = active
         button = self.ui.predictButton
         if active:
-            button.text = _("Cancel")
+            stops = self._controller.canStop
+            button.text = _("Stop") if stops else _("Cancel")
             button.enabled = not self._guarding
-            button.toolTip = _("Stop the prediction; slices that are finished are kept for the next one.")
+            button.toolTip = (
+                _("Draw no more samples: the expected image and the complete samples become a result.")
+                if stops
+                else _("End the prediction; slices that are finished are kept for the next one.")
+            )
             return
         blocking = self._blocking()
         button.text = _("Predict")
         button.enabled = not blocking
         sentences = [finding.sentence for finding in blocking]
         button.toolTip = "\n".join(sentences) if sentences else _("Predict the MRI after treatment.")
+
+    def _followStop(self) -> None:
+        """Where a click would do something else than just before, it does nothing for a while."""
+        if self._stops != self._controller.canStop:
+            self._stops = self._controller.canStop
+            self._guard()
+            self._updateButton()
 
     def _guard(self) -> None:
         self._guarding = True
@@ -267,16 +291,24 @@ class PredictionPanel:
             bar.setRange(0, 1000)
             bar.setValue(round(1000 * progress.fraction))
         self.ui.stageLabel.text = ": ".join(text for text in (progress.stage, progress.details) if text)
+        self._followStop()
 
-    def _onPreview(self, className: str, path: str) -> None:
-        self._preview.add(path, className)
-
-    def _onClassified(self, probabilities: dict[str, float], note: str) -> None:
-        self._survival.showProbabilities(probabilities, note)
+    def _onExpected(self, className: str, path: str) -> None:
+        try:
+            self._results.showExpected(self._controller.run, className, Path(path))
+        except Failure as failure:
+            self._log(str(failure))
+            return
+        sentences = [_("The expected image is shown. It is an average: it fades what is uncertain.")]
+        if self._controller.canStop:
+            sentences.append(_("Samples are drawn meanwhile; Stop keeps what is there."))
+        self.say(" ".join(sentences))
+        self._followStop()
 
     def _onFinished(self, run: PredictionRun) -> None:
         self._guarding = False
         self._preview.clear()
+        self.say("")
         if run.state is RunState.failed:
             self._showFailure(run.failure)
         elif run.state is RunState.cancelled:
@@ -286,6 +318,8 @@ class PredictionPanel:
             sentence = _("Done in {seconds:.1f} s. The images are synthetic.").format(seconds=seconds)
             self.say("\n".join([sentence, *dict.fromkeys(run.warnings)]))
             self._results.showNew(run.nodes, run.manifest)
+            self.whatIf.offer(run)
+        self._results.endPreview()
         self.refresh()
         self._updateButton()
 

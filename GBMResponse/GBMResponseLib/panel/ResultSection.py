@@ -12,9 +12,11 @@ from ..common import NodeRoles
 from ..common.Failure import Failure
 from ..common.Signal import Signal
 from ..common.Translation import tr as _
+from ..results.PreviewNodes import PreviewNodes
 from ..results.ResultManifest import ResultManifest
 from ..results.ResultNodes import ResultNodes, findRuns
 from ..results.ResultSaver import ResultSaver
+from ..run.PredictionRun import PredictionRun
 from ..views.Blinker import Blinker
 from ..views.ResultViews import ResultViews
 
@@ -44,6 +46,9 @@ class ResultSection:
         self._openFile = openFile
         self._runs: list[ResultNodes] = []
         self._manifests: dict[str, ResultManifest] = {}
+        self._previews = PreviewNodes()
+        self._previewed: ResultNodes | None = None
+        self._wasShown = False
         self._blinker = Blinker(views.setFade)
         self._overlayButtons = {
             NodeRoles.DIFFERENCE: ui.differenceButton,
@@ -54,6 +59,7 @@ class ResultSection:
         ui.runComboBox.connect("activated(int)", self._onRunActivated)
         ui.compareButton.connect("clicked(bool)", self._onCompareButton)
         ui.fadeSlider.connect("valueChanged(double)", self._onFade)
+        ui.sampleSlider.connect("valueChanged(double)", self._onSample)
         ui.blinkButton.connect("toggled(bool)", self._onBlinkButton)
         ui.jumpButton.connect("clicked()", views.jumpToTumor)
         ui.reportButton.connect("clicked()", self._onReportButton)
@@ -94,7 +100,37 @@ class ResultSection:
             self._ui.runComboBox.setCurrentIndex(identifiers.index(nodes.run))
         self._describe()
         self._ui.resultsSection.collapsed = False
+        enhances = nodes.node(NodeRoles.ENHANCEMENT) is not None
+        self.setOverlay(NodeRoles.ENHANCEMENT if enhances else NodeRoles.DIFFERENCE)
         self._showCurrent()
+
+    def showExpected(self, run: PredictionRun, className: str, path: Path) -> None:
+        """Show an expected image beside its input while the run goes on.
+
+        :raises Failure: it cannot be read.
+        """
+        inputs = run.inputs
+        several = len(run.settings.classes(run.model)) > 1
+        name = _("SYNTHETIC expected image (average), preview {name}").format(name=className if several else "")
+        volume = self._previews.add(path, name.strip(), inputs.volume, run.image)
+        if self._previewed is None:
+            self._wasShown = self._views.isShown
+            self._previewed = ResultNodes(run.identifier, "", inputs.volume, inputs.segmentation, inputs.segmentID)
+        self._previewed.byClass[className] = {NodeRoles.EXPECTED: volume}
+        self._views.fade = self._ui.fadeSlider.value
+        self._views.show(self._previewed)
+        self._ui.compareButton.checked = self._views.isShown
+
+    def endPreview(self) -> None:
+        """The run has ended: its result is shown already, or what was shown before is again."""
+        if self._previewed is not None and self._views.nodes is self._previewed:
+            if self._wasShown and self.currentRun is not None:
+                self._showCurrent()
+            else:
+                self._views.hide()
+                self._views.forget()
+        self._previewed = None
+        self._previews.clear()
 
     def setOverlay(self, role: str) -> None:
         """Choose what the last view shows: difference, spread or enhancement probability."""
@@ -116,6 +152,8 @@ class ResultSection:
         self.stopBlinking()
         self._views.hide()
         self._views.forget()
+        self._previewed = None
+        self._previews.clear()
         self._runs = []
         self._manifests.clear()
         self._ui.runComboBox.clear()
@@ -126,6 +164,16 @@ class ResultSection:
             self._views.fade = self._ui.fadeSlider.value
             self._views.show(self.currentRun)
             self._ui.compareButton.checked = self._views.isShown
+            self._offerSamples()
+
+    def _offerSamples(self) -> None:
+        slider = self._ui.sampleSlider
+        low, high = self._views.sampleRange()
+        number = min(max(self._views.sample, low), high)
+        slider.minimum, slider.maximum = low, high
+        slider.value = number
+        slider.enabled = low < high
+        self._ui.sampleWidget.visible = high > 0
 
     def _adoptComparison(self) -> None:
         """A scene that was saved while runs were compared comes with the views: from now on they follow the panel."""
@@ -183,6 +231,9 @@ class ResultSection:
         self.stopBlinking()
         self._views.setFade(value)
 
+    def _onSample(self, value: float) -> None:
+        self._views.setSample(round(value))
+
     def _onBlinkButton(self, checked: bool) -> None:
         if not checked:
             self._blinker.stop(self._ui.fadeSlider.value)
@@ -217,8 +268,12 @@ def _runText(run: ResultNodes) -> str:
 def _description(run: ResultNodes) -> str:
     predicted = run.node(NodeRoles.PREDICTED)
     name = run.inputVolume.GetName() if run.inputVolume is not None else _("(volume removed)")
-    count = len(next(iter(run.samples.values()), [])) or 1
-    text = _("Synthetic prediction from {name}, {count} sample(s).").format(name=name, count=count)
+    count = len(run.sampleNodes(run.classes[0]))
+    if run.node(NodeRoles.EXPECTED) is None:
+        text = _("Synthetic prediction from {name}, {count} sample(s).").format(name=name, count=count)
+    else:
+        text = _("Synthetic prediction from {name}: expected image and {count} sample(s).")
+        text = text.format(name=name, count=count)
     source = predicted.GetAttribute(NodeRoles.CLASS_SOURCE)
     note = json.loads(predicted.GetAttribute(NodeRoles.PROVENANCE) or "{}").get("class", {}).get("note", "")
     if source == "predicted":

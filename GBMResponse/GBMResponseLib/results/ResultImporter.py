@@ -57,7 +57,7 @@ class ResultImporter:
 
         for result in manifest.classes:
             for role, path in result.volumes.items():
-                volume = _readVolume(path, role, image)
+                volume = readVolume(path, role, image)
                 yield None
                 keep(volume, role, result.name)
                 if role == NodeRoles.PREDICTED:
@@ -67,14 +67,14 @@ class ResultImporter:
                     keep(difference, NodeRoles.DIFFERENCE, result.name)
                 yield None
             for path in result.samples:
-                keep(_readVolume(path, NodeRoles.SAMPLE, image), NodeRoles.SAMPLE, result.name)
+                keep(readVolume(path, NodeRoles.SAMPLE, image), NodeRoles.SAMPLE, result.name)
                 yield None
         if len(manifest.classes) > 1:
             first, last = (_predicted(loaded, manifest.classes[number].name) for number in (0, -1))
             keep(_difference(last, first), NodeRoles.CLASS_DIFFERENCE, "")
             yield None
         if manifest.registeredFollowUp is not None and registerFollowUp:
-            keep(_readVolume(manifest.registeredFollowUp, NodeRoles.REGISTERED, image), NodeRoles.REGISTERED, "")
+            keep(readVolume(manifest.registeredFollowUp, NodeRoles.REGISTERED, image), NodeRoles.REGISTERED, "")
             yield None
         marks = {
             NodeRoles.SYNTHETIC: "1",
@@ -148,8 +148,12 @@ def _readProvenance(path: Path) -> tuple[str, str]:
         raise Failure("result", message, _("Predict again."), str(error)) from error
 
 
-def _readVolume(path: Path, role: str, image: Any) -> Any:
-    """A volume outside the scene, without storage node: the temporary file may go, and saving the scene saves it."""
+def readVolume(path: Path, role: str, image: Any) -> Any:
+    """A volume outside the scene, without storage node: the temporary file may go, and saving the scene saves it.
+
+    :param image: has the same grid, and its exact geometry; None: the file's own.
+    :raises Failure: the file cannot be read, or has another grid.
+    """
     isMask = role == NodeRoles.MASK
     volume = slicer.vtkMRMLLabelMapVolumeNode() if isMask else slicer.vtkMRMLScalarVolumeNode()
     storage = slicer.vtkMRMLNRRDStorageNode()
@@ -157,12 +161,13 @@ def _readVolume(path: Path, role: str, image: Any) -> Any:
     if not storage.ReadData(volume) or volume.GetImageData() is None:
         message = _("The file {name} of the result cannot be read.").format(name=path.name)
         raise Failure("result", message, _("Predict again; if it stays, look at the log."), str(path))
-    if volume.GetImageData().GetDimensions() != image.GetImageData().GetDimensions():
+    if image is not None and volume.GetImageData().GetDimensions() != image.GetImageData().GetDimensions():
         message = _("The file {name} of the result has another grid than the input.").format(name=path.name)
         raise Failure("result", message, _("Predict again; if it stays, look at the log."), str(path))
     for name in list(volume.GetAttributeNames()):
         volume.RemoveAttribute(name)
-    volume.CopyOrientation(image)
+    if image is not None:
+        volume.CopyOrientation(image)
     return volume
 
 

@@ -1,5 +1,6 @@
 """The runs of a scene and their nodes, found by role, so that they are the same after saving and loading the scene."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,15 @@ class ResultNodes:
         """Return the node of a role, of the first class if none is given; None if there is none."""
         roles = self.byClass.get(className or next(iter(self.byClass), ""), {})
         return roles.get(role)
+
+    def sampleNodes(self, className: str) -> list[Any]:
+        """Return the single possibilities of a class in their order; none if its expected image is all there is."""
+        predicted = self.node(NodeRoles.PREDICTED, className)
+        if self.samples.get(className) or predicted is None:
+            return self.samples.get(className, [])
+        record = json.loads(predicted.GetAttribute(NodeRoles.PROVENANCE) or "{}")
+        record = record.get("classes", {}).get(className, record)
+        return [] if record.get("predicted_is", "sample 1") == "expected image" else [predicted]
 
     def addNode(self, node: Any) -> None:
         """Take up a node by its attributes."""

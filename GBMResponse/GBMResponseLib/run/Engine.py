@@ -20,6 +20,7 @@ from ..worker.WorkerProcess import WorkerProcess
 from .PredictionController import PredictionController
 from .PredictionRun import PredictionRun, RunState
 from .RunFolders import RunFolders
+from .WhatIf import WhatIf
 
 _WAIT_MS = 20
 
@@ -43,6 +44,7 @@ class Engine:
         self.controller = PredictionController(
             self.client, self.catalog, SceneExporter(), ResultImporter(), self.dependencies, self.folders, startTimer
         )
+        self.whatIf = WhatIf(self.client, self.folders, startTimer)
 
     def start(self, inputs: PredictionInputs, settings: dict[str, Any]) -> PredictionRun:
         """Begin a prediction with these settings (`PredictionSettings.fromKeywords`).

@@ -26,11 +26,16 @@ if TYPE_CHECKING:  # they know Slicer
     from ..worker.DependencyInstaller import DependencyInstaller
 
 
+_FINISHING = ("measure", "write")
+"""Stages after the last picture."""
+
+
 class PredictionController:
     """At most one run at a time.
 
-    Signals: `progressChanged(ProgressState)`, `previewReady(className, path)`, `classified(probabilities, note)`,
-    `warned(sentence)`, `logged(text)`, and once per run `finished(PredictionRun)`.
+    Signals: `progressChanged(ProgressState)`, `previewReady(className, path)`, `expectedReady(className, path)`,
+    `classified(probabilities, note)`, `warned(sentence)`, `logged(text)`, and once per run `finished(PredictionRun)`.
+    The files of the second and third are there while the run is.
 
     :param startTimer: calls a function once after some milliseconds; returns the timer.
     """
@@ -46,7 +51,7 @@ class PredictionController:
         startTimer: "Callable[[int, Callable[[], None]], QtTimer]",
     ) -> None:
         self.progressChanged, self.previewReady, self.classified = Signal(), Signal(), Signal()
-        self.warned, self.logged, self.finished = Signal(), Signal(), Signal()
+        self.expectedReady, self.warned, self.logged, self.finished = Signal(), Signal(), Signal(), Signal()
         self.progress = ProgressState("")
         self.run: PredictionRun | None = None
         self._client = client
@@ -59,6 +64,7 @@ class PredictionController:
         self._timer: QtTimer | None = None
         self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
             "slice_ready": self._onSlice,
+            "expected_ready": self._onExpected,
             "classification": self._onClassification,
             "warning": self._onWarning,
         }
@@ -70,6 +76,12 @@ class PredictionController:
     def isActive(self) -> bool:
         """Whether a run has not ended yet."""
         return self.run is not None and self.run.isActive
+
+    @property
+    def canStop(self) -> bool:
+        """Whether samples are drawn while the expected image is there: then `stop` makes that a result."""
+        run = self.run
+        return self.isActive and run.hasExpected and run.settings.samples > 0 and not (run.isStopped or run.isFinishing)
 
     @property
     def isWarm(self) -> bool:
@@ -95,6 +107,12 @@ class PredictionController:
         else:
             self._later(self._export)
         return self.run
+
+    def stop(self) -> None:
+        """End the run with the expected image and the samples that are complete, as a result."""
+        if self.canStop:
+            self.run.isStopped = True
+            self._client.stop()
 
     def cancel(self) -> None:
         """End the run; slices that are finished stay on disk for the next run with the same inputs and settings."""
@@ -159,7 +177,12 @@ class PredictionController:
         if handler is not None:
             handler(event)
         else:
+            self.run.isFinishing |= event.get("stage") in _FINISHING
             self._setProgress(progressState(event, self.progress))
+
+    def _onExpected(self, event: dict[str, Any]) -> None:
+        self.run.hasExpected, self.run.slices = True, list(event.get("slices", []))
+        self.expectedReady.emit(str(event.get("class", "")), str(event["path"]))
 
     def _onSlice(self, event: dict[str, Any]) -> None:
         self.previewReady.emit(str(event.get("class", "")), str(event["path"]))
@@ -173,7 +196,7 @@ class PredictionController:
         self.warned.emit(str(event.get("message", "")))
 
     def _onFinished(self, outcome: RequestOutcome) -> None:
-        if not self.isActive:
+        if not self.isActive or outcome.message.get("id") not in (None, self.run.identifier):
             return
         if outcome.kind == CANCELLED:
             self.run.keptSlices = int(outcome.message.get("kept_slices") or 0)

@@ -30,6 +30,10 @@ class PredictionRun:
     """State of a run; `PredictionController` changes it.
 
     :param image: copy of the input volume that the result's geometry is taken from; None before and after that.
+    :param hasExpected: the expected image is there.
+    :param isStopped: the user asked for no further samples.
+    :param isFinishing: all pictures are made.
+    :param slices: where the generated slices are: `index` in the engine's stack, `center` in RAS.
     :param keptSlices: finished slices that a cancelled run left for the next one.
     """
 
@@ -46,6 +50,10 @@ class PredictionRun:
     warnings: list[str] = field(default_factory=list)
     failure: Failure | None = None
     keptSlices: int = 0
+    hasExpected: bool = False
+    isStopped: bool = False
+    isFinishing: bool = False
+    slices: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def isActive(self) -> bool:

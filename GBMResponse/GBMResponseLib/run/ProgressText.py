@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from GBMResponseCore.request import AUTO_CLASS, PREDICTED_CLASS
+
 from ..common.Translation import tr as _
 
 
@@ -37,7 +39,7 @@ def stageText(stage: str, className: str | None = None) -> str:
         "import": _("Loading the results"),
     }
     text = texts.get(stage, stage)
-    if stage == "sample" and className and className != "predicted":
+    if stage == "sample" and className and className not in (AUTO_CLASS, PREDICTED_CLASS):
         return _("Generating slices, class {name}").format(name=className)
     return text
 

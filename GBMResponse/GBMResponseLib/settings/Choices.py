@@ -4,7 +4,7 @@ import enum
 from typing import Any
 
 from GBMResponseCore.errors import OptionError
-from GBMResponseCore.request import TRAINING_STEPS, SamplingOptions
+from GBMResponseCore.request import TRAINING_STEPS, PredictionOptions, SamplingOptions
 
 from ..common.Translation import tr as _
 
@@ -46,30 +46,39 @@ class ComputeDevice(enum.Enum):
 
 
 class SamplerPreset(enum.Enum):
-    """How much computing a sample is worth."""
+    """What a prediction makes, and how: the one choice most users need. The members after `paper` are other names."""
 
-    model = "model"
-    fast = "fast"
+    instant = "instant"
     balanced = "balanced"
     paper = "paper"
+    model = "balanced"  # in scenes of earlier versions
+    fast = "balanced"
 
     def label(self) -> str:
         """Return what the panel shows."""
         return {
-            SamplerPreset.model: _("As the model recommends"),
-            SamplerPreset.fast: _("Fast (UniPC)"),
-            SamplerPreset.balanced: _("Balanced (UniPC)"),
-            SamplerPreset.paper: _("As in the paper (DDIM)"),
-        }[self]
+            SamplerPreset.instant: _("Instant: the expected image alone"),
+            SamplerPreset.balanced: _("Balanced: expected image and {count} samples"),
+            SamplerPreset.paper: _("Paper: DDIM with 200 steps, {count} sample, whole slices"),
+        }[self].format(count=self.samples)
+
+    @property
+    def samples(self) -> int:
+        """Samples beside the expected image."""
+        return {SamplerPreset.instant: 0, SamplerPreset.paper: 1}.get(self, PredictionOptions().sample_count)
 
     def sampling(self) -> dict[str, Any]:
-        """Return the fields of a request's `sampling` that the preset stands for."""
-        return {
-            SamplerPreset.model: {},
-            SamplerPreset.fast: {"sampler": "unipc", "steps": 5, "eta": 0.0},
-            SamplerPreset.balanced: {"sampler": "unipc", "steps": 10, "eta": 0.0},
-            SamplerPreset.paper: {"sampler": "ddim", "steps": 200, "eta": 0.0},
-        }[self]
+        """Return the fields of a request's `sampling` that the preset stands for; the model's own are the others."""
+        paper = {"sampler": "ddim", "steps": 200, "eta": 0.0, "noise_length": 0.0}
+        return paper if self is SamplerPreset.paper else {}
+
+    def further(self) -> dict[str, Any]:
+        """Return the other options of the engine that the preset stands for, by their names in `PredictionOptions`."""
+        return {"compose": False} if self is SamplerPreset.paper else {}
+
+
+RETIRED = {"fast": "balanced"}
+"""Presets whose name in a script would now mean something else, and what to take with which fewer steps."""
 
 
 def allowsSteps(sampler: str, steps: int) -> bool:

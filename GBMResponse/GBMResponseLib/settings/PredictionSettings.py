@@ -12,7 +12,7 @@ from GBMResponseCore.request import settings as engineSettings
 from ..common.Failure import Failure, engineErrors
 from ..common.Translation import tr as _
 from ..model.ModelDescription import ModelDescription
-from .Choices import ClassMode, ComputeDevice, SamplerPreset
+from .Choices import RETIRED, ClassMode, ComputeDevice, SamplerPreset
 
 try:
     from slicer.parameterNodeWrapper import WithinRange
@@ -39,6 +39,7 @@ class PredictionSettings:
     :param bundleFolder: folder of the model; empty for the one that ships.
     :param classScheme: scheme of the model (`2-class`), `none`, or empty for the model's first.
     :param className: class of the scheme; used if the class is chosen.
+    :param samples: single possibilities beside the expected image; scripts that give none get those of the preset.
     :param guidanceScale: how strongly the class acts; by default as the model recommends.
     :param steps: 0 for those of the preset.
     :param device: a `ComputeDevice`, or another name that the engine knows, such as `cuda:1`.
@@ -53,7 +54,7 @@ class PredictionSettings:
     className: str = ""
     samples: Annotated[int, WithinRange(0, 32)] = PredictionOptions().sample_count
     guidanceScale: Annotated[float, WithinRange(_RECOMMENDED_GUIDANCE, 10.0)] = _RECOMMENDED_GUIDANCE
-    samplerPreset: SamplerPreset = SamplerPreset.model
+    samplerPreset: SamplerPreset = SamplerPreset.balanced
     steps: Annotated[int, WithinRange(0, 1000)] = 0
     seed: Annotated[int, WithinRange(0, 2147483647)] = 1
     device: ComputeDevice = ComputeDevice.auto
@@ -89,6 +90,8 @@ class PredictionSettings:
             raise Failure("option", message, _("Settings are: {names}.").format(names=", ".join(own)))
         made = cls(**{name: value for name, value in values.items() if name in own})
         made.further = further
+        if values.get("samples") is None:
+            made.samples = made.samplerPreset.samples
         return made
 
     def copy(self) -> "PredictionSettings":
@@ -131,14 +134,18 @@ class PredictionSettings:
         :raises Failure: a value is not possible.
         """
         device = self.device.value if isinstance(self.device, ComputeDevice) else str(self.device)
-        values = self.chosenSampling() | {
-            "scheme": self.scheme(model),
-            "classes": tuple(self.classes(model)),
-            "sample_count": self.samples,
-            "seed": self.seed,
-            "device": device,
-            "batch_size": self.sliceBatch or None,
-        }
+        values = (
+            self.samplerPreset.further()
+            | self.chosenSampling()
+            | {
+                "scheme": self.scheme(model),
+                "classes": tuple(self.classes(model)),
+                "sample_count": self.samples,
+                "seed": self.seed,
+                "device": device,
+                "batch_size": self.sliceBatch or None,
+            }
+        )
         with engineErrors():
             return PredictionOptions(**(values | self.further))
 
@@ -177,5 +184,10 @@ def _choice(name: str, kind: type[enum.Enum], value: Any) -> Any:
         return kind(value)
     if kind is ComputeDevice:
         return value
+    if value in RETIRED:
+        message = _("There is no preset {value} any more.").format(value=repr(value))
+        raise Failure("option", message, _("Give {known}, and steps=5.").format(known=RETIRED[value]))
+    if value in kind.__members__:
+        return kind[value]
     message = _("{value} is no choice for {name}.").format(value=repr(value), name=name)
     raise Failure("option", message, _("Choose one of: {known}.").format(known=", ".join(known)))

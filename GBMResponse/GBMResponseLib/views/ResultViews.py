@@ -1,4 +1,4 @@
-"""Shows a run: pre-treatment, prediction and difference side by side, linked, in a layout of their own."""
+"""Shows a run: pre-treatment, expected image, sample and what comes of them side by side, linked, in an own layout."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +46,8 @@ class ResultViews:
         self.shownChanged = Signal()
         self.overlay = NodeRoles.DIFFERENCE
         self.fade = 1.0
+        self.sample = 1
+        self._whatIf: tuple[str, Any] | None = None
         manager = slicer.app.layoutManager()
         if manager is not None:
             manager.connect("layoutChanged(int)", self._onLayoutChanged)
@@ -81,7 +83,7 @@ class ResultViews:
         manager = slicer.app.layoutManager()
         if manager is None:
             return
-        self._nodes = nodes
+        self._nodes, self._whatIf = nodes, None
         self._showOutlineOnly()
         contents = self.contents()
         self._setLayout(manager, len(contents))
@@ -116,7 +118,7 @@ class ResultViews:
     def forget(self) -> None:
         """Let go of all nodes: the scene is closing."""
         self._stopTimer()
-        self._nodes = None
+        self._nodes = self._whatIf = None
 
     def setFade(self, fade: float) -> None:
         """Set how much of the prediction is seen over the pre-treatment image, 0 to 1."""
@@ -128,9 +130,32 @@ class ResultViews:
     def setOverlay(self, role: str) -> None:
         """Choose what the last view shows on the anatomy: difference, spread or enhancement probability."""
         self.overlay = role
-        if self.isShown and self._nodes is not None:
-            for widget, content in self._shown():
-                self._setVolumes(widget.mrmlSliceCompositeNode(), content)
+        self._update()
+
+    def setSample(self, number: int) -> None:
+        """Choose which sample is shown, counted from 1; 0 is the expected image, where classes are compared."""
+        self.sample = number
+        self._update()
+
+    def sampleRange(self) -> tuple[int, int]:
+        """Return the numbers that `setSample` may get for the run that is shown; (0, 0) without samples."""
+        nodes = self._nodes
+        count = max((len(nodes.sampleNodes(name)) for name in nodes.classes), default=0) if nodes is not None else 0
+        return (1 if count and len(nodes.classes) == 1 else 0), count
+
+    def showWhatIf(self, title: str, volume: Any) -> None:
+        """Lay a slice over the expected image; None takes it away."""
+        self._whatIf = None if volume is None else (title, volume)
+        self._update()
+
+    def sliceNode(self) -> Any:
+        """Return the node that tells which slice of the expected image is seen; None while no run is shown."""
+        shown = self._shown()
+        return shown[min(1, len(shown) - 1)][0].mrmlSliceNode() if shown else None
+
+    def _update(self) -> None:
+        for widget, content in self._shown():
+            self._setContent(widget, content)
 
     def jumpToTumor(self) -> None:
         """Center all views on the tumor."""
@@ -147,9 +172,9 @@ class ResultViews:
         views = [ViewContent(_("Before"), before)]
         several = len(nodes.classes) > 1
         for name in nodes.classes:
-            title = _("Predicted {name}").format(name=name) if several else _("Predicted")
-            predicted = nodes.node(NodeRoles.PREDICTED, name)
-            views.append(ViewContent(title, before, predicted, self.fade, fades=True))
+            views += self._pictures(name, before, several)
+        if self._whatIf is not None:
+            views[1] = ViewContent(self._whatIf[0], views[1].foreground, self._whatIf[1])
         followUp = nodes.registeredFollowUp or nodes.followUp
         if followUp is not None:
             aligned = nodes.registeredFollowUp is not None
@@ -166,6 +191,19 @@ class ResultViews:
                 title = f"{title} {name}" if several else title
                 views.append(ViewContent(title, before, overlay, _OVERLAY_OPACITY))
         return views[:MOST_VIEWS]
+
+    def _pictures(self, name: str, before: Any, several: bool) -> list[ViewContent]:
+        """The expected image and a sample of a class; where classes are compared, one of them."""
+        samples, expected = self._nodes.sampleNodes(name), self._nodes.node(NodeRoles.EXPECTED, name)
+        number = min(max(self.sample, 0 if several and expected is not None else 1), len(samples))
+        pictures = []
+        if expected is not None and not (several and number):
+            pictures.append((_("Expected (average)"), expected))
+        if number:
+            title = _("Sample {number} of {count}").format(number=number, count=len(samples))
+            pictures.append((title, samples[number - 1]))
+        titled = [(f"{title} {name}" if several else title, picture) for title, picture in pictures]
+        return [ViewContent(title, before, picture, self.fade, fades=True) for title, picture in titled]
 
     def restoreFilling(self) -> None:
         """Fill tumors again that are drawn as outlines, also in a scene that was saved while runs were compared."""
@@ -226,16 +264,16 @@ class ResultViews:
 
     def _fill(self, widget: Any, content: ViewContent) -> None:
         sliceNode = widget.mrmlSliceNode()
-        sliceNode.SetLayoutLabel(content.title)
         sliceNode.SetViewGroup(VIEW_GROUP)
         sliceNode.SetOrientation("Axial")
-        composite = widget.mrmlSliceCompositeNode()
-        composite.SetLinkedControl(True)
-        self._setVolumes(composite, content)
+        widget.mrmlSliceCompositeNode().SetLinkedControl(True)
+        self._setContent(widget, content)
         if content.background is not None:
             sliceNode.RotateToVolumePlane(content.background)
 
-    def _setVolumes(self, composite: Any, content: ViewContent) -> None:
+    def _setContent(self, widget: Any, content: ViewContent) -> None:
+        widget.mrmlSliceNode().SetLayoutLabel(content.title)
+        composite = widget.mrmlSliceCompositeNode()
         composite.SetBackgroundVolumeID(content.background.GetID() if content.background is not None else None)
         composite.SetForegroundVolumeID(content.foreground.GetID() if content.foreground is not None else None)
         composite.SetLabelVolumeID(None)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # they know Qt
 RESULT, FAILED, CANCELLED = "result", "failed", "cancelled"
 PATIENCE_MS = 3000
 READY_MS = 120_000
-_FINAL = {"predict": "result", "check": "environment", "load": "loaded"}
+WHAT_IF = "what_if"
+_FINAL = {"predict": "result", "check": "environment", "load": "loaded", WHAT_IF: WHAT_IF}
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ class WorkerClient:
 
     @property
     def isBusy(self) -> bool:
-        """Whether a request is under way."""
-        return self._request is not None
+        """Whether a request is under way that others must wait for; a what-if gives way to them."""
+        return self._request is not None and self._request["type"] != WHAT_IF
 
     @property
     def isWarm(self) -> bool:
@@ -69,12 +70,14 @@ class WorkerClient:
         return self._ready and not self._leaving and self._transport.isRunning()
 
     def submit(self, request: dict[str, Any]) -> None:
-        """Send a request (`predict` or `check`), starting the worker if needed.
+        """Send a request (`predict`, `check` or `what_if`), starting the worker if needed.
 
         :raises Failure: another request is under way.
         """
         if self.isBusy:
             raise Failure("busy", _("A prediction is running already."), _("Wait for its end, or cancel it."))
+        if self._request is not None:
+            self.abandon()
         self._request, self._cancelling = request, False
         if self.isWarm:
             self._transport.send(request)
@@ -84,6 +87,11 @@ class WorkerClient:
             self._start()
         elif not self._leaving:
             self._greet()
+
+    def stop(self) -> None:
+        """Ask for the result with the samples that are complete."""
+        if self.isBusy and self.isWarm and not self._cancelling:
+            self._transport.send({"type": "stop", "id": self._request["id"]})
 
     def cancel(self) -> None:
         """Ask for the end of the current request; finished slices are kept. A worker that does not react is stopped."""

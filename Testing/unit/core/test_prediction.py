@@ -493,6 +493,7 @@ def test_kept_slices_depend_on_every_setting_but_how_many_there_are(run_of, entr
     values = {
         "sampler": "dpmpp", "guidance_form": "algorithm2", "scheme": "4-class", "classes": ("long",), "eta": 0.5,
         "days_since_rt": 90.0, "device": "cuda:7", "precision": "bfloat16", "temperature": 0.5, "compose": False,
+        "class_weight": 0.5,
     }  # fmt: skip
     run = run_of()
     value = values.get(entry.attribute, 5)

@@ -255,9 +255,34 @@ def test_what_the_user_chose_replaces_the_models_own(shipped):
 def test_preset_is_one_the_engine_accepts_with_any_model(shipped, preset):
     own = {"sampler": "ddim", "steps": 50, "guidance_scale": 1.0, "eta": 1.0}
     sampling = asked(PredictionSettings(samplerPreset=preset), shipped).options.with_defaults(own)
-    expected = {"model": ("ddim", 50), "fast": ("unipc", 5), "balanced": ("unipc", 10), "paper": ("ddim", 200)}
-    assert (sampling.sampler, sampling.steps) == expected[preset.value]
-    assert sampling.eta == (1.0 if preset is SamplerPreset.model else 0.0)
+    expected = {"instant": ("ddim", 50, 1.0), "balanced": ("ddim", 50, 1.0), "paper": ("ddim", 200, 0.0)}
+    assert (sampling.sampler, sampling.steps, sampling.eta) == expected[preset.value]
+
+
+@pytest.mark.parametrize("preset, samples", [("instant", 0), ("balanced", 4), ("paper", 1), ("model", 4)])
+def test_a_preset_says_how_many_samples_unless_a_script_does(shipped, preset, samples):
+    settings = PredictionSettings.fromKeywords({"samplerPreset": preset})
+    assert asked(settings, shipped).options.sample_count == samples
+    settings = PredictionSettings.fromKeywords({"samplerPreset": preset, "samples": 7})
+    assert asked(settings, shipped).options.sample_count == 7
+
+
+def test_the_presets_are_three_and_the_paper_shows_whole_slices_where_the_engine_composes(shipped, monkeypatch):
+    from GBMResponseLib.settings import Choices
+
+    assert [preset.value for preset in SamplerPreset] == ["instant", "balanced", "paper"]
+    composes = [type("Setting", (), {"attribute": "compose"})]
+    monkeypatch.setattr(Choices, "settings", lambda _cls: composes)
+    assert [preset.further() for preset in SamplerPreset] == [{}, {}, {"compose": False}]
+    monkeypatch.setattr(Choices, "settings", lambda _cls: [])
+    assert [preset.further() for preset in SamplerPreset] == [{}, {}, {}]
+
+
+def test_presets_of_earlier_scenes_and_scripts_are_known():
+    assert SamplerPreset["model"] is SamplerPreset["fast"] is SamplerPreset.balanced
+    assert PredictionSettings(samplerPreset="model").samplerPreset is SamplerPreset.balanced
+    with pytest.raises(Failure, match=r"no preset 'fast' any more\. Give balanced, and steps=5"):
+        PredictionSettings(samplerPreset="fast")
 
 
 @pytest.mark.parametrize(
@@ -289,7 +314,7 @@ def test_scripts_may_set_every_option_of_the_engine(shipped):
 
 def test_a_copy_has_all_values():
     settings = PredictionSettings(
-        "folder", ClassMode.chosen, "2-class", "long", 3, 1.5, SamplerPreset.fast, 7, 9, ComputeDevice.cpu, 2, False
+        "folder", ClassMode.chosen, "2-class", "long", 3, 1.5, SamplerPreset.paper, 7, 9, ComputeDevice.cpu, 2, False
     )
     values = [getattr(settings, entry.name) for entry in fields(settings)]
     copied = settings.copy()

@@ -56,7 +56,7 @@ def test_encoded_latents_are_standardized_codes():
     autoencoder = LatentAutoencoder(build_autoencoder(SMALL_RESIDUAL), [0.5, 0, 0, 0], [2.0, 1, 1, 1])
     latents = autoencoder.encode(torch.randn(1, 1, 32, 32))
     rows = (latents / autoencoder.scale + autoencoder.shift).permute(0, 2, 3, 1).reshape(-1, 4)
-    assert torch.cdist(rows, autoencoder.codebook).min(1).values.max() < 1e-3
+    assert torch.cdist(rows, autoencoder.codebooks[0]).min(1).values.max() < 1e-3
 
 
 def test_folding_keeps_pixels_in_place():

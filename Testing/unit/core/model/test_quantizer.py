@@ -1,7 +1,7 @@
 """Nearest-code search against the full distance matrix."""
 
 import torch
-from GBMResponseCore.model.quantizer import nearest_by_distance, nearest_code_indices, quantize
+from GBMResponseCore.model.quantizer import nearest_by_distance, nearest_code_indices, nearest_codes, quantize
 
 
 def test_indices_equal_those_of_the_distance_matrix():
@@ -32,3 +32,22 @@ def test_quantized_latents_keep_their_place():
     expected = torch.zeros(1, 2, 2, 2)
     expected[0, :, 1, 0] = 10.0
     assert torch.equal(quantize(latents, codes), expected)
+
+
+def test_groups_of_channels_have_codes_of_their_own():
+    generator = torch.Generator().manual_seed(0)
+    codebooks = torch.randn((2, 20, 3), generator=generator)
+    latents = torch.randn((1, 6, 4, 4), generator=generator)
+    halves = [quantize(half, codes) for half, codes in zip(latents.chunk(2, dim=1), codebooks, strict=True)]
+    assert torch.equal(quantize(latents, codebooks), torch.cat(halves, dim=1))
+
+
+def test_without_codes_latents_stay_as_they_are():
+    latents = torch.randn((1, 6, 4, 4))
+    assert quantize(latents, torch.empty(0, 20, 6)) is latents
+
+
+def test_the_codes_get_a_gradient_where_it_is_asked_for():
+    codes = torch.eye(3)[None].requires_grad_()
+    nearest_codes(torch.zeros(1, 3, 1, 1) + torch.tensor([2.0, 0, 0]).view(1, 3, 1, 1), codes).sum().backward()
+    assert codes.grad[0].sum(1).tolist() == [3.0, 0.0, 0.0]

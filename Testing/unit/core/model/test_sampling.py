@@ -51,7 +51,7 @@ class GaussianPosterior:
         return self.mean + self.sd * scaled
 
 
-def draw(network, options, *, positions=POSITIONS, seed=1, sample=0, tokens=None, sources=None):
+def draw(network, options, *, positions=POSITIONS, seed=1, sample=0, tokens=None, sources=None, second=None):
     count = len(positions)
     if options.noise_length is None:
         options = replace(options, noise_length=0.0)
@@ -66,14 +66,16 @@ def draw(network, options, *, positions=POSITIONS, seed=1, sample=0, tokens=None
         sample=sample,
         positions_mm=positions,
         channels=4,
+        second=second,
     )
 
 
-def expect(network, options, *, kind="v_prediction", tokens=None):
+def expect(network, options, *, kind="v_prediction", tokens=None, second=None):
     count = len(POSITIONS)
     tokens = torch.zeros(count, dtype=torch.long) if tokens is None else tokens
     schedule = noise_schedule(kind)
-    return expected_latents(network, schedule, options, torch.zeros(count, 8, 16, 16), tokens, null_token=6, channels=4)
+    sources = torch.zeros(count, 8, 16, 16)
+    return expected_latents(network, schedule, options, sources, tokens, null_token=6, channels=4, second=second)
 
 
 class Recorder(TokenNetwork):
@@ -121,6 +123,22 @@ def test_the_expected_image_is_guided_by_two_branches_in_one_batch():
     assert network.batches == [8]
     guided = 6.0 + 3.0 * (tokens - 6.0)
     torch.testing.assert_close(expected.mean(dim=(1, 2, 3)), guided, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("scale, branches", [(3.0, 3), (1.0, 2), (0.0, 1)])
+def test_two_classes_are_mixed_in_one_batch_and_guided_as_one_class_is(scale, branches):
+    network, tokens = ClassPosterior(), torch.zeros(4, dtype=torch.long)
+    expected = expect(network, SamplingOptions(guidance_scale=scale), tokens=tokens, second=(2, 0.25))
+    assert network.batches == [4 * branches]
+    guided = 6.0 + scale * (0.25 * 2 - 6.0)
+    torch.testing.assert_close(expected.mean(dim=(1, 2, 3)), torch.full((4,), guided), atol=1e-4, rtol=0)
+
+
+def test_samples_of_two_classes_are_mixed_in_every_step():
+    network, tokens = ClassPosterior(), torch.zeros(4, dtype=torch.long)
+    mixed = draw(network, SamplingOptions("unipc", 3, 1.0), tokens=tokens, second=(2, 0.25))
+    assert network.batches == [8, 8, 8]
+    torch.testing.assert_close(mixed.mean(dim=(1, 2, 3)), torch.full((4,), 0.5), atol=0.02, rtol=0)
 
 
 def test_a_network_that_predicts_the_image_says_the_expected_image():

@@ -29,6 +29,15 @@ def test_requests_come_in_order_however_they_are_cut(pipe):
     assert [inbox.next(10)["type"] for _ in range(3)] == ["hello", "check", "load"]
 
 
+def test_a_stop_overtakes_and_is_forgotten_when_its_prediction_is_answered(pipe):
+    inbox, file = pipe
+    file.write(b'{"type": "predict", "id": "a"}\n{"type": "stop", "id": "a"}\n{"type": "stop", "id": "b"}\n')
+    assert [inbox.next(10)["type"] for _ in range(2)] == ["predict", "stop"]  # that of no prediction is answered
+    assert (inbox.is_stopped("a"), inbox.is_stopped("b"), inbox.is_cancelled("a")) == (True, False, False)
+    inbox.done("a")
+    assert not inbox.is_stopped("a")
+
+
 def test_the_end_of_the_input_is_the_last_message(pipe):
     inbox, file = pipe
     file.write(b'{"type": "check"}\n{"type": "ch')
@@ -65,7 +74,7 @@ def test_a_line_of_the_greatest_length_is_read():
         parse_request(line + b" ")
 
 
-@pytest.mark.parametrize("kind", ["hello", "check", "load", "predict", "cancel", "shutdown"])
+@pytest.mark.parametrize("kind", ["hello", "check", "load", "predict", "stop", "cancel", "what_if", "shutdown"])
 @pytest.mark.parametrize("identifier", ["[" * 900 + "]" * 900, "7", "{}", "true", '"' + "x" * 201 + '"'])
 def test_an_id_is_a_text_or_refused(kind, identifier):
     with pytest.raises(RequestError, match="'id'"):

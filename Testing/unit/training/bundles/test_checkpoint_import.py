@@ -301,8 +301,8 @@ def test_autoencoders_can_come_from_their_own_checkpoints(run):
     bare = {k: v for k, v in run.checkpoint["state_dict"].items() if not k.startswith("first_stage_model.")}
     request = replace(run.changed("separate", bare), **paths)
     imported = open_bundle(import_checkpoint(request)).load_networks()
-    assert torch.equal(imported.image_autoencoder.codebook, vqvae(8).quantize["embedding"].weight)
-    assert torch.equal(imported.gtv_autoencoder.codebook, vqvae(9).quantize["embedding"].weight)
+    assert torch.equal(imported.image_autoencoder.codebooks[0], vqvae(8).quantize["embedding"].weight)
+    assert torch.equal(imported.gtv_autoencoder.codebooks[0], vqvae(9).quantize["embedding"].weight)
     with pytest.raises(UnreadableFileError, match="--image-autoencoder"):
         import_checkpoint(replace(request, out=run.folder / "none", image_autoencoder=None))
 

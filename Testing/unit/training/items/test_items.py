@@ -230,3 +230,26 @@ def test_a_classifier_may_see_the_image_alone(store):
     settings = dataclasses.replace(load_configuration("smoke").classifier, with_gtv=False)
     assert settings.network()["n_input_channels"] == 1
     assert classifier_items(store, np.array([0]), scheme, settings, seed=0)(rng(), 0)["inputs"].shape == (1, 4, 4)
+
+
+def test_half_of_the_items_get_noise_within_its_limit(store):
+    make = image_items(store, np.array([0]), None, seed=0, noise=0.1)
+    slices = [np.float32(array[0]) for array in (store.pre, store.post)]
+    wanted = [version for image in slices for version in (image, image[:, ::-1])]
+    spreads = [min(float((make(rng(i), i)[0].numpy() - image).std()) for image in wanted) for i in range(200)]
+    assert 0.35 < np.mean([spread > 1e-4 for spread in spreads]) < 0.65
+    assert max(spreads) < 0.12
+
+
+def test_blur_takes_detail_from_an_item(store):
+    board = np.indices((16, 16)).sum(0) % 2 * np.float16(1)
+    sharp = dataclasses.replace(store, pre=store.pre * 0 + board, post=store.post * 0 + board)
+    make = image_items(sharp, np.array([0]), None, seed=0, blur=2.0)
+    spreads = [float(make(rng(index), index).std()) for index in range(40)]
+    assert min(spreads) < 0.1 < 0.45 < max(spreads)
+
+
+def test_images_without_a_follow_up_are_shown_once(store):
+    records = [{**record, "single_images": True} for record in store.patients]
+    single = dataclasses.replace(store, patients=records)
+    assert len(image_validation(single, np.arange(3))) == 3

@@ -168,11 +168,10 @@ def test_codes_that_a_phase_left_need_no_filling():
 def test_the_shipped_bundle_is_trained_in_the_phases_that_its_card_tells():
     configuration = load_configuration("shipped")
     image = [entry.image_autoencoder for _, entry in configuration.phases_of("image_autoencoder")]
-    assert [(part.crop, part.training.steps, part.training.batch_size) for part in image] == [
-        (128, 2600, 8),
-        (None, 1000, 2),
+    assert [(part.crop, part.training.steps, part.training.learning_rate) for part in image] == [
+        (96, 3000, 1e-3),
+        (96, 7000, 5e-4),
     ]
-    assert [entry.extra_images_share for _, entry in configuration.phases_of("image_autoencoder")] == [0.3, 0.5]
     diffusion = [entry.diffusion for _, entry in configuration.phases_of("diffusion")]
     assert [(part.training.steps, part.min_snr_gamma, part.ema_decay) for part in diffusion] == [
         (5000, 5.0, 0.996),
