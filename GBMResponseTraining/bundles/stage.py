@@ -125,13 +125,13 @@ def describe_bundle(
     """Write the model card of an exported bundle, and held-out figures where there are any.
 
     :param reports: title and content of `report.json` of evaluations with the bundle. `metrics` of `bundle.json` are
-        the split and the table of the first, and those of the others by title below `others`.
+        what :func:`evaluation_metrics` takes of the first, and of the others by title below `others`.
     """
     folder = exported_bundle(run, configuration)
     description = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
     del description["schema_version"], description["files"]
     if reports:
-        first, *others = ({"split": report.get("split"), "table": report.get("table")} for _, report in reports)
+        first, *others = (evaluation_metrics(report) for _, report in reports)
         description["metrics"] = first
         if others:
             titles = [title for title, _ in reports[1:]]
@@ -141,6 +141,12 @@ def describe_bundle(
     text = f"{_left_out(run)}\n\n{text}"
     write_text(bundle_card(description, run.configuration.to_dict(), reports, text), folder / CARD)
     write_description(folder, description)
+
+
+def evaluation_metrics(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What `metrics` of `bundle.json` holds of a `report.json`: the table, and where a baseline is as good."""
+    sentences = (report.get("scores") or {}).get("sentences", [])
+    return {"split": report.get("split"), "table": report.get("table"), "sentences": sentences}
 
 
 def exported_bundle(run: TrainingRun, configuration: ModelConfiguration) -> Path:

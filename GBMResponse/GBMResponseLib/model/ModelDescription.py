@@ -92,6 +92,9 @@ class ModelDescription(Manifest):
                 ]
                 if values:
                     lines.append(f"{data}, {system}: {', '.join(values)}")
+            sentences = _entries(entry).get("sentences")
+            for sentence in sentences if isinstance(sentences, list) else ():
+                lines.append(f"{data}: {str(sentence).strip('*')}")
         return lines
 
 

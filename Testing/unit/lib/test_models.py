@@ -70,6 +70,13 @@ def test_figures_of_another_form_are_left_out_of_the_card(copied, metrics):
     assert "Held-out figures" not in ModelDescription.read(copied).card()
 
 
+def test_card_says_where_a_baseline_wins(copied):
+    row = {"m": {"metrics": {"psnr": {"mean": 20.0}}}}
+    metrics = {"split": "test", "table": row, "sentences": ["**The blurred copy is at least as good as m in X.**"]}
+    edit(copied, lambda content: content.update(metrics=metrics))
+    assert "test: The blurred copy is at least as good as m in X." in ModelDescription.read(copied).card()
+
+
 def test_card_shows_the_baseline_beside_the_model(shipped):
     assert "copy of the pre image" in shipped.card()
     assert shipped.description["training_data"].split(";")[0] in shipped.card()

@@ -9,6 +9,7 @@ from GBMResponseCore.model.bundle import open_bundle
 from small_store import SPLIT, write_small_store
 
 from GBMResponseTraining import cli
+from GBMResponseTraining.bundles.stage import evaluation_metrics
 from GBMResponseTraining.commands.card import read_reports
 
 ROWS = ["no class", "predicted 2-class", "2-class", "4-class"]
@@ -57,7 +58,7 @@ def test_the_evaluation_of_a_run_describes_the_bundle(run):
     text = (folder(run) / "MODEL_CARD.md").read_text("utf-8")
     assert f"Rows of this bundle: {', '.join(ROWS)}." in text
     assert text.count("## Held-out figures\n") == 1
-    assert open_bundle(folder(run)).description["metrics"].keys() == {"split", "table"}
+    assert open_bundle(folder(run)).description["metrics"].keys() == {"split", "table", "sentences"}
 
 
 def test_the_classifier_of_the_network_is_told_once_per_scheme(run):
@@ -105,7 +106,7 @@ def test_the_bundle_holds_the_tables_of_all_reports(copied, tmp_path):
     shutil.copytree(copied / "evaluation", tmp_path / "again")
     assert card(copied, f"Phantoms={copied / 'evaluation'}", f"Others={tmp_path / 'again'}") == 0
     metrics = open_bundle(folder(copied)).description["metrics"]
-    expected = {"split": "test", "table": report_of(copied)["table"]}
+    expected = evaluation_metrics(report_of(copied))
     assert metrics == {**expected, "others": {"Others": expected}}
 
 
