@@ -187,7 +187,7 @@ def errors(bench: Bench, reference_steps: int) -> None:
     for steps in (PLAIN_STEPS, PAPER_STEPS):
         print(f"  ddim-{steps:<10}{relative(bench.denoise(sources, steps, in_one_batch=True), reference):.4f}")
     for steps in (5, 10, 20):
-        options = SamplingOptions("unipc", steps, GUIDANCE)
+        options = SamplingOptions("unipc", steps, GUIDANCE, noise_length=0.0)  # that of `start`
         print(f"  unipc-{steps:<9}{bench.error(options, reference, sources):.4f}", flush=True)
 
 
