@@ -41,7 +41,7 @@ demo: $(VENV)/.installed-demo
 	  --image $(SAMPLE)/btp05_pre_t1gd.nii.gz \
 	  --gtv $(SAMPLE)/btp05_pre_gtv.nii.gz \
 	  --follow-up $(SAMPLE)/btp05_post_t1gd.nii.gz \
-	  --out demo-output --samples 1 --seed 1
+	  --out demo-output --seed 1
 
 training-demo: $(VENV)/.installed-test
 	PATH="$(abspath $(BIN)):$$PATH" bash Testing/tools/synthetic_experiment.sh training-demo-output $(ANATOMIES)

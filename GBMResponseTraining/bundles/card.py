@@ -44,7 +44,7 @@ _LIMITS = """\
 - {slices}
 - The metrics compare pixels. None of them has been shown to follow what matters clinically, and no clinical claim is
   made.
-- Copying the pre-treatment image is the baseline to beat. Where a table shows that it wins, it wins."""
+- The best of the baselines without a model is the one to beat. Where a table shows that it wins, it wins."""
 
 
 def bundle_card(

@@ -42,7 +42,7 @@ def test_the_card_states_data_configuration_classes_and_limits(description):
     assert "Data: None." in card
     assert "diffusion:\n  label_dropout: 0.15\n  training:\n    steps: 240" in card
     assert "| 4-class | quartile2 | 250 | 400 |" in card
-    assert "Copying the pre-treatment image is the baseline to beat" in card
+    assert "The best of the baselines without a model is the one to beat" in card
 
 
 def test_the_card_counts_survival_from_the_pre_treatment_mri_as_the_importers_do(description):
