@@ -33,7 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
     from GBMResponseCore.files import ensure_output_folder
 
-    from ..evaluation.reconstruction import load_autoencoder, read_images, write_reconstructions
+    from ..evaluation.reconstruction import read_images, write_reconstructions
+    from ..stages.autoencoder import load_autoencoder
 
     models = {name: load_autoencoder(folder) for name, folder in arguments.model}
     tested = [images for name, folder in arguments.store for images in read_images(name, folder)]

@@ -36,6 +36,11 @@ def selected_weights(folder: Path) -> dict[str, torch.Tensor]:
     return _load(folder / report["selected"])["state_dict"]
 
 
+def last_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """State of the module at the last checkpoint of a stage that has begun."""
+    return _load(folder / LAST)["state_dict"]
+
+
 def check_start(start: Path | None, folder: Path, part: str) -> None:
     """:raises ConfigurationError: `folder` has not begun, and the stage that `part` should start from is not there."""
     if start is not None and not has_begun(folder) and not is_finished(start):

@@ -11,13 +11,9 @@ import torch
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import write_json, write_text
 from GBMResponseCore.model.block_autoencoder import BlockAutoencoder
-from GBMResponseCore.model.bundle import open_bundle
-from GBMResponseCore.model.networks import LatentAutoencoder, build_autoencoder
-from torch import nn
+from GBMResponseCore.model.networks import LatentAutoencoder
 
-from ..engine.checkpoints import LAST, PHASES, SNAPSHOT, is_finished, selected_weights
 from ..models.lpips import LPIPS, load_lpips_if_present
-from ..settings.reader import load_configuration
 from ..store.slice_store import SINGLE_IMAGES, SliceStore, open_store
 from ..store.splits import SPLIT_FILE
 from .held_out import stored_split
@@ -63,30 +59,10 @@ def read_images(name: str, folder: Path) -> list[Images]:
     ]
 
 
-def load_autoencoder(folder: Path) -> LatentAutoencoder:
-    """The image autoencoder of a bundle, or of a training stage that need not be finished.
-
-    :param folder: a bundle, or `RUN/image_autoencoder` or a phase below it.
-    :raises OptionError: it is neither.
-    """
-    if (folder / "bundle.json").is_file():
-        return open_bundle(folder).load_networks().image_autoencoder
-    run = folder.parents[2] if folder.parent.name == PHASES else folder.parent
-    if not ((run / SNAPSHOT).is_file() and (folder / LAST).is_file()):
-        raise OptionError(f"{folder} is neither a bundle nor an autoencoder in training.")
-    settings = load_configuration(run / SNAPSHOT).image_autoencoder
-    if is_finished(folder):
-        weights = selected_weights(folder)
-    else:
-        weights = torch.load(folder / LAST, map_location="cpu", weights_only=True)["state_dict"]
-    model = build_autoencoder(settings.network())
-    model.load_state_dict({key.removeprefix("model."): value for key, value in weights.items() if "model." in key[:6]})
-    return _plain(model, settings.latent_channels)
-
-
 def cosines(channels: int) -> LatentAutoencoder:
     """The code of 4 x 4 blocks that needs no training."""
-    return _plain(BlockAutoencoder((8, 8), 1, 1, latent_channels=channels), channels)
+    model = BlockAutoencoder((8, 8), 1, 1, latent_channels=channels)
+    return LatentAutoencoder(model, [0.0] * channels, [1.0] * channels).eval()
 
 
 @torch.inference_mode()
@@ -140,7 +116,3 @@ def write_reconstructions(
     write_json(json.loads(json.dumps(report)), out / "reconstruction.json")
     write_text("\n\n".join(parts) + "\n", out / "reconstruction.md")
     return report
-
-
-def _plain(model: nn.Module, channels: int) -> LatentAutoencoder:
-    return LatentAutoencoder(model, [0.0] * channels, [1.0] * channels).eval()

@@ -25,7 +25,7 @@ NOT_YET_QUANTIZED = 1e3
 
 
 class AutoencoderModule(lightning.LightningModule):
-    """L1 + codebook + commitment loss; where asked for, squared error, detail, LPIPS and, from a step on, a PatchGAN's.
+    """L1 + codebook + commitment loss; where asked for, squared error, LPIPS and, from a step on, a PatchGAN's.
 
     Batches are images (B, 1, H, W). The adversarial loss is scaled so that its gradient at the last layer has
     `weight` times the length of the reconstruction's (Esser et al. 2021, arXiv 2012.09841, equation 7).
@@ -139,10 +139,6 @@ class AutoencoderModule(lightning.LightningModule):
         if self.settings.squared_weight:
             squared = functional.mse_loss(reconstruction, images)
             losses["reconstruction"] = l1 + self.settings.squared_weight * squared
-        if self.settings.detail_weight:
-            detail = functional.l1_loss(_laplacian(reconstruction), _laplacian(images))
-            losses["detail"] = detail
-            losses["reconstruction"] = losses["reconstruction"] + self.settings.detail_weight * detail
         if self._perceptual:
             distance = self._perceptual[0].to(images.device)(reconstruction, images).mean()
             losses["perceptual"] = distance
@@ -207,13 +203,6 @@ def latent_statistics(model: torch.nn.Module, images: torch.Tensor) -> tuple[lis
     latents = torch.cat([quantize(encode_continuous(model, part.to(codes.device)), codes) for part in images.split(8)])
     rows = latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
     return rows.mean(0).tolist(), (1.0 / rows.std(0).clamp_min(1e-6)).tolist()
-
-
-def _laplacian(images: torch.Tensor) -> torch.Tensor:
-    """Second differences of images (B, 1, H, W) in both directions, summed, (B, 1, H - 2, W - 2)."""
-    inner = images[..., 1:-1, 1:-1]
-    across = images[..., 1:-1, :-2] + images[..., 1:-1, 2:]
-    return across + images[..., :-2, 1:-1] + images[..., 2:, 1:-1] - 4 * inner
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -117,7 +117,6 @@ class Autoencoder:
     :param quantize_from: share of the training after which the codebook is filled and used; 0 from the start.
     :param legacy_beta: weight the codebook term by 0.25 and the commitment term by 1, as the released code does.
     :param squared_weight: of the mean square error beside the L1 loss: it sharpens strong edges first.
-    :param detail_weight: of the L1 distance of the Laplacians, which is about what blur takes away.
     :param blur, noise: largest SD of the Gaussian blur, in pixels, and of the noise that half of the items get, before
         they are shown and compared: what a scanner or a JPEG file adds to an image is not to be learned by heart.
     :param latent_noise: SD of noise on continuous latents in training, in SDs of each channel: it bounds what a latent
@@ -141,7 +140,6 @@ class Autoencoder:
     quantize_from: float = 0.0
     legacy_beta: bool = False
     squared_weight: float = 0.0
-    detail_weight: float = 0.0
     blur: float = 0.0
     noise: float = 0.0
     latent_noise: float = 0.0

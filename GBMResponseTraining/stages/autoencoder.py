@@ -2,21 +2,31 @@
 
 import logging
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
-from GBMResponseCore.model.networks import LatentAutoencoder, codebooks, decode_continuous, encode_continuous
+from GBMResponseCore.errors import OptionError
+from GBMResponseCore.model.bundle import open_bundle
+from GBMResponseCore.model.networks import (
+    LatentAutoencoder,
+    build_autoencoder,
+    codebooks,
+    decode_continuous,
+    encode_continuous,
+)
 from GBMResponseCore.model.quantizer import quantize
 
-from ..engine.checkpoints import start_from
+from ..engine.checkpoints import has_begun, is_finished, last_weights, selected_weights, start_from
 from ..engine.fit import fit
 from ..items.fingerprints import content_sha256, store_sha256, weights_sha256
 from ..items.slices import gtv_items, gtv_validation, image_items, image_validation
 from ..models.autoencoder import AutoencoderModule, latent_statistics
 from ..models.lpips import MISSING_BACKBONE, load_lpips_if_present
 from ..settings.networks import Autoencoder
+from ..settings.reader import load_configuration
 from .image_grid import ImageGrid
-from .training_run import StagePhase, TrainingRun
+from .training_run import PHASES, SNAPSHOT, StagePhase, TrainingRun
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +41,26 @@ def train_autoencoder(run: TrainingRun, part: str) -> LatentAutoencoder:
     for phase in run.phases(name, run.folder / name):
         module = _train(run, part, phase)
     return _autoencoder(run, part, module)
+
+
+def load_autoencoder(folder: Path) -> LatentAutoencoder:
+    """The image autoencoder of a bundle, or of a training that need not be finished; its latents as they are.
+
+    :param folder: a bundle, or `RUN/image_autoencoder` or a phase below it.
+    :raises OptionError: it is neither.
+    """
+    if (folder / "bundle.json").is_file():
+        return open_bundle(folder).load_networks().image_autoencoder
+    run = folder.parents[2] if folder.parent.name == PHASES else folder.parent
+    if not ((run / SNAPSHOT).is_file() and has_begun(folder)):
+        raise OptionError(f"{folder} is neither a bundle nor an autoencoder in training.")
+    settings = load_configuration(run / SNAPSHOT).image_autoencoder
+    weights = selected_weights(folder) if is_finished(folder) else last_weights(folder)
+    model, prefix = build_autoencoder(settings.network()), "model."
+    # Without the discriminator, which an earlier phase may lack.
+    model.load_state_dict({key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)})
+    channels = settings.latent_channels
+    return LatentAutoencoder(model, [0.0] * channels, [1.0] * channels).eval()
 
 
 def _train(run: TrainingRun, part: str, phase: StagePhase) -> AutoencoderModule:

@@ -14,10 +14,10 @@ from GBMResponseTraining import cli
 from GBMResponseTraining.evaluation.reconstruction import (
     Images,
     cosines,
-    load_autoencoder,
     measure_reconstruction,
     read_images,
 )
+from GBMResponseTraining.stages.autoencoder import load_autoencoder
 
 
 @pytest.fixture(scope="module")
