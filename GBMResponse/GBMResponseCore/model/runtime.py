@@ -16,6 +16,9 @@ BFLOAT16_TOLERANCE = 0.03
 BFLOAT16_GAIN = 1.2
 """`auto` takes bfloat16 if it is so many times as fast as float32: a near thing would be decided by chance."""
 
+WORTH_SECONDS = 0.02
+"""Evaluations that take less in float32 are left in it: nothing is gained, and so short a time measures chance."""
+
 _TIMINGS = 3
 _MOST_SLICES = {"cpu": 8, "cuda": 40}
 
@@ -73,7 +76,7 @@ def choose_precision(name: str, device: torch.device, probe: Callable[[], torch.
     # In turn, so that what else the machine does meanwhile meets both; the first of each may have been a start.
     rounds = [(evaluate(torch.float32)[0], evaluate(torch.bfloat16)[0]) for _ in range(_TIMINGS)]
     slow, fast = (min(seconds) for seconds in zip(*rounds, strict=True))
-    return torch.bfloat16 if slow >= BFLOAT16_GAIN * fast else torch.float32
+    return torch.bfloat16 if slow >= max(WORTH_SECONDS, BFLOAT16_GAIN * fast) else torch.float32
 
 
 def batch_size(requested: int | None, device: torch.device, slice_pixels: int, widest_channels: int) -> int:

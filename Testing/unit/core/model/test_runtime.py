@@ -39,7 +39,13 @@ class Clock:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "chosen"), [((2.0, 1.0), torch.bfloat16), ((1.1, 1.0), torch.float32), ((1.0, 1.5), torch.float32)]
+    ("seconds", "chosen"),
+    [
+        ((2.0, 1.0), torch.bfloat16),
+        ((1.1, 1.0), torch.float32),
+        ((1.0, 1.5), torch.float32),
+        ((0.01, 0.001), torch.float32),
+    ],
 )
 def test_auto_takes_bfloat16_where_it_is_accurate_and_clearly_faster(monkeypatch, seconds, chosen):
     clock = Clock(*seconds)

@@ -12,6 +12,7 @@ from GBMResponseCore.request import SamplingOptions
 def model(tiny_bundle, monkeypatch):
     monkeypatch.setattr(runtime, "has_fast_bfloat16", lambda device: True)
     monkeypatch.setattr(runtime, "BFLOAT16_GAIN", 0.0)
+    monkeypatch.setattr(runtime, "WORTH_SECONDS", 0.0)
     return SliceModel(open_bundle(tiny_bundle), "cpu")
 
 

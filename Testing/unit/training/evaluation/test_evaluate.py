@@ -484,7 +484,7 @@ def test_an_interrupted_evaluation_continues_where_it_stopped(store, tiny_bundle
         "generate_slices",
         lambda model, conditions, *a, **k: continued.append(len(conditions)) or generate(model, conditions, *a, **k),
     )
-    report = evaluate(only(tiny_bundle), store, tmp_path / "out")
+    report = evaluate(only(tiny_bundle), store, tmp_path / "out", options)
     assert continued == [SLICES] * 4  # the third patient's sample, and three expected images
     assert report == expected
 
