@@ -278,6 +278,7 @@ class WhatIf:
     :raises OptionError: a value is not possible.
     """
 
+    of: str = setting("id of the prediction, which must be the last one", group="files")
     out: Path = setting("folder for the slice; is created", group="files")
     index: int = setting("of the slice, in the stack", lowest=0)
     weight: float | None = setting(

@@ -225,7 +225,7 @@ def test_a_what_if_is_a_slice_of_the_last_prediction(worker, request_of, tmp_pat
     slices = worker.until("expected_ready")["slices"]
     worker.until("result")
     chosen = slices[len(slices) // 2]
-    worker.send(type="what_if", id="w", out=str(tmp_path / "new"), index=chosen["index"], weight=1.0)
+    worker.send(type="what_if", id="w", of="base", out=str(tmp_path / "new"), index=chosen["index"], weight=1.0)
     answer = worker.next()
     assert (answer["type"], answer["id"], answer["index"], answer["weight"]) == ("what_if", "w", chosen["index"], 1.0)
     assert answer["days"] is None and answer["seconds"] > 0
@@ -255,14 +255,23 @@ def test_a_what_if_is_a_slice_of_the_last_prediction(worker, request_of, tmp_pat
 )
 def test_a_what_if_that_is_not_possible_is_answered(worker, request_of, fields, code):
     worker.predict(**request_of("base", samples=0))
-    worker.send(type="what_if", id="w", **fields)
+    worker.send(type="what_if", id="w", of="base", **fields)
     answer = worker.next()
     assert (answer["type"], answer["id"], answer["code"]) == ("error", "w", code)
 
 
+def test_a_what_if_is_never_about_another_prediction_than_was_meant(worker, request_of, tmp_path):
+    worker.predict(**request_of("first", samples=0))
+    worker.predict(**request_of("second", samples=0))
+    worker.send(type="what_if", id="w", of="first", out=str(tmp_path / "new"), index=3, weight=0.5)
+    answer = worker.next()
+    assert (answer["type"], answer["code"]) == ("error", "nothing-predicted")
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_what_if_before_any_prediction_is_answered(tmp_path):
     with WorkerSession(tmp_path / "log.txt") as worker:
-        worker.send(type="what_if", id="w", out=str(tmp_path), index=3, weight=0.5)
+        worker.send(type="what_if", id="w", of="base", out=str(tmp_path), index=3, weight=0.5)
         answer = worker.next()
     assert (answer["id"], answer["code"], answer["exit_code"]) == ("w", "nothing-predicted", 66)
 

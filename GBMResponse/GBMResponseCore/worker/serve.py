@@ -19,7 +19,7 @@ from reprlib import repr as short
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..errors import CancelledError, GBMResponseError, ProtocolError, RequestError
+from ..errors import CancelledError, GBMResponseError, NothingPredictedError, ProtocolError, RequestError
 from ..files import ensure_output_folder
 from ..model.environment import describe_environment, interrupted_when_terminated
 from ..outputs.folder import preview_folder
@@ -75,6 +75,8 @@ class Worker:
         self._channel = channel
         self._idle_seconds = idle_seconds
         self._warm_runner: Runner | None = None
+        self._predicted: str | None = None
+        """Id of the prediction that a what-if may be about."""
 
     @property
     def _runner(self) -> "Runner":
@@ -135,13 +137,14 @@ class Worker:
         self._channel.send("loaded", bundle=bundle.folder, name=bundle.name, device=str(predictor.model.device))
 
     def _predict(self, message: dict[str, Any]) -> None:
-        identifier = message["id"]
+        identifier, self._predicted = message["id"], None
         fields = {name: value for name, value in message.items() if name not in ("type", "id")}
         try:
             request = PredictionRequest.from_message({"format": ".nrrd", **fields})
             with _Reporter(identifier, self._channel, self._inbox, request.out) as listener:
                 listener.stop_if_cancelled()
                 ending, answer = "result", _result_fields(self._runner.run(request, listener))
+            self._predicted = identifier
         except CancelledError:
             ending, answer = "cancelled", {"kept_slices": listener.kept_slices}
         finally:
@@ -152,6 +155,8 @@ class Worker:
         began = time.perf_counter()
         fields = {name: value for name, value in message.items() if name not in ("type", "id") and value is not None}
         asked = WhatIf.from_message(fields)
+        if asked.of != self._predicted:  # else it could be another patient
+            raise NothingPredictedError(f"The prediction {short(asked.of)} is not the last one here.")
         from ..outputs.volumes import write_preview_volume
 
         slab = self._runner.what_if(asked.index, asked.weight, asked.days)

@@ -118,7 +118,7 @@ class WhatIfSection:
         if index is None:
             self._say(_("This slice has no tumor: nothing is predicted here."))
         else:
-            self._whatIf.ask(index, self._weight, self._days)
+            self._whatIf.ask(self._run.identifier, index, self._weight, self._days)
 
     def _onSliceModified(self, _caller: Any, _event: str) -> None:
         if self._run is not None and self._volume is not None:
@@ -129,7 +129,7 @@ class WhatIfSection:
             self.clear()
 
     def _onAnswer(self, wish: dict[str, Any], path: Path, seconds: float) -> None:
-        if self._run is None:
+        if self._run is None or wish["of"] != self._run.identifier:
             return
         conditions = self._conditions(wish)
         title = _("What if: {conditions} (preview)").format(conditions=conditions)

@@ -39,14 +39,15 @@ class WhatIf:
         self._identifier = ""
         client.finished.connect(self._onFinished)
 
-    def ask(self, index: int, weight: float | None, days: float | None) -> None:
+    def ask(self, of: str, index: int, weight: float | None, days: float | None) -> None:
         """Wish for a slice; the answer comes as `answered`, unless another wish comes before it is asked for.
 
+        :param of: the run, which the worker must have made last.
         :param index: of the slice in the engine's stack.
         :param weight: 0 for the first class, 1 for the last; None for the class of the prediction.
         :param days: since radiotherapy; None for those of the prediction.
         """
-        self._wish = {"index": index, "weight": weight, "days": days}
+        self._wish = {"of": of, "index": index, "weight": weight, "days": days}
         if self._timer is None and self._asked is None:
             self._timer = self._startTimer(SETTLE_MS, self._onTimer)
 

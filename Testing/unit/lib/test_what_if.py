@@ -52,21 +52,21 @@ def weights(wire):
 
 def test_wishes_within_a_moment_make_one_question(whatIf, wire, clock):
     for weight in (0.1, 0.2, 0.3):
-        whatIf.ask(5, weight, None)
+        whatIf.ask("run", 5, weight, None)
     assert weights(wire) == []
     assert clock.runOut() == SETTLE_MS
     assert weights(wire) == [0.3]
     assert (wire.sent[-1]["index"], wire.sent[-1]["days"]) == (5, None)
     answer(wire)
-    assert whatIf.answers == [({"index": 5, "weight": 0.3, "days": None}, Path("a.nrrd"), 0.25)]
+    assert whatIf.answers == [({"of": "run", "index": 5, "weight": 0.3, "days": None}, Path("a.nrrd"), 0.25)]
     assert not clock.running
 
 
 def test_only_the_last_wish_is_kept_while_a_question_is_under_way(whatIf, wire, clock):
-    whatIf.ask(5, 0.1, None)
+    whatIf.ask("run", 5, 0.1, None)
     clock.runOut()
     for weight in (0.2, 0.3, 0.4):
-        whatIf.ask(6, weight, 90.0)
+        whatIf.ask("run", 6, weight, 90.0)
     assert not clock.running and weights(wire) == [0.1]
     answer(wire)
     assert weights(wire) == [0.1, 0.4]
@@ -76,16 +76,16 @@ def test_only_the_last_wish_is_kept_while_a_question_is_under_way(whatIf, wire, 
 
 
 def test_an_error_is_told_and_the_next_wish_goes_on(whatIf, wire, clock):
-    whatIf.ask(5, 0.1, None)
+    whatIf.ask("run", 5, 0.1, None)
     clock.runOut()
-    whatIf.ask(5, 0.2, None)
+    whatIf.ask("run", 5, 0.2, None)
     wire.answer(type="error", id=wire.sent[-1]["id"], code="nothing-predicted", message="No.", remedy="Predict.")
     assert [failure.code for failure in whatIf.failures] == ["nothing-predicted"]
     assert weights(wire) == [0.1, 0.2]
 
 
 def test_a_prediction_does_not_wait_for_an_answer_and_does_not_get_it(whatIf, client, wire, clock):
-    whatIf.ask(5, 0.1, None)
+    whatIf.ask("run", 5, 0.1, None)
     clock.runOut()
     question = wire.sent[-1]
     assert not client.isBusy
@@ -102,22 +102,22 @@ def test_a_prediction_does_not_wait_for_an_answer_and_does_not_get_it(whatIf, cl
 
 def test_nothing_is_asked_while_a_prediction_runs(whatIf, client, wire, clock):
     client.submit({"type": "predict", "id": "run"})
-    whatIf.ask(5, 0.1, None)
+    whatIf.ask("run", 5, 0.1, None)
     clock.runOut()
     assert weights(wire) == []
 
 
 def test_what_is_forgotten_is_not_answered(whatIf, client, wire, clock):
-    whatIf.ask(5, 0.1, None)
+    whatIf.ask("run", 5, 0.1, None)
     whatIf.forget()
     assert not clock.running
-    whatIf.ask(5, 0.2, None)
+    whatIf.ask("run", 5, 0.2, None)
     clock.runOut()
     question = wire.sent[-1]
     whatIf.forget()
     wire.answer(type="what_if", id=question["id"], path="late.nrrd", seconds=1.0)
     assert whatIf.answers == []
-    whatIf.ask(5, 0.3, None)
+    whatIf.ask("run", 5, 0.3, None)
     clock.runOut()
     answer(wire)
     assert [wish["weight"] for wish, *_rest in whatIf.answers] == [0.3]
@@ -125,14 +125,14 @@ def test_what_is_forgotten_is_not_answered(whatIf, client, wire, clock):
 
 def test_a_process_that_is_gone_is_not_started_for_a_question(whatIf, wire, clock):
     wire.die()
-    whatIf.ask(5, 0.1, None)
+    whatIf.ask("run", 5, 0.1, None)
     clock.runOut()
     assert weights(wire) == [] and not wire.running
     assert [failure.code for failure in whatIf.failures] == ["nothing-predicted"]
 
 
 def test_a_process_that_dies_meanwhile_is_a_failure(whatIf, wire, clock):
-    whatIf.ask(5, 0.1, None)
+    whatIf.ask("run", 5, 0.1, None)
     clock.runOut()
     wire.die()
     assert [failure.code for failure in whatIf.failures] == ["worker-stopped"]
