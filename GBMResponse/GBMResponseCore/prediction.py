@@ -279,7 +279,8 @@ class _Run:
         if self._shares is not None:
             crops = self.model.crops(sources, self._shares, positions, self.listener.pulse)
         days = self.options.days_since_rt
-        return Conditions(sources, positions, choice.class_token, days, crops, choice.second)
+        windows = self.model.windows(self._gtv)
+        return Conditions(sources, positions, choice.class_token, days, crops, choice.second, windows)
 
     def with_batch_size(self, batch_size: int) -> "_Run":
         return replace(self, options=replace(self.options, batch_size=batch_size), clock=Clock(), _drawn={})

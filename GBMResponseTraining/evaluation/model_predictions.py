@@ -296,7 +296,8 @@ def _predict_patient(
         pixels = cache.load_together(sample, chunk, pre.shape[1:]) if cache else None
         if pixels is None:
             if conditions is None:
-                conditions = Conditions(predictor.encode(pre, gtv, batch, indices), positions, token, days)
+                sources, windows = predictor.encode(pre, gtv, batch, indices), predictor.windows(gtv)
+                conditions = Conditions(sources, positions, token, days, windows=windows)
             # The first of each antithetic pair: fair scores are for independent samples.
             number = None if sample is None else 2 * sample
             pixels = generate_slices(predictor, conditions[chunk], sampling, seed=noise_seed, sample=number)

@@ -19,6 +19,7 @@ from .crops import Crops, find_crops
 from .networks import guided_output
 from .runtime import batch_size, choose_device, choose_precision
 from .slice_cache import request_key
+from .windows import Windows, find_windows
 
 _CACHED_CASES = 4
 _AUTOENCODER_SLICES = {"cpu": 2, "cuda": 40}
@@ -222,6 +223,11 @@ class SliceModel:
             )
         return None
 
+    def windows(self, gtv: np.ndarray) -> Windows | None:
+        """What the denoiser sees of slices with this GTV (n, H, W); None: all."""
+        rule = self.bundle.window_rule
+        return rule and find_windows(gtv, rule, self.bundle.description["latents"]["downsampling"])
+
     @torch.inference_mode()
     def crops(
         self,
@@ -279,6 +285,8 @@ class SliceModel:
         """Guided output of the denoiser for standard normal latents, half way through."""
         channels = self.bundle.latent_channels
         side = self.bundle.in_plane_rule.size // self.bundle.description["latents"]["downsampling"]
+        if self.bundle.window_rule is not None:
+            side = min(side, self.bundle.window_rule.size)
         sources = channels * (2 + 2 * self.bundle.neighbor_slices)
         count = self._batch_size(None) if self.device.type == "cuda" else 1  # a card is not busy with one slice
         drawn = torch.randn((count, sources + channels, side, side), generator=torch.Generator().manual_seed(0))
