@@ -326,6 +326,16 @@ def test_patients_without_survival_can_be_kept(tmp_path, folder):
     assert slice_store.read_patients(tmp_path)[0]["survival_days"] is None
 
 
+@pytest.mark.parametrize(("same_scan", "gain"), [(False, 1.0), (True, 0.8)])
+def test_images_of_the_same_scan_have_one_scale(tmp_path, folder, same_scan, gain):
+    """The follow-up is 0.8 times as bright: with a scale of its own that cannot be seen."""
+    result = import_pairs([pair_of(folder, "P1")], tmp_path, RULE, NORMALIZATION, AlignmentRule(same_scan=same_scan))
+    store = slice_store.open_store(result.folder)
+    pre, post = (np.asarray(part, np.float32) + 1.0 for part in (store.pre, store.post))
+    inside = (pre > 0.5) & (pre < 1.5)
+    assert np.median(post[inside] / pre[inside]) == pytest.approx(gain, abs=0.02)
+
+
 def test_unknown_way_to_register():
     with pytest.raises(OptionError, match="sometimes"):
         AlignmentRule("sometimes")

@@ -93,7 +93,7 @@ def test_the_validation_chooses_between_the_averages(run):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        (["diffusion.window=32", "diffusion.window_overlap=32"], "window_overlap"),
+        (["diffusion.window=32", "diffusion.window_overlap=32"], "between 0 and window"),
         (
             ["diffusion.window=32", "diffusion.window_overlap=8", "diffusion.predict_change=false"],
             "must predict the change",
