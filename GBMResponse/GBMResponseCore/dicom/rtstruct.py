@@ -1,4 +1,4 @@
-"""RTSTRUCT -> mask: which contours are the GTV, and which voxels lie in them."""
+"""RTSTRUCT or SEG -> mask: which regions are the GTV, and which voxels lie in them."""
 
 import re
 from collections import defaultdict
@@ -13,7 +13,8 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from ..errors import FrameOfReferenceError, NoOverlapError, StructureSetError
-from ..inputs.resampling import image_like
+from ..inputs.resampling import image_like, resample_mask
+from . import segmentation
 from .tree import Series, pydicom_module
 
 DEFAULT_ROI = "gtv"
@@ -44,16 +45,18 @@ class Roi:
 
 @dataclass(frozen=True)
 class StructureSet:
-    """What a structure set holds, without its contours.
+    """What an RTSTRUCT or a SEG holds, without its contours or frames.
 
     :param series: UIDs of the series it was drawn on.
     :param time: date and time of its making, as text that sorts.
+    :param modality: RTSTRUCT or SEG.
     """
 
     path: Path
     rois: tuple[Roi, ...]
     series: frozenset[str]
     time: str
+    modality: str = "RTSTRUCT"
 
 
 def read_structure_set(path: Path) -> StructureSet:
@@ -63,6 +66,8 @@ def read_structure_set(path: Path) -> StructureSet:
     """
     dataset = _read(path)
     with _damage_is_typed():
+        if dataset.get("Modality") == segmentation.MODALITY:
+            return _segmentation(path, dataset)
         frames = dataset.get("ReferencedFrameOfReferenceSequence") or []
         default = str(frames[0].get("FrameOfReferenceUID") or "") if len(frames) == 1 else ""
         series = {
@@ -83,6 +88,14 @@ def read_structure_set(path: Path) -> StructureSet:
         ]
         time = f"{dataset.get('StructureSetDate') or ''}{dataset.get('StructureSetTime') or ''}"
         return StructureSet(path, tuple(rois), frozenset(series), time)
+
+
+def _segmentation(path: Path, dataset: Any) -> StructureSet:
+    frame = str(dataset.get("FrameOfReferenceUID") or "")
+    rois = tuple(Roi(number, name, frame) for number, name in segmentation.segments(dataset))
+    series = {str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or []}
+    time = f"{dataset.get('ContentDate') or ''}{dataset.get('ContentTime') or ''}"
+    return StructureSet(path, rois, frozenset(series), time, segmentation.MODALITY)
 
 
 def matches(roi: Roi, pattern: str) -> bool:
@@ -133,10 +146,15 @@ def check_frame(rois: Iterable[Roi], series: Series) -> None:
 def draw_rois(structures: StructureSet, rois: Iterable[Roi], image: sitk.Image) -> sitk.Image:
     """Draw the union of regions on the grid of the image they were drawn on.
 
+    Segments are copied where their voxels are the image's, else interpolated.
+
     :return: uint8 0/1, the image's grid.
     :raises StructureSetError: if a region has no closed contour, or one that lies in no slice.
     :raises NoOverlapError: if nothing lies in the image.
     """
+    if structures.modality == segmentation.MODALITY:
+        mask = resample_mask(segmentation.read_segments(structures.path, {roi.number for roi in rois}), image)
+        return _not_empty(mask, image)
     with _damage_is_typed():
         contours = _contours(_read(structures.path))
     mask = np.zeros(image.GetSize()[::-1], bool)
@@ -146,6 +164,11 @@ def draw_rois(structures: StructureSet, rois: Iterable[Roi], image: sitk.Image) 
         for exclusive in (False, True):
             points = [contour for contour, kind in contours[roi.number] if (kind == _EXCLUSIVE) == exclusive]
             mask |= rasterize(points, image, exclusive)
+    return _not_empty(mask, image)
+
+
+def _not_empty(mask: np.ndarray, image: sitk.Image) -> sitk.Image:
+    """:raises NoOverlapError: if there is nothing in the mask."""
     if not mask.any():
         raise NoOverlapError("The contours of the GTV lie outside the image or hold no voxel.")
     return image_like(image, mask.astype(np.uint8))
