@@ -81,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_predict(commands)
     _add_cohort(commands)
+    from .dicom.commands import add_commands
+
+    add_commands(commands, _say)
     return parser
 
 

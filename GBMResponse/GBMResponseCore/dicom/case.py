@@ -29,6 +29,18 @@ class DicomOrigin:
     series: Series
 
 
+def scanned(folder: Path) -> Tree:
+    """The files of an export.
+
+    :raises DicomSeriesError: there is no image.
+    """
+    tree = scan_tree(folder)
+    if not tree.series:
+        damaged = f", and {len(tree.unreadable)} files that cannot be read" if tree.unreadable else ""
+        raise DicomSeriesError(f"There is no DICOM image in the folder{damaged}.", "Give the folder of the export.")
+    return tree
+
+
 def load_case(
     image: Path,
     gtv: Path,
@@ -51,7 +63,7 @@ def load_case(
     image, gtv = Path(image), Path(gtv)
     if not os.path.isdir(image):  # which no odd name makes fail
         return inputs.load_case(image, gtv, follow_up, gtv_labels or None)
-    tree = _scanned(image)
+    tree = scanned(image)
     if gtv.is_dir() or (gtv.is_file() and is_dicom(gtv)):
         structures, notes = _structures(gtv, image, tree)
         drawn_on = frozenset().union(*(item.series for item in structures))
@@ -71,15 +83,6 @@ def load_case(
         name: {"file": "DICOM", "sha256": sha256_of_image(entry)} for name, entry in images.items() if entry is not None
     }
     return replace(case, notes=[*notes, *case.notes], sources=sources, origin=DicomOrigin(chosen))
-
-
-def _scanned(folder: Path) -> Tree:
-    """:raises DicomSeriesError: there is no image."""
-    tree = scan_tree(folder)
-    if not tree.series:
-        damaged = f", and {len(tree.unreadable)} files that cannot be read" if tree.unreadable else ""
-        raise DicomSeriesError(f"There is no DICOM image in the folder{damaged}.", "Give the folder of the export.")
-    return tree
 
 
 def _structures(gtv: Path, image: Path, tree: Tree) -> tuple[list[StructureSet], list[Note]]:
@@ -126,7 +129,7 @@ def _follow_up(path: Path, chosen: Series, notes: list[Note]) -> sitk.Image:
         read = read_volume(path, "follow-up")
         notes += read.notes
         return read.image
-    series, volume = _read_t1_gd(_scanned(path), None, (), "follow-up", notes)
+    series, volume = _read_t1_gd(scanned(path), None, (), "follow-up", notes)
     if series.uid == chosen.uid:
         raise DicomSeriesError(
             "The follow-up is the series of the image itself.", "Give the folder of the later study."

@@ -20,7 +20,8 @@ DEFAULT_SERIES = (
 
 _NATIVE = r"without|non.?contrast|pre.?contrast|nativ|ohne|sans"
 _OTHER_WEIGHTING = r"t2|flair|dwi|diff|adc|swi|perf|dsc|asl|tof|angio|loc|scout|survey"
-_NO_AGENT = ("", "NO", "NONE", "N", "0", "WITHOUT")
+NO_AGENT = ("", "NO", "NONE", "N", "0", "WITHOUT")
+"""What headers say in the place of a contrast agent if there was none."""
 _MADE_FROM_OTHERS = {"SUBTRACTION", "SUB", "MIP", "MIN IP", "PROJECTION IMAGE", "PROJECTION"}
 _LONGEST_T1_ECHO_MS = 30.0
 _THIN_MM = 2.0
@@ -171,7 +172,7 @@ def _evidence(series: Series, drawn: bool, slice_mm: float) -> list[tuple[int, s
     return [
         (4, "the description says T1 with contrast") if t1_gd else None,
         (1, "the description says T1") if says("t1|mprage") and not t1_gd else None,
-        (3, f"contrast agent {series.contrast}") if series.contrast.upper() not in _NO_AGENT else None,
+        (3, f"contrast agent {series.contrast}") if series.contrast.upper() not in NO_AGENT else None,
         (3, "structures were drawn on it") if drawn else None,
         (1, f"thin slices ({slice_mm:.3g} mm)") if slice_mm <= _THIN_MM else None,
         (-3, "the description says no contrast") if says(_NATIVE) else None,

@@ -19,6 +19,7 @@ from typing import Any
 from ..errors import DicomSeriesError, GBMResponseError, OptionError, UnreadableFileError
 from ..files import write_bytes
 from ..inputs.reading import Note
+from .choice import DEFAULT_SERIES, NO_AGENT
 from .rtstruct import DEFAULT_ROI, Roi, matches
 from .tree import is_synthetic, pydicom_module
 
@@ -91,7 +92,8 @@ class Deidentifier:
         ]
         dataset.LongitudinalTemporalInformationModified = "UNMODIFIED" if self.keep_dates else "REMOVED"
         meta = pydicom.dataset.FileMetaDataset()
-        meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
+        written = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
+        meta.TransferSyntaxUID = written or pydicom.uid.ImplicitVRLittleEndian
         meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
         dataset.file_meta = meta
         dataset.preamble = b"\0" * 128
@@ -104,17 +106,13 @@ class Deidentifier:
                 for item in element.value:
                     self._clean(item, ours)
             elif element.VR == "UI":
-                several = isinstance(element.value, (list, tuple)) or type(element.value).__name__ == "MultiValue"
-                values = element.value if several else [element.value]
-                changed = [self.uid(str(value or "")) for value in values]
-                element.value = changed if several else changed[0]
+                values = [str(value) for value in (element.value if element.VM > 1 else [element.value or ""])]
+                element.value = [self.uid(value) for value in values]
             elif element.VR in _DATES:
                 if not self.keep_dates:
                     element.value = ""
-            elif element.keyword == "ROIName" and not ours:
-                number = str(dataset.get("ROINumber") or "")
-                is_gtv = matches(Roi(0, str(element.value), ""), DEFAULT_ROI)
-                element.value = f"{'GTV' if is_gtv else 'ROI'}_{number}"
+            elif element.keyword in _REPLACED and not ours:
+                element.value = _replacement(element.keyword, str(element.value), dataset)
             elif (element.VR in _TEXT and element.keyword not in _CODES) or (
                 element.VR in _BULK and element.keyword not in _PIXELS
             ):
@@ -123,6 +121,19 @@ class Deidentifier:
 
     def _digest(self, kind: str, text: str) -> bytes:
         return hmac.new(self.key, f"{kind} {text}".encode(), hashlib.sha256).digest()
+
+
+_REPLACED = ("ROIName", "SegmentLabel", "SeriesDescription", "ContrastBolusAgent")
+"""Free text that may name people, and that a prediction chooses by: what it needs of them stays."""
+
+
+def _replacement(keyword: str, text: str, dataset: Any) -> str:
+    if keyword in ("ROIName", "SegmentLabel"):
+        number = dataset.get("ROINumber" if keyword == "ROIName" else "SegmentNumber")
+        return f"{'GTV' if matches(Roi(0, text, ''), DEFAULT_ROI) else 'ROI'}_{number}"
+    if keyword == "ContrastBolusAgent":
+        return "YES" if text.strip().upper() not in NO_AGENT else "NO"
+    return "T1-Gd" if re.search(DEFAULT_SERIES, text, re.IGNORECASE) else "MR"
 
 
 def read_key(path: Path | None) -> bytes:

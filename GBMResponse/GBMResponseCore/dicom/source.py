@@ -98,7 +98,7 @@ class Source:
         found = []
         for name in ("WindowCenter", "WindowWidth"):
             value = header.get(name)
-            first = value[0] if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue" else value
+            first = value[0] if value is not None and header[name].VM > 1 else value
             if first is None:
                 return None
             found.append(float(first))
