@@ -71,7 +71,9 @@ def write_series(
     return headers[0]
 
 
-def write_enhanced(path: Path, image: sitk.Image, order: Sequence[int], slopes: Sequence[float] = (), **tags) -> Dataset:
+def write_enhanced(
+    path: Path, image: sitk.Image, order: Sequence[int], slopes: Sequence[float] = (), **tags
+) -> Dataset:
     """Write an int16 image as one object of many frames.
 
     :param order: which slice each frame is.

@@ -59,13 +59,17 @@ def parametric_map(source: Source, making: Making, image: sitk.Image, what: str,
     mapping = highdicom.pm.RealWorldValueMapping(
         lut_label=_LABEL, lut_explanation=describe(what), unit=unit, value_range=[low, high], slope=1.0, intercept=0.0
     )
+    window = highdicom.VOILUTTransformation(
+        window_center=(low + high) / 2,
+        window_width=max(high - low, float(np.finfo(np.float32).eps)),
+        voi_lut_function=highdicom.VOILUTFunctionValues.LINEAR_EXACT,
+    )
     dataset = highdicom.pm.ParametricMap(
         _images(source),
         _volume(source, values),
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[mapping],
-        window_center=(low + high) / 2,
-        window_width=max(high - low, float(np.finfo(np.float32).eps)),
+        voi_lut_transformations=[window],
         series_description=describe(what),
         content_label=_LABEL,
         content_description=describe(what),

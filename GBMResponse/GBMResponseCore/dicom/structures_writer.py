@@ -20,13 +20,10 @@ from .tree import pydicom_module
 _YELLOW = [255, 255, 0]
 
 
-def structure_set(
-    source: Source, making: Making, masks: Mapping[str, sitk.Image], what: str, number: int
-) -> tuple[bytes, int]:
+def structure_set(source: Source, making: Making, masks: Mapping[str, sitk.Image], what: str, number: int) -> bytes:
     """Make the file of an RTSTRUCT that refers to the source's series.
 
     :param masks: name of each region -> uint8 0/1 on the grid of the source.
-    :return: the file, and the number of its contours.
     """
     pydicom = pydicom_module()
     dataset = new_object(source, making, pydicom.uid.RTStructureSetStorage, "RTSTRUCT")
@@ -42,7 +39,6 @@ def structure_set(
     dataset.ReferencedFrameOfReferenceSequence = [_frame(source)]
     dataset.StructureSetROISequence, dataset.ROIContourSequence = [], []
     dataset.RTROIObservationsSequence = []
-    count = 0
     for roi, (name, mask) in enumerate(masks.items(), start=1):
         region, drawn, observed = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
         region.ROINumber, region.ROIName = roi, name
@@ -52,13 +48,12 @@ def structure_set(
         contours = _contours(source, mask)
         if contours:
             drawn.ContourSequence = contours
-        count += len(contours)
         observed.ObservationNumber = observed.ReferencedROINumber = roi
         observed.RTROIInterpretedType, observed.ROIInterpreter = "", ""  # no target: nothing plans on it by itself
         dataset.StructureSetROISequence.append(region)
         dataset.ROIContourSequence.append(drawn)
         dataset.RTROIObservationsSequence.append(observed)
-    return to_bytes(dataset, making), count
+    return to_bytes(dataset, making)
 
 
 def outlines(mask: np.ndarray) -> list[np.ndarray]:

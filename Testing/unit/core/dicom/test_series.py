@@ -299,7 +299,7 @@ def test_compressed_frames_without_a_plugin_say_what_is_missing(tmp_path, image,
     dataset.PixelData = pydicom.encaps.encapsulate(frames)
     dataset["PixelData"].VR = "OB"
     dataset.save_as(path)
-    with pytest.raises(DicomSeriesError, match="compressed .*High-Throughput") as caught:
+    with pytest.raises(DicomSeriesError, match=r"compressed .*High-Throughput") as caught:
         read_series(only_series(path.parent))
     assert "pip install" in caught.value.remedy
 
