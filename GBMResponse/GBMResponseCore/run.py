@@ -103,7 +103,7 @@ class Runner:
     def _run(self, request: PredictionRequest, listener: Listener) -> RunResult:
         clock = Clock()
         listener.stage("load", None)
-        case = _load(request)
+        case = load_request(request)
         check_export(request, case)
         refuse_to_replace(
             {"image": request.image, "GTV": request.gtv, "follow-up": request.follow_up}, replaceable_files(request)
@@ -158,8 +158,11 @@ class Runner:
         return write_results(RunResult(request, predictor.bundle, slices, predictions, measurements, seconds), listener)
 
 
-def _load(request: PredictionRequest) -> Case:
-    """The case, without what is quoted from headers if the results are to be de-identified."""
+def load_request(request: PredictionRequest) -> Case:
+    """The case of a request, without what is quoted from headers if the results are to be de-identified.
+
+    :raises GBMResponseError: by the inputs.
+    """
     try:
         case = load_case(request.image, request.gtv, request.follow_up, request.gtv_labels, request.series)
     except (DicomSeriesError, StructureSetError) as error:

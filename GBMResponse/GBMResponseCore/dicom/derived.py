@@ -1,15 +1,15 @@
 """Maps and masks of a prediction as DICOM objects of many frames, and its report as a document."""
 
-import copy
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
 from .. import __version__
+from .mr_series import decimals
 from .segmentation import highdicom_module
 from .source import LONGEST_DESCRIPTION, MAKER, Making, Source, copy_study, describe, mark, new_object, to_bytes
-from .tree import pydicom_module
+from .tree import Slice, pydicom_module
 
 _LABEL = "SYNTHETIC"
 
@@ -111,14 +111,55 @@ def _identity(making: Making, number: int) -> dict[str, Any]:
 
 
 def _images(source: Source) -> list[Any]:
-    """Headers of the source with the attributes of patient and study that highdicom copies."""
-    images = [copy.deepcopy(header) for header in source.headers]
-    for image in images:
+    """What highdicom needs to know of the source's objects, and nothing else of their headers."""
+    images = []
+    for header, first in zip(source.headers, source.slices, strict=False):
+        image = pydicom_module().Dataset()
         copy_study(source, image)
-        image.FrameOfReferenceUID = source.series.frame_of_reference
-        if not image.get("PositionReferenceIndicator"):
-            image.PositionReferenceIndicator = ""
+        image.SOPClassUID, image.SOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
+        image.SeriesInstanceUID, image.FrameOfReferenceUID = source.series.uid, source.series.frame_of_reference
+        image.Modality, image.PositionReferenceIndicator = source.series.modality, ""
+        image.Rows, image.Columns = first.matrix
+        if first.frame is None:
+            for group in (_position(first), _orientation(first), _measures(source)):
+                image.update(group)
+        else:
+            _add_frames(source, image)
+        images.append(image)
     return images
+
+
+def _add_frames(source: Source, image: Any) -> None:
+    dataset = pydicom_module().Dataset
+    image.NumberOfFrames = len(source.slices)
+    shared = dataset()
+    shared.PlaneOrientationSequence = [_orientation(source.slices[0])]
+    shared.PixelMeasuresSequence = [_measures(source)]
+    image.SharedFunctionalGroupsSequence = [shared]
+    image.PerFrameFunctionalGroupsSequence = []
+    for item in sorted(source.slices, key=lambda item: item.frame):
+        frame = dataset()
+        frame.PlanePositionSequence = [_position(item)]
+        image.PerFrameFunctionalGroupsSequence.append(frame)
+
+
+def _position(item: Slice) -> Any:
+    group = pydicom_module().Dataset()
+    group.ImagePositionPatient = decimals(item.position)
+    return group
+
+
+def _orientation(item: Slice) -> Any:
+    group = pydicom_module().Dataset()
+    group.ImageOrientationPatient = decimals(item.directions)
+    return group
+
+
+def _measures(source: Source) -> Any:
+    group = pydicom_module().Dataset()
+    group.PixelSpacing = decimals(source.slices[0].pixel_mm)
+    group.SliceThickness = group.SpacingBetweenSlices = decimals([source.slice_mm])[0]
+    return group
 
 
 def _volume(source: Source, array: np.ndarray) -> Any:

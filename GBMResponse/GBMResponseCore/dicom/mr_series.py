@@ -30,7 +30,7 @@ def mr_series(
     voxels = sitk.GetArrayFromImage(image)
     stored, scale = _stored(voxels)
     window = source.window() or _window(voxels)
-    series_uid, spacing = making.uid(), float(np.linalg.norm(source.affine[:3, 0]))
+    series_uid = making.uid()
     for place, pixels in enumerate(stored):
         first = source.slices[place]
         dataset = new_object(source, making, pydicom.uid.MRImageStorage, "MR")
@@ -52,7 +52,7 @@ def mr_series(
         dataset.ImagePositionPatient = decimals(first.position)
         dataset.ImageOrientationPatient = decimals(first.directions)
         dataset.PixelSpacing = decimals(first.pixel_mm)
-        dataset.SliceThickness = dataset.SpacingBetweenSlices = decimals([spacing])[0]
+        dataset.SliceThickness = dataset.SpacingBetweenSlices = decimals([source.slice_mm])[0]
         dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
         dataset.Rows, dataset.Columns = pixels.shape
         dataset.BitsAllocated = dataset.BitsStored = 16

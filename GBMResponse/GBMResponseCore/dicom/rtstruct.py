@@ -2,8 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from scipy import ndimage
 from ..errors import FrameOfReferenceError, NoOverlapError, StructureSetError
 from ..inputs.resampling import image_like, resample_mask
 from . import segmentation
-from .tree import Series, pydicom_module
+from .tree import Series, damage_is_typed, pydicom_module
 
 DEFAULT_ROI = "gtv"
 """Regular expression of a GTV's name, in any case. With it, names of what is made from a GTV do not count."""
@@ -65,7 +64,7 @@ def read_structure_set(path: Path) -> StructureSet:
     :raises MissingPackageError: without pydicom.
     """
     dataset = _read(path)
-    with _damage_is_typed():
+    with damage_is_typed("The RTSTRUCT", StructureSetError):
         if dataset.get("Modality") == segmentation.MODALITY:
             return _segmentation(path, dataset)
         frames = dataset.get("ReferencedFrameOfReferenceSequence") or []
@@ -155,7 +154,7 @@ def draw_rois(structures: StructureSet, rois: Iterable[Roi], image: sitk.Image) 
     if structures.modality == segmentation.MODALITY:
         mask = resample_mask(segmentation.read_segments(structures.path, {roi.number for roi in rois}), image)
         return _not_empty(mask, image)
-    with _damage_is_typed():
+    with damage_is_typed("The RTSTRUCT", StructureSetError):
         contours = _contours(_read(structures.path))
     mask = np.zeros(image.GetSize()[::-1], bool)
     for roi in rois:
@@ -291,26 +290,16 @@ def _contours(dataset: Any) -> dict[int, list[tuple[np.ndarray, str]]]:
     return contours
 
 
-@contextmanager
-def _damage_is_typed() -> Iterator[None]:
-    """:raises StructureSetError: for what pydicom makes of missing tags and impossible values."""
-    try:
-        yield
-    except AttributeError as error:
-        tag = re.search(r"attribute '(\w+)'", str(error))
-        raise StructureSetError(f"The RTSTRUCT lacks {tag[1] if tag else 'a tag'}.", "Export it again.") from error
-    except (ValueError, TypeError, LookupError, ArithmeticError, OSError, EOFError, NotImplementedError) as error:
-        raise StructureSetError(f"The RTSTRUCT holds an impossible value ({error}).", "Export it again.") from error
-
-
 def _read(path: Path) -> Any:
     pydicom = pydicom_module()
     try:
         with path.open("rb") as file:
             whole = file.read(132)[128:] == b"DICM"
         dataset = pydicom.dcmread(path, force=not whole)
-    except (pydicom.errors.InvalidDicomError, OSError, EOFError, ValueError, AttributeError, LookupError):
-        raise StructureSetError("The RTSTRUCT cannot be read.", "Export it again.") from None
-    if "Modality" not in dataset and "StructureSetROISequence" not in dataset:
+        named = "Modality" in dataset or "StructureSetROISequence" in dataset
+    # Damaged bytes make pydicom fail in many ways.
+    except Exception as error:
+        raise StructureSetError("The RTSTRUCT cannot be read.", "Export it again.") from error
+    if not named:
         raise StructureSetError("The RTSTRUCT cannot be read.", "Export it again.")
     return dataset

@@ -9,6 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import MissingPackageError, StructureSetError
+from .tree import damage_is_typed
 
 MODALITY = "SEG"
 _INSIDE = 0.5
@@ -40,13 +41,10 @@ def read_segments(path: Path, numbers: Collection[int]) -> sitk.Image:
     :raises MissingPackageError: without highdicom.
     """
     highdicom = highdicom_module()
-    try:
+    with damage_is_typed("The SEG", StructureSetError):
         volume = highdicom.seg.segread(path).get_volume(segment_numbers=sorted(numbers), combine_segments=False)
         inside = (np.asarray(volume.array) >= _INSIDE).any(axis=-1)
         affine = np.asarray(volume.affine, float)
-    # It reads with pydicom and a database in memory, which fail in many ways; none of them is a fault of ours.
-    except Exception as error:
-        raise StructureSetError(f"The SEG cannot be read ({type(error).__name__}).", "Export it again.") from error
     image = sitk.GetImageFromArray(inside.astype(np.uint8))
     matrix = affine[:3, 2::-1]  # its axes are slice, row, column
     spacing = np.linalg.norm(matrix, axis=0)

@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import DicomSeriesError
-from .tree import Series, Slice, pydicom_module
+from .tree import Series, Slice, damage_is_typed, pydicom_module
 
 _DIRECTION_TOLERANCE = 1e-3
 _SPACING_TOLERANCE = 0.05
@@ -54,8 +54,8 @@ def read_series(series: Series) -> sitk.Image:
         unreadable.
     """
     stack = _stack(series)
-    for path in dict.fromkeys(item.path for item in stack.slices):
-        if _is_cut_off(path):
+    with damage_is_typed(f"The series {series}"):
+        if any(_is_cut_off(path) for path in dict.fromkeys(item.path for item in stack.slices)):
             raise DicomSeriesError(f"The series {series} cannot be read: a file is cut off.", "Export it again.")
     if all(item.frame is None for item in stack.slices):
         image = _read_files(series, stack)
@@ -112,7 +112,7 @@ def _read_frames(series: Series, stack: _Stack) -> np.ndarray:
         # Damaged pixels and missing plugins make pydicom fail in many ways.
         except Exception as error:
             syntax = dataset.file_meta.get("TransferSyntaxUID")
-            if syntax is not None and syntax.is_compressed:
+            if syntax is not None and syntax.is_transfer_syntax and syntax.is_compressed:
                 message = f"The series {series} is compressed ({syntax.name}), and nothing here reads that."
                 raise DicomSeriesError(message, f"Run: pip install {DECODERS}. Or export it uncompressed.") from error
             raise DicomSeriesError(f"The series {series} cannot be read.", "Export it again.") from error

@@ -16,7 +16,7 @@ import numpy as np
 from .. import SYNTHETIC_NOTICE, __version__
 from ..errors import DicomSeriesError
 from .series import ordered_slices
-from .tree import MAKER, Series, Slice, pydicom_module
+from .tree import MAKER, Series, Slice, damage_is_typed, pydicom_module
 
 FIRST_SERIES_NUMBER = 9000
 """Above the numbers that scanners give."""
@@ -92,6 +92,11 @@ class Source:
         matrix[:3, 3] = positions[0]
         return matrix
 
+    @property
+    def slice_mm(self) -> float:
+        """Distance of the slices."""
+        return float(np.linalg.norm(self.affine[:3, 0]))
+
     def window(self) -> tuple[float, float] | None:
         """Center and width of the gray levels that the middle slice is shown with; None if it does not say."""
         header = self.headers[len(self.headers) // 2]
@@ -123,18 +128,22 @@ def read_source(series: Series) -> Source:
     """
     pydicom = pydicom_module()
     slices = ordered_slices(series)
-    paths = list(dict.fromkeys(item.path for item in slices))
-    try:
+    with damage_is_typed(f"The series {series}"):
+        paths = list(dict.fromkeys(item.path for item in slices))
         headers = [pydicom.dcmread(path, stop_before_pixels=True, force=True) for path in paths]
-        for header in headers:
-            missing = [name for name in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID") if not header.get(name)]
-            if missing:
-                raise DicomSeriesError(f"The series {series} lacks {missing[0]}: nothing can go back into its study.")
-    except (OSError, EOFError, ValueError, AttributeError, LookupError, TypeError) as error:
-        raise DicomSeriesError(f"The series {series} cannot be read ({type(error).__name__}).") from error
+        source = Source(series, slices, headers)
+        # Everything that is used is read now: damage must not show after the prediction.
+        copy_study(source, pydicom.Dataset())
+        references = [source.reference(place) for place in range(len(slices))]
+        source.window()
+        for uid in (source.header.StudyInstanceUID, *(item.ReferencedSOPInstanceUID for item in references)):
+            if not uid:
+                raise DicomSeriesError(f"The series {series} lacks a UID: nothing can go back into its study.")
+    if len(paths) > 1 and any(item.frame is not None for item in slices):
+        raise DicomSeriesError(f"The series {series} is spread over several objects of many frames.")
     if not series.frame_of_reference:
         raise DicomSeriesError(f"The series {series} does not state its frame of reference.", "Export it again.")
-    return Source(series, slices, headers)
+    return source
 
 
 def describe(text: str) -> str:

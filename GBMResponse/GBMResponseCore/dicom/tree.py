@@ -3,13 +3,14 @@
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..errors import MissingPackageError
+from ..errors import DicomSeriesError, GBMResponseError, MissingPackageError
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,28 @@ def pydicom_module() -> ModuleType:
         import pydicom
     except ImportError:
         raise MissingPackageError("pydicom", "read DICOM") from None
+    # It would print odd values, which may be names.
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     return pydicom
+
+
+@contextmanager
+def damage_is_typed(what: str, kind: type[GBMResponseError] = DicomSeriesError) -> Iterator[None]:
+    """Turn what pydicom, and libraries that read with it, make of damaged files into one kind of error.
+
+    :param what: is read, for the message.
+    :raises GBMResponseError: of this kind.
+    """
+    try:
+        yield
+    except (GBMResponseError, MemoryError):
+        raise
+    except AttributeError as error:
+        tag = re.search(r"attribute '(\w+)'", str(error))
+        raise kind(f"{what} lacks {tag[1] if tag else 'a tag'}.", "Export it again.") from error
+    # Damaged bytes make it fail in many ways.
+    except Exception as error:
+        raise kind(f"{what} holds an impossible value ({type(error).__name__}).", "Export it again.") from error
 
 
 def scan_tree(root: Path, files: Iterable[Path] | None = None) -> Tree:
@@ -118,7 +140,7 @@ def scan_tree(root: Path, files: Iterable[Path] | None = None) -> Tree:
     :raises MissingPackageError: without pydicom.
     """
     pydicom_module()
-    headers: dict[str, tuple[Any, str, str]] = {}
+    found: dict[str, Series] = {}
     slices: dict[str, dict[tuple, Slice]] = defaultdict(dict)
     structure_sets, unreadable = [], []
     for path in sorted(root.rglob("*")) if files is None else files:
@@ -137,15 +159,20 @@ def scan_tree(root: Path, files: Iterable[Path] | None = None) -> Tree:
             elif "Rows" in header or header.get("SOPClassUID") == _MR_IMAGE:
                 items = _slices(header, path)
                 key = f"{folder} {header.SeriesInstanceUID}"
-                headers.setdefault(key, (header, folder, patient))
+                if key not in found:
+                    found[key] = _series(header, folder, patient)
                 for item in items:
                     # Some tools give all slices one UID: only at one place they are copies.
                     slices[key].setdefault((item.uid, item.frame, item.position), item)
         # Damaged bytes make pydicom fail in many ways, and none of them may end the scan of a hospital's export.
         except Exception as error:
-            log.warning("A DICOM file cannot be read (%s): %s", type(error).__name__, path.name)
+            log.warning("A DICOM file cannot be read (%s).", type(error).__name__)
             unreadable.append(path)
-    series = [_series(*headers[key], tuple(slices[key].values()), unreadable) for key in headers]
+    series = []
+    for key, item in found.items():
+        folders = {slice.path.parent for slice in slices[key].values()}
+        beside = tuple(path for path in unreadable if path.parent in folders)
+        series.append(replace(item, slices=tuple(slices[key].values()), unreadable=beside))
     return Tree(tuple(series), tuple(structure_sets), tuple(unreadable))
 
 
@@ -246,14 +273,15 @@ def _slice(sources: Sequence[Any], path: Path, frames: int, frame: int | None = 
     )
 
 
-def _series(header: Any, folder: str, patient: str, slices: tuple[Slice, ...], unreadable: Iterable[Path]) -> Series:
+def _series(header: Any, folder: str, patient: str) -> Series:
+    """What a header says of its series, without slices."""
+
     def text(name: str) -> str:
         return str(header.get(name) or "").strip()
 
     def time(name: str) -> float | None:
         return float(header.get(name)) if header.get(name) else None
 
-    folders = {item.path.parent for item in slices}
     return Series(
         uid=text("SeriesInstanceUID"),
         modality=text("Modality"),
@@ -264,8 +292,7 @@ def _series(header: Any, folder: str, patient: str, slices: tuple[Slice, ...], u
         description=text("SeriesDescription"),
         number=text("SeriesNumber"),
         frame_of_reference=text("FrameOfReferenceUID"),
-        slices=slices,
-        unreadable=tuple(path for path in unreadable if path.parent in folders),
+        slices=(),
         study=text("StudyInstanceUID"),
         contrast=text("ContrastBolusAgent"),
         image_type=tuple(str(part).upper() for part in header.get("ImageType") or ()),
