@@ -14,6 +14,7 @@ from .network import PASSWORD, Server, fetch_study, send_folder
 from .rtstruct import DEFAULT_ROI, matches
 from .source import Making, to_bytes
 from .tree import pydicom_module, scan_tree
+from .volume_export import export_volume
 
 Say = Callable[[str], None]
 
@@ -43,6 +44,10 @@ def add_commands(commands: Any, say: Say) -> None:
         )
         command.add_argument("--timeout", type=float, default=60.0, help="seconds for an answer (default: 60)")
         command.add_argument("--tries", type=int, default=5, help="of each request (default: 5)")
+    write = _add(
+        inner, "write", _write, say, "write a generated volume as a series, as 3D Slicer asks for", folder=False
+    )
+    write.add_argument("request", type=Path, help="JSON file; its fields are in docs/dicom.md")
     remove = _add(
         inner, "deidentify", _deidentify, say, "copy the DICOM files of a folder without what identifies the patient"
     )
@@ -109,6 +114,10 @@ def _deidentify(arguments: argparse.Namespace, say: Say) -> None:
             to_bytes(pydicom_module().dcmread(path, force=True), making), out / f"{number:06d}.dcm", durable=False
         )
     say(f"{len(set(files))} objects written to {out}; {len(tree.unreadable)} could not be read.")
+
+
+def _write(arguments: argparse.Namespace, say: Say) -> None:
+    say(f"{len(export_volume(arguments.request))} objects written.")
 
 
 def _silent(text: str) -> None:

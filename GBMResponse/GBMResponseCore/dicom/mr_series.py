@@ -45,8 +45,9 @@ def mr_series(
         dataset.DerivationDescription = making.description[:1024]
         dataset.DerivationCodeSequence = [coded(codes.DCM.ArtificialIntelligence)]
         reference = source.reference(place)
-        reference.PurposeOfReferenceCodeSequence = [coded(codes.DCM.SourceImageForImageProcessingOperation)]
-        dataset.SourceImageSequence = [reference]
+        if reference is not None:
+            reference.PurposeOfReferenceCodeSequence = [coded(codes.DCM.SourceImageForImageProcessingOperation)]
+            dataset.SourceImageSequence = [reference]
         dataset.ContentQualification = "RESEARCH"
         dataset.BurnedInAnnotation = "YES" if burned_in else "NO"
         dataset.ImagePositionPatient = decimals(first.position)

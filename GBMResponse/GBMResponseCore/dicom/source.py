@@ -24,7 +24,7 @@ LONGEST_DESCRIPTION = 64
 """Letters that DICOM allows."""
 
 _MARK = "SYNTHETIC"
-_PATIENT_AND_STUDY = (
+PATIENT_AND_STUDY = (
     "SpecificCharacterSet", "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex",
     "PatientIdentityRemoved", "DeidentificationMethod", "PatientAge", "PatientSize", "PatientWeight",
     "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
@@ -109,11 +109,13 @@ class Source:
             found.append(float(first))
         return found[0], found[1]
 
-    def reference(self, place: int) -> Any:
-        """Item of a source image sequence: the slice at a place of the volume."""
+    def reference(self, place: int) -> Any | None:
+        """Item of a source image sequence: the slice at a place of the volume; None if it is no DICOM."""
         pydicom = pydicom_module()
         item = pydicom.Dataset()
         header = self.headers[place] if len(self.headers) > 1 else self.header
+        if "SOPInstanceUID" not in header:
+            return None
         item.ReferencedSOPClassUID = header.SOPClassUID
         item.ReferencedSOPInstanceUID = header.SOPInstanceUID
         if self.slices[place].frame is not None:
@@ -136,7 +138,7 @@ def read_source(series: Series) -> Source:
         copy_study(source, pydicom.Dataset())
         references = [source.reference(place) for place in range(len(slices))]
         source.window()
-        for uid in (source.header.StudyInstanceUID, *(item.ReferencedSOPInstanceUID for item in references)):
+        for uid in (source.header.StudyInstanceUID, *(item and item.ReferencedSOPInstanceUID for item in references)):
             if not uid:
                 raise DicomSeriesError(f"The series {series} lacks a UID: nothing can go back into its study.")
     if len(paths) > 1 and any(item.frame is not None for item in slices):
@@ -148,7 +150,7 @@ def read_source(series: Series) -> Source:
 
 def describe(text: str) -> str:
     """The description of a series, beginning with the word that marks it."""
-    return f"{_MARK} {text}"[:LONGEST_DESCRIPTION]
+    return (text if text.startswith(_MARK) else f"{_MARK} {text}")[:LONGEST_DESCRIPTION]
 
 
 def new_object(source: Source, making: Making, sop_class: str, modality: str) -> Any:
@@ -182,7 +184,7 @@ def new_object(source: Source, making: Making, sop_class: str, modality: str) ->
 
 def copy_study(source: Source, dataset: Any) -> None:
     """Give an object the patient and study of the source."""
-    for name in _PATIENT_AND_STUDY:
+    for name in PATIENT_AND_STUDY:
         if name in source.header:
             dataset[name] = source.header[name]
     for name in _MAY_BE_EMPTY:
