@@ -5,7 +5,7 @@ system fills right, whatever it makes of contours inside others.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -134,18 +134,29 @@ def _joined(outer: np.ndarray, hole: np.ndarray) -> np.ndarray:
     return np.concatenate([outer[: edge + 1], meeting, hole, hole[:1], meeting, outer[edge + 1 :]])
 
 
+def contours_lps(source: Source, mask: sitk.Image) -> list[np.ndarray]:
+    """The outlines of a mask on the source's grid, points (n, 3) in LPS mm, slice by slice."""
+    return [points for points, _ in _placed_outlines(source, mask)]
+
+
+def _placed_outlines(source: Source, mask: sitk.Image) -> Iterator[tuple[np.ndarray, int]]:
+    """Outlines (n, 3) in LPS mm with the places of their slices."""
+    for place, plane in enumerate(sitk.GetArrayFromImage(mask) > 0):
+        for polygon in outlines(plane):
+            points = np.insert(polygon[:, ::-1], 0, place, axis=1)  # slice, row, column
+            yield points @ source.affine[:3, :3].T + source.affine[:3, 3], place
+
+
 def _contours(source: Source, mask: sitk.Image) -> list[Any]:
     pydicom = pydicom_module()
     items = []
-    for place, plane in enumerate(sitk.GetArrayViewFromImage(mask) > 0):
-        for polygon in outlines(plane) if plane.any() else []:
-            points = np.insert(polygon[:, ::-1], 0, place, axis=1)  # slice, row, column
-            contour = pydicom.Dataset()
-            contour.ContourImageSequence = [source.reference(place)]
-            contour.ContourGeometricType = "CLOSED_PLANAR"
-            contour.NumberOfContourPoints = len(points)
-            contour.ContourData = decimals((points @ source.affine[:3, :3].T + source.affine[:3, 3]).ravel())
-            items.append(contour)
+    for points, place in _placed_outlines(source, mask):
+        contour = pydicom.Dataset()
+        contour.ContourImageSequence = [source.reference(place)]
+        contour.ContourGeometricType = "CLOSED_PLANAR"
+        contour.NumberOfContourPoints = len(points)
+        contour.ContourData = decimals(points.ravel())
+        items.append(contour)
     return items
 
 
