@@ -21,7 +21,7 @@ from pydicom.sr.codedict import codes
 from scipy import ndimage
 
 KNOWN_LATER = "(0x0008,0x001c)"
-"""Synthetic Data, which the standard has had since 2022: the validator of Debian 12 does not know it yet."""
+"""Synthetic Data: the validator of Debian 12 (June 2022) does not know the tag yet."""
 
 
 def write(folder, files):
