@@ -81,9 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_predict(commands)
     _add_cohort(commands)
-    from .dicom.commands import add_commands
+    from .dicom.commands import add_commands as add_dicom_commands
+    from .model.commands import add_commands as add_model_commands
 
-    add_commands(commands, _say)
+    add_dicom_commands(commands, _say)
+    add_model_commands(commands, _say)
     return parser
 
 

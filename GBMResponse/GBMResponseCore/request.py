@@ -246,7 +246,11 @@ class PredictionRequest:
         "those called GTV",
         (), option="--gtv-label", group="files",
     )  # fmt: skip
-    bundle: Path | None = setting("model bundle folder; default: the bundle that ships", None, group="model")
+    bundle: Path | None = setting(
+        "folder of a model bundle, or name of a known one (gbmresponse models list); default: the one that ships",
+        None,
+        group="model",
+    )
     options: PredictionOptions = PredictionOptions()
     format: str = setting("of the volumes", ".nii.gz", group="output", choices=FORMATS)
     measure: bool = setting("measure nothing", True, group="output", option="--no-measurements")

@@ -170,6 +170,7 @@ def first_number(place: int) -> int:
 def _pdf(lines: Sequence[str], montage: Path | None) -> bytes:
     """Pages of text, and a page with the picture."""
     pages, font, margin, height = [], text_font(22), 80, 32
+    lines = [line.replace("²", "2") for line in lines]  # which the font does not have
     rows = [part for line in lines for part in wrapped(line, font, _PAGE[0] - 2 * margin).split("\n")]
     per_page = (_PAGE[1] - 2 * margin) // height
     for start in range(0, len(rows), per_page):
