@@ -23,10 +23,13 @@ from .run import Runner
 _GROUPS = {
     "files": "inputs and output",
     "output": "what to write",
+    "dicom": "DICOM",
     "model": "model",
     "sampling": "sampling (default: as the bundle says)",
     "machine": "machine",
 }
+_ALIASES = {"image": "--dicom", "gtv": "--rtstruct", "gtv_labels": "--gtv-roi"}
+"""What settings are called as well, where they are DICOM."""
 _BY_TABLE = ("image", "gtv", "follow_up", "classes", "device")
 """Settings that a cohort takes from its table, or has an option of its own for."""
 _PREDICTING = ("prepare", "encode", "classify", "expected", "sample", "assemble")
@@ -78,8 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_predict(commands)
     _add_cohort(commands)
+    from .dicom.commands import add_commands as add_dicom_commands
     from .model.commands import add_commands as add_model_commands
 
+    add_dicom_commands(commands, _say)
     add_model_commands(commands, _say)
     return parser
 
@@ -88,7 +93,7 @@ def _add_predict(commands: Any) -> None:
     parser = commands.add_parser("predict", help="predict the follow-up MRI of one case")
     _add_settings(parser)
     parser.add_argument("--verbose", action="store_true", help="say more")
-    parser.set_defaults(run=_predict)
+    parser.set_defaults(run=_predict, wrong_usage=parser.error)
 
 
 def _add_cohort(commands: Any) -> None:
@@ -112,16 +117,17 @@ def _add_settings(parser: argparse.ArgumentParser, but: Sequence[str] = ()) -> N
     groups = {name: parser.add_argument_group(title) for name, title in _GROUPS.items()}
     for entry in settings(PredictionRequest) + settings(PredictionOptions):
         if entry.attribute not in but:
-            groups[entry.group].add_argument(entry.option, **_argument(entry))
+            names = [entry.option, *([_ALIASES[entry.attribute]] if entry.attribute in _ALIASES else [])]
+            groups[entry.group].add_argument(*names, **_argument(entry))
 
 
 def _argument(entry: Setting) -> dict[str, Any]:
     """How argparse is told of a setting."""
     if entry.kind is bool:
-        return {"dest": entry.attribute, "action": "store_false", "help": entry.help}
+        return {"dest": entry.attribute, "action": f"store_{str(not entry.default).lower()}", "help": entry.help}
     details = {"dest": entry.attribute, "type": entry.kind, "help": entry.help, "default": entry.default}
     if entry.default is MISSING:
-        details |= {"required": True, "default": None}
+        details |= {"required": entry.attribute != "gtv", "default": None}  # which a folder of DICOM files may hold
     elif entry.several:
         default = f" (default: {' '.join(entry.default)})" if entry.default else ""
         details |= {"nargs": "+", "help": f"{entry.help}{default}"}
@@ -149,6 +155,10 @@ def _chosen(cls: type, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
+    if arguments.gtv is None:
+        if not arguments.image.is_dir():
+            arguments.wrong_usage("the following arguments are required: --gtv")
+        arguments.gtv = arguments.image
     request = _request(arguments)
     with _Terminal() as terminal:
         result = Runner().run(request, terminal)

@@ -278,6 +278,14 @@ class FrameOfReferenceError(StructureSetError):
     remedy = "Export the structures drawn on the T1-Gd series, or resampled to its frame of reference."
 
 
+class DicomServerError(GBMResponseError):
+    """A DICOM server does not answer, refuses, or has no such study."""
+
+    code = "dicom-server"
+    exit_code = 67
+    remedy = "Check the address, the network and the rights; the same command continues."
+
+
 class OutOfMemoryError(GBMResponseError):
     """The memory of the computer or of its graphics card is too small for this prediction."""
 

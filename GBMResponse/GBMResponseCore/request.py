@@ -6,6 +6,7 @@ dataclasses; only the standard library is needed.
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
@@ -27,6 +28,9 @@ GUIDANCE_FORMS = ("standard", "algorithm2")
 PRECISIONS = ("auto", "float32", "bfloat16")
 TRAINING_STEPS = 1000
 MOST_DAYS = 3650
+_UID_ROOT = re.compile(r"[012](\.(0|[1-9]\d*))+")
+_LONGEST_ROOT = 24
+"""What is left of a UID's 64 letters for a number of 128 bits."""
 
 
 def setting(help: str, default: Any = MISSING, **details: Any) -> Any:
@@ -45,10 +49,10 @@ class Setting:
 
     :param attribute: the field's name in its dataclass.
     :param name: in messages and in the provenance.
-    :param option: of the command. That of a field that is true without it switches the field off.
+    :param option: of the command. That of a field that is true or false switches it from its default.
     :param kind: `str`, `int`, `float`, `bool` or `Path`.
     :param several: it is a list of them.
-    :param group: `files`, `output`, `model`, `sampling` or `machine`.
+    :param group: `files`, `output`, `dicom`, `model`, `sampling` or `machine`.
     :param otherwise: value of a sampling setting that neither the user nor the bundle gives.
     """
 
@@ -229,14 +233,17 @@ class PredictionRequest:
     :raises RequestError: the format does not exist.
     """
 
-    image: Path = setting("pre-treatment T1-Gd (NIfTI, NRRD, MetaImage)", group="files")
-    gtv: Path = setting("GTV mask, on any grid of the same patient", group="files")
+    image: Path = setting("pre-treatment T1-Gd (NIfTI, NRRD, MetaImage), or a folder of DICOM files", group="files")
+    gtv: Path = setting(
+        "GTV mask, on any grid of the same patient; with DICOM also an RTSTRUCT, a SEG or a folder", group="files"
+    )
     out: Path = setting("output folder", group="files")
     follow_up: Path | None = setting(
         "true follow-up T1-Gd, shown beside the prediction and scored", None, group="files"
     )
     gtv_labels: tuple[str, ...] = setting(
-        "label values or segment names of the GTV file that are the GTV; default: all",
+        "label values, or names of segments or of an RTSTRUCT's regions, that are the GTV; default: all, in DICOM "
+        "those called GTV",
         (), option="--gtv-label", group="files",
     )  # fmt: skip
     bundle: Path | None = setting(
@@ -249,10 +256,29 @@ class PredictionRequest:
     measure: bool = setting("measure nothing", True, group="output", option="--no-measurements")
     montage: bool = setting("write no PNG montage", True, group="output", option="--no-montage")
     report: bool = setting("write no HTML report", True, group="output", option="--no-report")
+    series: str | None = setting(
+        "SeriesInstanceUID, number or description of the T1-Gd; default: by what the headers say", None, group="dicom"
+    )
+    dicom_out: bool = setting(
+        "write the results as DICOM, too, for the patient and study of the image", False, group="dicom"
+    )
+    burn_in: bool = setting("write SYNTHETIC into the pixels of the DICOM images", False, group="dicom")
+    uid_root: str = setting("of the new DICOM UIDs: that of your institution, or 2.25", "2.25", group="dicom")
+    deidentify: bool = setting(
+        "write the DICOM results, and all others, without what identifies the patient", False, group="dicom"
+    )
+    keep_dates: bool = setting("keep dates when de-identifying", False, group="dicom")
+    pseudonym_key: Path | None = setting(
+        "file that pseudonyms and UIDs are made with, alike in all runs; is created; default: one for this run alone",
+        None, group="dicom",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
             raise RequestError(f"Unknown format {self.format!r}.", f"Choose one of: {', '.join(FORMATS)}.")
+        if not _UID_ROOT.fullmatch(self.uid_root) or len(self.uid_root) > _LONGEST_ROOT:
+            remedy = f"Use numbers with dots, {_LONGEST_ROOT} letters at most."
+            raise RequestError(f"{short(self.uid_root)} is no root of DICOM UIDs.", remedy)
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> "PredictionRequest":

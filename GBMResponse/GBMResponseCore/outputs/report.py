@@ -63,6 +63,22 @@ def write_report(
     return write_text(page, path)
 
 
+def text_lines(prediction: "Prediction", measurements: Measurements | None = None) -> list[str]:
+    """What the page says of one class, as lines of plain text."""
+    name, chances, method, samples, shown = _class_row(prediction)
+    lines = [SYNTHETIC_NOTICE, "", f"Survival class: {name}; probabilities: {chances}."]
+    lines += [f"Expected image: {method}. Samples: {samples}. Shown as predicted: {shown}.", ""]
+    if measurements is not None:
+        found = _measured(measurements)
+        names = ("Class", "Volume before", "Volume after", "Change", "Category by volume")
+        names += ("Area before", "Area after", "Category by area")
+        lines += [found["title"], ""]
+        for row in found["rows"]:
+            lines += [f"{title}: {cell}" for title, cell in zip(names, row, strict=True)] + [""]
+        lines += [*found["check"], *found["withheld"], ""]
+    return [*lines, *CAVEATS]
+
+
 def _class_row(prediction: "Prediction") -> list[str]:
     choice = prediction.class_choice
     chances = ", ".join(f"{name} {chance:.0%}" for name, chance in choice.probabilities.items())

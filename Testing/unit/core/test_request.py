@@ -58,7 +58,7 @@ def test_every_setting_is_an_option_of_predict(entry):
 
 def test_a_cohort_has_the_options_of_predict_but_what_its_table_says():
     missing = option_strings("predict") - option_strings("cohort")
-    assert missing == {"--image", "--gtv", "--follow-up", "--class", "--device"}
+    assert missing == {"--image", "--dicom", "--gtv", "--rtstruct", "--follow-up", "--class", "--device"}
 
 
 def test_the_outside_names_are_the_documented_ones():
