@@ -114,8 +114,8 @@ def train_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> Diff
         own = folder.is_relative_to(run.folder)
         check_made_from(folder, made_from if own else {name: made_from[name] for name in _AUTOENCODERS})
     latents = _latents(run, autoencoders)
-    scale = None
-    if settings.predict_change:
+    scale = None if run.parent is None else run.parent.residual_scale
+    if settings.predict_change and scale is None:
         margin = settings.gtv_margin // run.configuration.image_autoencoder.downsampling or None
         scale = run.once(f"latents/{CHANGE_SCALE}", lambda: residual_scale(latents, run.rows("train"), margin).tolist())
     tokens = conditions.null_token + 1 if schemes else 0
