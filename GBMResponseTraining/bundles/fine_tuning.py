@@ -12,6 +12,7 @@ from typing import Any
 
 from GBMResponseCore.errors import OptionError, OutputFolderError
 from GBMResponseCore.files import ensure_output_folder, write_json
+from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
 from GBMResponseCore.model.bundle import WEIGHTS, Bundle, Networks, open_bundle
 from safetensors import safe_open
 
@@ -134,15 +135,19 @@ def _model_configuration(parent: Bundle) -> ModelConfiguration:
 
 def _check_store(folder: Path, parent: Bundle) -> None:
     """:raises OptionError, SplitError: the store is not one that the bundle can learn from."""
-    patients = read_patients(folder)
-    wanted, size = parent.description["preprocessing"], open_store(folder).pre.shape[-1]
+    patients, size = read_patients(folder), open_store(folder).pre.shape[-1]
+    wanted = {"in_plane": parent.in_plane_rule.to_dict(), "intensity": parent.normalization.to_dict()}
     for record in patients:
-        found = store_preprocessing(record, size)
+        stated = store_preprocessing(record, size)
+        found = {
+            "in_plane": InPlaneRule.from_dict(stated["in_plane"]).to_dict(),
+            "intensity": NormalizationSettings.from_dict(stated["intensity"]).to_dict(),
+        }
         different = [
             f"{part} {name} {found[part][name]}, not {value}"
-            for part in ("in_plane", "intensity")
-            for name, value in wanted[part].items()
-            if found[part].get(name) != value
+            for part, values in wanted.items()
+            for name, value in values.items()
+            if found[part][name] != value
         ]
         if different:
             raise OptionError(

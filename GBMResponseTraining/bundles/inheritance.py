@@ -5,7 +5,10 @@ from typing import Any
 from GBMResponseCore.model.bundle import Bundle
 
 from ..settings.model_configurations import ModelConfiguration
+from ..stages.diffusion import BEFORE_AND_AFTER
 from ..stages.training_run import TrainingRun
+
+NO_GAIN = "**Fine-tuning did not help on the validation patients: use the bundle that it began with.** "
 
 
 def inherit(description: dict[str, Any], parent: Bundle) -> None:
@@ -38,7 +41,8 @@ def lineage(run: TrainingRun, configuration: ModelConfiguration) -> str:
         changed.append("survival classifier trained anew")
     elif "classifier" in parent.description:
         kept.append("survival classifier")
-    stage = run.read(f"diffusion/{configuration.name}/finished.json")
+    folder = f"diffusion/{configuration.name}"
+    stage, loss = run.read(f"{folder}/finished.json"), run.read(f"{folder}/{BEFORE_AND_AFTER}")
     patients = {name: sum(split == name for split in run.split.values()) for name in ("train", "validation")}
     denoiser = (
         f"denoiser trained further on {patients['train']} patients ({len(run.rows('train'))} slices), step "
@@ -47,5 +51,6 @@ def lineage(run: TrainingRun, configuration: ModelConfiguration) -> str:
     return (
         f"**Fine-tuned from {parent.name} {parent.version}** (SHA-256 of its bundle.json: {parent.sha256}). "
         f"Kept: {', '.join(kept)}. Changed: {'; '.join([denoiser, *changed])}. "
-        "Figures on the card of that bundle are not of this one."
+        f"Loss of the denoiser on the validation patients: {loss['before']:.4g} before, {loss['after']:.4g} after. "
+        f"{'' if loss['after'] < loss['before'] else NO_GAIN}Figures on the card of that bundle are not of this one."
     )

@@ -25,7 +25,7 @@ GIBI = 2**30
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default="paper")
+    parser.add_argument("--preset", default="paper", choices=("paper", "small", "demo"))
     parser.add_argument("--size", type=int, default=256, help="side of the slices")
     parser.add_argument("--slices", type=int, default=7050, help="of the store (163 patients with 43)")
     parser.add_argument("--training-slices", type=int, default=5640, help="of the training patients (130 with 43)")
@@ -97,15 +97,13 @@ def _autoencoder_step(settings: Configuration, name: str, size: int) -> tuple[to
 
 def _diffusion_step(settings: Configuration, tokens: int, size: int) -> tuple[torch.nn.Module, Callable]:
     section, autoencoder = settings.diffusion, settings.image_autoencoder
-    side = (section.window or size) // autoencoder.downsampling
+    side = size // autoencoder.downsampling
     channels, count = autoencoder.latent_channels, section.training.batch_size
-    if section.days_since_rt:
-        tokens = max(tokens, 1)
     with torch.device("meta"):
         unet = unet_config(section, tokens, channels, side)
         module = DiffusionModule(section, unet, noise_schedule(section.prediction), 1)
         sources = torch.empty(count, (2 + 2 * section.neighbor_slices) * channels, side, side)
-        noisy, days = torch.empty(count, channels, side, side), torch.empty(count)
+        noisy = torch.empty(count, channels, side, side)
         steps = torch.zeros(count, dtype=torch.long)
         # What one_hot makes of tokens needs their values, which no meta tensor has.
         one_hot = torch.empty(count, 1, max(tokens, 1))
@@ -114,14 +112,10 @@ def _diffusion_step(settings: Configuration, tokens: int, size: int) -> tuple[to
         stacked = torch.cat([sources, noisy], dim=1)
         if section.fold > 1:
             stacked = torch.nn.functional.pixel_unshuffle(stacked, section.fold)
-        unet_module, labels = module.denoiser.unet, None
-        if unet_module.config.get("class_embed_type") == "simple_projection":
-            labels = module.denoiser._conditions(one_hot[:, 0], days)
-        elif unet_module.config.get("num_class_embeds"):
-            labels = steps
-        if unet_module.config.get("encoder_hid_dim"):
-            return unet_module(stacked, steps, one_hot, class_labels=labels).sample.square().mean()
-        return unet_module(stacked, steps, class_labels=labels).sample.square().mean()
+        network = module.denoiser.unet
+        labels = steps if network.config.get("num_class_embeds") else None
+        told = [one_hot] if network.config.get("encoder_hid_dim") else []
+        return network(stacked, steps, *told, class_labels=labels).sample.square().mean()
 
     return module, loss
 

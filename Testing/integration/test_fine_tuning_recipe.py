@@ -14,7 +14,13 @@ from tiny_bundle import write_tiny_bundle
 from GBMResponseTraining.store.slice_store import open_store
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = ("training.steps=4", "training.batch_size=2", "training.validate_every=2", "preview_slices=1", "preview_steps=2")
+QUICK = (
+    "training.steps=4",
+    "training.batch_size=2",
+    "training.validate_every=2",
+    "preview_slices=1",
+    "preview_steps=2",
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """A bundle that is trained further: what stays, what changes, what is refused."""
 
+import csv
 import json
 import shutil
 
@@ -89,10 +90,21 @@ def test_the_card_and_the_bundle_name_the_parent(parent, tuned):
     card = (tuned / "MODEL_CARD.md").read_text("utf-8")
     assert f"Fine-tuned from {opened.name} {opened.version}** (SHA-256 of its bundle.json: {opened.sha256})" in card
     assert "Kept: image autoencoder, GTV autoencoder" in card
-    assert "trained further on 2 patients (6 slices)" in card
+    assert "denoiser trained further on 2 patients (6 slices)" in card
     description = open_bundle(tuned).description
     assert f"Fine-tuned from {opened.name}" in description["description"]
     assert opened.description["training_data"] in description["training_data"]
+
+
+def test_the_card_says_whether_it_helped(parent, run, tuned):
+    loss = json.loads((run / "diffusion" / "2-and-4-class" / "validation_loss.json").read_text("utf-8"))
+    card = (tuned / "MODEL_CARD.md").read_text("utf-8")
+    assert f"{loss['before']:.4g} before, {loss['after']:.4g} after" in card
+    assert ("did not help" in card) == (loss["after"] >= loss["before"])
+    logs = sorted((run / "diffusion" / "2-and-4-class").glob("from_step_*/metrics.csv"))
+    with logs[-1].open(encoding="utf-8") as file:
+        logged = [float(row["val_loss"]) for row in csv.DictReader(file) if row["val_loss"]]
+    assert loss["after"] == pytest.approx(min(logged), rel=1e-4)
 
 
 def test_it_is_evaluated_beside_its_parent(parent, tuned, store, tmp_path):
@@ -192,6 +204,11 @@ def test_the_gtv_autoencoder_is_always_kept(parent, store, tmp_path, capsys):
 def test_only_fine_tuning_keeps_networks(store, tmp_path, capsys):
     assert smoke_run(store, tmp_path / "run", "train", "classifier", settings=["classifier.kept=true"]) == 50
     assert "Only fine-tuning can keep" in capsys.readouterr().err
+
+
+def test_a_configuration_that_the_parent_is_not_of_is_refused(run, capsys):
+    assert main(["export", "4-class", "--run", str(run)]) == 50
+    assert "no model of the configuration 4-class" in capsys.readouterr().err
 
 
 def test_decoder_and_classifier_are_trained_if_asked_for(parent, store, tmp_path):
