@@ -32,9 +32,6 @@ from ..store.splits import SplitError, split_store
 from .parent_settings import AUTOENCODERS, check_settings, parent_settings
 from .stage import store_preprocessing
 
-TRAINABLE = ("image_autoencoder", "classifier")
-"""Networks that are kept unless they are asked for. The GTV autoencoder is kept: a bundle lacks its decoder."""
-
 _TRAINING = {"validate_every": 100, "patience": 10, "checkpoint_every": 50}
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "image_autoencoder": {"training": {"steps": 2000, "batch_size": 8, "learning_rate": 2e-5, **_TRAINING}},
@@ -84,9 +81,10 @@ def fine_tuning_run(
         store = TrainingRun.reopen(folder).store_folder
     model = _model_configuration(parent)
     _check_store(store, parent)
+    machine = machine_of(configuration)
     if not known:
         _copy(parent.folder, folder / PARENT)
-    run = TrainingRun(folder, configuration, store, machine_of(configuration))
+    run = TrainingRun(folder, configuration, store, machine)
     _begin(run, model)
     return run, model
 
@@ -107,13 +105,12 @@ def _new_configuration(parent: Bundle, decided: dict[str, Any], overrides: Seque
     }
     for section, defaults in _DEFAULTS.items():
         values[section] = {**defaults, **decided[section], **({} if section == "diffusion" else {"kept": True})}
-    values = with_overrides(values, overrides)
-    trained = [name for name in AUTOENCODERS if not values[name]["kept"]]
-    values["phases"] = [{"network": name, "name": PARENT, "settings": {}} for name in (*trained, "diffusion")]
-    configuration = parse_configuration(values)
+    configuration = parse_configuration(with_overrides(values, overrides))
     if not configuration.gtv_autoencoder.kept:
         raise ConfigurationError("The GTV autoencoder of a bundle has no decoder to train with.", "Keep it.")
-    return configuration
+    trained = ["diffusion"] if configuration.image_autoencoder.kept else ["image_autoencoder", "diffusion"]
+    phases = [{"network": name, "name": PARENT, "settings": {}} for name in trained]
+    return parse_configuration({**configuration.to_dict(), "phases": phases})
 
 
 def _model_configuration(parent: Bundle) -> ModelConfiguration:

@@ -26,7 +26,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="PART",
         help="image-autoencoder: its decoder too (the latents stay); classifier: a new one (default: both are kept)",
     )
-    finetune.add_argument("--name", help="name in bundle.json (default: PARENT-fine-tuned-CONFIGURATION)")
+    finetune.add_argument("--name", help="name in bundle.json (default: PARENT-fine-tuned)")
     finetune.add_argument(
         "--set",
         dest="overrides",
@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         overrides,
         lambda settings: machine_of(arguments, settings),
     )
-    half = stores_half(training_run.parent)
-    print(f"Bundle: {export_configuration(training_run, configuration, half=half, name=arguments.name)}")
+    parent = training_run.parent
+    name = arguments.name or f"{parent.name}-fine-tuned"
+    print(f"Bundle: {export_configuration(training_run, configuration, half=stores_half(parent), name=name)}")
     return 0

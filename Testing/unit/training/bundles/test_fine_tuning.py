@@ -92,6 +92,7 @@ def test_the_card_and_the_bundle_name_the_parent(parent, tuned):
     assert "Kept: image autoencoder, GTV autoencoder" in card
     assert "denoiser trained further on 2 patients (6 slices)" in card
     description = open_bundle(tuned).description
+    assert description["name"] == f"{opened.name}-fine-tuned"
     assert f"Fine-tuned from {opened.name}" in description["description"]
     assert opened.description["training_data"] in description["training_data"]
 
