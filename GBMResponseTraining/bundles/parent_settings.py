@@ -96,6 +96,7 @@ def _diffusion(bundle: Bundle) -> dict[str, Any]:
         "label_dropout": bundle.label_dropout,
         "prediction": bundle.scheduler_config["prediction_type"],
         "predict_change": bundle.residual_scale is not None,
+        "keep_detail": latents.get("keep_detail", False),
         "neighbor_slices": bundle.neighbor_slices,
         "days_since_rt": config.get("class_embed_type") == "simple_projection",
         "window": None,

@@ -77,6 +77,8 @@ def export_configuration(
     }
     if model.scale is not None:
         latents["change_scale"] = model.scale
+    if settings.diffusion.keep_detail:
+        latents["keep_detail"] = True
     if model.windows is not None:
         latents["windows"] = asdict(model.windows)
     conditioning: dict[str, Any] = {

@@ -292,6 +292,8 @@ class Diffusion:
     :param gtv_weight: extra weight of the loss inside the GTV.
     :param gtv_margin: pixels around the GTV that count as inside for that weight, and for the scale of the change.
     :param predict_change: generate the change from the pre latent instead of the post latent.
+    :param keep_detail: predictions keep what the autoencoder loses of the input, see
+        `GBMResponseCore.model.slice_model.SliceModel.detail`.
     :param neighbor_slices: slices on either side whose pre latents are conditions too (2.5-D).
     :param days_since_rt: condition on the days from the start of radiotherapy to the follow-up.
     :param flip: show left-right flipped slices too, as often.
@@ -322,6 +324,7 @@ class Diffusion:
     gtv_weight: float = 0.0
     gtv_margin: int = 0
     predict_change: bool = False
+    keep_detail: bool = False
     neighbor_slices: int = 0
     days_since_rt: bool = False
     ema_decay: float = 0.9999
@@ -343,6 +346,7 @@ class Diffusion:
         if self.window is not None:
             require(0 < self.window_overlap < self.window, "window_overlap must lie between 0 and window")
             require(self.predict_change, "a model of windows must predict the change: outside of them there is none")
+        require(self.predict_change or not self.keep_detail, "keep_detail is for a model that predicts the change")
         levels = range(len(self.channels))
         require(all(level in levels for level in self.attention_levels), "attention_levels names a missing level")
         require(self.class_in_cross_attention or not self.days_since_rt, "days_since_rt needs class_in_cross_attention")

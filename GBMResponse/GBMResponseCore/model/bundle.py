@@ -74,6 +74,11 @@ class Bundle(Manifest):
         return NormalizationSettings.from_dict(self.description["preprocessing"]["intensity"])
 
     @property
+    def keeps_detail(self) -> bool:
+        """Whether what the autoencoder loses of the input is added to what it draws."""
+        return self.description["latents"].get("keep_detail", False)
+
+    @property
     def window_rule(self) -> WindowRule | None:
         """What of a slice the denoiser sees; None: all."""
         windows = self.description["latents"].get("windows")

@@ -44,6 +44,7 @@ class Conditions:
     :param crops: what is decoded of the slices; None: all.
     :param second: token of a second class, and its share, see :func:`.networks.guided_output`.
     :param windows: what is denoised of the slices; None: all.
+    :param detail: added to what is decoded (b, H, W), see :meth:`.slice_model.SliceModel.detail`; None: nothing.
     """
 
     sources: torch.Tensor
@@ -53,13 +54,15 @@ class Conditions:
     crops: Crops | None = None
     second: tuple[int, float] | None = None
     windows: Windows | None = None
+    detail: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
 
     def __getitem__(self, rows: slice | list[int]) -> "Conditions":
         """Those of some of the slices."""
-        parts = {name: part and part[rows] for name, part in (("crops", self.crops), ("windows", self.windows))}
+        parts = {"crops": self.crops, "windows": self.windows, "detail": self.detail}
+        parts = {name: None if part is None else part[rows] for name, part in parts.items()}
         return replace(self, sources=self.sources[rows], positions_mm=self.positions_mm[rows], **parts)
 
 
@@ -277,6 +280,8 @@ def generate_slices(
         images.append(part)
         on_step(steps, steps)  # decoding takes as long as many steps, so it may stop here
     pixels = np.concatenate(images)
+    if conditions.detail is not None:
+        pixels += conditions.detail
     if not np.isfinite(pixels).all():
         raise BundleError(
             "The model's numbers overflow: the slices are not finite.", "Use a smaller guidance scale, or float32."

@@ -44,11 +44,13 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def parent(tmp_path_factory):
-    """A bundle of both class schemes, trained on a store with other thresholds."""
+    """A bundle of both class schemes and of windows, trained on a store with other thresholds."""
     folder = tmp_path_factory.mktemp("parent")
     other = {patient: {"survival_days": 1000.0 + 10 * number} for number, patient in enumerate(SPLIT)}
     store = write_small_store(folder / "store", **other)
-    assert smoke_run(store, folder / "run", "export", "2-and-4-class") == 0
+    lengths = {"window": 32, "window_margin": 4, "window_overlap": 8, "keep_detail": "true"}
+    settings = [f"diffusion.{name}={value}" for name, value in lengths.items()]
+    assert smoke_run(store, folder / "run", "export", "2-and-4-class", settings=settings) == 0
     return folder / "run" / "bundles" / "2-and-4-class"
 
 
@@ -79,6 +81,7 @@ def test_the_denoiser_has_learned_on_from_the_parent_s(parent, tuned, run):
 def test_the_bundle_is_of_the_parent_s_kind(parent, tuned):
     before, after = (open_bundle(folder).description for folder in (parent, tuned))
     assert before.keys() == after.keys()
+    assert {"windows", "change_scale", "keep_detail"} <= before["latents"].keys()
     assert after["classifier"].items() >= {k: v for k, v in before["classifier"].items() if k != "held_out"}.items()
     for name in ("preprocessing", "latents", "sources", "conditioning", "sampling", "neighbour_slices", "license"):
         assert after[name] == before[name]
