@@ -15,7 +15,7 @@ qt = pythonqt.install()  # before anything else touches Qt
 
 import slicer  # noqa: E402
 
-from host import ctk_doubles, packaging_double, sample_data_double, scripted_module, ui_loader  # noqa: E402
+from host import ctk_doubles, packaging_double, sample_data_double, scripted_module, slicer_source, ui_loader  # noqa: E402
 
 MODULE = pathlib.Path(__file__).resolve().parents[2] / "GBMResponse" / "GBMResponse.py"
 
@@ -35,6 +35,7 @@ class Session:
 
         for part in (scripted_module, parameter_node, packaging_double, sample_data_double):
             part.install()
+        slicer_source.install()
         self._layoutClass, self._layout = layout.qSlicerLayoutManager, None
         self._loadModule = modules.loadModule
         self._pythonSlicer()
