@@ -144,3 +144,17 @@ def test_a_name_that_says_synthetic_is_believed(mark, session):
     session.spin(0.05)
     assert isSynthetic(later)
     assert not isSynthetic(volume("real"))
+
+
+def test_a_scene_that_is_imported_twice_has_its_run_once(mark, session, tmp_path):
+    volume("SYNTHETIC prediction", SYNTHETIC="1", RUN="r", ROLE="predicted", CLASS="a")
+    volume("SYNTHETIC sample 1", SYNTHETIC="1", RUN="r", ROLE="sample", CLASS="a", SAMPLE_NUMBER="1")
+    slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    slicer.mrmlScene.Clear(False)
+    for _time in range(2):
+        slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+        session.spin(0.05)
+    (run,) = findRuns(slicer.mrmlScene)
+    assert [node.GetName() for node in run.allNodes()] == ["SYNTHETIC prediction", "SYNTHETIC sample 1"]
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    assert len(volumes) == 4 and all(isSynthetic(node) for node in volumes)

@@ -12,7 +12,7 @@ from host.panel_driver import hierarchyItems
 
 
 def cells(table) -> list[list[str]]:
-    return [[table.item(row, column).text for column in range(3)] for row in range(table.rowCount)]
+    return [[table.item(row, column).text() for column in range(3)] for row in range(table.rowCount)]
 
 
 @pytest.fixture

@@ -328,4 +328,5 @@ def _showTable(widget: Any, table: Any) -> None:
             widget.setItem(row, column, qt.QTableWidgetItem(table.GetCellText(row, column)))
     widget.verticalHeader().visible = False
     widget.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
-    widget.resizeRowsToContents()
+    # Followed, not done once: the columns get their width in the event loop.
+    widget.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)

@@ -24,6 +24,7 @@ from .LayoutDescription import (
     registerLayouts,
     viewName,
 )
+from .TumorOutline import TumorOutline
 from .UserLayout import forgetUserLayout, giveUserLayoutBack, keepUserLayout
 
 _OVERLAY_OPACITY = 0.65
@@ -58,6 +59,7 @@ class ResultViews:
     def __init__(self) -> None:
         self.shownChanged = Signal()
         self.contrast = ContrastLink()
+        self._outline = TumorOutline()
         self.overlay = NodeRoles.DIFFERENCE
         self.fade = 1.0
         self.sample = 1
@@ -109,12 +111,13 @@ class ResultViews:
         if manager is None:
             return
         self._nodes, self._other, self._whatIf = nodes, other, None
-        self._showOutlineOnly()
         contents = self.contents()
         self._setLayout(manager, len(contents))
         for number, content in enumerate(contents):
             self._fill(manager.sliceWidget(viewName(number)), content)
         self._follow()
+        viewIDs = [widget.mrmlSliceNode().GetID() for widget, _content in self._shown()]
+        self._outline.show(nodes.segmentation, nodes.segmentID, viewIDs)
         self._fit()
         self._stopTimer()
         # The widgets of a new layout get their size in the event loop.
@@ -246,21 +249,8 @@ class ResultViews:
         return [ViewContent(title, before, picture, self.fade, fades=True) for title, picture in titled]
 
     def restoreFilling(self) -> None:
-        """Fill tumors again that are drawn as outlines, also in a scene that was saved while runs were compared."""
-        scene = slicer.mrmlScene
-        for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationDisplayNode")):
-            display = scene.GetNthNodeByClass(number, "vtkMRMLSegmentationDisplayNode")
-            if display.GetAttribute(NodeRoles.UNFILLED):
-                display.SetVisibility2DFill(True)
-                display.RemoveAttribute(NodeRoles.UNFILLED)
-
-    def _showOutlineOnly(self) -> None:
-        self.restoreFilling()
-        segmentation = self._nodes.segmentation
-        display = segmentation.GetDisplayNode() if segmentation is not None else None
-        if display is not None and display.GetVisibility2DFill():
-            display.SetAttribute(NodeRoles.UNFILLED, "1")
-            display.SetVisibility2DFill(False)
+        """Draw tumors as the user does."""
+        self._outline.restore()
 
     def _onLayoutChanged(self, layout: int) -> None:
         """The user may leave the comparison with Slicer's own layout menu."""
@@ -296,7 +286,7 @@ class ResultViews:
         if self._filling:
             return
         for widget, content in self._shown():
-            if widget.mrmlSliceCompositeNode() is composite and composite.GetInteracting():
+            if widget.mrmlSliceCompositeNode() is composite and composite.GetInteractionFlags():
                 self._byUser[composite] = _seen(composite, content.title)
             elif widget.mrmlSliceCompositeNode() is composite:
                 self._setContent(widget, self._byUser.get(composite, content))

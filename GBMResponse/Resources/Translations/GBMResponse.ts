@@ -36,7 +36,7 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>Before treatment (T1-Gd):</source>
+        <source>&amp;Before treatment (T1-Gd):</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -48,7 +48,7 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>Segmentation:</source>
+        <source>Se&amp;gmentation:</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -60,7 +60,7 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>Tumor (GTV):</source>
+        <source>&amp;Tumor (GTV):</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -68,7 +68,7 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>True follow-up (optional):</source>
+        <source>True &amp;follow-up (optional):</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -88,11 +88,15 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>Model:</source>
+        <source>&amp;Model:</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Model bundle that predicts.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Add a model folder</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -216,11 +220,31 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>Open the inputs, the model and the survival class again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Change inputs</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Make:</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
         <source>The expected image comes first, within seconds. Samples are single possibilities: spread, volumes and probabilities come from them. The paper drew one sample by DDIM with 200 steps, which takes long. Options changes the details.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Predict the MRI after treatment.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>How much of the prediction is done.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Progress of the prediction</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -248,7 +272,7 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>Run:</source>
+        <source>&amp;Run:</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -284,11 +308,15 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>Compare with:</source>
+        <source>Compare &amp;with:</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Show another run (B) below this one (A), and what differs between them.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What differs between the two runs</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -301,6 +329,10 @@
     </message>
     <message>
         <source>Before</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Fade from before to predicted</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -376,6 +408,10 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>Between the shortest and the longest survival</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Between a patient of the shortest and one of the longest survival: the expected image of the slice in view is computed again.</source>
         <translation type="unfinished"></translation>
     </message>
@@ -385,6 +421,10 @@
     </message>
     <message>
         <source>Day since radiotherapy</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Days since radiotherapy</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -405,6 +445,10 @@
     </message>
     <message>
         <source>Close preview</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Measurements</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -429,6 +473,10 @@
     </message>
     <message>
         <source>Log</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What the prediction process says.</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -496,7 +544,19 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>Show the first slice that has no score yet.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Start or continue</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>How many slices are judged.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Progress of the study</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -508,7 +568,15 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>Certainly artificial. Key 0.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>0</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Key 1.</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -516,7 +584,15 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>Key 2.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>2</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Key 3.</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -524,7 +600,15 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>Key 4.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>4</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Key 5.</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -532,7 +616,15 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>Key 6.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>6</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Key 7.</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -540,11 +632,23 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>Key 8.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>8</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>Key 9.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>9</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Certainly real. Key T.</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -557,6 +661,10 @@
     </message>
     <message>
         <source>10 real</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Comment</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -597,6 +705,10 @@
     </message>
     <message>
         <source>Summary</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Summary of the scores</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -1080,7 +1192,7 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>Predict the MRI after treatment.</source>
+        <source>Predict the MRI after treatment (Ctrl+Return).</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
