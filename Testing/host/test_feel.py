@@ -89,6 +89,16 @@ def test_previews_are_sharp_on_fine_screens(session, tmp_path, monkeypatch):
     assert (shown.height(), shown.devicePixelRatio()) == (192, 2.0)
 
 
+def test_a_model_that_was_added_can_be_forgotten(ready, tiny_bundle):
+    ui = ready.ui
+    assert ready.parameters.bundleFolder == str(tiny_bundle) and ui.forgetModelButton.enabled
+    count = ui.modelComboBox.count
+    ready.click("forgetModelButton")
+    ready.settle()
+    assert ready.parameters.bundleFolder == "" and ui.modelComboBox.count == count - 1
+    assert not ui.forgetModelButton.enabled and (tiny_bundle / "bundle.json").is_file()
+
+
 def test_inputs_make_room_for_the_result_and_come_back_with_one_click(ready, layout):
     ready.run()
     ui = ready.ui
