@@ -108,6 +108,14 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>Offer the model of this folder no more; its files stay where they are.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Forget</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Training data, survival classes, held-out figures, license.</source>
         <translation type="unfinished"></translation>
     </message>
@@ -1163,6 +1171,10 @@
     </message>
     <message>
         <source>{name} (not usable)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The model {name} is not offered any more.</source>
         <translation type="unfinished"></translation>
     </message>
 </context>
