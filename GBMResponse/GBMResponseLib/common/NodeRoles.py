@@ -17,7 +17,7 @@ SEGMENT = PREFIX + "SegmentID"
 SCALE = PREFIX + "Scale"
 """On an overlay: window and level that its colors stand for."""
 UNFILLED = PREFIX + "Unfilled"
-"""On a segmentation's display node whose filling is hidden while runs are compared."""
+"""On a segmentation's display node whose filling is hidden while runs are compared: how the user had it."""
 
 INPUT_VOLUME = PREFIX + "InputVolume"
 SEGMENTATION = PREFIX + "Segmentation"

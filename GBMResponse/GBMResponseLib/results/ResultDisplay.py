@@ -11,7 +11,7 @@ from ..common.Translation import tr as _
 from . import ColorTables
 
 _GRAY = "vtkMRMLColorTableNodeGrey"
-_MOST_SAMPLED = 1_000_000
+_MOST_SAMPLED = 250_000
 _TABLES = {
     NodeRoles.DIFFERENCE: ColorTables.DIFFERENCE,
     NodeRoles.CLASS_DIFFERENCE: ColorTables.DIFFERENCE,
