@@ -1,4 +1,4 @@
-"""How the tumor is drawn while runs are compared: a yellow outline, and no filling, which would cover the prediction."""
+"""How the tumor is drawn while runs are compared: a yellow outline, as a filling would cover what was predicted."""
 
 import json
 from typing import Any
