@@ -89,6 +89,15 @@ def test_a_clone_is_marked_but_no_part_of_the_run(mark):
     assert run.allNodes() == [original]
 
 
+def test_samples_of_earlier_versions_stay_in_their_run(mark):
+    volume("SYNTHETIC prediction", SYNTHETIC="1", RUN="r", ROLE="predicted", CLASS="a")
+    samples = [
+        volume(f"SYNTHETIC sample {number}", SYNTHETIC="1", RUN="r", ROLE="sample", CLASS="a") for number in (1, 2)
+    ]
+    (run,) = findRuns(slicer.mrmlScene)
+    assert run.sampleNodes("a") == samples
+
+
 def test_crop_volume_hands_the_mark_on(mark, session):
     source, output = volume("made", SYNTHETIC="1", NOTICE="synthetic"), volume("Volume")
     parameters = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLCropVolumeParametersNode")

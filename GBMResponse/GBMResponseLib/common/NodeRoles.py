@@ -43,3 +43,9 @@ def runKey(node: Any) -> tuple[str, ...]:
     """What a node is in its run; equal for copies of it, also where several samples have one role."""
     names = (RUN, ROLE, CLASS, SAMPLE_NUMBER)
     return tuple(node.GetAttribute(name) or "" for name in names)
+
+
+def hasRunKey(node: Any) -> bool:
+    """Whether `runKey` tells a node from all others of its run; samples of earlier versions have no number."""
+    isSample = node.GetAttribute(ROLE) == SAMPLE
+    return bool(node.GetAttribute(RUN) and node.GetAttribute(SAMPLE_NUMBER if isSample else ROLE))

@@ -97,7 +97,7 @@ def findRuns(scene: Any) -> list[ResultNodes]:
             node = scene.GetNthNodeByClass(number, className)
             run = node.GetAttribute(NodeRoles.RUN)
             key = NodeRoles.runKey(node)
-            isCopy = key in seen and (key[-1] or node.GetAttribute(NodeRoles.ROLE) != NodeRoles.SAMPLE)
+            isCopy = key in seen and NodeRoles.hasRunKey(node)
             if run and node.GetAttribute(NodeRoles.ROLE) and not isCopy:
                 seen.add(key)
                 created = node.GetAttribute(NodeRoles.CREATED) or ""

@@ -97,7 +97,7 @@ def _markByName(node: Any) -> None:
 
 def _partFromRun(node: Any) -> None:
     """A copy of a node of a run keeps its mark, but is no part of the run: the original is."""
-    if not node.GetAttribute(NodeRoles.RUN):
+    if not NodeRoles.hasRunKey(node):
         return
     key, scene = NodeRoles.runKey(node), slicer.mrmlScene
     for number in range(scene.GetNumberOfNodesByClass("vtkMRMLVolumeNode")):
