@@ -294,7 +294,7 @@ def _key(request: PredictionRequest, basis: Mapping[str, str], images: Sequence[
 def _options(request: PredictionRequest) -> dict[str, Any]:
     fields = asdict(request)
     options = fields.pop("options")
-    for name in (*_INPUTS, "out", "bundle"):
+    for name in (*_INPUTS, "out", "bundle", "facts"):
         del fields[name]
     for name in ("device", "precision", "batch_size"):
         del options[name]

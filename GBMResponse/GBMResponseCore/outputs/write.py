@@ -28,7 +28,8 @@ UNFINISHED = ".unfinished"
 _JOURNAL = "files.json"
 """In `.unfinished`: names of the files of earlier runs and of this one, for the run after it if this one crashes."""
 _MEASUREMENTS = ("measurements.json", "measurements.csv")
-_MONTAGE, _REPORT, _FOLLOW_UP = "montage.png", "report.html", "registered_follow_up"
+MONTAGE, REPORT, SCORE = "montage.png", ("report.html", "report.json"), "score.json"
+_FOLLOW_UP = "registered_follow_up"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,7 @@ class RunResult:
     :param seconds: per stage, over all classes.
     :param files: of the whole run, by what they hold; `provenance` always.
     :param class_files: the same for each class.
+    :param records: provenance by class of a run that was read again.
     """
 
     request: PredictionRequest
@@ -49,6 +51,7 @@ class RunResult:
     seconds: dict[str, float]
     files: dict[str, Path] = field(default_factory=dict)
     class_files: dict[str, dict[str, Path]] = field(default_factory=dict)
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def measurements_of(self, name: str) -> dict[str, Any]:
         """The measures of one class; empty if nothing was measured."""
@@ -74,7 +77,7 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     volumes = {name: volumes_of(entry, chances.get(name)) for name, entry in predictions.items()}
     names = {name: [f"{what}{request.format}" for what in volumes[name]] for name in predictions}
     for planned in names.values():
-        planned += [_MONTAGE] if request.montage else []
+        planned += [MONTAGE] if request.montage else []
     shared_names = _shared_names(result)
     records = {
         name: provenance(result.bundle, entry) | {"files": sorted(names[name] + ([] if several else shared_names))}
@@ -89,7 +92,7 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     for folder in (out, *folders.values()):
         _remove(folder / PROVENANCE)
     keep = result.slices.case.keep_orientation
-    columns = CaseColumns(result.slices)
+    columns = CaseColumns(result.slices, result.measurements)
     class_files: dict[str, dict[str, Path]] = {}
     for name, prediction in predictions.items():
         folder = ensure_output_folder(folders[name])
@@ -97,7 +100,7 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
             what: write_image(image, folder / f"{what}{request.format}", keep) for what, image in volumes[name].items()
         }
         if request.montage:
-            class_files[name]["montage"] = write_montage(columns, prediction, folder / _MONTAGE)
+            class_files[name]["montage"] = write_montage(columns, prediction, folder / MONTAGE)
     files = _write_shared(result, columns, records)
     written = {path for group in (files, *class_files.values()) for path in group.values()}
     _remove_stale(out, earlier, written | {folder / PROVENANCE for folder in (out, *folders.values())})
@@ -124,7 +127,7 @@ def replaceable_files(request: PredictionRequest) -> list[Path]:
 def _shared_names(result: RunResult) -> list[str]:
     """Names of the files that are there once for all classes."""
     names = list(_MEASUREMENTS) if result.measurements else []
-    names += [_REPORT] if result.request.report else []
+    names += list(REPORT) if result.request.report else []
     return names + ([f"{_FOLLOW_UP}{result.request.format}"] if result.slices.follow_up else [])
 
 
@@ -136,7 +139,10 @@ def _write_shared(
     if result.request.report:
         from .report import write_report
 
-        files["report"] = write_report(out / _REPORT, columns, result.predictions, records, result.measurements)
+        page, twin = (out / name for name in REPORT)
+        shown = (columns, result.predictions, records, result.measurements)
+        files["report"] = write_report(page, *shown, manifest=result.bundle, facts=result.request.facts)
+        files["report_data"] = twin
     if slices.follow_up is not None:
         path = out / f"{_FOLLOW_UP}{result.request.format}"
         files[_FOLLOW_UP] = write_image(slices.follow_up.image, path, slices.case.keep_orientation)
@@ -160,7 +166,7 @@ def _listed(record: Mapping[str, Any]) -> set[str]:
     for folder, entry in record.get("classes", {}).items():
         found |= {f"{folder}/{name}" for name in [*entry["files"], PROVENANCE]}
     if record.get("synthetic"):
-        found |= {*_MEASUREMENTS, _REPORT, *(f"{_FOLLOW_UP}{suffix}" for suffix in FORMATS)}
+        found |= {*_MEASUREMENTS, *REPORT, SCORE, *(f"{_FOLLOW_UP}{suffix}" for suffix in FORMATS)}
     return found
 
 
