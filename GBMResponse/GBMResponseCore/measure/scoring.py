@@ -76,7 +76,7 @@ class _Scorer:
                 "class": prediction.class_choice.name,
                 "samples": len(samples),
                 "seed": prediction.options.seed,
-                **forecasts,
+                "forecasts": forecasts,
                 "skill": _skill(forecasts),
                 "volume": self._volumes(samples),
                 "category": self._categories(samples),
@@ -97,14 +97,15 @@ class _Scorer:
             }
         )
 
-    def _images(self, images: Sequence[np.ndarray]) -> dict[str, float]:
+    def _images(self, images: Sequence[np.ndarray]) -> dict[str, float | None]:
         """Metrics of the paper's Table 1 without LPIPS: means over slices, then over samples."""
         rows = [
             image_metrics(*triple)
             for image in images
             for triple in zip(np.clip(image, -1.0, 1.0), self._truth, self._gtv, strict=True)
         ]
-        return {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
+        known = {name: [row[name] for row in rows if np.isfinite(row[name])] for name in rows[0]}
+        return {name: float(np.mean(values)) if values else None for name, values in known.items()}
 
     def _forecast(self, images: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> dict[str, Any]:
         truth = self._measurements.masks.truth
@@ -142,7 +143,7 @@ def _skill(forecasts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     skills: dict[str, Any] = {}
     for who in ("samples", "expected_image"):
         for name in _ERRORS:
-            if name not in forecasts.get(who, {}):
+            if forecasts.get(who, {}).get(name) is None:
                 continue
             errors = {key: _error(name, forecasts[key][name]) for key in (who, "copy_of_the_input", "blurred_copy")}
             best = min(("copy_of_the_input", "blurred_copy"), key=errors.__getitem__)

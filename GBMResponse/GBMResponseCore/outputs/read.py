@@ -28,13 +28,13 @@ _OTHER = "Give the image, GTV and model that this run was made with."
 
 
 def read_records(folder: Path) -> dict[str, dict[str, Any]]:
-    """Provenance of each class of a finished run, by the name of its folder; one that stands alone by its own name.
+    """Provenance of each class of a finished run, by the class that was asked for, which names its folder among several.
 
     :raises RunFolderError: the folder holds no finished run.
     """
     try:
         record = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
-        records = record["classes"] if "classes" in record else {record["class"]["name"]: record}
+        records = record["classes"] if "classes" in record else {_asked(record): record}
         for entry in records.values():
             entry["bundle"]["bundle_json_sha256"], entry["inputs_sha256"], entry["files"], entry["class"]["source"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -71,9 +71,9 @@ def read_predictions(
 def _prediction(folder: Path, record: Mapping[str, Any], slices: CaseSlices) -> Prediction:
     volumes = _Volumes(folder, record["files"], slices.case.image)
     options, choice = _options(record), record["class"]
-    samples = [volumes.read(f"sample_{number:02d}") for number in range(1, options.sample_count + 1)]
-    if options.sample_count == 1:
-        samples = [volumes.read("predicted")]
+    numbers = range(1, options.sample_count + 1)
+    names = ["predicted"] if options.sample_count == 1 else [f"sample_{number:02d}" for number in numbers]
+    samples = [volumes.read(name) for name in names]
     asked = record.get("samples_asked", options.sample_count)
     return Prediction(
         slices,
@@ -90,6 +90,11 @@ def _prediction(folder: Path, record: Mapping[str, Any], slices: CaseSlices) -> 
         dict(record.get("seconds", {})),
         asked if asked != options.sample_count else None,
     )
+
+
+def _asked(record: Mapping[str, Any]) -> str:
+    """The class as it was asked for, which older runs do not say."""
+    return record["class"].get("asked", record["class"]["name"])
 
 
 def _options(record: Mapping[str, Any]) -> PredictionOptions:
