@@ -119,16 +119,13 @@ class Predictor:
         """
         gtv = slices.gtv[slices.indices]
         sources = self.model.encode(slices.pre, gtv.astype(np.float32), options.batch_size, slices.indices, pulse)
-        shares, crops, parts = None, None, []
+        shares, crops = None, None
         if options.compose:
             shares = self.bundle.composition.shares(gtv)
             crops = self.model.crops(sources, shares, slices.positions_mm, pulse)
-        for start in range(0, len(sources), options.batch_size):
-            if pulse:
-                pulse()
-            rows = slice(start, start + options.batch_size)
-            parts += self.model.decode_unchanged(sources[rows], None if crops is None else crops[rows])
-        return slices.read(slices.to_volume(np.concatenate(parts), shares)[0])
+        kept = self.bundle.keeps_detail
+        pixels = slices.pre if kept else self.model.decode_unchanged(sources, crops, options.batch_size, pulse)
+        return slices.read(slices.to_volume(pixels, shares)[0])
 
     def predict(
         self,
@@ -279,7 +276,10 @@ class _Run:
         if self._shares is not None:
             crops = self.model.crops(sources, self._shares, positions, self.listener.pulse)
         days = self.options.days_since_rt
-        return Conditions(sources, positions, choice.class_token, days, crops, choice.second)
+        pre, gtv, batch = self.slices.pre, self._gtv, self.options.batch_size
+        detail = self.model.detail(pre, sources, crops, batch, self.listener.pulse)
+        windows = self.model.windows(gtv)
+        return Conditions(sources, positions, choice.class_token, days, crops, choice.second, windows, detail)
 
     def with_batch_size(self, batch_size: int) -> "_Run":
         return replace(self, options=replace(self.options, batch_size=batch_size), clock=Clock(), _drawn={})

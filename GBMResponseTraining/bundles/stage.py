@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,10 @@ def export_configuration(
     }
     if model.scale is not None:
         latents["change_scale"] = model.scale
+    if settings.diffusion.keep_detail:
+        latents["keep_detail"] = True
+    if model.windows is not None:
+        latents["windows"] = asdict(model.windows)
     conditioning: dict[str, Any] = {
         "label_dropout": settings.diffusion.label_dropout if model.schemes else 0.0,
         "null_token": model.null_token,

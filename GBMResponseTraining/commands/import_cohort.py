@@ -64,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
             register=arguments.register,
             lowest_correlation=arguments.lowest_correlation,
             keep_bad=arguments.keep_badly_registered,
+            same_scan=arguments.same_scan,
         ),
         skipped,
         require_survival=not arguments.keep_unknown_survival,
@@ -81,6 +82,11 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "always", "never"),
         default="auto",
         help="when to register post to pre (default auto: if their grids differ or they do not match)",
+    )
+    parser.add_argument(
+        "--same-scan",
+        action="store_true",
+        help="a pair's images were acquired alike, as by simulate --same-scan: one scale for both, no registration",
     )
     parser.add_argument("--lowest-correlation", type=float, default=0.5, help="of pre and post; less is a bad match")
     parser.add_argument("--keep-badly-registered", action="store_true", help="import bad matches too, with a note")

@@ -38,6 +38,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="share of patients alive at last contact (cohort.csv)",
     )
     simulate.add_argument(
+        "--same-scan",
+        action="store_true",
+        help="image the follow-up with the first visit's pose, appearance, coil and noise: only the disease changes",
+    )
+    simulate.add_argument(
         "--report", action="store_true", help="print the cohort's statistics beside CFB-GBM's; OUT/calibration.md, .png"
     )
     simulate.add_argument("--montage", type=Path, metavar="FILE", help="write a PNG of 24 random slices")
@@ -58,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         slices=arguments.slices,
         size=arguments.size,
         censored_share=arguments.censored,
+        same_scan=arguments.same_scan,
     )
     plan = CohortPlan(arguments.patients, arguments.seed, arguments.anatomies, settings)
     records = simulate_cohort(plan, arguments.out, arguments.processes)

@@ -296,7 +296,9 @@ def _predict_patient(
         pixels = cache.load_together(sample, chunk, pre.shape[1:]) if cache else None
         if pixels is None:
             if conditions is None:
-                conditions = Conditions(predictor.encode(pre, gtv, batch, indices), positions, token, days)
+                sources = predictor.encode(pre, gtv, batch, indices)
+                parts = {"windows": predictor.windows(gtv), "detail": predictor.detail(pre, sources, None, batch)}
+                conditions = Conditions(sources, positions, token, days, **parts)
             # The first of each antithetic pair: fair scores are for independent samples.
             number = None if sample is None else 2 * sample
             pixels = generate_slices(predictor, conditions[chunk], sampling, seed=noise_seed, sample=number)

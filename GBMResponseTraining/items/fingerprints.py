@@ -14,12 +14,23 @@ _SLICES = 64
 
 def weights_sha256(network: torch.nn.Module) -> str:
     """Of all weights and buffers of a network."""
+    return _sha256(network.state_dict())
+
+
+def _sha256(state: dict[str, torch.Tensor]) -> str:
     digest = hashlib.sha256()
-    state: dict[str, Any] = network.state_dict()
     for name in sorted(state):
         digest.update(name.encode())
         digest.update(state[name].cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+def latents_sha256(autoencoder: torch.nn.Module) -> str:
+    """Of all that the latents of an autoencoder depend on: not of its decoder."""
+    state, decoder = autoencoder.state_dict(), ("decoder.", "post_quant_conv.")
+    return _sha256(
+        {name: value for name, value in state.items() if not name.removeprefix("model.").startswith(decoder)}
+    )
 
 
 def store_sha256(store: SliceStore) -> str:

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from GBMResponseCore.files import write_json
 from GBMResponseCore.model.networks import LatentAutoencoder
+from scipy import ndimage
 from tqdm import tqdm
 
 from ..store.slice_store import SliceStore, write_array
-from .fingerprints import weights_sha256
+from .fingerprints import latents_sha256
 from .processes import is_first, wait_for
 
 _SCALE_SLICES = 256
@@ -47,7 +48,7 @@ def encode_store(
     device: torch.device | str = "cpu",
     bfloat16: bool = False,
 ) -> LatentStore:
-    """Return the latents of a store, which the first process makes if they are missing or of other weights.
+    """Return the latents of a store, which the first process makes if they are missing or of another encoder.
 
     :param autoencoders: `image` and `gtv`.
     :param bfloat16: encode with bfloat16 autocast, as the networks are trained.
@@ -55,7 +56,7 @@ def encode_store(
     """
     folder.mkdir(parents=True, exist_ok=True)
     made_with = folder / "made_with.json"
-    wanted = {name: weights_sha256(network) for name, network in autoencoders.items()}
+    wanted = {name: latents_sha256(network) for name, network in autoencoders.items()}
     wanted |= {"slices": len(store), "flip": flip}
 
     def complete() -> bool:
@@ -76,11 +77,25 @@ def encode_store(
     return LatentStore(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in (*_PARTS, "mask")})
 
 
-def residual_scale(latents: LatentStore, rows: np.ndarray) -> np.ndarray:
-    """Per-channel factor (C,) that brings the change post - pre of the latents of `rows` to unit variance."""
+def residual_scale(latents: LatentStore, rows: np.ndarray, margin: int | None = None) -> np.ndarray:
+    """Per-channel factor (C,) that brings the change post - pre of the latents of `rows` to unit variance.
+
+    :param margin: count what is this near to the GTV, in latent pixels, where most of the change is; None: everything.
+    """
     chosen = rows[:: max(1, len(rows) // _SCALE_SLICES)]
     change = latents.post[0, chosen].astype(np.float32) - latents.pre[0, chosen].astype(np.float32)
-    return 1.0 / np.maximum(change.std(axis=(0, 2, 3)), 1e-6)
+    values = change.swapaxes(1, 3).reshape(-1, change.shape[1])
+    if margin is not None:
+        near = np.stack([near_gtv(latents.mask[0, row], margin) for row in chosen])
+        values = change.transpose(0, 2, 3, 1)[near > 0]
+    return 1.0 / np.maximum(values.std(axis=0), 1e-6)
+
+
+def near_gtv(mask: np.ndarray, margin: int) -> np.ndarray:
+    """A mask (h, w) in [0, 1], as it is or, with a margin in pixels, 1 in all pixels so near to the GTV."""
+    if not margin:
+        return np.asarray(mask, np.float32)
+    return ndimage.binary_dilation(mask > 0, np.ones((2 * margin + 1,) * 2)).astype(np.float32)
 
 
 def gtv_at_latent_size(gtv: np.ndarray, downsampling: int) -> np.ndarray:

@@ -45,6 +45,10 @@ class AutoencoderModule(lightning.LightningModule):
         self.model = build_autoencoder(settings.network())
         if settings.of_blocks:
             self.model.to(memory_format=torch.channels_last)  # a sixth faster on a CPU
+        if settings.frozen_encoder:
+            for part in (self.model.encoder, self.model.quant_conv):
+                part.requires_grad_(False)
+            codebooks(self.model).requires_grad_(False)
         self.quantize_from = int(settings.quantize_from * steps)
         # Continuous latents wait for no codebook.
         self.register_buffer("codebook_filled", torch.tensor(self.quantize_from == 0))
@@ -109,7 +113,8 @@ class AutoencoderModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> tuple[list[Any], list[Any]]:
         training, adversarial = self.settings.training, self.settings.adversarial
-        optimizers = [adamw(self.model.parameters(), training)]
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        optimizers = [adamw(trained, training)]
         schedules = [warmup_and_decay(optimizers[0], training, self.steps)]
         if adversarial is not None:
             optimizers.append(adamw(self.discriminator.parameters(), training))

@@ -16,6 +16,8 @@ from GBMResponseCore.model.networks import build_denoiser
 from ..settings.networks import Diffusion
 from .optimization import VALIDATION_LOSS, adamw, warmup_and_decay
 
+_SECOND_LOSS = "val_loss_second"
+
 
 class DiffusionModule(lightning.LightningModule):
     """Denoising objective on latents; see `latent_items.py` for the batches.
@@ -31,9 +33,24 @@ class DiffusionModule(lightning.LightningModule):
         self.steps = steps
         self.denoiser = build_denoiser(unet, settings.fold)
         self.ema = copy.deepcopy(self.denoiser).requires_grad_(False).eval()
+        self._averages = {"ema": settings.ema_decay}
+        if settings.second_ema_decay is not None:
+            self.second_ema = copy.deepcopy(self.ema)
+            self._averages["second_ema"] = settings.second_ema_decay
+            self.register_buffer("second_is_better", torch.tensor(False))
         self.register_buffer("ema_updates", torch.tensor(0))
         self._updates = 0
         self.schedule = DDPMScheduler.from_config(noise_schedule)
+
+    @property
+    def averaged(self) -> torch.nn.Module:
+        """The averaged weights to use: of two averages those that the last validation found better."""
+        second = len(self._averages) > 1 and bool(self.second_is_better)
+        return self.second_ema if second else self.ema
+
+    def networks(self) -> list[torch.nn.Module]:
+        """The trained weights, and their averages."""
+        return [self.denoiser, *(getattr(self, name) for name in self._averages)]
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_index: int) -> torch.Tensor:
         """Weighted mean square error between predicted and true velocity (or noise)."""
@@ -43,7 +60,13 @@ class DiffusionModule(lightning.LightningModule):
 
     def validation_step(self, batch: dict[str, torch.Tensor], batch_index: int) -> None:
         """The same loss of the averaged weights, on noise and time steps that never change."""
-        self.log(VALIDATION_LOSS, self.loss(self.ema, batch), prog_bar=True, batch_size=len(batch["target"]))
+        for name, network in zip((VALIDATION_LOSS, _SECOND_LOSS), self.networks()[1:], strict=False):
+            self.log(name, self.loss(network, batch), prog_bar=True, batch_size=len(batch["target"]))
+
+    def on_validation_epoch_end(self) -> None:
+        losses = self.trainer.callback_metrics
+        if _SECOND_LOSS in losses:
+            self.second_is_better.copy_(losses[_SECOND_LOSS] < losses[VALIDATION_LOSS])
 
     def loss(self, denoiser: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Mean over the items of their loss, so that it does not matter how items are spread over batches."""
@@ -75,9 +98,11 @@ class DiffusionModule(lightning.LightningModule):
         self.ema_updates += 1
         # Counted here too: to read the buffer, which checkpoints keep, would stop a GPU at every step.
         self._updates += 1
-        decay = min(self.settings.ema_decay, (1 + self._updates) / (10 + self._updates))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.ema.parameters()), list(self.denoiser.parameters()), 1.0 - decay)
+        for name, longest in self._averages.items():
+            decay = min(longest, (1 + self._updates) / (10 + self._updates))
+            average = list(getattr(self, name).parameters())
+            with torch.no_grad():
+                torch._foreach_lerp_(average, list(self.denoiser.parameters()), 1.0 - decay)
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = adamw(self.denoiser.parameters(), self.settings.training)

@@ -123,6 +123,7 @@ class Autoencoder:
         can say, so that small errors of the denoiser do small harm.
     :param start: folder of a finished autoencoder stage, such as `OTHER_RUN/image_autoencoder`, whose weights the
         training starts from; for a last phase on whole slices after one on crops.
+    :param frozen_encoder: train the decoder alone, so that the latents stay what they were.
     :param perceptual_weight: of LPIPS; takes effect when its backbone is present, and the run says which it was.
     :param standardize: `per-channel` brings every latent channel to mean 0 and variance 1; `none` leaves them.
     """
@@ -144,6 +145,7 @@ class Autoencoder:
     noise: float = 0.0
     latent_noise: float = 0.0
     start: str | None = None
+    frozen_encoder: bool = False
     perceptual_weight: float = 0.0
     adversarial: Adversarial | None = None
     standardize: str = "per-channel"
@@ -155,6 +157,7 @@ class Autoencoder:
         require(
             self.start is None or self.quantize_from == 0.0, "with start, quantize_from must be 0: the codes are there"
         )
+        require(not (self.frozen_encoder and self.quantize_from), "with frozen_encoder, quantize_from must be 0")
         _check_gain(self.gain)
         require(len(self.channels) >= 2, "an autoencoder needs at least two levels")
         require(
@@ -278,13 +281,21 @@ class Diffusion:
     :param label_dropout: share of items trained without class; 0 as in the released code, and no guidance then.
     :param prediction: `v_prediction` or `epsilon` (the paper's).
     :param min_snr_gamma: Min-SNR weighting of the loss (Hang et al. 2023, arXiv 2303.09556); None: equal weights.
+    :param window: side of the windows around the GTV that it sees, in pixels of a slice; None: whole slices, as in the
+        paper. What is outside of them does not change. A window covers the GTV and `window_margin`, or several do,
+        which overlap by `window_overlap` at least, see `GBMResponseCore.model.windows`.
     :param gtv_weight: extra weight of the loss inside the GTV.
+    :param gtv_margin: pixels around the GTV that count as inside for that weight, and for the scale of the change.
     :param predict_change: generate the change from the pre latent instead of the post latent.
+    :param keep_detail: predictions keep what the autoencoder loses of the input, see
+        `GBMResponseCore.model.slice_model.SliceModel.detail`.
     :param neighbor_slices: slices on either side whose pre latents are conditions too (2.5-D).
     :param days_since_rt: condition on the days from the start of radiotherapy to the follow-up.
     :param flip: show left-right flipped slices too, as often.
     :param start: folder of a finished stage, such as `OTHER_RUN/diffusion/2-class`, whose averaged weights the training
         starts from; of a run with the same autoencoders.
+    :param late_share: share of the items in the last twentieth of the time steps, where the expected image is decided.
+    :param second_ema_decay: of another moving average of the weights; the validation chooses between the two.
     :param even_time_steps: time steps that cover the range evenly in every batch; else drawn independently, as usual.
     :param preview_slices, preview_steps: of the image grid at every validation.
     """
@@ -302,11 +313,18 @@ class Diffusion:
     label_dropout: float = 0.15
     prediction: str = "v_prediction"
     min_snr_gamma: float | None = None
+    window: int | None = None
+    window_margin: int = 24
+    window_overlap: int = 32
     gtv_weight: float = 0.0
+    gtv_margin: int = 0
     predict_change: bool = False
+    keep_detail: bool = False
     neighbor_slices: int = 0
     days_since_rt: bool = False
     ema_decay: float = 0.9999
+    second_ema_decay: float | None = None
+    late_share: float = 0.05
     flip: bool = True
     start: str | None = None
     even_time_steps: bool = True
@@ -317,7 +335,13 @@ class Diffusion:
         one_of("prediction", self.prediction, PREDICTIONS)
         require(0.0 <= self.label_dropout < 1.0, "label_dropout must lie in [0, 1)")
         require(self.neighbor_slices >= 0 and self.fold >= 1, "neighbor_slices or fold is too small")
-        require(0.0 <= self.ema_decay < 1.0, "ema_decay must lie in [0, 1)")
+        for name in ("ema_decay", "second_ema_decay", "late_share"):
+            require(0.0 <= (getattr(self, name) or 0.0) < 1.0, f"{name} must lie in [0, 1)")
+        require(self.gtv_margin >= 0 and self.window_margin >= 0, "gtv_margin and window_margin must be 0 or more")
+        if self.window is not None:
+            require(0 < self.window_overlap < self.window, "window_overlap must lie between 0 and window")
+            require(self.predict_change, "a model of windows must predict the change: outside of them there is none")
+        require(self.predict_change or not self.keep_detail, "keep_detail is for a model that predicts the change")
         levels = range(len(self.channels))
         require(all(level in levels for level in self.attention_levels), "attention_levels names a missing level")
         require(self.class_in_cross_attention or not self.days_since_rt, "days_since_rt needs class_in_cross_attention")

@@ -19,7 +19,7 @@ from GBMResponseCore.model.quantizer import quantize
 
 from ..engine.checkpoints import has_begun, is_finished, last_weights, selected_weights, start_from
 from ..engine.fit import fit
-from ..items.fingerprints import content_sha256, store_sha256, weights_sha256
+from ..items.fingerprints import content_sha256, latents_sha256, store_sha256
 from ..items.slices import gtv_items, gtv_validation, image_items, image_validation
 from ..models.autoencoder import AutoencoderModule, latent_statistics
 from ..models.lpips import MISSING_BACKBONE, load_lpips_if_present
@@ -123,8 +123,8 @@ def _autoencoder(run: TrainingRun, part: str, module: AutoencoderModule) -> Late
         module.model.cpu()
         return {"shift": shift, "scale": scale}
 
-    weights = weights_sha256(module.model.eval())
-    standard = run.once(f"{part}_autoencoder/standardization.json", statistics, made_from=weights)
+    encoder = latents_sha256(module.model.eval())
+    standard = run.once(f"{part}_autoencoder/standardization.json", statistics, made_from=encoder)
     return LatentAutoencoder(module.model, standard["shift"], standard["scale"]).eval()
 
 

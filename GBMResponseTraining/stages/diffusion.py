@@ -9,14 +9,22 @@ import torch
 from GBMResponseCore.model.classes import ClassScheme, coarsen
 from GBMResponseCore.model.networks import Denoiser, LatentAutoencoder
 from GBMResponseCore.model.sampling import sample_latents
+from GBMResponseCore.model.windows import WindowRule, find_windows
 from GBMResponseCore.request import SamplingOptions
 
 from ..engine.checkpoints import is_finished, start_from
 from ..engine.fit import fit
 from ..engine.made_from import StaleStageError, check_made_from, stated_made_from
 from ..items.class_labels import true_class
-from ..items.fingerprints import content_sha256, weights_sha256
-from ..items.latent_items import Conditions, latent_items, latent_validation, source_latents, store_neighbors
+from ..items.fingerprints import content_sha256, latents_sha256
+from ..items.latent_items import (
+    Conditions,
+    Target,
+    latent_items,
+    latent_validation,
+    source_latents,
+    store_neighbors,
+)
 from ..items.latents import CHANGE_SCALE, LatentStore, encode_store, residual_scale
 from ..models.diffusion import DiffusionModule
 from ..models.unet_config import noise_schedule, unet_config
@@ -38,6 +46,7 @@ class DiffusionModel:
     :param schemes: its class schemes.
     :param null_token: stands for "no class".
     :param scale: per latent channel: its output is the change from the pre latent times this; None: the post latent.
+    :param windows: what it sees of a slice; None: all.
     """
 
     denoiser: Denoiser
@@ -45,6 +54,7 @@ class DiffusionModel:
     schemes: dict[str, ClassScheme]
     null_token: int
     scale: list[float] | None
+    windows: WindowRule | None
 
 
 def cached_latents(run: TrainingRun) -> tuple[LatentStore, dict[str, LatentAutoencoder]]:
@@ -80,9 +90,8 @@ def check_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> None
     """
     run.schemes(configuration.schemes)
     settings = run.configuration
-    unet_config(
-        settings.diffusion, len(configuration.schemes), settings.image_autoencoder.latent_channels, run.latent_size
-    )
+    channels = settings.image_autoencoder.latent_channels
+    unet_config(settings.diffusion, len(configuration.schemes), channels, _seen_size(run))
     folder = run.folder / _folder(configuration)
     run.check_start("diffusion", folder)
     for phase in run.phases("diffusion", folder):
@@ -107,13 +116,14 @@ def train_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> Diff
     latents = _latents(run, autoencoders)
     scale = None
     if settings.predict_change:
-        scale = run.once(f"latents/{CHANGE_SCALE}", lambda: residual_scale(latents, run.rows("train")).tolist())
+        margin = settings.gtv_margin // run.configuration.image_autoencoder.downsampling or None
+        scale = run.once(f"latents/{CHANGE_SCALE}", lambda: residual_scale(latents, run.rows("train"), margin).tolist())
     tokens = conditions.null_token + 1 if schemes else 0
-    unet = unet_config(settings, tokens, run.configuration.image_autoencoder.latent_channels, run.latent_size)
+    unet = unet_config(settings, tokens, run.configuration.image_autoencoder.latent_channels, _seen_size(run))
     factor = None if scale is None else np.array(scale)
     for phase in phases:
         module = _train(run, phase, unet, latents, conditions, factor, autoencoders["image"], made_from)
-    return DiffusionModel(module.ema.eval(), unet, schemes, conditions.null_token, scale)
+    return DiffusionModel(module.averaged.eval(), unet, schemes, conditions.null_token, scale, _windows(run))
 
 
 def _train(
@@ -133,9 +143,11 @@ def _train(
     torch.manual_seed(seed)
     module = DiffusionModule(settings, unet, schedule, steps)
     if phase.initial_weights is not None:
-        for network in (module.denoiser, module.ema):
+        for network in module.networks():
             start_from(network, phase.initial_weights, "ema.")
-    held_out = latent_validation(latents, conditions, validation, scale=scale, seed=seed)
+    margin = settings.gtv_margin // run.configuration.image_autoencoder.downsampling
+    target = Target(scale, _windows(run), margin)
+    held_out = latent_validation(latents, conditions, validation, target=target, seed=seed)
     grids = []
     if len(validation) and settings.preview_slices:
         chosen = validation[np.linspace(0, len(validation) - 1, settings.preview_slices).astype(int)]
@@ -146,9 +158,10 @@ def _train(
         conditions,
         train,
         label_dropout=settings.label_dropout,
-        scale=scale,
+        target=target,
         seed=seed,
         even_time_steps=settings.even_time_steps,
+        late_share=settings.late_share,
     )
     fit(
         module,
@@ -168,8 +181,23 @@ def _train(
 def _made_from(run: TrainingRun, autoencoders: dict[str, LatentAutoencoder], conditions: Conditions) -> dict[str, str]:
     """What a diffusion model is made from -> SHA-256."""
     told = [conditions.tokens.tolist(), conditions.null_token, np.nan_to_num(conditions.days, nan=-1e9).tolist()]
-    made_by = {name: weights_sha256(autoencoders[part]) for part, name in zip(PARTS, _AUTOENCODERS, strict=True)}
+    made_by = {name: latents_sha256(autoencoders[part]) for part, name in zip(PARTS, _AUTOENCODERS, strict=True)}
     return run.made_from | made_by | {"labels": content_sha256(told)}
+
+
+def _windows(run: TrainingRun) -> WindowRule | None:
+    """The settings' windows in latent pixels."""
+    settings, factor = run.configuration.diffusion, run.configuration.image_autoencoder.downsampling
+    if settings.window is None:
+        return None
+    lengths = (settings.window, settings.window_margin, settings.window_overlap)
+    return WindowRule(*(length // factor for length in lengths)).fitted(run.latent_size)
+
+
+def _seen_size(run: TrainingRun) -> int:
+    """Side of the latents that the denoiser sees."""
+    windows = _windows(run)
+    return run.latent_size if windows is None else windows.size
 
 
 def _folder(configuration: ModelConfiguration) -> str:
@@ -217,9 +245,14 @@ def _preview(
     device = module.device
     sources = torch.from_numpy(np.stack([source_latents(latents, conditions, row, 0) for row in rows])).to(device)
     tokens = [conditions.tokens[row][0] if conditions.tokens.shape[1] else conditions.null_token for row in rows]
-    channels = latents.pre.shape[2]
+    channels, rule = latents.pre.shape[2], _windows(run)
+    windows = (
+        None
+        if rule is None
+        else find_windows(run.store.gtv[rows], rule, run.configuration.image_autoencoder.downsampling)
+    )
     drawn = sample_latents(
-        module.ema,
+        module.averaged if windows is None else windows.within(module.averaged),
         schedule,
         SamplingOptions(steps=module.settings.preview_steps, noise_length=0.0),
         sources,
@@ -231,6 +264,7 @@ def _preview(
         channels=channels,
         days=torch.from_numpy(conditions.days[rows]).float().to(device),
     )
+    drawn = drawn if windows is None else windows.keep(drawn)
     if scale is not None:
         drawn = sources[:, :channels] + drawn / torch.from_numpy(scale).float().to(device).view(1, -1, 1, 1)
     predicted = autoencoder.to(device).decode(drawn)[:, 0].float().cpu().numpy()

@@ -66,7 +66,7 @@ def import_pairs(
     """Write a slice store of all usable pairs, and reports about all others; one bad patient stops nothing.
 
     :param rule: how slices are brought to a matrix and pixel size.
-    :param normalization: applied to pre and post separately, each with the scale of its own volume.
+    :param normalization: applied to pre and post, see :class:`.preparation.PreparedPair`.
     :param skipped: patients already ruled out, for the report.
     :param require_survival: skip patients of unknown survival. A store with such patients has `survival_days` None
         for them: they train the autoencoders, and the diffusion model as patients without class.

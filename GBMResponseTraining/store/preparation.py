@@ -35,12 +35,15 @@ class AlignmentRule:
         `register_below`; `always`; or `never`.
     :param lowest_correlation: pairs that end below it are bad.
     :param keep_bad: import bad pairs too, with a note.
+    :param same_scan: the images were acquired alike, as `simulate --same-scan` does: the follow-up is not registered,
+        and gets the scale of the pre-treatment image, since a scale of its own would move with the tumor's brightness.
     """
 
     register: str = "auto"
     register_below: float = 0.7
     lowest_correlation: float = LOWEST_CORRELATION
     keep_bad: bool = False
+    same_scan: bool = False
 
     def __post_init__(self) -> None:
         if self.register not in REGISTER:
@@ -51,7 +54,8 @@ class AlignmentRule:
 class PreparedPair:
     """The slices of one pair that hold GTV, inferior first; row 0 is anterior, column 0 the patient's right.
 
-    :param pre, post: float32 (n, size, size), normalized, each with the scale of its own volume.
+    :param pre, post: float32 (n, size, size), normalized, each with the scale of its own volume unless both are of the
+        same scan.
     :param gtv: bool (n, size, size).
     :param record: JSON values for the slice store.
     """
@@ -195,7 +199,7 @@ def _align(
 
     :raises FollowUpCoverageError, RegistrationQualityError: if it does not show, or not match, the other image.
     """
-    scale = fit_scale(sitk.GetArrayViewFromImage(case.follow_up), normalization)
+    scale = fit_scale(sitk.GetArrayViewFromImage(case.image if alignment.same_scan else case.follow_up), normalization)
     slab, inside = grid.slab(rows)
     slices = scale.normalize(grid.to_stack(case.follow_up)[rows])
     before = after = correlation(pre, slices, gtv)
@@ -249,6 +253,8 @@ def _labels(voxels: np.ndarray, image: sitk.Image | None) -> dict[str, dict[str,
 
 
 def _needs_registration(alignment: AlignmentRule, case: Case, correlation: float) -> bool:
+    if alignment.same_scan:
+        return False
     if alignment.register != "auto":
         return alignment.register == "always"
     return not same_grid(case.image, case.follow_up) or correlation < alignment.register_below

@@ -38,7 +38,8 @@ class SimulationSettings:
     `slices` axial slices of `size` x `size` pixels are rendered per patient, evenly spaced through the GTV and
     `GTV_MARGIN_MM` on either side; None renders the whole head at the spacing of the acquisition. `spacing_range_mm`
     holds for 256 pixels; the field of view is the same for any size. `censored_share` of the patients are alive when
-    they are last seen, at a random time after the follow-up image.
+    they are last seen, at a random time after the follow-up image. With `same_scan` the follow-up is imaged as the
+    pre-treatment visit was, with its pose, appearance, coil and noise, so that what changes is the disease alone.
     """
 
     anatomies: tuple[str, ...] = ("colin27", "robex", "icbm152")
@@ -48,6 +49,7 @@ class SimulationSettings:
     spacing_range_mm: tuple[float, float] = (0.82, 1.02)
     spin_echo_probability: float = 0.5
     censored_share: float = 0.0
+    same_scan: bool = False
     box_mm: float = 116.0
 
 
@@ -198,16 +200,17 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
         look=look,
         pose=Pose(),
     )
+    later_textures, later_look = textures.evolved(second_visit), follow_up_look(second_visit, look)
     after = HeadRenderer(
         anatomy=anatomy,
         shape=shape,
         view=view,
         style=style,
-        textures=textures.evolved(second_visit),
+        textures=later_textures,
         lesion=lesions[1],
         mass_effect=hidden.mass_effect_post,
-        look=follow_up_look(second_visit, look),
-        pose=pose,
+        look=look if settings.same_scan else later_look,
+        pose=Pose() if settings.same_scan else pose,
     )
     slice_generator = random_stream(seed, 5)
     if settings.slices is None:
@@ -215,8 +218,12 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
     else:
         positions, step = gtv_slices(hidden, settings.slices)
     coil = random_stream(seed, 11).standard_normal(BIAS_TERMS)
-    first_scan, second_scan = (Scanner(random_stream(seed, purpose), style, view, coil) for purpose in (6, 7))
+    scans = (6, 6) if settings.same_scan else (6, 7)
+    first_scan, second_scan = (Scanner(random_stream(seed, purpose), style, view, coil) for purpose in scans)
     right, anterior = view.first_pixel_ras_mm()
+    clinical = draw_clinical(random_stream(seed, 9), hidden.biology.age_years)
+    if settings.same_scan:
+        clinical["white_matter_level"] = clinical["white_matter_level"][:1] * 2
     return SimulatedPatient(
         pre=np.stack([first_scan.acquire(before.slice_image(height), height) for height in positions]),
         post=np.stack([second_scan.acquire(after.slice_image(height), height) for height in positions]),
@@ -228,7 +235,7 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
         origin_ras_mm=(right, anterior, float(positions[0])),
         record={
             **hidden.record(),
-            **draw_clinical(random_stream(seed, 9), hidden.biology.age_years),
+            **clinical,
             **draw_observation(
                 random_stream(seed, 10), hidden.course.interval_days, hidden.survival_days, settings.censored_share
             ),

@@ -53,7 +53,7 @@ def main() -> None:
             days=np.full(len(store), np.nan),
             neighbors=np.tile(np.arange(len(store)), (2 * settings.diffusion.neighbor_slices, 1)),
         )
-        make = latent_items(latents, conditions, np.arange(len(store)), label_dropout=0.1, scale=None, seed=0)
+        make = latent_items(latents, conditions, np.arange(len(store)), label_dropout=0.1, seed=0)
         stream = ItemStream(make, (arguments.steps + 1) * batch_size, seed=0)
         loader = DataLoader(stream, batch_size=batch_size, num_workers=arguments.workers)
         module = _module(settings, store.pre.shape[-1] // downsampling).to(arguments.device)

@@ -52,6 +52,7 @@ def images() -> dict[str, sitk.Image]:
     return {
         "pre": pre,
         "post": post,
+        "dim": sitk.Cast(0.8 * sitk.Cast(pre, sitk.sitkFloat32), sitk.sitkInt16),
         "gtv": gtv,
         "moved": sitk.Resample(post, elsewhere, movement.GetInverse(), sitk.sitkLinear, 0),
         "noise": other,
@@ -324,6 +325,17 @@ def test_patients_without_survival_can_be_kept(tmp_path, folder):
     pairs = [pair_of(folder, "alive", survival=None)]
     import_pairs(pairs, tmp_path, RULE, NORMALIZATION, require_survival=False)
     assert slice_store.read_patients(tmp_path)[0]["survival_days"] is None
+
+
+@pytest.mark.parametrize(("same_scan", "gain"), [(False, 1.0), (True, 0.8)])
+def test_images_of_the_same_scan_have_one_scale(tmp_path, folder, same_scan, gain):
+    """The follow-up is 0.8 times as bright: with a scale of its own that cannot be seen."""
+    alignment = AlignmentRule(same_scan=same_scan)
+    result = import_pairs([pair_of(folder, "P1", post="dim")], tmp_path, RULE, NORMALIZATION, alignment)
+    store = slice_store.open_store(result.folder)
+    pre, post = (np.asarray(part, np.float32) + 1.0 for part in (store.pre, store.post))
+    inside = (pre > 0.5) & (pre < 1.5)
+    assert np.median(post[inside] / pre[inside]) == pytest.approx(gain, abs=0.02)
 
 
 def test_unknown_way_to_register():

@@ -23,6 +23,7 @@ from ..inputs.preprocessing import InPlaneRule, NormalizationSettings
 from .bundle_check import check_description, must_fit, try_networks
 from .manifest import Manifest, read_json, read_manifest
 from .networks import Denoiser, LatentAutoencoder, build_autoencoder, build_classifier, build_denoiser
+from .windows import WindowRule
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -71,6 +72,17 @@ class Bundle(Manifest):
     @property
     def normalization(self) -> NormalizationSettings:
         return NormalizationSettings.from_dict(self.description["preprocessing"]["intensity"])
+
+    @property
+    def keeps_detail(self) -> bool:
+        """Whether what the autoencoder loses of the input is added to what it draws."""
+        return self.description["latents"].get("keep_detail", False)
+
+    @property
+    def window_rule(self) -> WindowRule | None:
+        """What of a slice the denoiser sees; None: all."""
+        windows = self.description["latents"].get("windows")
+        return None if windows is None else WindowRule(**windows)
 
     @property
     def composition(self) -> Composition:

@@ -54,6 +54,8 @@ def check_description(bundle: "Bundle") -> None:
         for name in ("shift", "scale"):
             for part in ("image", "gtv"):
                 _expect(f"latents/{part}/{name}", len(latents[part][name]), {1, bundle.latent_channels})
+        if (bundle.window_rule is not None or bundle.keeps_detail) and bundle.residual_scale is None:
+            raise ValueError("a model of windows, or one that keeps the input's detail, must generate the change")
         if bundle.residual_scale is not None:
             _expect("latents/change_scale", len(bundle.residual_scale), {1, bundle.latent_channels})
         _expect("in_plane/size modulo latents/downsampling", rule.size % latents["downsampling"], {0})

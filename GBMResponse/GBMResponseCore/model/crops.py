@@ -90,7 +90,7 @@ def find_crops(
     :param positions_mm: along the patient (n,).
     :param pulse: called before each decode; may raise to stop.
     """
-    references = _references(np.asarray(positions_mm))
+    references = _references(np.asarray(positions_mm), _has_norms(autoencoder.model.decoder))
     boxes = [_boxes(shares, latents.shape[-2:], margin) for margin in _MARGINS]
     boxes = [(corners, size) for corners, size in boxes if np.prod(size) <= _LARGEST_BOX * np.prod(latents.shape[-2:])]
     if not boxes:
@@ -116,9 +116,18 @@ def find_crops(
     return None
 
 
-def _references(positions_mm: np.ndarray) -> list[int]:
-    """Slices to decode as a whole: the outermost, and others evenly between them."""
+def _has_norms(decoder: nn.Module) -> bool:
+    return any(isinstance(module, nn.GroupNorm) for module in decoder.modules())
+
+
+def _references(positions_mm: np.ndarray, statistics: bool) -> list[int]:
+    """Slices to decode as a whole: the outermost, and others evenly between them.
+
+    :param statistics: of normalizations are needed; if not, one in the middle to compare boxes with is enough.
+    """
     order = np.argsort(positions_mm)
+    if not statistics:
+        return [int(order[len(order) // 2])]
     extent = positions_mm[order[-1]] - positions_mm[order[0]]
     count = min(int(np.ceil(extent / _REFERENCE_MM)) + 1, len(order))
     return order[np.unique(np.linspace(0, len(order) - 1, count).round().astype(int))].tolist()

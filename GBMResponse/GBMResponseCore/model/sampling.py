@@ -19,8 +19,9 @@ import torch
 from ..errors import BundleError, BundleSchemaError, OptionError
 from ..request import SamplingOptions
 from .crops import Crops
-from .networks import Denoiser, guided_output
+from .networks import guided_output
 from .noise import draw_noise, pair_and_sign, slice_generator
+from .windows import Windows
 
 if TYPE_CHECKING:
     from ..progress import Listener, Progress
@@ -42,6 +43,8 @@ class Conditions:
     :param days_since_rt: None: not known.
     :param crops: what is decoded of the slices; None: all.
     :param second: token of a second class, and its share, see :func:`.networks.guided_output`.
+    :param windows: what is denoised of the slices; None: all.
+    :param detail: added to what is decoded (b, H, W), see :meth:`.slice_model.SliceModel.detail`; None: nothing.
     """
 
     sources: torch.Tensor
@@ -50,14 +53,17 @@ class Conditions:
     days_since_rt: float | None = None
     crops: Crops | None = None
     second: tuple[int, float] | None = None
+    windows: Windows | None = None
+    detail: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
 
     def __getitem__(self, rows: slice | list[int]) -> "Conditions":
         """Those of some of the slices."""
-        crops = None if self.crops is None else self.crops[rows]
-        return replace(self, sources=self.sources[rows], positions_mm=self.positions_mm[rows], crops=crops)
+        parts = {"crops": self.crops, "windows": self.windows, "detail": self.detail}
+        parts = {name: None if part is None else part[rows] for name, part in parts.items()}
+        return replace(self, sources=self.sources[rows], positions_mm=self.positions_mm[rows], **parts)
 
 
 def build_scheduler(config: dict[str, Any], options: SamplingOptions) -> Any:
@@ -101,7 +107,7 @@ def answers_at_once(scheduler_config: dict[str, Any]) -> bool:
 
 @torch.inference_mode()
 def sample_latents(
-    denoiser: Denoiser,
+    denoiser: Callable[..., torch.Tensor],
     scheduler_config: dict[str, Any],
     options: SamplingOptions,
     sources: torch.Tensor,
@@ -118,6 +124,7 @@ def sample_latents(
 ) -> torch.Tensor:
     """Draw one latent per slice.
 
+    :param denoiser: a :class:`.networks.Denoiser`, or what :meth:`.windows.Windows.within` makes of one.
     :param sources: source latents (B, S * C, h, w), in the bundle's order.
     :param tokens: class tokens (B,) int64.
     :param sample: counted from 0; 2k and 2k + 1 are an antithetic pair.
@@ -164,7 +171,7 @@ def sample_latents(
 
 @torch.inference_mode()
 def expected_latents(
-    denoiser: Denoiser,
+    denoiser: Callable[..., torch.Tensor],
     scheduler_config: dict[str, Any],
     options: SamplingOptions,
     sources: torch.Tensor,
@@ -256,19 +263,25 @@ def generate_slices(
         "second": conditions.second,
     }
     tokens = torch.full(full, conditions.class_token, dtype=torch.long, device=model.device)
-    inputs = (model.networks.denoiser, bundle.scheduler_config, options, sources, tokens)
+    windows = conditions.windows
+    denoiser = windows.within(model.networks.denoiser) if windows is not None else model.networks.denoiser
+    inputs = (denoiser, bundle.scheduler_config, options, sources, tokens)
     with torch.autocast(model.device.type, torch.bfloat16, enabled=model.precision(options) == torch.bfloat16):
         if sample is None:
             latents = expected_latents(*inputs, **common)
         else:
             where = {"seed": seed, "sample": sample, "positions_mm": conditions.positions_mm}
             latents = sample_latents(*inputs, **common, **where, on_step=on_step)
+    if windows is not None:
+        latents = windows.keep(latents)
     images = []
     steps = 1 if sample is None else options.steps
     for part in model.decode(latents, sources, conditions.crops):
         images.append(part)
         on_step(steps, steps)  # decoding takes as long as many steps, so it may stop here
     pixels = np.concatenate(images)
+    if conditions.detail is not None:
+        pixels += conditions.detail
     if not np.isfinite(pixels).all():
         raise BundleError(
             "The model's numbers overflow: the slices are not finite.", "Use a smaller guidance scale, or float32."

@@ -19,6 +19,7 @@ from .crops import Crops, find_crops
 from .networks import guided_output
 from .runtime import batch_size, choose_device, choose_precision
 from .slice_cache import request_key
+from .windows import Windows, find_windows
 
 _CACHED_CASES = 4
 _AUTOENCODER_SLICES = {"cpu": 2, "cuda": 40}
@@ -44,6 +45,7 @@ class SliceModel:
         self._autoencoder_slices = _AUTOENCODER_SLICES.get(self.device.type, _AUTOENCODER_SLICES["cpu"])
         self._encodings: OrderedDict[str, torch.Tensor] = OrderedDict()
         self._crops: OrderedDict[str, Crops | None] = OrderedDict()
+        self._details: OrderedDict[str, np.ndarray] = OrderedDict()
         self._precisions: dict[float, torch.dtype] = {}
 
     def resolve(self, options: PredictionOptions) -> PredictionOptions:
@@ -222,6 +224,11 @@ class SliceModel:
             )
         return None
 
+    def windows(self, gtv: np.ndarray) -> Windows | None:
+        """What the denoiser sees of slices with this GTV (n, H, W); None: all."""
+        rule = self.bundle.window_rule
+        return rule and find_windows(gtv, rule, self.bundle.description["latents"]["downsampling"])
+
     @torch.inference_mode()
     def crops(
         self,
@@ -256,11 +263,48 @@ class SliceModel:
             images = autoencoder.decode(part) if crops is None else crops[rows].decode(autoencoder, part)
             yield images[:, 0].float().cpu().numpy()
 
+    def detail(
+        self,
+        pre: np.ndarray,
+        sources: torch.Tensor,
+        crops: Crops | None,
+        batch: int,
+        pulse: Callable[[], None] | None = None,
+    ) -> np.ndarray | None:
+        """What the autoencoder loses of slices (n, H, W), which a prediction keeps; None: not with this model. Cached.
+
+        Noise, texture and edges that are finer than latents can say belong to the scan and not to the model: a
+        prediction that only changes the input has them too. Outside of what is decoded it is all of the input.
+
+        :param sources: of the slices (n, S * C, h, w).
+        """
+        if not self.bundle.keeps_detail:
+            return None
+        key = request_key({} if crops is None else {"size": crops.size, "corners": crops.corners.tolist()}, pre)
+        if key not in self._details:
+            self._details[key] = pre - self.decode_unchanged(sources, crops, batch, pulse)
+            while len(self._details) > _CACHED_CASES:
+                self._details.popitem(last=False)
+        self._details.move_to_end(key)
+        return self._details[key]
+
     @torch.inference_mode()
-    def decode_unchanged(self, sources: torch.Tensor, crops: Crops | None = None) -> Iterator[np.ndarray]:
-        """What :meth:`decode` draws of source latents (b, S * C, h, w) if nothing changes."""
-        pre = sources[:, : self.bundle.latent_channels]
-        return self.decode(pre if self.bundle.residual_scale is None else torch.zeros_like(pre), sources, crops)
+    def decode_unchanged(
+        self, sources: torch.Tensor, crops: Crops | None, batch: int, pulse: Callable[[], None] | None = None
+    ) -> np.ndarray:
+        """What :meth:`decode` draws of source latents (n, S * C, h, w) if nothing changes, float32 (n, H, W).
+
+        :param pulse: called before each part; may raise to stop.
+        """
+        parts = []
+        for start in range(0, len(sources), batch):
+            if pulse:
+                pulse()
+            part, rows = sources[start : start + batch], slice(start, start + batch)
+            pre = part[:, : self.bundle.latent_channels]
+            unchanged = pre if self.bundle.residual_scale is None else torch.zeros_like(pre)
+            parts += self.decode(unchanged, part, None if crops is None else crops[rows])
+        return np.concatenate(parts)
 
     @torch.inference_mode()
     def precision(self, options: SamplingOptions) -> torch.dtype:
@@ -279,6 +323,8 @@ class SliceModel:
         """Guided output of the denoiser for standard normal latents, half way through."""
         channels = self.bundle.latent_channels
         side = self.bundle.in_plane_rule.size // self.bundle.description["latents"]["downsampling"]
+        if self.bundle.window_rule is not None:
+            side = min(side, self.bundle.window_rule.size)
         sources = channels * (2 + 2 * self.bundle.neighbor_slices)
         count = self._batch_size(None) if self.device.type == "cuda" else 1  # a card is not busy with one slice
         drawn = torch.randn((count, sources + channels, side, side), generator=torch.Generator().manual_seed(0))

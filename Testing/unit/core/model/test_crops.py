@@ -5,6 +5,7 @@ import pytest
 import torch
 from GBMResponseCore.inputs.composition import Composition
 from GBMResponseCore.model import crops
+from GBMResponseCore.model.block_autoencoder import BlockAutoencoder
 from GBMResponseCore.model.crops import find_crops
 from GBMResponseCore.model.networks import LatentAutoencoder, build_autoencoder
 from tiny_bundle import SETTINGS
@@ -83,6 +84,20 @@ def test_whole_slices_are_decoded_where_boxes_differ_too_much(autoencoder, laten
 
 def test_whole_slices_are_decoded_where_boxes_would_be_large(autoencoder, latents):
     assert find_crops(autoencoder, latents, np.ones((SLICES, 256, 256), np.float32), POSITIONS) is None
+
+
+def test_without_normalization_one_whole_slice_is_enough_to_compare_boxes_with(shares, latents, monkeypatch):
+    torch.manual_seed(0)
+    blocks = BlockAutoencoder((8, 8), 1, 1, latent_channels=4)
+    for parameter in blocks.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)
+    plain = LatentAutoencoder(blocks, [0.0] * 4, [1.0] * 4).eval().requires_grad_(False)
+    decoded, original = [], plain.decode
+    monkeypatch.setattr(plain, "decode", lambda part: decoded.append(tuple(part.shape)) or original(part))
+    found = find_crops(plain, latents, shares, POSITIONS)
+    assert [shape for shape in decoded if shape[-1] == SIDE] == [(1, 4, SIDE, SIDE)]
+    assert difference(found.decode(plain, latents), plain.decode(latents), shares) < 2 * crops.TOLERANCE
 
 
 def test_few_whole_slices_are_decoded_for_those_between_them(autoencoder, latents, shares, monkeypatch):

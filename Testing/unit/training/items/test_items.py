@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 import torch
 from GBMResponseCore.model.classes import ClassScheme
+from GBMResponseCore.model.windows import WindowRule
 
-from GBMResponseTraining.items.latent_items import Conditions, latent_items, latent_validation, store_neighbors
-from GBMResponseTraining.items.latents import LatentStore, gtv_at_latent_size, residual_scale
+from GBMResponseTraining.items.latent_items import (
+    LATE_STEP,
+    TIME_STEPS,
+    Conditions,
+    Target,
+    latent_items,
+    latent_validation,
+    store_neighbors,
+)
+from GBMResponseTraining.items.latents import LatentStore, gtv_at_latent_size, near_gtv, residual_scale
 from GBMResponseTraining.items.slices import Epochs, classifier_items, gtv_items, image_items, image_validation
 from GBMResponseTraining.settings.reader import load_configuration
 from GBMResponseTraining.store.slice_store import SliceStore
@@ -35,8 +44,8 @@ def rng(seed=1):
     return np.random.default_rng(seed)
 
 
-def items(count, rows=ROWS, label_dropout=0.0, scale=None):
-    make = latent_items(LATENTS, CONDITIONS, rows, label_dropout=label_dropout, scale=scale, seed=0)
+def items(count, rows=ROWS, label_dropout=0.0, latents=LATENTS, **options):
+    make = latent_items(latents, CONDITIONS, rows, label_dropout=label_dropout, seed=0, **options)
     return [make(rng(index), index) for index in range(count)]
 
 
@@ -72,9 +81,73 @@ def test_only_the_given_rows_are_shown():
 
 def test_the_target_may_be_the_scaled_change():
     scale = np.array([1.0, 2.0, 3.0, 4.0])
-    item = items(1, scale=scale)[0]
+    item = items(1, target=Target(scale))[0]
     expected = (LATENTS.post[row_of(item)] - LATENTS.pre[row_of(item)]) * scale[:, None, None]
     np.testing.assert_allclose(item["target"].numpy(), expected, rtol=1e-5)
+
+
+def with_masks(*places):
+    """The latents with one GTV pixel in each slice."""
+    mask = np.zeros((2, COUNT, 8, 8), np.float16)
+    for row, place in enumerate(places):
+        mask[:, row, *place] = 0.5
+    return dataclasses.replace(LATENTS, mask=mask)
+
+
+def test_a_window_is_cut_alike_from_everything_and_holds_the_gtv():
+    latents = with_masks(*[(6, 1)] * COUNT)
+    for item in items(20, latents=latents, target=Target(windows=WindowRule(4, 0, 1))):
+        assert [item[name].shape[-2:] for name in ("sources", "target", "noise", "gtv")] == [(4, 4)] * 4
+        found = [
+            (flip, row, top, left)
+            for flip in range(2)
+            for row in range(COUNT)
+            for top in range(5)
+            for left in range(5)
+            if np.array_equal(latents.pre[flip, row, :, top : top + 4, left : left + 4], item["sources"][:4])
+        ]
+        ((flip, row, top, left),) = found
+        assert np.array_equal(latents.post[flip, row, :, top : top + 4, left : left + 4], item["target"])
+        assert np.array_equal(latents.mask[flip, row, top : top + 4, left : left + 4], item["gtv"][0])
+
+
+def test_validation_windows_are_where_predictions_have_theirs():
+    latents, rule = with_masks(*[(4, 5)] * COUNT), WindowRule(4, 1, 1)
+    item = latent_validation(latents, CONDITIONS, ROWS, seed=4, target=Target(windows=rule))[0]
+    ((top, left),) = rule.corners(latents.mask[0, 0] > 0)
+    assert np.array_equal(item["gtv"][0], latents.mask[0, 0, top : top + 4, left : left + 4])
+
+
+def test_what_is_near_to_the_gtv_may_count_as_gtv():
+    (item,) = items(1, latents=with_masks(*[(3, 3)] * COUNT), target=Target(gtv_margin=1))
+    expected = np.zeros((8, 8), np.float32)
+    expected[2:5, 2:5] = 1.0
+    assert np.array_equal(item["gtv"][0], expected)
+
+
+def test_without_a_margin_the_gtv_keeps_its_shares_of_pixels():
+    mask = np.array([[0.0, 0.25], [1.0, 0.0]], np.float16)
+    assert np.array_equal(near_gtv(mask, 0), mask)
+
+
+def test_the_change_scale_may_be_that_near_the_gtv():
+    latents = with_masks((0, 0), (0, 0), (7, 7), (7, 7), (4, 4))
+    scale = residual_scale(latents, ROWS, margin=1)
+    change = np.concatenate(
+        [(LATENTS.post - LATENTS.pre)[0, row, :, *place].reshape(4, -1).T for row, place in (
+            (0, np.s_[:2, :2]), (1, np.s_[:2, :2]), (2, np.s_[6:, 6:]), (3, np.s_[6:, 6:]), (4, np.s_[3:6, 3:6])
+        )]
+    )  # fmt: skip
+    np.testing.assert_allclose(scale, 1 / change.std(axis=0), rtol=1e-4)
+
+
+def test_the_wanted_share_of_the_items_is_late():
+    steps = np.array([int(item["timestep"]) for item in items(1000, late_share=0.15)])
+    assert (steps >= LATE_STEP).mean() == pytest.approx(0.15, abs=0.01)
+    assert steps.max() == TIME_STEPS - 1
+    # Both parts are covered evenly.
+    assert np.percentile(steps[steps >= LATE_STEP], 50) == pytest.approx(975, abs=3)
+    assert np.percentile(steps[steps < LATE_STEP], 50) == pytest.approx(475, abs=10)
 
 
 def test_the_change_scale_gives_unit_variance():
@@ -123,7 +196,7 @@ def test_time_steps_cover_the_range_evenly():
 
 
 def test_validation_items_never_change():
-    first, again = (latent_validation(LATENTS, CONDITIONS, ROWS, scale=None, seed=4)[2] for _ in range(2))
+    first, again = (latent_validation(LATENTS, CONDITIONS, ROWS, seed=4)[2] for _ in range(2))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert int(first["token"]) != 6
 
@@ -207,7 +280,7 @@ def test_a_classifier_may_see_the_image_alone_as_it_is(store):
 
 
 def test_independent_time_steps_do_not_follow_a_sequence():
-    make = latent_items(LATENTS, CONDITIONS, ROWS, label_dropout=0.0, scale=None, seed=0, even_time_steps=False)
+    make = latent_items(LATENTS, CONDITIONS, ROWS, label_dropout=0.0, seed=0, even_time_steps=False)
     steps = np.array([int(make(rng(index), index)["timestep"]) for index in range(2000)])
     assert steps.min() >= 0
     assert steps.max() < 1000

@@ -5,9 +5,11 @@ import json
 
 import pytest
 import torch
+from GBMResponseCore.model.networks import decode_continuous, encode_continuous
 from small_store import write_small_store
 from smoke_run import smoke_run
 
+from GBMResponseTraining.items.fingerprints import latents_sha256, weights_sha256
 from GBMResponseTraining.models.autoencoder import AutoencoderModule
 from GBMResponseTraining.settings.networks import Autoencoder, ConfigurationError, Training
 from GBMResponseTraining.stages.autoencoder import train_autoencoder
@@ -107,3 +109,19 @@ def test_the_disturbance_differs_from_step_to_step():
 def test_settings_that_cannot_be_are_refused(changes, message):
     with pytest.raises(ConfigurationError, match=f"(?i){message}"):
         dataclasses.replace(SMALL, **changes)
+
+
+def test_a_frozen_encoder_keeps_the_latents_while_the_decoder_learns(run, tmp_path):
+    """Also what was made from the latents stays good: it does not depend on the decoder."""
+    before = train_autoencoder(run, "image")
+    architecture = run.configuration.image_autoencoder.architecture
+    start = {"start": run.folder / "image_autoencoder", "frozen_encoder": True, "quantize_from": 0}
+    chosen = [*settings(architecture), *(f"image_autoencoder.{name}={value}" for name, value in start.items())]
+    store = write_small_store(tmp_path / "store")
+    assert smoke_run(store, tmp_path / "run", "train", "image-autoencoder", settings=chosen) == 0
+    after = train_autoencoder(TrainingRun.reopen(tmp_path / "run"), "image")
+    images = torch.rand((2, 1, 64, 64)) * 2 - 1
+    assert torch.equal(*(encode_continuous(one.model, images) for one in (before, after)))
+    assert not torch.equal(*(decode_continuous(one.model, before.encode(images)) for one in (before, after)))
+    assert latents_sha256(before.model) == latents_sha256(after.model)
+    assert weights_sha256(before.model) != weights_sha256(after.model)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from GBMResponseTraining.synthetic import (
     AnatomyLibrary,
@@ -68,6 +69,23 @@ def test_same_seed_same_patient(library, patients):
         np.testing.assert_array_equal(getattr(again, name), getattr(patients[0], name))
     assert patients[1].record != patients[0].record
     assert not np.array_equal(patients[0].pre, patients[1].pre)
+
+
+def test_of_the_same_scan_only_the_disease_changes(library):
+    """Far from the tumor, the mass it moves and the surgery, the follow-up is the pre-treatment image."""
+    patient = simulate_patient(1, library, replace(SETTINGS, same_scan=True))
+    changed = np.abs(patient.post - patient.pre) > 0.02
+    near = ndimage.binary_dilation(patient.gtv | patient.gtv_post, np.ones((1, 3, 3)), iterations=30)
+    assert changed[~near].mean() < 0.01
+    assert changed[patient.gtv].mean() > 0.3
+    levels = patient.record["white_matter_level"]
+    assert levels[0] == levels[1]
+
+
+def test_else_noise_and_pose_change_too(patients):
+    patient = patients[0]
+    near = ndimage.binary_dilation(patient.gtv | patient.gtv_post, np.ones((1, 3, 3)), iterations=30)
+    assert (np.abs(patient.post - patient.pre) > 0.02)[~near & patient.brain].mean() > 0.3
 
 
 def test_arrays_and_record(patients):
