@@ -28,7 +28,7 @@ _OTHER = "Give the image, GTV and model that this run was made with."
 
 
 def read_records(folder: Path) -> dict[str, dict[str, Any]]:
-    """Provenance of each class of a finished run, by the class that was asked for, which names its folder among several.
+    """Provenance of each class of a finished run, by the class asked for; among several, it names the folder.
 
     :raises RunFolderError: the folder holds no finished run.
     """
