@@ -4,6 +4,7 @@ torch and diffusers take seconds to import, so they are imported only after the 
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ from .files import sha256_of_file
 from .inputs.case import Case, load_case
 from .inputs.follow_up import AlignedFollowUp, align_follow_up
 from .inputs.preprocessing import NormalizationSettings
+from .inputs.reading import Note
 from .inputs.slices import CaseSlices
+from .measure.guard import judge_case
 from .measure.measurements import Measurements, measure
 from .measure.planning import Plan, PlanFiles
 from .model.environment import translate_import_errors, translate_memory_errors
@@ -96,7 +99,9 @@ class Runner:
         case = load_case(request.image, request.gtv, request.follow_up, request.gtv_labels or None)
         predictor = self.predictor(request.bundle, request.options.device, request.options.precision)
         check_inputs(records, case, predictor.bundle.sha256)
-        slices = self._with_follow_up(predictor.read_slices(case), predictor.bundle.normalization, listener)
+        slices = predictor.read_slices(case)
+        slices = _with_notes(slices, judge_case(slices, predictor.bundle.description["ranges"]).notes, listener)
+        slices = self._with_follow_up(slices, predictor.bundle.normalization, listener)
         predictions = read_predictions(request.out, records, slices)
         clock.mark("load")
         measurements = self._measure(predictor, slices, predictions, listener, plan.on(slices.grid))
@@ -119,11 +124,8 @@ class Runner:
         self, slices: CaseSlices, normalization: NormalizationSettings, listener: Listener
     ) -> CaseSlices:
         """The slices with the case's follow-up, if it shows the same head; what is to say of it is said."""
-        case = slices.case
-        slices, notes = slices.with_follow_up(self._follow_up(case, normalization))
-        for note in notes:
-            listener.warning(note.code, note.sentence)
-        return replace(slices, case=replace(case, notes=[*case.notes, *notes])) if notes else slices
+        slices, notes = slices.with_follow_up(self._follow_up(slices.case, normalization))
+        return _with_notes(slices, notes, listener)
 
     def _measure(
         self,
@@ -171,6 +173,7 @@ class Runner:
 
         listener.stage("prepare", None)
         slices = predictor.read_slices(case)
+        slices = _with_notes(slices, judge_case(slices, predictor.bundle.description["ranges"]).notes, listener)
         clock.mark("prepare")
 
         predictions = {}
@@ -197,3 +200,10 @@ class Runner:
         measured.mark("measure")
         seconds = clock.seconds | measured.seconds
         return write_results(RunResult(request, predictor.bundle, slices, predictions, measurements, seconds), listener)
+
+
+def _with_notes(slices: CaseSlices, notes: Sequence[Note], listener: Listener) -> CaseSlices:
+    """The same with more notes about the case, which are said."""
+    for note in notes:
+        listener.warning(note.code, note.sentence)
+    return replace(slices, case=replace(slices.case, notes=[*slices.case.notes, *notes])) if notes else slices

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .. import SYNTHETIC_NOTICE
 from ..files import write_json, write_text
+from ..measure.guard import judge_case
 from ..measure.measurements import Measurements
 from ..model.manifest import Manifest
 from ..request import CaseFacts
@@ -103,11 +104,18 @@ def _texts(
         "measured": None if measurements is None else measured(measurements),
         "planning": planning_words(measurements),
         "trust": worth,
+        "guard": _judged(columns, manifest),
         "here": better_here(measurements),
         "findings": [note for note in dict.fromkeys(notes) if note and (worth is None or note != worth["classifier"])],
         "caveats": caveats(facts),
         "records": [{"name": name, "rows": provenance_rows(record)} for name, record in records.items()],
     }
+
+
+def _judged(columns: CaseColumns, manifest: Manifest | None) -> dict[str, Any] | None:
+    """Whether the model has seen anything like the case; None if its bundle does not tell."""
+    judgement = None if manifest is None else judge_case(columns.slices, manifest.description.get("ranges", {}))
+    return None if judgement is None or judgement.color is None else judgement.to_dict()
 
 
 def _front(columns: CaseColumns, prediction: "Prediction") -> list[Column]:
