@@ -50,19 +50,20 @@ def reformats(columns: CaseColumns, prediction: "Prediction") -> list[Reformat]:
 
 def _volumes(columns: CaseColumns, prediction: "Prediction") -> list[_Volume]:
     slices, masks = columns.slices, columns.masks
-    normalize, read = slices.scale.normalize, slices.grid.to_stack
+    pre = slices.scale.normalize(slices.stack)
+    expected = pre.copy()
+    expected[slices.indices] = prediction.expected_pixels
     chance, likely = columns.chance(prediction), None
     if chance is not None:
         likely = np.zeros(slices.gtv.shape, bool)
         likely[slices.indices] = chance >= LIKELY
     volumes = [
-        _Volume("T1-Gd before", normalize(slices.stack), None if masks is None else masks.before, columns.white),
-        _Volume("SYNTHETIC expected image", normalize(read(prediction.expected)), likely, columns.white, True),
+        _Volume("T1-Gd before", pre, None if masks is None else masks.before, columns.white),
+        _Volume("SYNTHETIC expected image", expected, likely, columns.white, True),
     ]
     if slices.follow_up is not None:
-        truth = slices.follow_up.scale.normalize(read(slices.follow_up.image))
         enhancing = None if masks is None else masks.truth
-        volumes.append(_Volume("true follow-up", truth, enhancing, white_level(slices.truth)))
+        volumes.append(_Volume("true follow-up", slices.truth_stack, enhancing, white_level(slices.truth)))
     return volumes
 
 
