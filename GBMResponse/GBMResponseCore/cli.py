@@ -81,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_cohort(commands)
     _add_revisits(commands)
+    from .model.commands import add_commands as add_model_commands
+
+    add_model_commands(commands, _say)
     return parser
 
 
