@@ -9,7 +9,9 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
+from datetime import date
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any, Self, get_args, get_origin
@@ -52,7 +54,7 @@ class Setting:
     :param option: of the command. That of a field that is true or false switches it from its default.
     :param kind: `str`, `int`, `float`, `bool` or `Path`.
     :param several: it is a list of them.
-    :param group: `files`, `output`, `dicom`, `model`, `sampling` or `machine`.
+    :param group: `files`, `case`, `output`, `dicom`, `model`, `sampling` or `machine`.
     :param otherwise: value of a sampling setting that neither the user nor the bundle gives.
     """
 
@@ -227,6 +229,50 @@ class PredictionOptions(SamplingOptions):
 
 
 @dataclass(frozen=True)
+class CaseFacts:
+    """What the report says of a case. The model is told nothing of it.
+
+    :raises OptionError: a date is none, or later than what comes after it.
+    """
+
+    case_id: str | None = setting(
+        "name of the case in the report; default: a pseudonym made of the image's hash", None, group="case"
+    )
+    scan_date: str | None = setting("date of the image, YYYY-MM-DD", None, group="case")
+    rt_start: str | None = setting("first day of radiotherapy, YYYY-MM-DD", None, group="case")
+    rt_end: str | None = setting("last day of radiotherapy, YYYY-MM-DD", None, group="case")
+    follow_up_date: str | None = setting("date of the follow-up, true or to come, YYYY-MM-DD", None, group="case")
+    made_by: str | None = setting("who made the report", None, group="case")
+
+    def __post_init__(self) -> None:
+        given = [(name, _date(getattr(self, name), name)) for name in _DATES if getattr(self, name) is not None]
+        for (earlier, first), (later, second) in pairwise(given):
+            if second < first:
+                words = f"The {later} {second} lies before the {earlier} {first}.".replace("_", " ")
+                raise OptionError(words, "Check the dates.")
+
+    @property
+    def weeks_since_rt(self) -> float | None:
+        """From the end of radiotherapy to the follow-up; None: not known."""
+        if self.rt_end is None or self.follow_up_date is None:
+            return None
+        return (date.fromisoformat(self.follow_up_date) - date.fromisoformat(self.rt_end)).days / 7
+
+
+_DATES = ("scan_date", "rt_start", "rt_end", "follow_up_date")
+"""In the order in which they come; the image of a patient may be made before the first day or on it."""
+
+
+def _date(text: str, name: str) -> date:
+    """:raises OptionError: no date."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        message = f"The {name.replace('_', ' ')} {short(text)} is no date."
+        raise OptionError(message, "Write it as 2026-03-31.") from error
+
+
+@dataclass(frozen=True)
 class PredictionRequest:
     """A prediction from files to a folder.
 
@@ -252,6 +298,7 @@ class PredictionRequest:
         group="model",
     )
     options: PredictionOptions = PredictionOptions()
+    facts: CaseFacts = CaseFacts()
     format: str = setting("of the volumes", ".nii.gz", group="output", choices=FORMATS)
     measure: bool = setting("measure nothing", True, group="output", option="--no-measurements")
     montage: bool = setting("write no PNG montage", True, group="output", option="--no-montage")
@@ -295,10 +342,14 @@ class PredictionRequest:
         drawing = settings(SamplingOptions)
         others = [entry for entry in settings(PredictionOptions) if entry not in drawing]
         outer = {name: value for name, value in message.items() if name != "sampling"}
-        values = _values(outer, [*settings(cls), *others])
+        values = _values(outer, [*settings(cls), *others, *settings(CaseFacts)])
         _check_present(values, settings(cls))
-        options = {entry.attribute: values.pop(entry.attribute) for entry in others if entry.attribute in values}
-        return cls(**values, options=PredictionOptions(**options, **_values(sampling or {}, drawing)))
+        options, facts = (
+            {entry.attribute: values.pop(entry.attribute) for entry in part if entry.attribute in values}
+            for part in (others, settings(CaseFacts))
+        )
+        options |= _values(sampling or {}, drawing)
+        return cls(**values, options=PredictionOptions(**options), facts=CaseFacts(**facts))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import write_text
 from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
+from GBMResponseCore.measure.guard import IMAGE_FEATURES
 from GBMResponseCore.model.bundle import Bundle, open_bundle
 from GBMResponseCore.request import SamplingOptions, check_guidance
 
@@ -25,6 +26,7 @@ from ..stages.diffusion import check_diffusion, train_diffusion
 from ..stages.training_run import TrainingRun
 from .card import bundle_card
 from .export import export_bundle, write_description
+from .feature_ranges import image_ranges
 from .inheritance import inherit, lineage
 
 log = logging.getLogger(__name__)
@@ -245,7 +247,7 @@ def _ranges(run: TrainingRun) -> dict[str, Any]:
         values = _training_values(run, name)
         if values:
             ranges[name] = [min(values), max(values)]
-    return ranges
+    return ranges | {IMAGE_FEATURES: image_ranges(run.store, run.split, run.patients)}
 
 
 def _training_values(run: TrainingRun, name: str) -> list[float]:

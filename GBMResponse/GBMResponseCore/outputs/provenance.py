@@ -43,6 +43,7 @@ def provenance(bundle: "Bundle", prediction: "Prediction") -> dict[str, Any]:
         "expected_image": prediction.expected_method,
         "composition_pixels": asdict(bundle.composition) if options.compose else None,
         "class": {
+            "asked": options.classes[0],
             "scheme": choice.scheme,
             "name": choice.name,
             "source": choice.class_source,
