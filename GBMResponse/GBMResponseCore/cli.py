@@ -18,8 +18,9 @@ from .errors import CancelledError, GBMResponseError, OptionError, OutOfMemoryEr
 from .model.environment import interrupted_when_terminated, write_diagnostics
 from .outputs.write import RunResult
 from .progress import Listener, Progress
-from .request import AUTO_CLASS, CaseFacts, PredictionOptions, PredictionRequest, Setting, settings
+from .request import AUTO_CLASS, CaseFacts, PredictionOptions, PredictionRequest
 from .run import Runner
+from .setting import Setting, settings
 
 _GROUPS = {
     "files": "inputs and output",

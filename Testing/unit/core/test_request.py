@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from GBMResponseCore import cli
 from GBMResponseCore.errors import OptionError, RequestError
-from GBMResponseCore.request import CaseFacts, PredictionOptions, PredictionRequest, SamplingOptions, settings
+from GBMResponseCore.request import CaseFacts, PredictionOptions, PredictionRequest, SamplingOptions
+from GBMResponseCore.setting import settings
 
 FILES = {"image": "i.nrrd", "gtv": "g.nrrd", "out": "o"}
 EXAMPLES = {str: "x", int: 3, float: 0.5, bool: False}
