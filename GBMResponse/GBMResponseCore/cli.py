@@ -78,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_predict(commands)
     _add_cohort(commands)
+    from .model.commands import add_commands as add_model_commands
+
+    add_model_commands(commands, _say)
     return parser
 
 

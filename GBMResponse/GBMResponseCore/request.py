@@ -239,7 +239,11 @@ class PredictionRequest:
         "label values or segment names of the GTV file that are the GTV; default: all",
         (), option="--gtv-label", group="files",
     )  # fmt: skip
-    bundle: Path | None = setting("model bundle folder; default: the bundle that ships", None, group="model")
+    bundle: Path | None = setting(
+        "folder of a model bundle, or name of a known one (gbmresponse models list); default: the one that ships",
+        None,
+        group="model",
+    )
     options: PredictionOptions = PredictionOptions()
     format: str = setting("of the volumes", ".nii.gz", group="output", choices=FORMATS)
     measure: bool = setting("measure nothing", True, group="output", option="--no-measurements")

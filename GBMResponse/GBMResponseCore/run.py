@@ -38,7 +38,7 @@ class Runner:
         self._last: Predictor | None = None
 
     def predictor(self, bundle: Path | None, device: str = "auto", precision: str = "auto") -> "Predictor":
-        """Return the loaded model of a bundle folder; None is the bundle that ships.
+        """Return the loaded model of a bundle, see :func:`.model.library.find_bundle`.
 
         :raises DependencyError: a package is missing or does not load.
         :raises BundleError: by the bundle.
@@ -49,11 +49,11 @@ class Runner:
 
     def _predictor(self, bundle: Path | None, device: str, precision: str) -> "Predictor":
         from .model.bundle import open_bundle
-        from .model.manifest import default_bundle
+        from .model.library import find_bundle
         from .outputs import montage, report  # noqa: F401  a package they miss shows now, not after the sampling
         from .prediction import Predictor
 
-        folder = bundle or default_bundle()
+        folder = find_bundle(bundle)
         description = folder / "bundle.json"
         content = sha256_of_file(description) if description.is_file() else ""
         key = (str(folder.resolve()), content, device, precision)

@@ -55,7 +55,7 @@ def project_table() -> dict:
 
 def test_pyproject_lists_every_package():
     folders = {"GBMResponseCore": MODULE / "GBMResponseCore", "GBMResponseTraining": ROOT / "GBMResponseTraining"}
-    packages = set()
+    packages = {"GBMResponseResources"}  # models and sample case, in wheels
     for name, folder in folders.items():
         for init in folder.rglob("__init__.py"):
             packages.add(".".join((name, *init.parent.relative_to(folder).parts)))

@@ -20,7 +20,10 @@ from .classes import ClassScheme
 
 SCHEMA_VERSION = 1
 BUNDLE_FILE = "bundle.json"
-BUNDLED_MODELS = Path(__file__).resolve().parents[2] / "Resources" / "Models"
+_ROOT = Path(__file__).resolve().parents[2]
+RESOURCES = next((path for path in [_ROOT / "GBMResponseResources"] if path.is_dir()), _ROOT / "Resources")
+"""Folder of bundles and sample case: in a wheel it has a name of its own."""
+BUNDLED_MODELS = RESOURCES / "Models"
 _CHUNK = 4 * 1024 * 1024
 
 
