@@ -13,7 +13,8 @@ CONTROLS = ("QAbstractButton", "QComboBox", "QAbstractSpinBox", "QLineEdit", "QP
 
 
 def controls(ui) -> dict:
-    widgets = {name: widget for name, widget in vars(ui).items() if hasattr(widget, "toolTip")}
+    named = {widget.get("name") for widget in ElementTree.parse(FORM).getroot().iter("widget")}
+    widgets = {name: widget for name, widget in vars(ui).items() if name in named}
     return {
         name: widget
         for name, widget in widgets.items()

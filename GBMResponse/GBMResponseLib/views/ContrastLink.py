@@ -19,7 +19,7 @@ class ContrastLink:
     def __init__(self) -> None:
         self._factors: dict[Any, float] = {}
         self._scales: dict[Any, tuple[float, float]] = {}
-        self._own: dict[Any, tuple[float, float]] = {}
+        self._own: dict[Any, tuple[float, float, int]] = {}
         self._first = self._current = (0.0, 0.0)
         self._tags: list[tuple[Any, int]] = []
         self._setting = False
@@ -49,8 +49,9 @@ class ContrastLink:
         """Follow nothing any more; a follow-up gets its own contrast back."""
         for node, tag in self._tags:
             node.RemoveObserver(tag)
-        for display, (window, level) in self._own.items():
+        for display, (window, level, automatic) in self._own.items():
             _setWindow(display, window, level)
+            display.SetAutoWindowLevel(automatic)
         self._tags, self._factors, self._scales, self._own = [], {}, {}, {}
 
     def forget(self) -> None:
@@ -71,7 +72,7 @@ class ContrastLink:
         for followUp in (nodes.followUp, nodes.registeredFollowUp):
             display = _display(followUp)
             if display is not None:
-                self._own[display] = display.GetWindow(), display.GetLevel()
+                self._own[display] = display.GetWindow(), display.GetLevel(), display.GetAutoWindowLevel()
                 self._factors[display] = brightness(followUp) / brightness(reference)
 
     def _onImage(self, display: Any, _event: str) -> None:
@@ -111,6 +112,8 @@ def _display(volume: Any) -> Any:
 
 
 def _setWindow(display: Any, window: float, level: float) -> None:
+    if (display.GetWindow(), display.GetLevel()) == (window, level):
+        return
     wasModifying = display.StartModify()
     display.SetAutoWindowLevel(False)
     display.SetWindowLevel(window, level)
