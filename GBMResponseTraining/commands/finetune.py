@@ -15,7 +15,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "denoiser learns on with small steps until the validation patients say that it does not help any more. "
         "Start it again with --run alone to continue.",
     )
-    finetune.add_argument("--bundle", type=Path, help="bundle to start from; needed for a new run")
+    finetune.add_argument("--bundle", help="folder or name of the bundle to start from; needed for a new run")
     finetune.add_argument("--store", type=Path, help="slice store with training and validation patients; for a new run")
     finetune.add_argument("--run", dest="run_folder", type=Path, required=True, help="run folder; new, or to continue")
     finetune.add_argument(
@@ -41,6 +41,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
+    from GBMResponseCore.model.library import find_bundle
+
     from ..bundles.fine_tuning import fine_tuning_run, stores_half
     from ..bundles.stage import check_bundle_name, export_configuration
 
@@ -48,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     overrides = [*arguments.overrides, *(f"{part.replace('-', '_')}.kept=false" for part in arguments.train)]
     training_run, configuration = fine_tuning_run(
         arguments.run_folder,
-        arguments.bundle,
+        None if arguments.bundle is None else find_bundle(arguments.bundle),
         arguments.store,
         overrides,
         lambda settings: machine_of(arguments, settings),

@@ -77,9 +77,10 @@ def _preprocessing(arguments: argparse.Namespace) -> tuple[Any, Any]:
     """`InPlaneRule` and `NormalizationSettings` of the store."""
     from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
     from GBMResponseCore.model.bundle import open_bundle
+    from GBMResponseCore.model.library import find_bundle
 
     if arguments.bundle is not None:
-        bundle = open_bundle(arguments.bundle)
+        bundle = open_bundle(find_bundle(arguments.bundle))
         return bundle.in_plane_rule, bundle.normalization
     return InPlaneRule.of_size(arguments.size), NormalizationSettings.from_dict({"kind": arguments.normalization})
 
@@ -112,7 +113,6 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=256, help="pixels per side of the slices, a multiple of 32")
     parser.add_argument(
         "--bundle",
-        type=Path,
         help="prepare slices as this bundle does, to fine-tune it, instead of by --normalization and --size",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be imported, and write nothing")

@@ -164,7 +164,7 @@ def test_a_training_from_the_start_is_not_continued(store, tmp_path, parent, cap
     assert "fine-tunes no bundle" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [(), ("--bundle", "B"), ("--store", "S")])
+@pytest.mark.parametrize("words", [(), ("--bundle", "models/B"), ("--store", "S")])
 def test_a_new_run_needs_a_bundle_and_a_store(words, tmp_path, capsys):
     assert finetune("--run", tmp_path / "run", *words) == 34
     assert "--bundle, the store with --store" in capsys.readouterr().err
