@@ -12,6 +12,7 @@ from pydicom.uid import (
     EnhancedMRImageStorage,
     ExplicitVRLittleEndian,
     MRImageStorage,
+    RTDoseStorage,
     RTStructureSetStorage,
     generate_uid,
 )
@@ -114,6 +115,35 @@ def write_enhanced(
         setattr(dataset, name, value)
     dataset.save_as(path, enforce_file_format=True)
     return dataset
+
+
+def write_dose(
+    path: Path, dose: sitk.Image, *, scaling: float = 1.0, absolute: bool = False, downwards: bool = False, **tags
+) -> None:
+    """Write an axial dose in Gy whose values are whole multiples of the scaling.
+
+    :param absolute: offsets of the frames are their positions along z.
+    :param downwards: from the highest frame on.
+    """
+    dataset = _dataset(RTDoseStorage)
+    dataset.Modality, dataset.DoseUnits, dataset.DoseType = "RTDOSE", "GY", "PHYSICAL"
+    dataset.FrameOfReferenceUID, dataset.DoseGridScaling = generate_uid(), scaling
+    voxels = np.rint(sitk.GetArrayFromImage(dose) / scaling).astype(np.uint32)
+    x, y, z = dose.GetOrigin()
+    positions = z + dose.GetSpacing()[2] * np.arange(len(voxels))
+    if downwards:
+        voxels, positions = voxels[::-1], positions[::-1]
+    dataset.ImagePositionPatient, dataset.ImageOrientationPatient = [x, y, positions[0]], [1, 0, 0, 0, 1, 0]
+    dataset.GridFrameOffsetVector = list(positions if absolute else positions - positions[0])
+    dataset.PixelSpacing = [dose.GetSpacing()[1], dose.GetSpacing()[0]]
+    dataset.NumberOfFrames, dataset.Rows, dataset.Columns = voxels.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PixelRepresentation = 1, "MONOCHROME2", 0
+    dataset.BitsAllocated = dataset.BitsStored = 32
+    dataset.HighBit = 31
+    dataset.PixelData = np.ascontiguousarray(voxels).tobytes()
+    for name, value in tags.items():
+        setattr(dataset, name, value)
+    dataset.save_as(path, enforce_file_format=True)
 
 
 def write_structures(

@@ -278,11 +278,19 @@ class FrameOfReferenceError(StructureSetError):
     remedy = "Export the structures drawn on the T1-Gd series, or resampled to its frame of reference."
 
 
+class DoseError(GBMResponseError):
+    """An RTDOSE cannot be read, is relative, or is no regular volume."""
+
+    code = "rtdose"
+    exit_code = 55
+    remedy = "Export the dose of the plan again, in Gy."
+
+
 class DicomServerError(GBMResponseError):
     """A DICOM server does not answer, refuses, or has no such study."""
 
     code = "dicom-server"
-    exit_code = 67
+    exit_code = 54
     remedy = "Check the address, the network and the rights; the same command continues."
 
 

@@ -9,6 +9,7 @@ import pydicom
 import pytest
 import SimpleITK
 import slicer
+import vtk
 from dicom_head import DIRECTION, GRID, head_of
 from fake_dicom import write_series
 from GBMResponseLib.common import NodeRoles
@@ -91,6 +92,23 @@ def test_a_result_goes_into_the_study_of_its_input(plugin, head, volumes, tmp_pa
     back = SimpleITK.ReadImage(SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder)))
     np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(back), SimpleITK.GetArrayFromImage(head.image) + 5)
     np.testing.assert_allclose(back.GetOrigin(), head.image.GetOrigin(), atol=1e-4)
+
+
+def test_slicers_own_reader_reads_what_was_written(plugin, head, volumes, tmp_path):
+    problem, datasets = exported(plugin, volumes[1], tmp_path / "out")
+    assert problem == ""
+    storage, node = slicer.vtkMRMLVolumeArchetypeStorageNode(), slicer.vtkMRMLScalarVolumeNode()
+    files = [dataset.filename for dataset in sorted(datasets, key=lambda dataset: dataset.InstanceNumber)]
+    storage.SetFileName(files[0])
+    for name in files:
+        storage.AddFileName(name)
+    storage.SetSingleFile(False)
+    assert storage.ReadData(node)
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(node), SimpleITK.GetArrayFromImage(head.image) + 5)
+    read, meant = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(read)
+    volumes[0].GetIJKToRASMatrix(meant)
+    np.testing.assert_allclose(slicer.util.arrayFromVTKMatrix(read), slicer.util.arrayFromVTKMatrix(meant), atol=1e-4)
 
 
 def test_without_dicom_the_patient_is_that_of_the_dialog(plugin, head, volumes, tmp_path):

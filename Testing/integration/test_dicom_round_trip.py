@@ -323,13 +323,13 @@ def test_a_kill_in_the_midst_of_sending_loses_nothing_and_sends_nothing_twice(se
 
 def test_wrong_passwords_unknown_studies_and_silent_servers_are_typed(server, tmp_path, capsys, monkeypatch):
     fetch = ("dicom", "fetch", "--study", "1.2.3", "--out", tmp_path / "in", "--tries", 2)
-    assert call(*fetch, "--url", server.url, "--user", orthanc.USER) == 67
+    assert call(*fetch, "--url", server.url, "--user", orthanc.USER) == 54
     assert "no such study" in capsys.readouterr().err
-    assert call(*fetch, "--url", "http://127.0.0.1:9/dicom-web") == 67
+    assert call(*fetch, "--url", "http://127.0.0.1:9/dicom-web") == 54
     assert "2 times" in capsys.readouterr().err
-    assert call(*fetch, "--url", f"{server.url}/nothing", "--user", orthanc.USER) == 67
+    assert call(*fetch, "--url", f"{server.url}/nothing", "--user", orthanc.USER) == 54
     monkeypatch.setenv(PASSWORD, "wrong")
-    assert call(*fetch, "--url", server.url, "--user", orthanc.USER) == 67
+    assert call(*fetch, "--url", server.url, "--user", orthanc.USER) == 54
     assert "HTTP status 401" in capsys.readouterr().err
 
 

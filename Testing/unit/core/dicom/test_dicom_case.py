@@ -61,6 +61,29 @@ def test_a_segmentation_may_be_the_gtv(export, head, tmp_path, making):
     assert np.array_equal(voxels(case.gtv), voxels(head.gtv))
 
 
+@pytest.mark.parametrize("kind", ["FRACTIONAL", "LABELMAP"])
+def test_a_segmentation_may_be_of_any_kind(export, head, tmp_path, kind):
+    import highdicom
+    from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
+    from pydicom.sr.codedict import codes
+
+    labels = [
+        SegmentDescription(k + 1, name, codes.SCT.Lesion, codes.SCT.Lesion, SegmentAlgorithmTypeValues.MANUAL)
+        for k, name in enumerate(["GTV", "Edema"][: 1 if kind == "FRACTIONAL" else 2])
+    ]
+    mask = voxels(head.gtv)
+    inside = mask * 0.8 if kind == "FRACTIONAL" else mask + 2 * (np.roll(mask, 9, axis=2) & ~mask & 1)
+    files = [pydicom.dcmread(item.path) for item in head.source.slices]
+    for dataset in files:
+        dataset.PatientBirthDate = dataset.PatientSex = dataset.StudyTime = dataset.StudyID = ""
+        dataset.AccessionNumber = dataset.ReferringPhysicianName = dataset.PositionReferenceIndicator = ""
+    highdicom.seg.Segmentation(
+        files, inside if kind == "FRACTIONAL" else inside.astype(np.uint8), kind, labels, "1.2.3", 1, "1.2.3.4", 1,
+        "hospital", "x", "1", "1",
+    ).save_as(tmp_path / "seg.dcm")  # fmt: skip
+    assert np.array_equal(voxels(load_case(export, tmp_path / "seg.dcm").gtv), mask)
+
+
 def test_a_keyhole_is_a_hole(export, head, tmp_path):
     """Outer square, a channel without width, and inner square, in one contour."""
     index = [(10, 12), (28, 12), (28, 30), (10, 30), (10, 20), (16, 20), (16, 24), (22, 24), (22, 18), (16, 18)]
