@@ -82,6 +82,18 @@ def test_a_series_is_predicted_as_its_volume_is(run, tiny_bundle, tmp_path):
         assert np.array_equal(*map(sitk.GetArrayViewFromImage, (sitk.ReadImage(files), volume)))
 
 
+def test_the_sample_case_is_the_same_as_dicom(tiny_bundle, tmp_path):
+    tool = Path(__file__).resolve().parents[1] / "tools" / "make_dicom_export.py"
+    subprocess.run([sys.executable, tool, tmp_path / "export"], check=True)
+    sample = CORE_PARENT / "Resources" / "SampleData"
+    quick = ("--bundle", tiny_bundle, "--samples", 0, "--no-measurements", "--no-montage", "--no-report")
+    assert call("predict", "--dicom", tmp_path / "export", "--out", tmp_path / "dicom", *quick) == 0
+    files = ("--image", sample / "btp05_pre_t1gd.nii.gz", "--gtv", sample / "btp05_pre_gtv.nii.gz")
+    assert call("predict", *files, "--out", tmp_path / "nifti", *quick) == 0
+    for name in ("expected", "generated_mask", "blend_weight"):
+        assert same_voxels(tmp_path / "dicom" / f"{name}.nii.gz", tmp_path / "nifti" / f"{name}.nii.gz")
+
+
 def test_the_choice_is_in_the_provenance_with_all_files(run):
     record = json.loads((run / "out" / "provenance.json").read_text("utf-8"))
     assert [note["code"] for note in record["warnings"]][:2] == ["dicom-series", "dicom-gtv"]
