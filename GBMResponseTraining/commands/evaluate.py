@@ -54,6 +54,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=Path,
         help="its training patients tune the baselines (default: the run's, or the store's)",
     )
+    parser.add_argument(
+        "--stores",
+        action="store_true",
+        help="write OUT/truths and OUT/samples, slice stores that `realism --image post` can try to tell apart",
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="float32", help="float32, bfloat16 or auto")
     parser.set_defaults(run=run)
@@ -94,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         data=arguments.data,
         compose=arguments.compose,
         tuning_store=arguments.tuning_store or known_store(arguments.run_folder),
+        stores=arguments.stores,
     )
     out = arguments.out or arguments.run_folder / "evaluation"
     _evaluate(models, arguments.store or _store_of(arguments.run_folder), out, options, arguments.run_folder)

@@ -12,7 +12,7 @@ from GBMResponseCore.model.runtime import choose_device
 
 from ..models.lpips import load_lpips_if_present
 from ..store.leakage import SplitCheck, check_training_split
-from ..store.slice_store import read_patients
+from ..store.slice_store import read_patients, write_store
 from .class_effect import guidance_sweep
 from .enhancement import Zone, enhancement_zones, enhancing_ml
 from .held_out import EvaluationError, HeldOut, read_held_out, stored_split, training_mean
@@ -75,8 +75,8 @@ def evaluate(
 
     :param store_folder: slice store with its `patient_split.csv`.
     :param out: folder for `report.json`, `table1.*`, `per_slice.csv`, `per_patient.csv`, `paired_tests.*`, `vq_vae.md`,
-        `figure4.*`, `failures.png` and, if asked for, `guidance_sweep.*`, with several samples `scores*` and
-        `baselines.json`, and with 5 or more `spread.md`.
+        `figure4.*`, `failures.png` and, if asked for, `guidance_sweep.*` and the stores `truths` and `samples`; with
+        several samples `scores*` and `baselines.json`, and with 5 or more `spread.md`.
     :return: the content of `report.json`.
     :raises EvaluationError: there is no model or no slice, names are not unique, or a model does not fit the slices.
     :raises SplitError, LeakageError: the store has no split, or a patient was trained with.
@@ -271,6 +271,9 @@ def _write(result: EvaluationResult, report: dict[str, Any], out: Path) -> None:
     write_table1(report, out)
     write_vq_vae_table(report, out)
     write_paired_tests(report, out)
+    if result.options.stores:
+        for name, images in (("truths", result.slices.post), ("samples", result.images)):
+            _write_store(out / name, images, result.slices)
     if report["guidance_sweep"]:
         write_guidance_sweep(report, out)
     if report["spread"]:
@@ -278,6 +281,12 @@ def _write(result: EvaluationResult, report: dict[str, Any], out: Path) -> None:
     if report["scores"]:
         write_scores(report, result.scored, result.slices, out)
     write_json(report, out / REPORT)
+
+
+def _write_store(folder: Path, images: np.ndarray, slices: HeldOut) -> None:
+    """A slice store whose follow-ups are images (n, H, W)."""
+    arrays = (images.astype(np.float16) for images in (slices.pre, images))
+    write_store(ensure_output_folder(folder), *arrays, slices.gtv, slices.patient, slices.records)
 
 
 def _check_names(models: Sequence[EvaluatedModel]) -> None:

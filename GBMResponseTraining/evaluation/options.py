@@ -39,6 +39,7 @@ class EvaluationOptions:
     :param compose: judge pictures as a user sees them, with the input away from the GTV; else whole slices.
     :param tuning_store: slice store whose training patients tune the baselines; None: the one that
         is evaluated on.
+    :param stores: also write the evaluated slices, and the first samples of the figure's model, as slice stores.
     """
 
     split: str = "test"
@@ -55,6 +56,7 @@ class EvaluationOptions:
     data: str = ""
     compose: bool = True
     tuning_store: Path | None = None
+    stores: bool = False
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:

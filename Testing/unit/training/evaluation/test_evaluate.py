@@ -33,6 +33,7 @@ from GBMResponseTraining.evaluation.score_baselines import AUTOENCODER, BLURRED,
 from GBMResponseTraining.evaluation.statistics.skill import skills
 from GBMResponseTraining.evaluation.tables import sweep_text
 from GBMResponseTraining.models.lpips import BACKBONE_VARIABLE, LPIPS
+from GBMResponseTraining.store.slice_store import open_store
 from GBMResponseTraining.store.splits import SPLIT_FILE, LeakageError, write_split
 
 FILES = {
@@ -213,6 +214,23 @@ def test_the_sweep_says_whose_metrics_it_has(evaluated):
     report = evaluated[1]
     assert " Metrics: means over patients" in sweep_text(report)
     assert "Metrics, as the authors' code defines them: means" in sweep_text({**report, "metrics": "authors"})
+
+
+def test_samples_and_truths_become_stores_on_request(tiny_bundle, tmp_path):
+    store = write_small_store(tmp_path / "store")
+    options = EvaluationOptions(max_slices_per_patient=2, figure_slices=1, stores=True)
+    evaluate(only(tiny_bundle), store, tmp_path / "out", options)
+    truths, samples = (open_store(tmp_path / "out" / name) for name in ("truths", "samples"))
+    assert [record["id"] for record in truths.patients] == [record["id"] for record in samples.patients]
+    assert len(truths) == len(samples) == 6
+    assert np.array_equal(truths.pre, samples.pre) and np.array_equal(truths.gtv, samples.gtv)
+    original = open_store(store)
+    assert all(
+        any(np.array_equal(plane.astype(np.float16), other.astype(np.float16)) for other in original.post)
+        for plane in truths.post
+    )
+    inside = np.asarray(samples.gtv)
+    assert not np.allclose(samples.post[inside], truths.post[inside], atol=0.01)
 
 
 def test_visits_of_a_patient_are_one_patient(tiny_bundle, tmp_path):
