@@ -21,6 +21,7 @@ from GBMResponseCore import cli
 from GBMResponseCore.dicom.case import load_case
 from GBMResponseCore.dicom.network import PASSWORD, Server
 from pydicom.uid import generate_uid
+from tiny_bundle import write_tiny_bundle
 
 SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
 CORE_PARENT = Path(cli.__file__).resolve().parents[1]
@@ -82,11 +83,12 @@ def test_a_series_is_predicted_as_its_volume_is(run, tiny_bundle, tmp_path):
         assert np.array_equal(*map(sitk.GetArrayViewFromImage, (sitk.ReadImage(files), volume)))
 
 
-def test_the_sample_case_is_the_same_as_dicom(tiny_bundle, tmp_path):
+def test_the_sample_case_is_the_same_as_dicom(tmp_path):
     tool = Path(__file__).resolve().parents[1] / "tools" / "make_dicom_export.py"
     subprocess.run([sys.executable, tool, tmp_path / "export"], check=True)
     sample = CORE_PARENT / "Resources" / "SampleData"
-    quick = ("--bundle", tiny_bundle, "--samples", 0, "--no-measurements", "--no-montage", "--no-report")
+    bundle = write_tiny_bundle(tmp_path / "bundle", size=256)  # whose slices hold the whole head
+    quick = ("--bundle", bundle, "--samples", 0, "--no-measurements", "--no-montage", "--no-report")
     assert call("predict", "--dicom", tmp_path / "export", "--out", tmp_path / "dicom", *quick) == 0
     files = ("--image", sample / "btp05_pre_t1gd.nii.gz", "--gtv", sample / "btp05_pre_gtv.nii.gz")
     assert call("predict", *files, "--out", tmp_path / "nifti", *quick) == 0
