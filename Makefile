@@ -2,6 +2,7 @@
 # make test    run the test suite; JOBS=4 on as many processes
 # make test-lowest  run the unit tests, the small fuzz and the check of imports with the lowest versions that
 #              pyproject.toml allows (in .venv-lowest)
+# make test-slicer-python SLICER_SOURCE=...  run the panel's tests with the Python files of a checkout of 3D Slicer
 # make fuzz    feed 10,000 made-up and damaged inputs to it;  make faults  attack it;  make soak  200 predictions in one worker
 # make training-demo  simulate patients, train the paper's four configurations in miniature, evaluate them
 # make lint    check style and imports;  make format  rewrite it
@@ -35,7 +36,7 @@ endif
 export HF_HUB_OFFLINE := 1
 export MPLCONFIGDIR := $(abspath $(VENV))/matplotlib
 
-.PHONY: demo training-demo test test-lowest lint format fuzz faults soak system venv clean
+.PHONY: demo training-demo test test-lowest test-slicer-python lint format fuzz faults soak system venv clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/gbmresponse predict \
@@ -53,6 +54,12 @@ PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(PARALLEL)
+
+# Slicer's own parameterNodeWrapper, ScriptedLoadableModule, i18n and packaging instead of the host's doubles of them.
+test-slicer-python: $(VENV)/.installed-test
+	@if [ -z "$(SLICER_SOURCE)" ]; then \
+	  echo "Skipped: name a checkout of 3D Slicer, make test-slicer-python SLICER_SOURCE=/path/to/Slicer"; \
+	else SLICER_SOURCE="$(abspath $(SLICER_SOURCE))" $(BIN)/python -m pytest $(PARALLEL) Testing/host; fi
 
 # The tests that need no Slicer wheel. torch comes first, see below.
 LOWEST := .venv-lowest

@@ -306,7 +306,7 @@ def _hashes_of(case: Case) -> list[str | None]:
 def _options(request: PredictionRequest) -> dict[str, Any]:
     fields = asdict(request)
     options = fields.pop("options")
-    for name in (*_INPUTS, "out", "bundle"):
+    for name in (*_INPUTS, "out", "bundle", "facts"):
         del fields[name]
     for name in ("device", "precision", "batch_size"):
         del options[name]

@@ -294,6 +294,22 @@ class DicomServerError(GBMResponseError):
     remedy = "Check the address, the network and the rights; the same command continues."
 
 
+class RunFolderError(GBMResponseError):
+    """A folder holds no finished run, or one of other inputs or of another model."""
+
+    code = "run-folder"
+    exit_code = 68
+    remedy = "Name the output folder of a finished run."
+
+
+class ScoreLogError(GBMResponseError):
+    """A score cannot be made or kept: there is no true follow-up, or the file is no log of scores."""
+
+    code = "score-log"
+    exit_code = 69
+    remedy = "Give the follow-up of this patient, and a log that gbmresponse score has made or a new name."
+
+
 class OutOfMemoryError(GBMResponseError):
     """The memory of the computer or of its graphics card is too small for this prediction."""
 

@@ -21,6 +21,7 @@ from host import (  # noqa: E402
     packaging_double,
     sample_data_double,
     scripted_module,
+    slicer_source,
     ui_loader,
 )
 
@@ -42,6 +43,7 @@ class Session:
 
         for part in (scripted_module, parameter_node, packaging_double, sample_data_double, dicom_doubles):
             part.install()
+        slicer_source.install()
         self._layoutClass, self._layout = layout.qSlicerLayoutManager, None
         self._loadModule = modules.loadModule
         self._pythonSlicer()

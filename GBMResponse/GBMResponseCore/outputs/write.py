@@ -29,7 +29,8 @@ UNFINISHED = ".unfinished"
 _JOURNAL = "files.json"
 """In `.unfinished`: names of the files of earlier runs and of this one, for the run after it if this one crashes."""
 _MEASUREMENTS = ("measurements.json", "measurements.csv")
-_MONTAGE, _REPORT, _FOLLOW_UP = "montage.png", "report.html", "registered_follow_up"
+MONTAGE, REPORT, SCORE = "montage.png", ("report.html", "report.json"), "score.json"
+_FOLLOW_UP = "registered_follow_up"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,7 @@ class RunResult:
     :param seconds: per stage, over all classes.
     :param files: of the whole run, by what they hold; `provenance` always.
     :param class_files: the same for each class.
+    :param records: provenance by class of a run that was read again.
     """
 
     request: PredictionRequest
@@ -50,6 +52,7 @@ class RunResult:
     seconds: dict[str, float]
     files: dict[str, Path] = field(default_factory=dict)
     class_files: dict[str, dict[str, Path]] = field(default_factory=dict)
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def measurements_of(self, name: str) -> dict[str, Any]:
         """The measures of one class; empty if nothing was measured."""
@@ -76,7 +79,7 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     exports = _exports(result, volumes)
     names = {name: [f"{what}{request.format}" for what in volumes[name]] for name in predictions}
     for planned in names.values():
-        planned += [_MONTAGE] if request.montage else []
+        planned += [MONTAGE] if request.montage else []
     shared_names = _shared_names(result)
     records = {
         name: provenance(result.bundle, entry) | {"files": sorted(names[name] + ([] if several else shared_names))}
@@ -93,7 +96,7 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     for folder in (out, *folders.values()):
         _remove(folder / PROVENANCE)
     keep = result.slices.case.keep_orientation
-    columns = CaseColumns(result.slices)
+    columns = CaseColumns(result.slices, result.measurements)
     class_files: dict[str, dict[str, Path]] = {}
     written: set[Path] = set()
     for name, prediction in predictions.items():
@@ -102,7 +105,7 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
             what: write_image(image, folder / f"{what}{request.format}", keep) for what, image in volumes[name].items()
         }
         if request.montage:
-            class_files[name]["montage"] = write_montage(columns, prediction, folder / _MONTAGE)
+            class_files[name]["montage"] = write_montage(columns, prediction, folder / MONTAGE)
         if name in exports:
             class_files[name] |= exports[name].write(folder, class_files[name].get("montage"))
             written |= {folder / file for file in exports[name].names()}
@@ -137,7 +140,7 @@ def _exports(result: RunResult, volumes: Mapping[str, Any]) -> dict[str, "DicomE
         withheld = result.measurements_of(name).get("withheld", {}).get("volume", "")
         exports[name] = DicomExport(
             source, making, prediction, volumes[name], withheld, name if several else "", first_number(place),
-            text_lines(prediction, result.measurements), request.burn_in,
+            text_lines(prediction, result.measurements, request.facts), request.burn_in,
         )  # fmt: skip
     return exports
 
@@ -156,7 +159,7 @@ def replaceable_files(request: PredictionRequest) -> list[Path]:
 def _shared_names(result: RunResult) -> list[str]:
     """Names of the files that are there once for all classes."""
     names = list(_MEASUREMENTS) if result.measurements else []
-    names += [_REPORT] if result.request.report else []
+    names += list(REPORT) if result.request.report else []
     return names + ([f"{_FOLLOW_UP}{result.request.format}"] if result.slices.follow_up else [])
 
 
@@ -168,7 +171,10 @@ def _write_shared(
     if result.request.report:
         from .report import write_report
 
-        files["report"] = write_report(out / _REPORT, columns, result.predictions, records, result.measurements)
+        page, twin = (out / name for name in REPORT)
+        shown = (columns, result.predictions, records, result.measurements)
+        files["report"] = write_report(page, *shown, manifest=result.bundle, facts=result.request.facts)
+        files["report_data"] = twin
     if slices.follow_up is not None:
         path = out / f"{_FOLLOW_UP}{result.request.format}"
         files[_FOLLOW_UP] = write_image(slices.follow_up.image, path, slices.case.keep_orientation)
@@ -192,7 +198,7 @@ def _listed(record: Mapping[str, Any]) -> set[str]:
     for folder, entry in record.get("classes", {}).items():
         found |= {f"{folder}/{name}" for name in [*entry["files"], *entry.get("dicom_files", ()), PROVENANCE]}
     if record.get("synthetic"):
-        found |= {*_MEASUREMENTS, _REPORT, *(f"{_FOLLOW_UP}{suffix}" for suffix in FORMATS)}
+        found |= {*_MEASUREMENTS, *REPORT, SCORE, *(f"{_FOLLOW_UP}{suffix}" for suffix in FORMATS)}
     return found
 
 
