@@ -104,6 +104,15 @@ def test_the_choice_is_in_the_provenance_with_all_files(run):
     }
 
 
+def test_a_run_is_measured_again_with_the_plan_of_its_rtstruct(run, tiny_bundle, tmp_path, capsys):
+    shutil.copytree(run, tmp_path / "copy")
+    export = tmp_path / "copy" / "export"
+    words = ("measure", tmp_path / "copy" / "out", "--dicom", export, "--bundle", tiny_bundle)
+    assert call(*words, "--contour", f"GTV={export / 'RS.dcm'}") == 0
+    assert call(*words, "--contour", f"PTV={export / 'RS.dcm'}") == 64
+    assert "no region PTV; there are: GTV, Brain" in capsys.readouterr().err
+
+
 def test_a_run_without_dicom_removes_that_of_the_run_before(run, tiny_bundle, tmp_path):
     shutil.copytree(run, tmp_path / "copy")
     assert predict(tmp_path / "copy" / "export", tmp_path / "copy" / "out", tiny_bundle, "--samples", 0) == 0
