@@ -150,7 +150,8 @@ def test_a_gtv_is_asked_for_unless_a_folder_may_hold_it(tmp_path, capsys):
 
 
 def test_rows_of_a_cohort_may_be_folders_of_dicom(export, tiny_bundle, tmp_path, capsys):
-    (tmp_path / "cases.csv").write_text("id,image,gtv\na,export,export/RS.dcm\nb,export,export\nc,none,none\n")
+    rows = ["id,image,gtv,series,gtv_roi", "a,export,export/RS.dcm,5,GTV", "b,export,export,,", "c,none,none,,"]
+    (tmp_path / "cases.csv").write_text("\n".join([*rows, "d,export,export,5,Edema|GTV"]))
     words = ("cohort", tmp_path / "cases.csv", "--out", tmp_path / "out", "--bundle", tiny_bundle, "--samples", 0)
     words += ("--dicom-out", "--no-measurements")
     assert call(*words) == 3
@@ -160,6 +161,7 @@ def test_rows_of_a_cohort_may_be_folders_of_dicom(export, tiny_bundle, tmp_path,
     assert call(*words) == 3
     said = capsys.readouterr().out
     assert "a: was done before" in said and "b: was done before" in said
+    assert "d: failed (rtstruct). There is no region Edema; there are: GTV, Brain." in said
 
 
 def test_the_list_says_why_a_series_is_the_t1_gd(run, capsys):
