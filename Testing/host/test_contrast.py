@@ -54,6 +54,15 @@ def test_overlays_have_a_legend_with_their_scale(ready, shown, views):
     assert columns[-len(columns) // 3 :].any() and not columns[: len(columns) // 2].any()
 
 
+def test_the_legend_is_there_from_the_beginning(shown, views, session):
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(shown.node(NodeRoles.ENHANCEMENT))
+    views(LAST)
+    session.spin(0.1)
+    drawn = views(LAST)
+    legend.SetVisibility(False)
+    assert (drawn != views(LAST)).any(-1).sum() > 100
+
+
 def test_a_follow_up_in_other_units_gets_the_same_contrast_and_its_own_back(ready, layout, case, case_files):
     followUp = slicer.util.loadVolume(str(case_files["follow_up"]), {"name": "later"})
     slicer.util.updateVolumeFromArray(followUp, slicer.util.arrayFromVolume(case.volume).astype(np.float32) * 4)

@@ -76,18 +76,18 @@ def _addLegend(volume: Any, role: str) -> None:
     legend.SetLabelFormat("%.1f" if role == NodeRoles.ENHANCEMENT else "%.0f")
     legend.SetNumberOfLabels(3)
     legend.SetSize(0.12, 0.4)
-    legend.SetPosition(0.98, 0.1)
+    legend.SetPosition(0.9, 0.1)
 
 
-def refreshLegend(volume: Any) -> None:
-    """Show or hide the legend where the volume came or went.
+def refreshLegends(composite: Any) -> None:
+    """Show the legends of what a slice view shows.
 
-    A legend follows layers that the user chooses, not those that a program sets
-    (vtkMRMLColorLegendDisplayableManager::ProcessMRMLNodesEvents).
+    They follow layers that the user chooses, not those that a program sets, and a view that is new knows no legend
+    (vtkMRMLColorLegendDisplayableManager::ProcessMRMLNodesEvents): the flag says that a layer was chosen.
     """
-    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(volume)
-    if legend is not None:
-        legend.Modified()
+    composite.SetInteractionFlags(composite.ForegroundVolumeFlag)
+    composite.Modified()
+    composite.SetInteractionFlags(0)
 
 
 def brightness(volume: Any) -> float:

@@ -12,7 +12,7 @@ from ..common.QtTimers import startTimer
 from ..common.Signal import Signal
 from ..common.Translation import tr as _
 from ..inputs.HeadBox import HeadBox, findHead
-from ..results.ResultDisplay import refreshLegend
+from ..results.ResultDisplay import refreshLegends
 from ..results.ResultNodes import ResultNodes
 from .ContrastLink import ContrastLink
 from .LayoutDescription import (
@@ -296,7 +296,15 @@ class ResultViews:
             head = head or self._head(content.background)
             if head is not None:
                 _zoom(widget.mrmlSliceNode(), head)
+        self._showLegends()
         self.jumpToTumor()
+
+    def _showLegends(self) -> None:
+        """A view that is new follows its layers only after it was drawn once."""
+        self._filling = True
+        for widget, _content in self._shown():
+            refreshLegends(widget.mrmlSliceCompositeNode())
+        self._filling = False
 
     def _head(self, volume: Any) -> HeadBox | None:
         """Where the head is; found once per run."""
@@ -339,10 +347,8 @@ class ResultViews:
         composite.SetForegroundVolumeID(_identifier(content.foreground))
         composite.SetLabelVolumeID(None)
         composite.SetForegroundOpacity(content.opacity)
+        refreshLegends(composite)
         self._filling = False
-        for nodes in (self._nodes, self._other):
-            for overlay in nodes.overlays() if nodes is not None else ():
-                refreshLegend(overlay)
 
     def _tumorCenter(self) -> tuple[float, float, float] | None:
         nodes = self._nodes
