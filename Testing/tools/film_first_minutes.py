@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from make_screenshots import ROOT, SIZE, Camera
 from PIL import Image, ImageDraw, ImageFont
 
-COLUMNS, SCALE = 2, 0.5
+COLUMNS, SCALE = 2, 0.45
 PACKAGE = "diffusers>=0.32"
 
 
@@ -89,7 +89,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         film = Film(Path(folder))
         run(film, Path(folder))
-        film.sheet().quantize(256).save(out / "first-minutes.png", optimize=True)
+        film.sheet().quantize(64).save(out / "first-minutes.png", optimize=True)
         film.driver.close()
         return 1 if film.camera.session.errors else 0
 
