@@ -56,6 +56,8 @@ def test_overlays_have_a_legend_with_their_scale(ready, shown, views):
 
 def test_the_legend_is_there_from_the_beginning(shown, views, session):
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(shown.node(NodeRoles.ENHANCEMENT))
+    others = [slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node) for node in shown.overlays()]
+    assert [other.GetVisibility() for other in others] == [other is legend for other in others]
     views(LAST)
     session.spin(0.1)
     drawn = views(LAST)

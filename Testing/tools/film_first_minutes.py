@@ -89,7 +89,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         film = Film(Path(folder))
         run(film, Path(folder))
-        film.sheet().quantize(64).save(out / "first-minutes.png", optimize=True)
+        film.sheet().quantize(160, Image.Quantize.FASTOCTREE).save(out / "first-minutes.png", optimize=True)
         film.driver.close()
         return 1 if film.camera.session.errors else 0
 

@@ -1,5 +1,6 @@
 """How the volumes of a result look: window and level of the input for images, own colors for everything else."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,24 @@ def refreshLegends(composite: Any) -> None:
     composite.SetInteractionFlags(composite.ForegroundVolumeFlag)
     composite.Modified()
     composite.SetInteractionFlags(0)
+
+
+def placeLegends(overlays: Sequence[Any], views: Sequence[tuple[str, Any]]) -> None:
+    """Show each legend in the views that show its overlay, and in no other.
+
+    :param views: ID of the slice node and foreground of each; none: wherever the overlays are seen.
+    """
+    for overlay in overlays:
+        legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(overlay)
+        if legend is None:
+            continue
+        places = [identifier for identifier, foreground in views if foreground is overlay]
+        wasModifying = legend.StartModify()
+        legend.RemoveAllViewNodeIDs()
+        for identifier in places:
+            legend.AddViewNodeID(identifier)
+        legend.SetVisibility(bool(places) or not views)
+        legend.EndModify(wasModifying)
 
 
 def brightness(volume: Any) -> float:

@@ -12,7 +12,7 @@ from ..common.QtTimers import startTimer
 from ..common.Signal import Signal
 from ..common.Translation import tr as _
 from ..inputs.HeadBox import HeadBox, findHead
-from ..results.ResultDisplay import refreshLegends
+from ..results.ResultDisplay import placeLegends, refreshLegends
 from ..results.ResultNodes import ResultNodes
 from .ContrastLink import ContrastLink
 from .LayoutDescription import (
@@ -128,6 +128,7 @@ class ResultViews:
             giveUserLayoutBack(manager)
         self._stopTimer()
         self._unfollow()
+        self._placeLegends()
         self.restoreFilling()
 
     def close(self) -> None:
@@ -181,6 +182,7 @@ class ResultViews:
         self._byUser.clear()
         for widget, content in self._shown():
             self._setContent(widget, content)
+        self._placeLegends()
 
     def jumpToTumor(self) -> None:
         """Center all views on the tumor."""
@@ -305,6 +307,12 @@ class ResultViews:
         for widget, _content in self._shown():
             refreshLegends(widget.mrmlSliceCompositeNode())
         self._filling = False
+        self._placeLegends()
+
+    def _placeLegends(self) -> None:
+        runs = [run for run in (self._nodes, self._other) if run is not None]
+        views = [(widget.mrmlSliceNode().GetID(), content.foreground) for widget, content in self._shown()]
+        placeLegends([overlay for run in runs for overlay in run.overlays()], views)
 
     def _head(self, volume: Any) -> HeadBox | None:
         """Where the head is; found once per run."""
