@@ -258,6 +258,7 @@ class ResultViews:
             if layout != READER_LAYOUT:
                 forgetUserLayout(slicer.app.layoutManager())
             self._unfollow()
+            self._placeLegends()
             self.restoreFilling()
         elif self._nodes is not None and not self._layers:
             self._follow()
