@@ -76,8 +76,8 @@ def _addLegend(volume: Any, role: str) -> None:
     legend.SetTitleText(titles.get(role, _("change, image units")))
     legend.SetLabelFormat("%.1f" if role == NodeRoles.ENHANCEMENT else "%.0f")
     legend.SetNumberOfLabels(3)
-    legend.SetSize(0.12, 0.4)
-    legend.SetPosition(0.9, 0.1)
+    legend.SetSize(0.1, 0.28)
+    legend.SetPosition(0.95, 0.02)
 
 
 def refreshLegends(composite: Any) -> None:
