@@ -6,7 +6,8 @@
 # make fuzz    feed 10,000 made-up and damaged inputs to it;  make faults  attack it;  make soak  200 predictions in one worker
 # make training-demo  simulate patients, train the paper's four configurations in miniature, evaluate them
 # make lint    check style and imports;  make format  rewrite it
-# make system  install the system libraries of the Slicer test host (Debian and Ubuntu, as root; else its tests skip)
+# make system  install the system libraries of the Slicer test host, a DICOM server and a validator (Debian and Ubuntu, as
+#              root; else their tests skip)
 # make venv    only create the virtual environment
 # make clean   remove everything that the other targets made
 #
@@ -96,10 +97,16 @@ format: $(VENV)/.installed-test
 
 # Qt and Mesa draw without a screen. Nothing is done where the libraries are there, or without apt-get or the rights.
 HOST_LIBRARIES := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libxkbcommon0 libdbus-1-3 libfontconfig1 libglib2.0-0 fonts-dejavu-core
+# A DICOM server, which the tests start themselves, so that the system's need not run; and a validator.
+DICOM_PROGRAMS := orthanc orthanc-dicomweb dicom3tools
 system:
 	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && ! dpkg -s $(HOST_LIBRARIES) >/dev/null 2>&1; then \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(HOST_LIBRARIES) \
 	  || echo "The system libraries could not be installed: the tests of the Slicer test host will skip."; fi
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && ! dpkg -s $(DICOM_PROGRAMS) >/dev/null 2>&1; then \
+	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(DICOM_PROGRAMS); } \
+	  || echo "Orthanc and dicom3tools could not be installed: the tests with a DICOM server and a validator will skip."; \
+	  if command -v systemctl >/dev/null; then systemctl disable --now orthanc >/dev/null 2>&1 || true; fi; fi
 
 venv: $(VENV)/.created
 

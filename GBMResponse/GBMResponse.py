@@ -57,7 +57,7 @@ def _version(numbers: tuple) -> str:
 
 
 def onStartupCompleted() -> None:
-    """Mark synthetic images in scenes that are loaded without opening the module, and offer the sample case."""
+    """Mark synthetic images in scenes that are loaded without opening the module; offer sample case and export."""
     if slicerProblem():
         return
     from GBMResponseLib.inputs.SampleDataRegistration import registerSampleData
@@ -70,6 +70,13 @@ def onStartupCompleted() -> None:
         restoreAfterStart(slicer.app.layoutManager())
     SyntheticMark.install()
     registerSampleData(Path(__file__).resolve().parent / "Resources")
+    try:
+        import DICOMLib  # noqa: F401  a Slicer may be built without it
+    except ImportError:
+        return
+    from GBMResponseLib.dicom.SyntheticExport import registerPlugin
+
+    registerPlugin()
 
 
 class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

@@ -14,21 +14,27 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from . import SYNTHETIC_NOTICE, __version__
-from .errors import CancelledError, GBMResponseError, OutOfMemoryError
+from .errors import CancelledError, GBMResponseError, OptionError, OutOfMemoryError
 from .model.environment import interrupted_when_terminated, write_diagnostics
+from .outputs.write import RunResult
 from .progress import Listener, Progress
-from .request import AUTO_CLASS, PredictionOptions, PredictionRequest, Setting, settings
+from .request import AUTO_CLASS, CaseFacts, PredictionOptions, PredictionRequest
 from .run import Runner
+from .setting import Setting, settings
 
 _GROUPS = {
     "files": "inputs and output",
+    "case": "what the report says of the case",
     "output": "what to write",
+    "dicom": "DICOM",
     "model": "model",
     "sampling": "sampling (default: as the bundle says)",
     "machine": "machine",
 }
-_BY_TABLE = ("image", "gtv", "follow_up", "classes", "device")
-"""Settings that a cohort takes from its table, or has an option of its own for."""
+_ALIASES = {"image": "--dicom", "gtv": "--rtstruct", "gtv_labels": "--gtv-roi"}
+"""What settings are called as well, where they are DICOM."""
+_BY_TABLE = ("image", "gtv", "follow_up", "classes", "device", *(entry.attribute for entry in settings(CaseFacts)))
+"""Settings that a cohort takes from its table, has an option of its own for, or that are of one case."""
 _PREDICTING = ("prepare", "encode", "classify", "expected", "sample", "assemble")
 """Stages that count as predicting, in the times that are printed."""
 
@@ -78,8 +84,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_predict(commands)
     _add_cohort(commands)
+    _add_revisits(commands)
+    from .dicom.commands import add_commands as add_dicom_commands
     from .model.commands import add_commands as add_model_commands
 
+    add_dicom_commands(commands, _say)
     add_model_commands(commands, _say)
     return parser
 
@@ -88,7 +97,7 @@ def _add_predict(commands: Any) -> None:
     parser = commands.add_parser("predict", help="predict the follow-up MRI of one case")
     _add_settings(parser)
     parser.add_argument("--verbose", action="store_true", help="say more")
-    parser.set_defaults(run=_predict)
+    parser.set_defaults(run=_predict, wrong_usage=parser.error)
 
 
 def _add_cohort(commands: Any) -> None:
@@ -107,21 +116,55 @@ def _add_cohort(commands: Any) -> None:
     parser.set_defaults(run=_cohort)
 
 
+_REVISITS = {
+    "measure": "measure a finished run again, also what a plan covers of the prediction",
+    "report": "write report and montage of a finished run again",
+    "score": "score a finished run against the true follow-up, and keep the score in a log",
+}
+_OF_A_REVISIT = ("image", "gtv", "follow_up", "gtv_labels", "bundle", "device", "precision", "batch_size")
+"""Settings of a prediction that also matter when it is looked at again; what the report says of the case, too."""
+
+
+def _add_revisits(commands: Any) -> None:
+    everything = settings(PredictionRequest) + settings(PredictionOptions)
+    others = [entry.attribute for entry in everything if entry.attribute not in _OF_A_REVISIT]
+    for name, words in _REVISITS.items():
+        parser = commands.add_parser(name, help=words)
+        parser.add_argument("out", metavar="RUN", type=Path, help="output folder of a finished run")
+        _add_settings(parser, others)
+        parser.add_argument("--verbose", action="store_true", help="say more")
+        plan = parser.add_argument_group("plan whose coverage is measured")
+        plan.add_argument(
+            "--contour",
+            action="append",
+            default=[],
+            metavar="NAME=FILE",
+            help="mask such as CTV or PTV; may be repeated",
+        )
+        plan.add_argument("--dose", type=Path, help="dose of the whole treatment in Gy, as a volume")
+        if name == "score":
+            parser.add_argument(
+                "--log", type=Path, help="SQLite file; is made when it is not there, with page and table"
+            )
+        parser.set_defaults(run=_revisit)
+
+
 def _add_settings(parser: argparse.ArgumentParser, but: Sequence[str] = ()) -> None:
     """Add an option for every declared setting."""
     groups = {name: parser.add_argument_group(title) for name, title in _GROUPS.items()}
-    for entry in settings(PredictionRequest) + settings(PredictionOptions):
+    for entry in settings(PredictionRequest) + settings(CaseFacts) + settings(PredictionOptions):
         if entry.attribute not in but:
-            groups[entry.group].add_argument(entry.option, **_argument(entry))
+            names = [entry.option, *([_ALIASES[entry.attribute]] if entry.attribute in _ALIASES else [])]
+            groups[entry.group].add_argument(*names, **_argument(entry))
 
 
 def _argument(entry: Setting) -> dict[str, Any]:
     """How argparse is told of a setting."""
     if entry.kind is bool:
-        return {"dest": entry.attribute, "action": "store_false", "help": entry.help}
+        return {"dest": entry.attribute, "action": f"store_{str(not entry.default).lower()}", "help": entry.help}
     details = {"dest": entry.attribute, "type": entry.kind, "help": entry.help, "default": entry.default}
     if entry.default is MISSING:
-        details |= {"required": True, "default": None}
+        details |= {"required": entry.attribute != "gtv", "default": None}  # which a folder of DICOM files may hold
     elif entry.several:
         default = f" (default: {' '.join(entry.default)})" if entry.default else ""
         details |= {"nargs": "+", "help": f"{entry.help}{default}"}
@@ -141,14 +184,19 @@ def _request(arguments: argparse.Namespace, **others: Any) -> PredictionRequest:
     given["classes"] = tuple(given.get("classes", (AUTO_CLASS,)))
     given["gtv_labels"] = tuple(given["gtv_labels"])
     options = PredictionOptions(**_chosen(PredictionOptions, given))
-    return PredictionRequest(**_chosen(PredictionRequest, given), options=options)
+    facts = CaseFacts(**_chosen(CaseFacts, given))
+    return PredictionRequest(**_chosen(PredictionRequest, given), options=options, facts=facts)
 
 
 def _chosen(cls: type, given: dict[str, Any]) -> dict[str, Any]:
-    return {entry.attribute: given[entry.attribute] for entry in settings(cls)}
+    return {entry.attribute: given[entry.attribute] for entry in settings(cls) if entry.attribute in given}
 
 
 def _predict(arguments: argparse.Namespace) -> None:
+    if arguments.gtv is None:
+        if not arguments.image.is_dir():
+            arguments.wrong_usage("the following arguments are required: --gtv")
+        arguments.gtv = arguments.image
     request = _request(arguments)
     with _Terminal() as terminal:
         result = Runner().run(request, terminal)
@@ -173,6 +221,35 @@ def _predict(arguments: argparse.Namespace) -> None:
     for path in dict.fromkeys(files):
         _say(f"  {path}")
     _say(SYNTHETIC_NOTICE)
+
+
+def _revisit(arguments: argparse.Namespace) -> None:
+    from .measure.planning import PlanFiles
+
+    contours = dict(_named(text) for text in arguments.contour)
+    with _Terminal() as terminal:
+        result = Runner().revisit(_request(arguments), terminal, PlanFiles(contours, arguments.dose))
+    for path in _again(arguments, result).values():
+        _say(f"  {path}")
+    _say(SYNTHETIC_NOTICE)
+
+
+def _again(arguments: argparse.Namespace, result: RunResult) -> dict[str, Path]:
+    """Write what a command makes of a run that was read again; returns the files."""
+    from .outputs.read import write_measures_again, write_report_again
+    from .outputs.score import write_score_again
+
+    if arguments.command == "score":
+        return write_score_again(result, arguments.log)
+    return (write_measures_again if arguments.command == "measure" else write_report_again)(result)
+
+
+def _named(text: str) -> tuple[str, Path]:
+    """:raises OptionError: it is no name with a file."""
+    name, sign, file = text.partition("=")
+    if not (name and sign and file):
+        raise OptionError(f"The contour {text!r} has no name or no file.", "Write it as CTV=ctv.nii.gz.")
+    return name, Path(file)
 
 
 def _cohort(arguments: argparse.Namespace) -> None:

@@ -4,17 +4,25 @@ torch and diffusers take seconds to import, so they are imported only after the 
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import NothingPredictedError
+from .dicom.case import load_case
+from .dicom.deidentify import plain_error, plain_notes
+from .errors import DicomSeriesError, NothingPredictedError, StructureSetError
 from .files import sha256_of_file
-from .inputs.case import Case, load_case
+from .inputs.case import Case
 from .inputs.follow_up import AlignedFollowUp, align_follow_up
 from .inputs.preprocessing import NormalizationSettings
-from .measure.measurements import measure
+from .inputs.reading import Note
+from .inputs.slices import CaseSlices
+from .measure.guard import judge_case
+from .measure.measurements import Measurements, measure
+from .measure.planning import Plan, PlanFiles
 from .model.environment import translate_import_errors, translate_memory_errors
+from .outputs.dicom_export import check_export
 from .outputs.folder import folder_in_use, refuse_to_replace
 from .outputs.write import UNFINISHED, RunResult, replaceable_files, write_results
 from .progress import Clock, Listener, Progress
@@ -23,7 +31,7 @@ from .request import PredictionRequest
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
-    from .prediction import Predictor
+    from .prediction import Prediction, Predictor
 
 _WARM_PREDICTORS = 2
 _WARM_FOLLOW_UPS = 2
@@ -73,6 +81,36 @@ class Runner:
             raise NothingPredictedError("Nothing was predicted yet.")
         return self._last.what_if(index, weight, days)
 
+    def revisit(
+        self, request: PredictionRequest, listener: Listener | None = None, plan: PlanFiles | None = None
+    ) -> RunResult:
+        """Read a finished run again, from `request.out`, and measure it; nothing is predicted and nothing is written.
+
+        :param request: image and GTV of the run, its model, and the true follow-up, which may be new.
+        :param plan: contours and a dose whose coverage is measured.
+        :raises RunFolderError: there is no finished run, or it was made of other inputs or with another model.
+        :raises GBMResponseError: by inputs, bundle or machine.
+        """
+        with translate_memory_errors(), translate_import_errors():
+            return self._revisit(request, listener or Listener(), plan or PlanFiles())
+
+    def _revisit(self, request: PredictionRequest, listener: Listener, plan: PlanFiles) -> RunResult:
+        from .outputs.read import check_inputs, read_predictions, read_records
+
+        clock = Clock()
+        records = read_records(request.out)
+        case = load_request(request)
+        predictor = self.predictor(request.bundle, request.options.device, request.options.precision)
+        check_inputs(records, case, predictor.bundle.sha256)
+        slices = predictor.read_slices(case)
+        slices = _with_notes(slices, judge_case(slices, predictor.bundle.description["ranges"]).notes, listener)
+        slices = self._with_follow_up(slices, predictor.bundle.normalization, listener)
+        predictions = read_predictions(request.out, records, slices)
+        clock.mark("load")
+        measurements = self._measure(predictor, slices, predictions, listener, plan.on(slices.grid))
+        clock.mark("measure")
+        return RunResult(request, predictor.bundle, slices, predictions, measurements, clock.seconds, records=records)
+
     def _follow_up(self, case: Case, normalization: NormalizationSettings) -> AlignedFollowUp | None:
         """The registered follow-up; that of recent cases is kept, as a registration takes seconds."""
         if case.follow_up is None:
@@ -84,6 +122,27 @@ class Runner:
             while len(self._follow_ups) > _WARM_FOLLOW_UPS:
                 self._follow_ups.popitem(last=False)
         return self._follow_ups[key]
+
+    def _with_follow_up(
+        self, slices: CaseSlices, normalization: NormalizationSettings, listener: Listener
+    ) -> CaseSlices:
+        """The slices with the case's follow-up, if it shows the same head; what is to say of it is said."""
+        slices, notes = slices.with_follow_up(self._follow_up(slices.case, normalization))
+        return _with_notes(slices, notes, listener)
+
+    def _measure(
+        self,
+        predictor: "Predictor",
+        slices: CaseSlices,
+        predictions: dict[str, "Prediction"],
+        listener: Listener,
+        plan: Plan | None = None,
+    ) -> Measurements:
+        sampled = next((entry.options for entry in predictions.values() if entry.samples), None)
+        if sampled and sampled.batch_size is None:
+            sampled = predictor.model.resolve(sampled)
+        unchanged = predictor.unchanged(slices, sampled, listener.pulse) if sampled else None
+        return measure(slices, predictions, unchanged, plan=plan)
 
     def run(self, request: PredictionRequest, listener: Listener | None = None) -> RunResult:
         """Predict, measure and write.
@@ -100,7 +159,8 @@ class Runner:
     def _run(self, request: PredictionRequest, listener: Listener) -> RunResult:
         clock = Clock()
         listener.stage("load", None)
-        case = load_case(request.image, request.gtv, request.follow_up, request.gtv_labels or None)
+        case = load_request(request)
+        check_export(request, case)
         refuse_to_replace(
             {"image": request.image, "GTV": request.gtv, "follow-up": request.follow_up}, replaceable_files(request)
         )
@@ -117,6 +177,7 @@ class Runner:
 
         listener.stage("prepare", None)
         slices = predictor.read_slices(case)
+        slices = _with_notes(slices, judge_case(slices, predictor.bundle.description["ranges"]).notes, listener)
         clock.mark("prepare")
 
         predictions = {}
@@ -137,18 +198,28 @@ class Runner:
         measured = Clock()
         listener.stage("measure", None)
         if request.measure or request.montage or request.report:
-            follow_up = self._follow_up(case, predictor.bundle.normalization)
-            slices, notes = slices.with_follow_up(follow_up)
-            for note in notes:
-                listener.warning(note.code, note.sentence)
-            if notes:
-                slices = replace(slices, case=replace(case, notes=[*case.notes, *notes]))
+            slices = self._with_follow_up(slices, predictor.bundle.normalization, listener)
             predictions = {name: replace(entry, slices=slices) for name, entry in predictions.items()}
-        measurements = None
-        if request.measure:
-            sampled = next((entry.options for entry in predictions.values() if entry.samples), None)
-            unchanged = predictor.unchanged(slices, sampled, listener.pulse) if sampled else None
-            measurements = measure(slices, predictions, unchanged)
+        measurements = self._measure(predictor, slices, predictions, listener) if request.measure else None
         measured.mark("measure")
         seconds = clock.seconds | measured.seconds
         return write_results(RunResult(request, predictor.bundle, slices, predictions, measurements, seconds), listener)
+
+
+def load_request(request: PredictionRequest) -> Case:
+    """The case of a request, without what is quoted from headers if the results are to be de-identified.
+
+    :raises GBMResponseError: by the inputs.
+    """
+    try:
+        case = load_case(request.image, request.gtv, request.follow_up, request.gtv_labels, request.series)
+    except (DicomSeriesError, StructureSetError) as error:
+        raise plain_error(error) if request.deidentify else error from None
+    return replace(case, notes=plain_notes(case.notes)) if request.deidentify else case
+
+
+def _with_notes(slices: CaseSlices, notes: Sequence[Note], listener: Listener) -> CaseSlices:
+    """The same with more notes about the case, which are said."""
+    for note in notes:
+        listener.warning(note.code, note.sentence)
+    return replace(slices, case=replace(slices.case, notes=[*slices.case.notes, *notes])) if notes else slices

@@ -54,6 +54,7 @@ def test_a_prediction_writes_its_files_and_nothing_else(run, tmp_path):
     samples = [f"sample_{number:02d}" for number in range(1, 5)]
     assert names == {f"{name}.nii.gz" for name in (*volumes, *samples)} | {
         "measurements.csv", "measurements.json", "montage.png", "provenance.json", "report.html",
+        "report.json",
     }  # fmt: skip
 
 

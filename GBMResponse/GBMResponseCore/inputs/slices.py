@@ -42,7 +42,12 @@ class CaseSlices:
     @cached_property
     def truth(self) -> np.ndarray:
         """The same of the true follow-up, in its own intensity scale."""
-        return self.follow_up.scale.normalize(self.grid.to_stack(self.follow_up.image)[self.indices])
+        return self.truth_stack[self.indices]
+
+    @cached_property
+    def truth_stack(self) -> np.ndarray:
+        """All slices of the true follow-up, normalized float32 (n, H, W)."""
+        return self.follow_up.scale.normalize(self.grid.to_stack(self.follow_up.image))
 
     @property
     def centers(self) -> np.ndarray:

@@ -52,6 +52,8 @@ class EnhancementRule:
 class EnhancementSegmenter:
     """The segmenter of one case; arrays are axial stacks (slices, rows, columns), normalized to -1...
 
+    `depth_mm` is the depth of each voxel below the head's surface, -inf far from the generated slices.
+
     :param pre: the input.
     :param spacing_mm: of the stack, same order.
     :param generated: bool (slices,).
@@ -70,11 +72,13 @@ class EnhancementSegmenter:
         margin = int(np.ceil(self.rule.rim_mm / spacing_mm[0]))
         rows = np.flatnonzero(generated)
         slab = slice(max(0, rows[0] - margin), rows[-1] + 1 + margin)
-        inside_mm = -_signed_distance(_head(pre[slab]), spacing_mm)
-        outside_mm = _signed_distance(gtv[slab], spacing_mm)
+        inside_mm = -signed_distance(_head(pre[slab]), spacing_mm)
+        outside_mm = signed_distance(gtv[slab], spacing_mm)
         deep = inside_mm >= self.rule.rim_mm
         near = outside_mm <= self.rule.near_mm
         shown = np.asarray(generated, bool)[slab, None, None]
+        self.depth_mm = np.full(pre.shape, -np.inf, np.float32)
+        self.depth_mm[slab] = inside_mm
         self.region = np.zeros(pre.shape, bool)
         self.region[slab] = shown & (gtv[slab] | (deep & near))
         self._around = np.zeros(pre.shape, bool)
@@ -113,7 +117,7 @@ def _head(stack: np.ndarray) -> np.ndarray:
     return np.stack([ndimage.binary_fill_holes(plane) for plane in head])
 
 
-def _signed_distance(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+def signed_distance(mask: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
     """Distance to the outermost voxels of the mask, mm, negative inside; infinite without a surface."""
     if not mask.any() or mask.all():
         return np.full(mask.shape, -np.inf if mask.any() else np.inf, np.float32)

@@ -7,15 +7,36 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..inputs.slices import CaseSlices
-from .picture import BLACK, difference_colors, gray_levels, head_window, stamped, white_level, with_contour
+from ..measure.measurements import EnhancementMasks, Measurements
+from .picture import (
+    BLACK,
+    CYAN,
+    YELLOW,
+    difference_colors,
+    enlarged,
+    gray_levels,
+    head_window,
+    heat_colors,
+    marked,
+    stamped,
+    white_level,
+    with_contour,
+)
 
 if TYPE_CHECKING:
     from ..prediction import Prediction
 
+TILE_HEIGHT = 300
+"""About: small slices are enlarged by whole factors, so that every pixel shows as it is."""
+LIKELY = 0.5
+"""Share of the samples in which a voxel enhances that the contour on an expected image encloses."""
+_CLOSE_MM = 20.0
+"""What a close-up shows around the GTV."""
+
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """A picture of every generated slice, uint8 (h, w) or colors (h, w, 3), under one title."""
+    """A picture of every generated slice, colors uint8 (h, w, 3), under one title."""
 
     title: str
     pictures: list[np.ndarray]
@@ -24,36 +45,47 @@ class Column:
 class CaseColumns:
     """The columns of one case, cut to its head, each drawn when it is first asked for.
 
-    The follow-up is shown in its own intensity scale and takes no part in the differences, which are prediction minus
-    input.
+    The GTV is yellow on all of them; what enhances, as it was measured, is cyan. The follow-up is shown in its own
+    intensity scale and takes no part in the differences, which are prediction minus input.
+
+    :param measurements: of the predictions that are shown; None, or withheld ones: nothing is drawn as enhancing.
+    :param close: the pictures are cut to the tumor instead.
     """
 
-    def __init__(self, slices: CaseSlices) -> None:
-        self._slices = slices
+    def __init__(self, slices: CaseSlices, measurements: Measurements | None = None, close: bool = False) -> None:
+        self.slices, self._measurements, self._close = slices, measurements, close
+        shown = measurements is not None and not measurements.record["withheld"]["volume"]
+        self.masks: EnhancementMasks | None = measurements.masks if shown else None
         self._predictions: dict[Prediction, tuple[Column, ...]] = {}
+        self._maps: dict[Prediction, tuple[Column, ...]] = {}
 
     @property
     def indices(self) -> list[int]:
         """Slices of the stack, one for each picture of a column."""
-        return self._slices.indices[::-1].tolist()
+        return self.slices.indices[::-1].tolist()
+
+    @property
+    def largest(self) -> int:
+        """Place in a column of the slice with the largest GTV."""
+        return int(np.argmax(self._gtv.sum(axis=(1, 2))))
+
+    def close_up(self) -> "CaseColumns":
+        """The same columns, cut to the tumor."""
+        return CaseColumns(self.slices, self._measurements, close=True)
 
     @cached_property
     def before(self) -> Column:
-        """The input with its GTV."""
-        pictures = [
-            with_contour(gray_levels(plane, self._white), mask)
-            for plane, mask in zip(self._cut(self._slices.pre), self._gtv, strict=True)
-        ]
-        return Column("T1-Gd before, GTV in red", pictures)
+        """The input."""
+        return Column("T1-Gd before", self._grays(self.slices.pre, self.white, self._enhancing_before))
 
     @cached_property
     def truth(self) -> Column | None:
         """The true follow-up, if there is one."""
-        follow_up = self._slices.follow_up
+        follow_up = self.slices.follow_up
         if follow_up is None:
             return None
-        white = white_level(self._slices.truth)
-        pictures = [gray_levels(plane, white) for plane in self._cut(self._slices.truth)]
+        white, enhancing = white_level(self.slices.truth), None if self.masks is None else self.masks.truth
+        pictures = self._grays(self.slices.truth, white, self._rows(enhancing))
         return Column(f"true follow-up, {'' if follow_up.registered else 'not '}registered", pictures)
 
     def of_prediction(self, prediction: "Prediction") -> tuple[Column, ...]:
@@ -62,32 +94,120 @@ class CaseColumns:
             self._predictions[prediction] = self._draw(prediction)
         return self._predictions[prediction]
 
-    def _draw(self, prediction: "Prediction") -> tuple[Column, ...]:
-        choice = prediction.class_choice
-        shown = {"expected image (an average)": prediction.expected_pixels}
-        if prediction.samples:
-            shown["sample 1"] = prediction.pixels[0]
-        columns = []
-        for what, pixels in shown.items():
-            pictures = [stamped(gray_levels(plane, self._white)) for plane in self._cut(pixels)]
-            columns.append(Column(f"SYNTHETIC {what}, class {choice.name} ({choice.class_source})", pictures))
-        changes = [
-            with_contour(difference_colors(plane, 1.0 + self._white), mask, BLACK)
-            for plane, mask in zip(self._cut(pixels - self._slices.pre), self._gtv, strict=True)
-        ]
-        return *columns, Column(f"SYNTHETIC {what} minus before, class {choice.name}", changes)
+    def maps_of(self, prediction: "Prediction") -> tuple[Column, ...]:
+        """Where the samples enhance, if that may be shown, and their spread; nothing with fewer than two samples."""
+        if prediction not in self._maps:
+            self._maps[prediction] = self._draw_maps(prediction)
+        return self._maps[prediction]
+
+    def change_between(self, first: "Prediction", second: "Prediction") -> Column:
+        """The expected image of the second prediction minus that of the first."""
+        change = second.expected_pixels - first.expected_pixels
+        return Column(
+            f"SYNTHETIC expected image, {second.class_choice.name} minus {first.class_choice.name}",
+            self._changes(change),
+        )
+
+    def chance(self, prediction: "Prediction") -> np.ndarray | None:
+        """Share of the samples in which each pixel of the generated slices enhances (k, H, W); None: not shown."""
+        masks = None if self.masks is None else self.masks.of(prediction)
+        if not masks or len(masks) < 2:
+            return None
+        return np.mean([mask[self.slices.indices] for mask in masks], axis=0, dtype=np.float32)
 
     @cached_property
-    def _white(self) -> float:
-        return white_level(self._slices.pre)
+    def white(self) -> float:
+        """Normalized intensity of the input that shows as white."""
+        return white_level(self.slices.pre)
+
+    def _draw(self, prediction: "Prediction") -> tuple[Column, ...]:
+        choice, chance = prediction.class_choice, self.chance(prediction)
+        likely = None if chance is None else chance >= LIKELY
+        shown = {"expected image (an average)": (prediction.expected_pixels, likely)}
+        if prediction.samples:
+            masks = None if self.masks is None else self.masks.of(prediction)
+            shown["sample 1"] = (prediction.pixels[0], self._rows(masks[0]) if masks else None)
+        columns = []
+        for what, (pixels, enhancing) in shown.items():
+            pictures = self._grays(pixels, self.white, enhancing, synthetic=True)
+            columns.append(Column(f"SYNTHETIC {what}, class {choice.name} ({choice.class_source})", pictures))
+        changes = self._changes(pixels - self.slices.pre)
+        return *columns, Column(f"SYNTHETIC {what} minus before, class {choice.name}", changes)
+
+    def _draw_maps(self, prediction: "Prediction") -> tuple[Column, ...]:
+        if len(prediction.samples) < 2:
+            return ()
+        columns, chance = [], self.chance(prediction)
+        if chance is not None:
+            columns.append(Column("SYNTHETIC probability of enhancement", self._heats(chance)))
+        spread = np.std(prediction.pixels, axis=0) / (1.0 + self.white)
+        return *columns, Column("SYNTHETIC spread of the samples", self._heats(2.0 * spread))
+
+    def _grays(
+        self, planes: np.ndarray, white: float, enhancing: np.ndarray | None, synthetic: bool = False
+    ) -> list[np.ndarray]:
+        levels = [gray_levels(plane, white) for plane in self._cut(planes)]
+        pictures = []
+        for line, gray in enumerate(levels):
+            colors = self._with_gtv(enlarged(gray, self._factor), line)
+            if enhancing is not None:
+                mask = enlarged(self._cut(enhancing)[line], self._factor)
+                colors = with_contour(colors, mask, CYAN)
+            pictures.append(self._marked(stamped(colors) if synthetic else colors, line))
+        return pictures
+
+    def _heats(self, parts: np.ndarray) -> list[np.ndarray]:
+        heats = [enlarged(heat_colors(plane), self._factor) for plane in self._cut(parts)]
+        return [self._marked(stamped(self._with_gtv(heat, line)), line) for line, heat in enumerate(heats)]
+
+    def _changes(self, change: np.ndarray) -> list[np.ndarray]:
+        colors = [difference_colors(plane, 1.0 + self.white) for plane in self._cut(change)]
+        return [
+            self._marked(stamped(self._with_gtv(enlarged(plane, self._factor), line, BLACK)), line)
+            for line, plane in enumerate(colors)
+        ]
+
+    def _with_gtv(self, picture: np.ndarray, line: int, color: tuple[int, int, int] = YELLOW) -> np.ndarray:
+        return with_contour(picture, enlarged(self._gtv[line], self._factor), color)
+
+    def _marked(self, picture: np.ndarray, line: int) -> np.ndarray:
+        pixel_mm = self.slices.grid.spacing[0] / self._factor
+        return marked(picture, pixel_mm, ("R", "L"), self.places[line])
+
+    @cached_property
+    def places(self) -> list[str]:
+        """Where each slice lies: its number, and the height of its center in RAS mm."""
+        heights = self.slices.centers[::-1, 2]
+        return [
+            f"{index}: {'S' if height >= 0 else 'I'} {abs(height):.1f} mm"
+            for index, height in zip(self.indices, heights, strict=True)
+        ]
+
+    @cached_property
+    def _enhancing_before(self) -> np.ndarray | None:
+        return None if self.masks is None else self._rows(self.masks.before)
+
+    def _rows(self, mask: np.ndarray | None) -> np.ndarray | None:
+        return None if mask is None else mask[self.slices.indices]
 
     @cached_property
     def _window(self) -> tuple[slice, slice]:
-        return head_window(self._slices.pre)
+        if not self._close:
+            return head_window(self.slices.pre)
+        spacing = self.slices.grid.spacing[1::-1]
+        low, high = np.array([(axis.min(), axis.max() + 1) for axis in np.nonzero(self.slices.gtv)[1:]]).T
+        middle, half = (low + high) / 2 * spacing, max((high - low) * spacing) / 2 + _CLOSE_MM
+        first = np.maximum(np.floor((middle - half) / spacing), 0).astype(int)
+        last = np.minimum(np.ceil((middle + half) / spacing), self.slices.gtv.shape[1:]).astype(int)
+        return slice(first[0], last[0]), slice(first[1], last[1])
+
+    @cached_property
+    def _factor(self) -> int:
+        return max(1, round(TILE_HEIGHT / len(range(self.slices.pre.shape[1])[self._window[0]])))
 
     @cached_property
     def _gtv(self) -> np.ndarray:
-        return self._cut(self._slices.gtv[self._slices.indices])
+        return self._cut(self.slices.gtv[self.slices.indices])
 
     def _cut(self, planes: np.ndarray) -> np.ndarray:
         return planes[::-1, *self._window]

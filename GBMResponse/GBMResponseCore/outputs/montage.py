@@ -1,4 +1,4 @@
-"""A page of pictures: input with contour, expected image, sample, true follow-up, difference, for each tumor slice."""
+"""A page of pictures: input, expected image, sample, true follow-up, difference, for each tumor slice."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +13,11 @@ from .picture import png, text_font
 if TYPE_CHECKING:
     from ..prediction import Prediction
 
-_TILE_HEIGHT = 232
-"""About: small slices are enlarged by whole factors, so that every pixel shows as it is."""
 _GAP, _TEXT, _LINE = 6, 13, 17
-_WHITE, _YELLOW, _ORANGE = (255, 255, 255), (255, 255, 0), (255, 165, 0)
+_WHITE, _ORANGE = (255, 255, 255), (255, 165, 0)
+_LEGEND = (
+    "Yellow: GTV. Cyan: measured enhancement; on the expected image, what enhances in half of the samples or more."
+)
 
 
 def write_montage(columns: CaseColumns, prediction: "Prediction", path: Path) -> Path:
@@ -27,12 +28,10 @@ def write_montage(columns: CaseColumns, prediction: "Prediction", path: Path) ->
     *pictures, change = columns.of_prediction(prediction)
     shown = [column for column in (columns.before, *pictures, columns.truth, change) if column is not None]
     height, width = shown[0].pictures[0].shape[:2]
-    factor = max(1, round(_TILE_HEIGHT / height))
-    height, width = height * factor, width * factor
     page_width = _GAP + len(shown) * (width + _GAP)
     font = text_font(_TEXT)
-    titles = [_wrapped(column.title, font, width) for column in shown]
-    notice = _wrapped(SYNTHETIC_NOTICE, font, page_width - 2 * _GAP)
+    titles = [wrapped(column.title, font, width) for column in shown]
+    notice = wrapped(f"{_LEGEND} {SYNTHETIC_NOTICE}", font, page_width - 2 * _GAP)
     top = max(map(_height, titles))
     bottom = top + len(columns.indices) * (height + _GAP)
     page = Image.new("RGB", (page_width, bottom + _height(notice)))
@@ -41,15 +40,12 @@ def write_montage(columns: CaseColumns, prediction: "Prediction", path: Path) ->
         left = _GAP + number * (width + _GAP)
         draw.multiline_text((left + width / 2, top - _GAP), title, _WHITE, font, anchor="md", align="center")
         for line, picture in enumerate(column.pictures):
-            tile = Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST)
-            page.paste(tile, (left, top + line * (height + _GAP)))
-    for line, index in enumerate(columns.indices):
-        draw.text((_GAP + 4, top + line * (height + _GAP) + 2), f"slice {index}", _YELLOW, font)
+            page.paste(Image.fromarray(picture), (left, top + line * (height + _GAP)))
     draw.multiline_text((page_width / 2, bottom), notice, _ORANGE, font, anchor="ma", align="center")
     return write_bytes(png(page), path)
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     """The text in as many lines as it needs in this width; a word is never broken."""
     lines = [""]
     for word in text.split():

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import SYNTHETIC_NOTICE, __version__
 from ..model.environment import installed_version
-from ..request import PredictionOptions, settings
+from ..request import PredictionOptions
+from ..setting import settings
 
 if TYPE_CHECKING:
     from ..model.bundle import Bundle
@@ -43,6 +44,7 @@ def provenance(bundle: "Bundle", prediction: "Prediction") -> dict[str, Any]:
         "expected_image": prediction.expected_method,
         "composition_pixels": asdict(bundle.composition) if options.compose else None,
         "class": {
+            "asked": options.classes[0],
             "scheme": choice.scheme,
             "name": choice.name,
             "source": choice.class_source,

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from ..model.bundle import Bundle
     from ..prediction import Prediction
     from .columns import CaseColumns
+    from .dicom_export import DicomExport
 
 PROVENANCE = "provenance.json"
 UNFINISHED = ".unfinished"
 _JOURNAL = "files.json"
 """In `.unfinished`: names of the files of earlier runs and of this one, for the run after it if this one crashes."""
 _MEASUREMENTS = ("measurements.json", "measurements.csv")
-_MONTAGE, _REPORT, _FOLLOW_UP = "montage.png", "report.html", "registered_follow_up"
+MONTAGE, REPORT, SCORE = "montage.png", ("report.html", "report.json"), "score.json"
+_FOLLOW_UP = "registered_follow_up"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,7 @@ class RunResult:
     :param seconds: per stage, over all classes.
     :param files: of the whole run, by what they hold; `provenance` always.
     :param class_files: the same for each class.
+    :param records: provenance by class of a run that was read again.
     """
 
     request: PredictionRequest
@@ -49,6 +52,7 @@ class RunResult:
     seconds: dict[str, float]
     files: dict[str, Path] = field(default_factory=dict)
     class_files: dict[str, dict[str, Path]] = field(default_factory=dict)
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def measurements_of(self, name: str) -> dict[str, Any]:
         """The measures of one class; empty if nothing was measured."""
@@ -72,16 +76,19 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     folders = {name: out / name if several else out for name in predictions}
     chances = result.measurements.enhancement_probability if result.measurements else {}
     volumes = {name: volumes_of(entry, chances.get(name)) for name, entry in predictions.items()}
+    exports = _exports(result, volumes)
     names = {name: [f"{what}{request.format}" for what in volumes[name]] for name in predictions}
     for planned in names.values():
-        planned += [_MONTAGE] if request.montage else []
+        planned += [MONTAGE] if request.montage else []
     shared_names = _shared_names(result)
     records = {
         name: provenance(result.bundle, entry) | {"files": sorted(names[name] + ([] if several else shared_names))}
         for name, entry in predictions.items()
     }
-    summary = {"notice": SYNTHETIC_NOTICE, "synthetic": True, "classes": records, "files": sorted(shared_names)}
-    whole = summary if several else next(iter(records.values()))
+    # Hundreds of files: the report, which shows the records, does not name them.
+    complete = {name: record | _dicom_files(exports.get(name)) for name, record in records.items()}
+    summary = {"notice": SYNTHETIC_NOTICE, "synthetic": True, "classes": complete, "files": sorted(shared_names)}
+    whole = summary if several else next(iter(complete.values()))
 
     earlier = _listed_files(out)
     journal = sorted(earlier | _listed(whole))
@@ -89,20 +96,24 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     for folder in (out, *folders.values()):
         _remove(folder / PROVENANCE)
     keep = result.slices.case.keep_orientation
-    columns = CaseColumns(result.slices)
+    columns = CaseColumns(result.slices, result.measurements)
     class_files: dict[str, dict[str, Path]] = {}
+    written: set[Path] = set()
     for name, prediction in predictions.items():
         folder = ensure_output_folder(folders[name])
         class_files[name] = {
             what: write_image(image, folder / f"{what}{request.format}", keep) for what, image in volumes[name].items()
         }
         if request.montage:
-            class_files[name]["montage"] = write_montage(columns, prediction, folder / _MONTAGE)
+            class_files[name]["montage"] = write_montage(columns, prediction, folder / MONTAGE)
+        if name in exports:
+            class_files[name] |= exports[name].write(folder, class_files[name].get("montage"))
+            written |= {folder / file for file in exports[name].names()}
     files = _write_shared(result, columns, records)
-    written = {path for group in (files, *class_files.values()) for path in group.values()}
+    written |= {path for group in (files, *class_files.values()) for path in group.values()}
     _remove_stale(out, earlier, written | {folder / PROVENANCE for folder in (out, *folders.values())})
     try:
-        for name, record in records.items():
+        for name, record in complete.items():
             class_files[name]["provenance"] = write_json(record, folders[name] / PROVENANCE)
         files["provenance"] = write_json(whole, out / PROVENANCE) if several else out / PROVENANCE
     finally:
@@ -112,6 +123,30 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     clock.mark("write")
     seconds = {name: round(spent, 3) for name, spent in (result.seconds | clock.seconds).items()}
     return replace(result, files=files, class_files=class_files, seconds=seconds)
+
+
+def _exports(result: RunResult, volumes: Mapping[str, Any]) -> dict[str, "DicomExport"]:
+    """What is written as DICOM of each class, if that was asked for."""
+    request = result.request
+    if not request.dicom_out:
+        return {}
+    from .dicom_export import DicomExport, first_number, making_of, read_source
+    from .report import text_lines
+
+    source, making = read_source(result.slices.case.origin.series), making_of(request, result.bundle)
+    several = len(result.predictions) > 1
+    exports = {}
+    for place, (name, prediction) in enumerate(result.predictions.items()):
+        withheld = result.measurements_of(name).get("withheld", {}).get("volume", "")
+        exports[name] = DicomExport(
+            source, making, prediction, volumes[name], withheld, name if several else "", first_number(place),
+            text_lines(prediction, result.measurements, request.facts), request.burn_in,
+        )  # fmt: skip
+    return exports
+
+
+def _dicom_files(export: "DicomExport | None") -> dict[str, Any]:
+    return {} if export is None else {"dicom_files": export.names()}
 
 
 def replaceable_files(request: PredictionRequest) -> list[Path]:
@@ -124,7 +159,7 @@ def replaceable_files(request: PredictionRequest) -> list[Path]:
 def _shared_names(result: RunResult) -> list[str]:
     """Names of the files that are there once for all classes."""
     names = list(_MEASUREMENTS) if result.measurements else []
-    names += [_REPORT] if result.request.report else []
+    names += list(REPORT) if result.request.report else []
     return names + ([f"{_FOLLOW_UP}{result.request.format}"] if result.slices.follow_up else [])
 
 
@@ -136,7 +171,10 @@ def _write_shared(
     if result.request.report:
         from .report import write_report
 
-        files["report"] = write_report(out / _REPORT, columns, result.predictions, records, result.measurements)
+        page, twin = (out / name for name in REPORT)
+        shown = (columns, result.predictions, records, result.measurements)
+        files["report"] = write_report(page, *shown, manifest=result.bundle, facts=result.request.facts)
+        files["report_data"] = twin
     if slices.follow_up is not None:
         path = out / f"{_FOLLOW_UP}{result.request.format}"
         files[_FOLLOW_UP] = write_image(slices.follow_up.image, path, slices.case.keep_orientation)
@@ -156,11 +194,11 @@ def _listed_files(out: Path) -> set[str]:
 
 def _listed(record: Mapping[str, Any]) -> set[str]:
     """Names that a provenance lists, with those of versions that did not list the shared ones."""
-    found = {str(name) for name in record.get("files", ())}
+    found = {str(name) for name in [*record.get("files", ()), *record.get("dicom_files", ())]}
     for folder, entry in record.get("classes", {}).items():
-        found |= {f"{folder}/{name}" for name in [*entry["files"], PROVENANCE]}
+        found |= {f"{folder}/{name}" for name in [*entry["files"], *entry.get("dicom_files", ()), PROVENANCE]}
     if record.get("synthetic"):
-        found |= {*_MEASUREMENTS, _REPORT, *(f"{_FOLLOW_UP}{suffix}" for suffix in FORMATS)}
+        found |= {*_MEASUREMENTS, *REPORT, SCORE, *(f"{_FOLLOW_UP}{suffix}" for suffix in FORMATS)}
     return found
 
 
@@ -168,12 +206,13 @@ def _remove_stale(out: Path, names: set[str], written: set[Path]) -> None:
     """Remove listed files that this run has not written, and folders of classes that are then empty."""
     for name in names:
         parts = PurePosixPath(name).parts
-        inside = 0 < len(parts) <= 2 and ".." not in parts and not set(name) & set("\\:") and not name.startswith("/")
+        inside = 0 < len(parts) <= 3 and ".." not in parts and not set(name) & set("\\:") and not name.startswith("/")
         path = out / name
         if inside and path not in written and path.is_file():
             _remove(path)
-            if len(parts) == 2 and not any(path.parent.iterdir()):
-                path.parent.rmdir()
+            for parent in list(path.parents)[: len(parts) - 1]:
+                if not any(parent.iterdir()):
+                    parent.rmdir()
 
 
 def _remove(path: Path) -> None:

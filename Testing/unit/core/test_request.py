@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from GBMResponseCore import cli
 from GBMResponseCore.errors import OptionError, RequestError
-from GBMResponseCore.request import PredictionOptions, PredictionRequest, SamplingOptions, settings
+from GBMResponseCore.request import CaseFacts, PredictionOptions, PredictionRequest, SamplingOptions
+from GBMResponseCore.setting import settings
 
 FILES = {"image": "i.nrrd", "gtv": "g.nrrd", "out": "o"}
 EXAMPLES = {str: "x", int: 3, float: 0.5, bool: False}
@@ -58,14 +59,41 @@ def test_every_setting_is_an_option_of_predict(entry):
 
 def test_a_cohort_has_the_options_of_predict_but_what_its_table_says():
     missing = option_strings("predict") - option_strings("cohort")
-    assert missing == {"--image", "--gtv", "--follow-up", "--class", "--device"}
+    of_one_case = {entry.option for entry in settings(CaseFacts)}
+    table = {"--image", "--dicom", "--gtv", "--rtstruct", "--follow-up", "--class", "--device"}
+    assert missing == table | of_one_case
 
 
 def test_the_outside_names_are_the_documented_ones():
     text = (Path(cli.__file__).resolve().parents[2] / "docs" / "worker-protocol.md").read_text("utf-8")
     fields = text[text.index("Fields of `predict`") : text.index("## Events")]
-    for entry in (*settings(PredictionRequest), *settings(PredictionOptions)):
+    for entry in (*settings(PredictionRequest), *settings(PredictionOptions), *settings(CaseFacts)):
         assert f"`{entry.name}`" in fields
+
+
+def test_facts_of_the_case_come_through_a_message_and_as_options():
+    facts = {"case_id": "7", "scan_date": "2026-01-02", "rt_end": "2026-02-01", "follow_up_date": "2026-03-15"}
+    assert of_message(**facts).facts == CaseFacts(**facts)
+    words = [word for name, value in facts.items() for word in (f"--{name.replace('_', '-')}", value)]
+    parser = cli._parser()
+    request = cli._request(parser.parse_args(["predict", "--image", "i", "--gtv", "g", "--out", "o", *words]))
+    assert request.facts == CaseFacts(**facts)
+    assert request.facts.weeks_since_rt == 6
+    assert CaseFacts(rt_end="2026-02-01").weeks_since_rt is None
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"scan_date": "2.1.2026"},
+        {"scan_date": "2026-02-30"},
+        {"rt_start": "2026-02-01", "rt_end": "2026-01-01"},
+        {"scan_date": "2026-02-01", "follow_up_date": "2026-01-01"},
+    ],
+)
+def test_dates_that_cannot_be_are_refused(facts):
+    with pytest.raises(OptionError):
+        CaseFacts(**facts)
 
 
 def test_files_and_switches_come_through_a_message():

@@ -14,6 +14,7 @@ from GBMResponseCore.inputs.follow_up import AlignedFollowUp
 from GBMResponseCore.inputs.resampling import image_like
 from GBMResponseCore.measure.enhancement import EnhancementSegmenter
 from GBMResponseCore.measure.measurements import CAVEATS, TITLE, measure, write_measurements
+from GBMResponseCore.measure.planning import Plan
 from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions
@@ -110,6 +111,37 @@ def test_scalp_far_tissue_and_other_slices_do_not_enhance(case, prediction):
     assert not bright[~generated].any()
     assert not (bright & far).any()
     assert not (bright & (pre < -0.9)).any()
+
+
+def test_what_a_plan_covers_stands_beside_margins_and_the_copy(case, prediction):
+    slices = replace(prediction.slices, follow_up=follow_up_of(prediction, with_ball(case, 11)))
+    whole = faked(prediction, *[case.image] * 4)
+    plan = Plan({"CTV": slices.gtv, "PTV": np.ones_like(slices.gtv)})
+    record = measure(slices, {"short": whole}, slices.pre, plan=plan).record
+    planning = record["classes"]["short"]["planning"]
+    assert planning["contours"]["PTV"] == 1
+    assert 0.8 < planning["contours"]["CTV"] < 1
+    assert planning["contours"] == record["planning"]["copy_of_the_input"]["contours"]
+    assert planning["covered"] == record["planning"]["copy_of_the_input"]["covered"]
+    assert set(planning["interval"]) == {"50%", "80%", "95%"}
+    # The ball of 11 mm lies inside the GTV of 14 mm.
+    assert record["planning"]["true_follow_up"]["margin_that_covers_mm"]["95%"] == 0
+
+
+def test_no_plan_is_measured_on_what_is_withheld(case, prediction):
+    slices = prediction.slices
+    record = measure(slices, {"short": faked(prediction, case.image)}, np.full_like(slices.pre, 1.0)).record
+    assert record["withheld"]["volume"]
+    assert "planning" not in record and "planning" not in record["classes"]["short"]
+
+
+def test_the_blurred_copy_is_scored_beside_the_copy(case, prediction):
+    truth = with_ball(case, 11)
+    score = of(measured(faked(prediction, truth), follow_up_of(prediction, truth)))["score"]
+    assert set(score) == {"prediction", "copy_of_the_input", "blurred_copy"}
+    soft, copy = score["blurred_copy"], score["copy_of_the_input"]
+    assert soft["mean_absolute_difference_gtv"] != copy["mean_absolute_difference_gtv"]
+    assert 0 < soft["mean_absolute_difference_gtv"] < 2
 
 
 def follow_up_of(prediction, image, gain=1.0):

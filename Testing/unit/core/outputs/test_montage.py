@@ -7,6 +7,7 @@ import pytest
 from GBMResponseCore.outputs import columns as drawing
 from GBMResponseCore.outputs.columns import CaseColumns
 from GBMResponseCore.outputs.montage import write_montage
+from GBMResponseCore.outputs.picture import CYAN, YELLOW
 from GBMResponseCore.outputs.report import write_report
 from PIL import Image
 
@@ -20,12 +21,8 @@ def pixels_of(path):
     return np.asarray(Image.open(path))
 
 
-def holds(page, picture, factor):
-    """Whether the enlarged picture stands somewhere in the page, to the pixel."""
-    tile = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=-1)
-    tile = tile.repeat(factor, axis=0).repeat(factor, axis=1)
-    # The upper left corner may carry the number of the slice, so the tile is looked for without its upper quarter.
-    tile = tile[len(tile) // 4 :]
+def holds(page, tile):
+    """Whether the picture stands somewhere in the page, to the pixel."""
     windows = np.lib.stride_tricks.sliding_window_view(page, (1, tile.shape[1], 3))[:, :, 0, 0]
     starts = np.argwhere((windows == tile[0]).all(axis=(2, 3)))
     return any(np.array_equal(page[r : r + len(tile), c : c + tile.shape[1]], tile) for r, c in starts)
@@ -35,18 +32,35 @@ def test_every_slice_of_every_column_stands_in_it_to_the_pixel(columns, parts, t
     prediction = parts[1]["short"]
     page = pixels_of(write_montage(columns, prediction, tmp_path / "montage.png"))
     shown = [columns.before, *columns.of_prediction(prediction), columns.truth]
-    height = shown[0].pictures[0].shape[0]
     for column in shown:
         assert len(column.pictures) == len(parts[0].indices)
         for picture in column.pictures:
-            assert holds(page, picture, max(1, round(232 / height)))
+            assert holds(page, picture)
 
 
 def test_the_superior_slice_is_at_the_top(columns, parts):
     assert columns.indices == sorted(parts[0].indices.tolist(), reverse=True)
-    mask = parts[0].gtv[columns.indices[0]]
-    red = (columns.before.pictures[0] == (255, 60, 60)).all(axis=-1)
-    assert red.any() and red.sum() <= mask.sum()
+    heights = [float(place.split()[2]) for place in columns.places]
+    assert heights == sorted(heights, reverse=True)
+    assert columns.places[0].startswith(f"{columns.indices[0]}: S ")
+
+
+def test_the_gtv_is_drawn_on_every_picture_and_enhancement_where_it_was_measured(parts):
+    columns = CaseColumns(parts[0], parts[3])
+    prediction = next(iter(parts[1].values()))
+    has = lambda picture, color: bool((picture == color).all(axis=-1).any())  # noqa: E731
+    for column in (columns.before, *columns.of_prediction(prediction)[:-1], columns.truth):
+        assert all(has(picture, YELLOW) for picture in column.pictures)
+    assert has(columns.before.pictures[columns.largest], CYAN)
+    assert not any(has(picture, CYAN) for picture in CaseColumns(parts[0]).before.pictures)
+
+
+def test_a_close_up_shows_the_tumor_larger(parts):
+    small = np.zeros_like(parts[0].gtv)
+    small[:, 30:34, 30:34] = parts[0].gtv[:, 30:34, 30:34]
+    columns = CaseColumns(replace(parts[0], gtv=small))
+    share = lambda entry: (entry.before.pictures[entry.largest] == YELLOW).all(axis=-1).mean()  # noqa: E731
+    assert share(columns.close_up()) > share(columns) > 0
 
 
 def test_without_a_follow_up_there_is_one_column_less(columns, parts, tmp_path):
@@ -82,10 +96,15 @@ def test_montage_and_report_draw_each_picture_once(parts, tmp_path, monkeypatch)
         counted = lambda *args, name=name, function=function: drawn.append(name) or function(*args)  # noqa: E731
         monkeypatch.setattr(drawing, name, counted)
     slices, predictions, records, measurements = parts
-    columns = CaseColumns(slices)
+    columns = CaseColumns(slices, measurements)
     for name, prediction in predictions.items():
         write_montage(columns, prediction, tmp_path / f"{name}.png")
-    write_report(tmp_path / "report.html", columns, predictions, records, measurements)
+    heads = drawn.count("stamped"), drawn.count("difference_colors")
     pictures = len(predictions) * len(slices.indices)
-    counts = {name: drawn.count(name) for name in drawn}
-    assert counts == {"stamped": 2 * pictures, "difference_colors": pictures, "white_level": 2, "head_window": 1}
+    assert heads == (3 * pictures, pictures)
+    assert drawn.count("head_window") == 1
+    write_report(tmp_path / "report.html", columns, predictions, records, measurements)
+    maps, close, classes = 2 * len(slices.indices), 3 * len(slices.indices), len(slices.indices)
+    shown = maps if columns.chance(predictions["short"]) is not None else maps // 2
+    assert drawn.count("stamped") == heads[0] + shown + close + classes
+    assert drawn.count("head_window") == 1
