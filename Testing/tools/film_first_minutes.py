@@ -30,6 +30,7 @@ class Film:
         self.installed = set()
 
     def frame(self, caption: str, dialog=None) -> None:
+        self.camera.hideDuration()
         path = self.camera.session.screenshot(self.camera.window, self.folder / f"{len(self.frames)}.png")
         picture = Image.open(path).convert("RGB")
         if dialog is not None:
