@@ -2,10 +2,12 @@
 # make test    run the test suite; JOBS=4 on as many processes
 # make test-lowest  run the unit tests, the small fuzz and the check of imports with the lowest versions that
 #              pyproject.toml allows (in .venv-lowest)
+# make test-slicer-python SLICER_SOURCE=...  run the panel's tests with the Python files of a checkout of 3D Slicer
 # make fuzz    feed 10,000 made-up and damaged inputs to it;  make faults  attack it;  make soak  200 predictions in one worker
 # make training-demo  simulate patients, train the paper's four configurations in miniature, evaluate them
 # make lint    check style and imports;  make format  rewrite it
-# make system  install the system libraries of the Slicer test host (Debian and Ubuntu, as root; else its tests skip)
+# make system  install the system libraries of the Slicer test host, a DICOM server and a validator (Debian and Ubuntu, as
+#              root; else their tests skip)
 # make venv    only create the virtual environment
 # make clean   remove everything that the other targets made
 #
@@ -34,7 +36,7 @@ endif
 export HF_HUB_OFFLINE := 1
 export MPLCONFIGDIR := $(abspath $(VENV))/matplotlib
 
-.PHONY: demo training-demo test test-lowest lint format fuzz faults soak system venv clean
+.PHONY: demo training-demo test test-lowest test-slicer-python lint format fuzz faults soak system venv clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/gbmresponse predict \
@@ -52,6 +54,12 @@ PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(PARALLEL)
+
+# Slicer's own parameterNodeWrapper, ScriptedLoadableModule, i18n and packaging instead of the host's doubles of them.
+test-slicer-python: $(VENV)/.installed-test
+	@if [ -z "$(SLICER_SOURCE)" ]; then \
+	  echo "Skipped: name a checkout of 3D Slicer, make test-slicer-python SLICER_SOURCE=/path/to/Slicer"; \
+	else SLICER_SOURCE="$(abspath $(SLICER_SOURCE))" $(BIN)/python -m pytest $(PARALLEL) Testing/host; fi
 
 # The tests that need no Slicer wheel. torch comes first, see below.
 LOWEST := .venv-lowest
@@ -89,10 +97,16 @@ format: $(VENV)/.installed-test
 
 # Qt and Mesa draw without a screen. Nothing is done where the libraries are there, or without apt-get or the rights.
 HOST_LIBRARIES := libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libxkbcommon0 libdbus-1-3 libfontconfig1 libglib2.0-0 fonts-dejavu-core
+# A DICOM server, which the tests start themselves, so that the system's need not run; and a validator.
+DICOM_PROGRAMS := orthanc orthanc-dicomweb dicom3tools
 system:
 	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && ! dpkg -s $(HOST_LIBRARIES) >/dev/null 2>&1; then \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(HOST_LIBRARIES) \
 	  || echo "The system libraries could not be installed: the tests of the Slicer test host will skip."; fi
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && ! dpkg -s $(DICOM_PROGRAMS) >/dev/null 2>&1; then \
+	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(DICOM_PROGRAMS); } \
+	  || echo "Orthanc and dicom3tools could not be installed: the tests with a DICOM server and a validator will skip."; \
+	  if command -v systemctl >/dev/null; then systemctl disable --now orthanc >/dev/null 2>&1 || true; fi; fi
 
 venv: $(VENV)/.created
 

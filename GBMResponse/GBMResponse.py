@@ -57,17 +57,26 @@ def _version(numbers: tuple) -> str:
 
 
 def onStartupCompleted() -> None:
-    """Mark synthetic images in scenes that are loaded without opening the module, and offer the sample case."""
+    """Mark synthetic images in scenes that are loaded without opening the module; offer sample case and export."""
     if slicerProblem():
         return
     from GBMResponseLib.inputs.SampleDataRegistration import registerSampleData
     from GBMResponseLib.views.LayoutDescription import registerLayouts
     from GBMResponseLib.views.SyntheticMark import SyntheticMark
+    from GBMResponseLib.views.UserLayout import restoreAfterStart
 
     if slicer.app.layoutManager() is not None:
         registerLayouts(slicer.app.layoutManager().layoutLogic().GetLayoutNode())
+        restoreAfterStart(slicer.app.layoutManager())
     SyntheticMark.install()
     registerSampleData(Path(__file__).resolve().parent / "Resources")
+    try:
+        import DICOMLib  # noqa: F401  a Slicer may be built without it
+    except ImportError:
+        return
+    from GBMResponseLib.dicom.SyntheticExport import registerPlugin
+
+    registerPlugin()
 
 
 class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -80,7 +89,7 @@ class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel = None
         self.readerPanel = None
         self._parameterNode = None
-        self._parameterNodeGuiTag = None
+        self._parameterNodeGuiTag = self._parameterNodeTag = None
         self._watched = []
         self._watchTags = []
 
@@ -96,6 +105,7 @@ class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
 
+        onStartupCompleted()  # a module that was loaded later got no such signal
         self.logic = GBMResponseLogic()
         from GBMResponseLib.panel.PanelFactory import makePanels
 
@@ -159,12 +169,14 @@ class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Bind the panel to these parameters; None unbinds it."""
         if self._parameterNode is not None:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+            self._parameterNode.RemoveObserver(self._parameterNodeTag)
             self._watch([])
         self._parameterNode = parameterNode
         if parameterNode is not None:
             self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
-            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+            # Not with addObserver, which would keep a wrapper of the parameters for every time the module is entered.
+            event = vtk.vtkCommand.ModifiedEvent
+            self._parameterNodeTag = parameterNode.AddObserver(event, self._onParametersModified)
             self._watch([parameterNode.inputVolume, parameterNode.gtvSegmentation, parameterNode.followUpVolume])
         self.panel.setParameters(parameterNode)
 
@@ -208,7 +220,8 @@ class GBMResponseLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     """Predicts without a panel.
 
     :param workerCommand: program and arguments of the prediction process; PythonSlicer by default.
-    :param confirm: asks the user the one question about installing packages; Slicer's dialog by default.
+    :param confirm: asks the user the one question about installing packages; by default a dialog that also shows how
+        it goes.
     """
 
     def __init__(self, workerCommand=None, confirm=None) -> None:
@@ -216,7 +229,7 @@ class GBMResponseLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.moduleFolder = Path(__file__).resolve().parent
         self.workerCommand = workerCommand or defaultWorkerCommand()
-        self.confirm = confirm or askBeforeInstalling
+        self.confirm = confirm
         self._engine = None
 
     def getParameterNode(self):
@@ -231,7 +244,7 @@ class GBMResponseLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         if self._engine is None:
             from GBMResponseLib.run.Engine import Engine
 
-            self._engine = Engine(self.moduleFolder, self.workerCommand, self.confirm)
+            self._engine = Engine(self.moduleFolder, self.workerCommand, installationGuide(self.confirm))
             self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._onSceneStartClose)
             slicer.app.connect("aboutToQuit()", self.close)
         return self._engine
@@ -288,9 +301,15 @@ def defaultWorkerCommand() -> list:
     return [program, "-m", "GBMResponseCore.worker"]
 
 
-def askBeforeInstalling(question: str) -> bool:
-    """Ask whether Python packages may be installed."""
-    return slicer.util.confirmOkCancelDisplay(question, _("GBM Response"))
+def installationGuide(confirm=None):
+    """Return who asks before packages are installed: a dialog, or one question where there is no main window."""
+    from GBMResponseLib.worker.DependencyInstaller import Question
+
+    if confirm is not None or slicer.app.layoutManager() is None:
+        return Question(confirm or (lambda question: slicer.util.confirmOkCancelDisplay(question, _("GBM Response"))))
+    from GBMResponseLib.panel.InstallationDialog import InstallationDialog
+
+    return InstallationDialog(slicer.app.clipboard().setText)
 
 
 class GBMResponseTest(ScriptedLoadableModuleTest):

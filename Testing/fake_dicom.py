@@ -8,7 +8,14 @@ import pydicom
 import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, RTStructureSetStorage, generate_uid
+from pydicom.uid import (
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    RTDoseStorage,
+    RTStructureSetStorage,
+    generate_uid,
+)
 
 
 def write_series(
@@ -23,14 +30,17 @@ def write_series(
     frame: str | None = None,
     uid: str | None = None,
     leave_out: Sequence[int] = (),
+    study: str | None = None,
+    **tags,
 ) -> Dataset:
     """Write an int16 image slice by slice, in an order and under names that do not follow its position.
 
     :param leave_out: slices that are not written.
+    :param tags: further ones of every slice.
     :return: header of the first slice.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    frame, uid, study = frame or generate_uid(), uid or generate_uid(), generate_uid()
+    frame, uid, study = frame or generate_uid(), uid or generate_uid(), study or generate_uid()
     voxels = sitk.GetArrayFromImage(image).astype(np.int16)
     direction = np.reshape(image.GetDirection(), (3, 3))
     headers = []
@@ -55,9 +65,85 @@ def write_series(
         dataset.BitsAllocated = dataset.BitsStored = 16
         dataset.HighBit, dataset.PixelRepresentation = 15, 1
         dataset.PixelData = voxels[k].tobytes()
+        for name, value in tags.items():
+            setattr(dataset, name, value)
         dataset.save_as(folder / f"IM{(k * 7) % 97:04d}_{number}", enforce_file_format=True)
         headers.append(dataset)
     return headers[0]
+
+
+def write_enhanced(
+    path: Path, image: sitk.Image, order: Sequence[int], slopes: Sequence[float] = (), **tags
+) -> Dataset:
+    """Write an int16 image as one object of many frames.
+
+    :param order: which slice each frame is.
+    :param slopes: of the values of each slice.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    voxels = sitk.GetArrayFromImage(image).astype(np.int16)
+    direction = np.reshape(image.GetDirection(), (3, 3))
+    dataset = _dataset(EnhancedMRImageStorage)
+    dataset.PatientID, dataset.PatientName, dataset.StudyDate, dataset.Modality = "P1", "Doe^Jane", "20200101", "MR"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = (generate_uid() for _ in "abc")
+    dataset.SeriesDescription, dataset.SeriesNumber, dataset.InstanceNumber = "T1 MPRAGE +C", 5, 1
+    dataset.Rows, dataset.Columns = voxels.shape[1:]
+    dataset.NumberOfFrames = len(order)
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated = dataset.BitsStored = 16
+    dataset.HighBit, dataset.PixelRepresentation = 15, 1
+    shared, orientation, measures = Dataset(), Dataset(), Dataset()
+    orientation.ImageOrientationPatient = [*direction[:, 0], *direction[:, 1]]
+    measures.PixelSpacing = [image.GetSpacing()[1], image.GetSpacing()[0]]
+    measures.SliceThickness = image.GetSpacing()[2]
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
+    dataset.SharedFunctionalGroupsSequence = [shared]
+    dataset.PerFrameFunctionalGroupsSequence = []
+    for k in order:
+        frame, position, content = Dataset(), Dataset(), Dataset()
+        position.ImagePositionPatient = list(image.TransformIndexToPhysicalPoint((0, 0, int(k))))
+        content.DimensionIndexValues = [int(k) + 1]
+        frame.PlanePositionSequence, frame.FrameContentSequence = [position], [content]
+        if slopes:
+            transformation = Dataset()
+            transformation.RescaleSlope, transformation.RescaleIntercept = slopes[k], 0
+            transformation.RescaleType = "US"
+            frame.PixelValueTransformationSequence = [transformation]
+        dataset.PerFrameFunctionalGroupsSequence.append(frame)
+    dataset.PixelData = np.ascontiguousarray(voxels[list(order)]).tobytes()
+    for name, value in tags.items():
+        setattr(dataset, name, value)
+    dataset.save_as(path, enforce_file_format=True)
+    return dataset
+
+
+def write_dose(
+    path: Path, dose: sitk.Image, *, scaling: float = 1.0, absolute: bool = False, downwards: bool = False, **tags
+) -> None:
+    """Write an axial dose in Gy whose values are whole multiples of the scaling.
+
+    :param absolute: offsets of the frames are their positions along z.
+    :param downwards: from the highest frame on.
+    """
+    dataset = _dataset(RTDoseStorage)
+    dataset.Modality, dataset.DoseUnits, dataset.DoseType = "RTDOSE", "GY", "PHYSICAL"
+    dataset.FrameOfReferenceUID, dataset.DoseGridScaling = generate_uid(), scaling
+    voxels = np.rint(sitk.GetArrayFromImage(dose) / scaling).astype(np.uint32)
+    x, y, z = dose.GetOrigin()
+    positions = z + dose.GetSpacing()[2] * np.arange(len(voxels))
+    if downwards:
+        voxels, positions = voxels[::-1], positions[::-1]
+    dataset.ImagePositionPatient, dataset.ImageOrientationPatient = [x, y, positions[0]], [1, 0, 0, 0, 1, 0]
+    dataset.GridFrameOffsetVector = list(positions if absolute else positions - positions[0])
+    dataset.PixelSpacing = [dose.GetSpacing()[1], dose.GetSpacing()[0]]
+    dataset.NumberOfFrames, dataset.Rows, dataset.Columns = voxels.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PixelRepresentation = 1, "MONOCHROME2", 0
+    dataset.BitsAllocated = dataset.BitsStored = 32
+    dataset.HighBit = 31
+    dataset.PixelData = np.ascontiguousarray(voxels).tobytes()
+    for name, value in tags.items():
+        setattr(dataset, name, value)
+    dataset.save_as(path, enforce_file_format=True)
 
 
 def write_structures(
@@ -73,6 +159,7 @@ def write_structures(
     dataset = _dataset(RTStructureSetStorage)
     dataset.PatientID, dataset.Modality = reference.PatientID, "RTSTRUCT"
     dataset.StudyDate, dataset.SeriesInstanceUID = reference.StudyDate, generate_uid()
+    dataset.StudyInstanceUID = reference.StudyInstanceUID
     dataset.StructureSetDate, dataset.StructureSetTime = time, "120000"
     series, study, referenced = Dataset(), Dataset(), Dataset()
     series.SeriesInstanceUID = reference.SeriesInstanceUID

@@ -18,17 +18,21 @@ from .errors import CancelledError, GBMResponseError, OptionError, OutOfMemoryEr
 from .model.environment import interrupted_when_terminated, write_diagnostics
 from .outputs.write import RunResult
 from .progress import Listener, Progress
-from .request import AUTO_CLASS, CaseFacts, PredictionOptions, PredictionRequest, Setting, settings
+from .request import AUTO_CLASS, CaseFacts, PredictionOptions, PredictionRequest
 from .run import Runner
+from .setting import Setting, settings
 
 _GROUPS = {
     "files": "inputs and output",
     "case": "what the report says of the case",
     "output": "what to write",
+    "dicom": "DICOM",
     "model": "model",
     "sampling": "sampling (default: as the bundle says)",
     "machine": "machine",
 }
+_ALIASES = {"image": "--dicom", "gtv": "--rtstruct", "gtv_labels": "--gtv-roi"}
+"""What settings are called as well, where they are DICOM."""
 _BY_TABLE = ("image", "gtv", "follow_up", "classes", "device", *(entry.attribute for entry in settings(CaseFacts)))
 """Settings that a cohort takes from its table, has an option of its own for, or that are of one case."""
 _PREDICTING = ("prepare", "encode", "classify", "expected", "sample", "assemble")
@@ -81,8 +85,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_cohort(commands)
     _add_revisits(commands)
+    from .dicom.commands import add_commands as add_dicom_commands
     from .model.commands import add_commands as add_model_commands
 
+    add_dicom_commands(commands, _say)
     add_model_commands(commands, _say)
     return parser
 
@@ -91,7 +97,7 @@ def _add_predict(commands: Any) -> None:
     parser = commands.add_parser("predict", help="predict the follow-up MRI of one case")
     _add_settings(parser)
     parser.add_argument("--verbose", action="store_true", help="say more")
-    parser.set_defaults(run=_predict)
+    parser.set_defaults(run=_predict, wrong_usage=parser.error)
 
 
 def _add_cohort(commands: Any) -> None:
@@ -148,16 +154,17 @@ def _add_settings(parser: argparse.ArgumentParser, but: Sequence[str] = ()) -> N
     groups = {name: parser.add_argument_group(title) for name, title in _GROUPS.items()}
     for entry in settings(PredictionRequest) + settings(CaseFacts) + settings(PredictionOptions):
         if entry.attribute not in but:
-            groups[entry.group].add_argument(entry.option, **_argument(entry))
+            names = [entry.option, *([_ALIASES[entry.attribute]] if entry.attribute in _ALIASES else [])]
+            groups[entry.group].add_argument(*names, **_argument(entry))
 
 
 def _argument(entry: Setting) -> dict[str, Any]:
     """How argparse is told of a setting."""
     if entry.kind is bool:
-        return {"dest": entry.attribute, "action": "store_false", "help": entry.help}
+        return {"dest": entry.attribute, "action": f"store_{str(not entry.default).lower()}", "help": entry.help}
     details = {"dest": entry.attribute, "type": entry.kind, "help": entry.help, "default": entry.default}
     if entry.default is MISSING:
-        details |= {"required": True, "default": None}
+        details |= {"required": entry.attribute != "gtv", "default": None}  # which a folder of DICOM files may hold
     elif entry.several:
         default = f" (default: {' '.join(entry.default)})" if entry.default else ""
         details |= {"nargs": "+", "help": f"{entry.help}{default}"}
@@ -186,6 +193,10 @@ def _chosen(cls: type, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
+    if arguments.gtv is None:
+        if not arguments.image.is_dir():
+            arguments.wrong_usage("the following arguments are required: --gtv")
+        arguments.gtv = arguments.image
     request = _request(arguments)
     with _Terminal() as terminal:
         result = Runner().run(request, terminal)

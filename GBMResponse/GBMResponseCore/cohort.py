@@ -20,6 +20,7 @@ from typing import Any
 from . import __version__
 from .errors import CancelledError, GBMResponseError, OutputFolderError, ProcessEndedError, SomeCasesFailedError
 from .files import ensure_output_folder, plain_cell, sha256_of_image, write_csv, write_json
+from .inputs.case import Case
 from .inputs.case_table import TableCase
 from .inputs.reading import read_image
 from .model.environment import search_path, write_diagnostics
@@ -27,7 +28,7 @@ from .outputs.folder import folder_in_use, refuse_to_replace, result_files
 from .outputs.write import PROVENANCE, RunResult
 from .progress import Listener
 from .request import PredictionRequest
-from .run import Runner
+from .run import Runner, load_request
 
 STATUS = "status.json"
 JOURNAL = ".running"
@@ -110,12 +111,12 @@ def run_case(
         with _journal(request, basis):
             status = read_status(folder)
             if status["status"] == DONE and (folder / PROVENANCE).is_file():
-                images = [path and sha256_of_image(read_image(path)) for path in files.values()]
+                images = _hashes(request)
                 if status.get("key") == _key(request, basis, images):
                     return status | {"again": True}
             (folder / STATUS).unlink(missing_ok=True)
             result = runner.run(request, listener)
-            images = [result.slices.case.sources.get(name, {}).get("sha256") for name in _SOURCES]
+            images = _hashes_of(result.slices.case)
             status = _done(result, request) | {"key": _key(request, basis, images)}
     except CancelledError:
         raise
@@ -289,6 +290,17 @@ def _basis(runner: Runner, template: PredictionRequest) -> dict[str, str]:
 def _key(request: PredictionRequest, basis: Mapping[str, str], images: Sequence[str | None]) -> str:
     """Hash of everything that a result depends on."""
     return _hash(_options(request) | basis | {"images": list(images)})
+
+
+def _hashes(request: PredictionRequest) -> list[str | None]:
+    """Of the images of a request, as they are now."""
+    if request.image.is_dir():
+        return _hashes_of(load_request(request))
+    return [path and sha256_of_image(read_image(path)) for path in (getattr(request, name) for name in _INPUTS)]
+
+
+def _hashes_of(case: Case) -> list[str | None]:
+    return [case.sources.get(name, {}).get("sha256") for name in _SOURCES]
 
 
 def _options(request: PredictionRequest) -> dict[str, Any]:

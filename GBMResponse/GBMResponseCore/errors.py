@@ -278,11 +278,27 @@ class FrameOfReferenceError(StructureSetError):
     remedy = "Export the structures drawn on the T1-Gd series, or resampled to its frame of reference."
 
 
+class DoseError(GBMResponseError):
+    """An RTDOSE cannot be read, is relative, or is no regular volume."""
+
+    code = "rtdose"
+    exit_code = 55
+    remedy = "Export the dose of the plan again, in Gy."
+
+
+class DicomServerError(GBMResponseError):
+    """A DICOM server does not answer, refuses, or has no such study."""
+
+    code = "dicom-server"
+    exit_code = 54
+    remedy = "Check the address, the network and the rights; the same command continues."
+
+
 class RunFolderError(GBMResponseError):
     """A folder holds no finished run, or one of other inputs or of another model."""
 
     code = "run-folder"
-    exit_code = 66
+    exit_code = 68
     remedy = "Name the output folder of a finished run."
 
 
@@ -290,7 +306,7 @@ class ScoreLogError(GBMResponseError):
     """A score cannot be made or kept: there is no true follow-up, or the file is no log of scores."""
 
     code = "score-log"
-    exit_code = 67
+    exit_code = 69
     remedy = "Give the follow-up of this patient, and a log that gbmresponse score has made or a new name."
 
 

@@ -4,18 +4,17 @@ Every setting is declared here once. Options of the command, fields of a message
 dataclasses; only the standard library is needed.
 """
 
-import dataclasses
-import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, replace
 from datetime import date
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from reprlib import repr as short
-from typing import Any, Self, get_args, get_origin
+from typing import Any, Self
 
 from .errors import GuidanceError, OptionError, RequestError
+from .setting import Setting, setting, settings
 
 AUTO_CLASS = "auto"
 """Asks for the predicted class if the classifier has shown skill on held-out patients, else for none."""
@@ -29,94 +28,9 @@ GUIDANCE_FORMS = ("standard", "algorithm2")
 PRECISIONS = ("auto", "float32", "bfloat16")
 TRAINING_STEPS = 1000
 MOST_DAYS = 3650
-
-
-def setting(help: str, default: Any = MISSING, **details: Any) -> Any:
-    """Declare a field of a dataclass of settings.
-
-    :param help: for people: `--help`, tool tips.
-    :param default: None is the bundle's own value, or that of this machine.
-    :param details: what differs from the rule, see `Setting`.
-    """
-    return dataclasses.field(default=default, metadata={"help": help, **details})
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How a declared field looks from outside.
-
-    :param attribute: the field's name in its dataclass.
-    :param name: in messages and in the provenance.
-    :param option: of the command. That of a field that is true without it switches the field off.
-    :param kind: `str`, `int`, `float`, `bool` or `Path`.
-    :param several: it is a list of them.
-    :param group: `files`, `case`, `output`, `model`, `sampling` or `machine`.
-    :param otherwise: value of a sampling setting that neither the user nor the bundle gives.
-    """
-
-    attribute: str
-    name: str
-    option: str
-    kind: type
-    several: bool
-    default: Any
-    help: str
-    group: str = "sampling"
-    otherwise: Any = None
-    choices: tuple[str, ...] = ()
-    lowest: float | None = None
-    highest: float | None = None
-
-    def check(self, value: Any) -> None:
-        """:raises OptionError: the value is none of the choices, or out of range."""
-        words = self.name.replace("_", " ")
-        if self.choices and value not in self.choices:
-            raise OptionError(f"Unknown {words} {short(value)}.", f"Choose one of: {', '.join(self.choices)}.")
-        low = -math.inf if self.lowest is None else self.lowest
-        high = math.inf if self.highest is None else self.highest
-        if (self.lowest, self.highest) != (None, None) and not low <= value <= high:
-            limit = f"{low:g} or more" if self.highest is None else f"{low:g} to {high:g}"
-            raise OptionError(f"The {words} cannot be {value}.", f"Use {limit}.")
-
-    def check_type(self, value: Any) -> None:
-        """Check a value of a decoded message; JSON's true is no number.
-
-        :raises RequestError: it is of another type, or nothing here can hold it.
-        """
-        entries = [value]
-        if self.several:
-            if not isinstance(value, list):
-                raise RequestError(f"The field {self.name!r} has the value {short(value)}, which is no list.")
-            entries = value
-        accepted = {float: (int, float), Path: (str,)}.get(self.kind, (self.kind,))
-        for entry in entries:
-            if not isinstance(entry, accepted) or (isinstance(entry, bool) and self.kind is not bool):
-                names = " or ".join(kind.__name__ for kind in accepted)
-                raise RequestError(
-                    f"The field {self.name!r} has the value {short(entry)}, which is not of type {names}."
-                )
-            if isinstance(entry, float) and not math.isfinite(entry):
-                raise RequestError(f"The field {self.name!r} is not a finite number.")
-            if isinstance(entry, int) and abs(entry) >= 1 << 63:
-                raise RequestError(f"The field {self.name!r} is a number of more than 64 bits.")
-            if isinstance(entry, str) and ("\0" in entry or any("\ud800" <= letter <= "\udfff" for letter in entry)):
-                raise RequestError(f"The field {self.name!r} holds a character that no text can have.")
-
-
-@cache
-def settings(cls: type) -> tuple[Setting, ...]:
-    """The fields that a dataclass declares by `setting`, also inherited ones, in order."""
-    found = []
-    for entry in fields(cls):
-        if "help" not in entry.metadata:
-            continue
-        details = dict(entry.metadata)
-        name = details.pop("name", entry.name)
-        kind = next(part for part in get_args(entry.type) or (entry.type,) if part is not type(None))
-        several = get_origin(entry.type) is tuple
-        option = details.pop("option", "--" + name.replace("_", "-"))
-        found.append(Setting(entry.name, name, option, kind, several, entry.default, **details))
-    return tuple(found)
+_UID_ROOT = re.compile(r"[012](\.(0|[1-9]\d*))+")
+_LONGEST_ROOT = 24
+"""What is left of a UID's 64 letters for a number of 128 bits."""
 
 
 @dataclass(frozen=True)
@@ -275,14 +189,17 @@ class PredictionRequest:
     :raises RequestError: the format does not exist.
     """
 
-    image: Path = setting("pre-treatment T1-Gd (NIfTI, NRRD, MetaImage)", group="files")
-    gtv: Path = setting("GTV mask, on any grid of the same patient", group="files")
+    image: Path = setting("pre-treatment T1-Gd (NIfTI, NRRD, MetaImage), or a folder of DICOM files", group="files")
+    gtv: Path = setting(
+        "GTV mask, on any grid of the same patient; with DICOM also an RTSTRUCT, a SEG or a folder", group="files"
+    )
     out: Path = setting("output folder", group="files")
     follow_up: Path | None = setting(
         "true follow-up T1-Gd, shown beside the prediction and scored", None, group="files"
     )
     gtv_labels: tuple[str, ...] = setting(
-        "label values or segment names of the GTV file that are the GTV; default: all",
+        "label values, or names of segments or of an RTSTRUCT's regions, that are the GTV; default: all, in DICOM "
+        "those called GTV",
         (), option="--gtv-label", group="files",
     )  # fmt: skip
     bundle: Path | None = setting(
@@ -296,10 +213,29 @@ class PredictionRequest:
     measure: bool = setting("measure nothing", True, group="output", option="--no-measurements")
     montage: bool = setting("write no PNG montage", True, group="output", option="--no-montage")
     report: bool = setting("write no HTML report", True, group="output", option="--no-report")
+    series: str | None = setting(
+        "SeriesInstanceUID, number or description of the T1-Gd; default: by what the headers say", None, group="dicom"
+    )
+    dicom_out: bool = setting(
+        "write the results as DICOM, too, for the patient and study of the image", False, group="dicom"
+    )
+    burn_in: bool = setting("write SYNTHETIC into the pixels of the DICOM images", False, group="dicom")
+    uid_root: str = setting("of the new DICOM UIDs: that of your institution, or 2.25", "2.25", group="dicom")
+    deidentify: bool = setting(
+        "write the DICOM results, and all others, without what identifies the patient", False, group="dicom"
+    )
+    keep_dates: bool = setting("keep dates when de-identifying", False, group="dicom")
+    pseudonym_key: Path | None = setting(
+        "file that pseudonyms and UIDs are made with, alike in all runs; is created; default: one for this run alone",
+        None, group="dicom",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
             raise RequestError(f"Unknown format {self.format!r}.", f"Choose one of: {', '.join(FORMATS)}.")
+        if not _UID_ROOT.fullmatch(self.uid_root) or len(self.uid_root) > _LONGEST_ROOT:
+            remedy = f"Use numbers with dots, {_LONGEST_ROOT} letters at most."
+            raise RequestError(f"{short(self.uid_root)} is no root of DICOM UIDs.", remedy)
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> "PredictionRequest":

@@ -9,9 +9,11 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import NothingPredictedError
+from .dicom.case import load_case
+from .dicom.deidentify import plain_error, plain_notes
+from .errors import DicomSeriesError, NothingPredictedError, StructureSetError
 from .files import sha256_of_file
-from .inputs.case import Case, load_case
+from .inputs.case import Case
 from .inputs.follow_up import AlignedFollowUp, align_follow_up
 from .inputs.preprocessing import NormalizationSettings
 from .inputs.reading import Note
@@ -20,6 +22,7 @@ from .measure.guard import judge_case
 from .measure.measurements import Measurements, measure
 from .measure.planning import Plan, PlanFiles
 from .model.environment import translate_import_errors, translate_memory_errors
+from .outputs.dicom_export import check_export
 from .outputs.folder import folder_in_use, refuse_to_replace
 from .outputs.write import UNFINISHED, RunResult, replaceable_files, write_results
 from .progress import Clock, Listener, Progress
@@ -96,7 +99,7 @@ class Runner:
 
         clock = Clock()
         records = read_records(request.out)
-        case = load_case(request.image, request.gtv, request.follow_up, request.gtv_labels or None)
+        case = load_request(request)
         predictor = self.predictor(request.bundle, request.options.device, request.options.precision)
         check_inputs(records, case, predictor.bundle.sha256)
         slices = predictor.read_slices(case)
@@ -156,7 +159,8 @@ class Runner:
     def _run(self, request: PredictionRequest, listener: Listener) -> RunResult:
         clock = Clock()
         listener.stage("load", None)
-        case = load_case(request.image, request.gtv, request.follow_up, request.gtv_labels or None)
+        case = load_request(request)
+        check_export(request, case)
         refuse_to_replace(
             {"image": request.image, "GTV": request.gtv, "follow-up": request.follow_up}, replaceable_files(request)
         )
@@ -200,6 +204,18 @@ class Runner:
         measured.mark("measure")
         seconds = clock.seconds | measured.seconds
         return write_results(RunResult(request, predictor.bundle, slices, predictions, measurements, seconds), listener)
+
+
+def load_request(request: PredictionRequest) -> Case:
+    """The case of a request, without what is quoted from headers if the results are to be de-identified.
+
+    :raises GBMResponseError: by the inputs.
+    """
+    try:
+        case = load_case(request.image, request.gtv, request.follow_up, request.gtv_labels, request.series)
+    except (DicomSeriesError, StructureSetError) as error:
+        raise plain_error(error) if request.deidentify else error from None
+    return replace(case, notes=plain_notes(case.notes)) if request.deidentify else case
 
 
 def _with_notes(slices: CaseSlices, notes: Sequence[Note], listener: Listener) -> CaseSlices:

@@ -26,6 +26,7 @@ from ..stages.training_run import TrainingRun
 from .card import bundle_card
 from .export import export_bundle, write_description
 from .feature_ranges import image_ranges
+from .inheritance import inherit, lineage
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ def export_configuration(
         "license": settings.license,
         "description": settings.description,
         "intended_use": _INTENDED_USE,
-        "preprocessing": _preprocessing(run),
+        "preprocessing": store_preprocessing(run.patients[0], run.image_size),
         "latents": latents,
         "sources": ["pre", "gtv"],
         "conditioning": conditioning,
@@ -105,6 +106,8 @@ def export_configuration(
         "ranges": _ranges(run),
         "metrics": {},
     }
+    if run.parent is not None:
+        inherit(description, run.parent)
     if classifier is not None:
         networks["classifier"] = (classifier.network, settings.classifier.network())
         description["classifier"] = {
@@ -144,7 +147,7 @@ def describe_bundle(
             description["metrics"]["others"] = dict(zip(titles, others, strict=True))
     notes = run.folder / NOTES
     text = notes.read_text(encoding="utf-8") if notes.is_file() else ""
-    text = f"{_left_out(run)}\n\n{text}"
+    text = f"{lineage(run, configuration)}\n\n{_left_out(run)}\n\n{text}"
     write_text(bundle_card(description, run.configuration.to_dict(), reports, text), folder / CARD)
     write_description(folder, description)
 
@@ -217,11 +220,11 @@ def _left_out(run: TrainingRun) -> str:
     )
 
 
-def _preprocessing(run: TrainingRun) -> dict[str, Any]:
-    """How the store's slices were made, which is how a case must be prepared."""
-    stated = run.patients[0].get("preprocessing", {})
+def store_preprocessing(record: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """How the slices of a patient of a store, of this size, were made: how a case must be prepared."""
+    stated = record.get("preprocessing", {})
     return {
-        "in_plane": stated.get("in_plane", InPlaneRule(size=run.image_size).to_dict()),
+        "in_plane": stated.get("in_plane", InPlaneRule(size=size).to_dict()),
         "intensity": stated.get("intensity", NormalizationSettings().to_dict()),
     }
 

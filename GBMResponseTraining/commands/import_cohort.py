@@ -41,8 +41,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
-    from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
-
     from ..datasets.pair import PairSource
     from ..store.importer import import_pairs
     from ..store.preparation import AlignmentRule
@@ -58,8 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     result = import_pairs(
         pairs,
         arguments.out,
-        InPlaneRule.of_size(arguments.size),
-        NormalizationSettings.from_dict({"kind": arguments.normalization}),
+        *_preprocessing(arguments),
         AlignmentRule(
             register=arguments.register,
             lowest_correlation=arguments.lowest_correlation,
@@ -74,6 +71,18 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"Imported: {len(result.imported)}\nSkipped: {len(result.skipped)}" + (f"\n{labels}" if labels else ""))
     print(f"Store: {result.folder} (reports: imported.csv, skipped.csv, contact_sheet.png)")
     return 0
+
+
+def _preprocessing(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    """`InPlaneRule` and `NormalizationSettings` of the store."""
+    from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
+    from GBMResponseCore.model.bundle import open_bundle
+    from GBMResponseCore.model.library import find_bundle
+
+    if arguments.bundle is not None:
+        bundle = open_bundle(find_bundle(arguments.bundle))
+        return bundle.in_plane_rule, bundle.normalization
+    return InPlaneRule.of_size(arguments.size), NormalizationSettings.from_dict({"kind": arguments.normalization})
 
 
 def _add_common_options(parser: argparse.ArgumentParser) -> None:
@@ -102,6 +111,10 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
         "the volume, nearly as in the paper (default percentile); models and figures of both do not compare",
     )
     parser.add_argument("--size", type=int, default=256, help="pixels per side of the slices, a multiple of 32")
+    parser.add_argument(
+        "--bundle",
+        help="prepare slices as this bundle does, to fine-tune it, instead of by --normalization and --size",
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be imported, and write nothing")
 
 

@@ -28,12 +28,36 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="replace a setting, for example diffusion.training.epochs=50; repeatable",
     )
-    machine = parser.add_argument_group("machine")
-    machine.add_argument("--accelerator", default="auto", choices=("auto", "cpu", "gpu", "mps"))
+    machine = add_machine_options(parser)
     machine.add_argument("--devices", type=int, default=1, help="processes on this node; more than 1: DDP")
     machine.add_argument("--nodes", type=int, default=1, help="nodes, started by SLURM or torchrun")
+
+
+def add_machine_options(parser: argparse.ArgumentParser) -> Any:
+    """Declare where one process runs; returns the group of options."""
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--accelerator", default="auto", choices=("auto", "cpu", "gpu", "mps"))
     machine.add_argument("--precision", choices=("auto", "32-true", "bf16-mixed"), help="default: the configuration's")
     machine.add_argument("--workers", type=int, help="data loading processes per device; default: the configuration's")
+    return machine
+
+
+def machine_of(arguments: argparse.Namespace, configuration: Any) -> Any:
+    """Return the `Machine` that the options and a configuration ask for.
+
+    :raises DeviceError: the machine is not so equipped.
+    """
+    from ..engine.machine import Machine
+
+    machine = Machine(
+        accelerator=arguments.accelerator,
+        devices=getattr(arguments, "devices", 1),
+        nodes=getattr(arguments, "nodes", 1),
+        precision=arguments.precision or configuration.precision,
+        workers=configuration.workers if arguments.workers is None else arguments.workers,
+    )
+    machine.check()
+    return machine
 
 
 def open_run(arguments: argparse.Namespace) -> Any:
@@ -45,7 +69,6 @@ def open_run(arguments: argparse.Namespace) -> Any:
     from GBMResponseCore.errors import OptionError
 
     from ..engine.checkpoints import SNAPSHOT
-    from ..engine.machine import Machine
     from ..settings.reader import load_configuration
     from ..stages.training_run import TrainingRun
 
@@ -59,14 +82,7 @@ def open_run(arguments: argparse.Namespace) -> Any:
         raise OptionError(f"There is no run in {arguments.run_folder} yet.", "Name the slice store with --store.")
     source = stated or (snapshot if snapshot.is_file() else "small")
     configuration = load_configuration(source, arguments.overrides)
-    machine = Machine(
-        accelerator=arguments.accelerator,
-        devices=arguments.devices,
-        nodes=arguments.nodes,
-        precision=arguments.precision or configuration.precision,
-        workers=configuration.workers if arguments.workers is None else arguments.workers,
-    )
-    machine.check()
+    machine = machine_of(arguments, configuration)
     if arguments.store is None:
         run = TrainingRun.reopen(arguments.run_folder, machine)
         return TrainingRun(arguments.run_folder, configuration, run.store_folder, machine, arguments.extra_images)

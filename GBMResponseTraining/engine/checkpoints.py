@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning
 import torch
-from GBMResponseCore.files import ensure_output_folder, write_file
+from GBMResponseCore.files import ensure_output_folder, write_file, write_json
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 
@@ -39,6 +39,17 @@ def selected_weights(folder: Path) -> dict[str, torch.Tensor]:
 def last_weights(folder: Path) -> dict[str, torch.Tensor]:
     """State of the module at the last checkpoint of a stage that has begun."""
     return _load(folder / LAST)["state_dict"]
+
+
+def leave_weights(module: torch.nn.Module, folder: Path, made_from: dict[str, str]) -> None:
+    """Leave the weights of a module as a finished stage does that took no step.
+
+    :param made_from: what the stage is made from -> SHA-256.
+    :raises OutputFolderError: they cannot be written.
+    """
+    ensure_output_folder(folder)
+    write_file(folder / LAST, partial(_save, {"state_dict": module.state_dict(), "global_step": 0}))
+    write_json({"steps": 0, "selected": LAST, "selected_step": 0, "made_from": made_from}, folder / FINISHED)
 
 
 def check_start(start: Path | None, folder: Path, part: str) -> None:

@@ -46,9 +46,8 @@ class AutoencoderModule(lightning.LightningModule):
         if settings.of_blocks:
             self.model.to(memory_format=torch.channels_last)  # a sixth faster on a CPU
         if settings.frozen_encoder:
-            for part in (self.model.encoder, self.model.quant_conv):
-                part.requires_grad_(False)
-            codebooks(self.model).requires_grad_(False)
+            for name, parameter in self.model.named_parameters():
+                parameter.requires_grad_(name.startswith(("decoder.", "post_quant_conv.")))
         self.quantize_from = int(settings.quantize_from * steps)
         # Continuous latents wait for no codebook.
         self.register_buffer("codebook_filled", torch.tensor(self.quantize_from == 0))

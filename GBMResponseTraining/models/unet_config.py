@@ -64,7 +64,7 @@ def unet_config(settings: Diffusion, tokens: int, latent_channels: int, latent_s
         **common,
         # diffusers' name for the number of heads.
         "attention_head_dim": [max(1, width // settings.head_channels) for width in settings.channels],
-        "cross_attention_dim": settings.class_width,
+        "cross_attention_dim": settings.class_width or 2 * (tokens - 1),
         "encoder_hid_dim": tokens,
         "encoder_hid_dim_type": "text_proj",
         **in_time,

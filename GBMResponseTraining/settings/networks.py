@@ -124,6 +124,7 @@ class Autoencoder:
     :param start: folder of a finished autoencoder stage, such as `OTHER_RUN/image_autoencoder`, whose weights the
         training starts from; for a last phase on whole slices after one on crops.
     :param frozen_encoder: train the decoder alone, so that the latents stay what they were.
+    :param kept: do not train it: it is that of the bundle that is fine-tuned.
     :param perceptual_weight: of LPIPS; takes effect when its backbone is present, and the run says which it was.
     :param standardize: `per-channel` brings every latent channel to mean 0 and variance 1; `none` leaves them.
     """
@@ -146,6 +147,7 @@ class Autoencoder:
     latent_noise: float = 0.0
     start: str | None = None
     frozen_encoder: bool = False
+    kept: bool = False
     perceptual_weight: float = 0.0
     adversarial: Adversarial | None = None
     standardize: str = "per-channel"
@@ -231,6 +233,7 @@ class Classifier:
     :param pooling: average pooling of its input.
     :param gain: limits of a random factor of an item's brightness; [1, 1] leaves it.
     :param folds: for the out-of-fold predictions of the training patients, see docs/training.md.
+    :param kept: do not train it: it is that of the bundle that is fine-tuned, if that has one.
     """
 
     training: Training
@@ -242,6 +245,7 @@ class Classifier:
     folds: int = 5
     gain: tuple[float, float] = (0.9, 1.1)
     label_smoothing: float = 0.1
+    kept: bool = False
 
     def __post_init__(self) -> None:
         one_of("classifier.scheme", self.scheme, CLASSIFIER_SCHEMES)
@@ -275,7 +279,8 @@ class Diffusion:
     :param channels, blocks: channels of every level and residual blocks per level.
     :param attention_levels: levels (0 is the highest resolution) with attention.
     :param head_channels: channels per attention head.
-    :param class_width: length of the class token in the cross-attention.
+    :param class_width: length of the class token in the cross-attention; None: two numbers a class, as in the released
+        code.
     :param fold: side of the pixel blocks that are moved into channels, see `GBMResponseCore.model.networks.Denoiser`.
     :param class_in_cross_attention, class_in_time_embedding: where the class enters; the paper has the first alone.
     :param label_dropout: share of items trained without class; 0 as in the released code, and no guidance then.
@@ -306,7 +311,7 @@ class Diffusion:
     groups: int = 32
     attention_levels: tuple[int, ...] = (1, 2)
     head_channels: int = 16
-    class_width: int = 64
+    class_width: int | None = 64
     fold: int = 1
     class_in_cross_attention: bool = True
     class_in_time_embedding: bool = True

@@ -40,11 +40,16 @@ def load_configuration(source: str | Path, overrides: Sequence[str] = ()) -> Con
         raise ConfigurationError(f"{path.name} is not valid YAML: {error}.") from None
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path.name} is not a mapping of settings.")
+    return parse_configuration(with_overrides(values, overrides))
+
+
+def with_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Values of a configuration with those that overrides replace; see :func:`load_configuration`."""
     # Places that a YAML alias joins get values of their own, so that an override changes the one that it names.
     values = plain(values)
     for override in overrides:
         _override(values, override)
-    return parse_configuration(values)
+    return values
 
 
 def parse_configuration(values: Mapping[str, Any]) -> Configuration:

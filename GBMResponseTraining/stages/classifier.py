@@ -28,6 +28,8 @@ from .calibration import calibrate, patient_logits
 from .training_run import TrainingRun
 
 PREDICTIONS, REPORT = "predictions.csv", "report.json"
+UNSEEN = "unseen"
+"""In the report of a classifier that the run did not train: all patients."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +47,15 @@ class SurvivalClassifier:
     probabilities: dict[str, list[float]]
 
 
-def train_classifier(run: TrainingRun) -> SurvivalClassifier:
-    """Train the folds and the final classifier, or take what is finished.
+def train_classifier(run: TrainingRun) -> SurvivalClassifier | None:
+    """Train the folds and the final classifier, or take what is finished; in fine-tuning perhaps the parent's.
 
+    :return: None if it should be the parent's, and that has none.
     :raises SplitError: fewer than two training patients have a known class.
     """
     settings = run.configuration.classifier
+    if settings.kept:
+        return _kept(run)
     scheme = run.schemes((settings.scheme,))[settings.scheme]
     training_rows = run.rows("train", lambda record: true_class(record, scheme) is not None)
     known_patients = len(np.unique(person_numbers(run.patients)[np.asarray(run.store.patient)[training_rows]]))
@@ -100,15 +105,37 @@ def train_classifier(run: TrainingRun) -> SurvivalClassifier:
 def classifier_skill(run: TrainingRun) -> dict[str, float] | None:
     """AUC of the finished classifier with its 95 % interval and the number of patients, as in `bundle.json`.
 
-    Of the test patients, or out of fold where no test patient's class is known; None where it is not defined.
+    Of the test patients, or out of fold where no test patient's class is known; None where it is not defined. A
+    classifier that a run did not train has seen none of its patients: all count, or else its own figure stays.
     """
     report = run.read(f"classifier/{REPORT}")
-    for split in ("test", "out_of_fold"):
+    for split in (UNSEEN, "test", "out_of_fold"):
         auc = report.get(split, {}).get("auc", {})
         if None not in (auc.get("value"), auc.get("ci_low"), auc.get("ci_high")):
             interval = {"auc": auc["value"], "ci_low": auc["ci_low"], "ci_high": auc["ci_high"]}
             return interval | {"patients": report[split]["patients"]}
-    return None
+    return None if run.parent is None else (run.parent.description.get("classifier") or {}).get("held_out")
+
+
+def _kept(run: TrainingRun) -> SurvivalClassifier | None:
+    """The parent's classifier and what it says of the run's patients; None if it has none."""
+    network, scheme = run.parent.load_networks().classifier, run.parent.classifier_scheme
+    if network is None:
+        return None
+    temperature = run.parent.description["classifier"]["temperature"]
+    logits = _logits(network, run, np.arange(len(run.store)))
+    probabilities = {
+        run.patients[patient]["id"]: patient_probabilities(rows, temperature).tolist()
+        for patient, rows in logits.items()
+    }
+
+    def report() -> dict[str, object]:
+        _write_predictions(run, scheme, probabilities, set())
+        known = [patient for patient, record in enumerate(run.patients) if true_class(record, scheme) is not None]
+        return {UNSEEN: _figures(run, scheme, probabilities, known)} if known else {}
+
+    run.once(f"classifier/{REPORT}", report, content_sha256(probabilities))
+    return SurvivalClassifier(network, scheme, temperature, probabilities)
 
 
 def _fit(run: TrainingRun, scheme: ClassScheme, rows: np.ndarray, name: str, select_on: np.ndarray) -> nn.Module:
@@ -202,9 +229,14 @@ def _report(run: TrainingRun, scheme: ClassScheme, probabilities: dict[str, list
             if run.split[record["id"]] == split and true_class(record, scheme) is not None
         ]
         if known:
-            chances = np.array([probabilities[run.patients[patient]["id"]] for patient in known])
-            labels = np.array([true_class(run.patients[patient], scheme) for patient in known])
-            name = "out_of_fold" if split == "train" else split
-            persons = person_numbers(run.patients)[known]
-            report[name] = classification_report(chances, labels, run.configuration.seed, persons)
+            report["out_of_fold" if split == "train" else split] = _figures(run, scheme, probabilities, known)
     return report
+
+
+def _figures(
+    run: TrainingRun, scheme: ClassScheme, probabilities: dict[str, list[float]], patients: list[int]
+) -> dict[str, object]:
+    """How well patients of known class are classified."""
+    chances = np.array([probabilities[run.patients[patient]["id"]] for patient in patients])
+    labels = np.array([true_class(run.patients[patient], scheme) for patient in patients])
+    return classification_report(chances, labels, run.configuration.seed, person_numbers(run.patients)[patients])

@@ -11,8 +11,9 @@ from GBMResponseCore.model.networks import Denoiser, LatentAutoencoder
 from GBMResponseCore.model.sampling import sample_latents
 from GBMResponseCore.model.windows import WindowRule, find_windows
 from GBMResponseCore.request import SamplingOptions
+from torch.utils.data import DataLoader, Dataset
 
-from ..engine.checkpoints import is_finished, start_from
+from ..engine.checkpoints import PHASES, has_begun, is_finished, start_from
 from ..engine.fit import fit
 from ..engine.made_from import StaleStageError, check_made_from, stated_made_from
 from ..items.class_labels import true_class
@@ -29,11 +30,14 @@ from ..items.latents import CHANGE_SCALE, LatentStore, encode_store, residual_sc
 from ..models.diffusion import DiffusionModule
 from ..models.unet_config import noise_schedule, unet_config
 from ..settings.model_configurations import ModelConfiguration
+from ..settings.networks import ConfigurationError
 from .autoencoder import PARTS, train_autoencoder
 from .classifier import train_classifier
 from .image_grid import ImageGrid
-from .training_run import StagePhase, TrainingRun
+from .training_run import PARENT, StagePhase, TrainingRun
 
+BEFORE_AND_AFTER = "validation_loss.json"
+"""File of a fine-tuned denoiser: its loss and that of the one it comes from."""
 _AUTOENCODERS = tuple(f"{part}_autoencoder" for part in PARTS)
 
 
@@ -93,6 +97,11 @@ def check_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> None
     channels = settings.image_autoencoder.latent_channels
     unet_config(settings.diffusion, len(configuration.schemes), channels, _seen_size(run))
     folder = run.folder / _folder(configuration)
+    if run.parent is not None and not (has_begun(folder) or is_finished(folder / PHASES / PARENT)):
+        raise ConfigurationError(
+            f"The run fine-tunes {run.parent.name}, which is no model of the configuration {configuration.name}.",
+            "Name the configuration that it fine-tunes: see the folder `diffusion` of the run.",
+        )
     run.check_start("diffusion", folder)
     for phase in run.phases("diffusion", folder):
         for name in _AUTOENCODERS:
@@ -114,8 +123,8 @@ def train_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> Diff
         own = folder.is_relative_to(run.folder)
         check_made_from(folder, made_from if own else {name: made_from[name] for name in _AUTOENCODERS})
     latents = _latents(run, autoencoders)
-    scale = None
-    if settings.predict_change:
+    scale = None if run.parent is None else run.parent.residual_scale
+    if settings.predict_change and scale is None:
         margin = settings.gtv_margin // run.configuration.image_autoencoder.downsampling or None
         scale = run.once(f"latents/{CHANGE_SCALE}", lambda: residual_scale(latents, run.rows("train"), margin).tolist())
     tokens = conditions.null_token + 1 if schemes else 0
@@ -175,7 +184,29 @@ def _train(
         callbacks=grids,
         made_from=made_from,
     )
+    if run.parent is not None and phase.folder.name != PARENT:
+        run.once(
+            f"{phase.folder.relative_to(run.folder).as_posix()}/{BEFORE_AND_AFTER}",
+            partial(_losses, run, module, held_out),
+        )
     return module
+
+
+@torch.inference_mode()
+def _losses(run: TrainingRun, module: DiffusionModule, held_out: Dataset) -> dict[str, float]:
+    """Validation loss of the denoiser that is fine-tuned, and of what has become of it."""
+    means = {}
+    batches = DataLoader(held_out, batch_size=module.settings.training.batch_size)
+    for name, network in (("before", run.parent.load_networks().denoiser), ("after", module.averaged)):
+        network.to(run.device)
+        losses = [
+            float(module.loss(network, {key: value.to(run.device) for key, value in batch.items()}))
+            * len(batch["token"])
+            for batch in batches
+        ]
+        network.cpu()
+        means[name] = sum(losses) / len(held_out)
+    return means
 
 
 def _made_from(run: TrainingRun, autoencoders: dict[str, LatentAutoencoder], conditions: Conditions) -> dict[str, str]:

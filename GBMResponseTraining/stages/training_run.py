@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import ensure_output_folder, write_json, write_text
+from GBMResponseCore.model.bundle import Bundle, open_bundle
 from GBMResponseCore.model.classes import ClassScheme
 
 from ..engine.checkpoints import PHASES, SNAPSHOT, check_start, has_begun
@@ -23,6 +24,9 @@ from ..settings.networks import Autoencoder, ConfigurationError
 from ..settings.reader import load_configuration
 from ..store.slice_store import SINGLE_IMAGES, SliceStore, open_store, read_patients
 from ..store.splits import SPLIT_FILE, STORE_FILE, SplitError, read_split, split_store, write_split
+
+PARENT = "parent"
+"""Folder of a run, and name of a phase: the bundle that is fine-tuned, and the weights that come from it."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,12 @@ class TrainingRun:
         return open_store(self.store_folder)
 
     @cached_property
+    def parent(self) -> Bundle | None:
+        """The bundle that this run fine-tunes, in the copy that the run keeps; None for a run from the start."""
+        folder = self.folder / PARENT
+        return open_bundle(folder) if folder.is_dir() else None
+
+    @cached_property
     def extra_images(self) -> list[SliceStore]:
         """Stores that the image autoencoder learns too."""
         return [open_store(folder) for folder in self.extra_image_folders]
@@ -137,7 +147,10 @@ class TrainingRun:
         return parts[begun[-1] :] if begun else parts
 
     def schemes(self, names: tuple[str, ...]) -> dict[str, ClassScheme]:
-        """Class schemes with thresholds from the training patients."""
+        """Class schemes with thresholds from the training patients; in fine-tuning, those of the parent."""
+        known = {} if self.parent is None else self.parent.schemes
+        if all(name in known for name in names):
+            return {name: known[name] for name in names}
         return class_schemes(names, self.patients, self.split)
 
     def read(self, name: str) -> Any:
@@ -169,6 +182,9 @@ class TrainingRun:
                 "Name it with --extra-images, beside a --store of pairs.",
             )
         settings, size = self.configuration, self.image_size
+        sections = ("image_autoencoder", "gtv_autoencoder", "classifier")
+        if self.parent is None and any(getattr(settings, name).kept for name in sections):
+            raise ConfigurationError("Only fine-tuning can keep a network.", "Use `gbmresponse-train finetune`.")
         for part in ("image_autoencoder", "gtv_autoencoder"):
             for _, phase in settings.phases_of(part):
                 _check_crop(part, getattr(phase, part), size)

@@ -53,6 +53,7 @@ class Core:
         logic.SetTemporaryPath(folder)
         scene.SetRootDirectory(folder)
         scene.RegisterNodeClass(slicer.vtkMRMLCommandLineModuleNode())
+        scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())  # vtkSlicerColorLogic does
         crosshair = slicer.vtkMRMLCrosshairNode()
         crosshair.SetCrosshairName("default")
         scene.AddNode(crosshair)

@@ -103,3 +103,17 @@ def ready(driver, layout, case, tiny_bundle):
     """The panel in a Slicer with main window, with inputs and model chosen."""
     driver.choose(case, tiny_bundle)
     return driver
+
+
+@pytest.fixture
+def shown(ready, layout):
+    """A run that was just made and is shown; the user had one view."""
+    import slicer
+
+    redOnly = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+    layout.setLayout(redOnly)
+    slicer.util.setSliceViewerLayers(background=ready.parameters.inputVolume, fit=True)
+    nodes = ready.run().nodes
+    ready.settle()
+    yield nodes
+    layout.setLayout(redOnly)

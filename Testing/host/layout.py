@@ -20,6 +20,7 @@ MANAGERS = (
     "vtkMRMLSegmentationsDisplayableManager2D",
     "vtkMRMLMarkupsDisplayableManager",
     "vtkMRMLTransformsDisplayableManager2D",
+    "vtkMRMLColorLegendDisplayableManager",
 )
 
 

@@ -15,7 +15,15 @@ qt = pythonqt.install()  # before anything else touches Qt
 
 import slicer  # noqa: E402
 
-from host import ctk_doubles, packaging_double, sample_data_double, scripted_module, ui_loader  # noqa: E402
+from host import (  # noqa: E402
+    ctk_doubles,
+    dicom_doubles,
+    packaging_double,
+    sample_data_double,
+    scripted_module,
+    slicer_source,
+    ui_loader,
+)
 
 MODULE = pathlib.Path(__file__).resolve().parents[2] / "GBMResponse" / "GBMResponse.py"
 
@@ -33,8 +41,9 @@ class Session:
         modules.publish()
         from host import parameter_node  # needs slicer.qMRML...
 
-        for part in (scripted_module, parameter_node, packaging_double, sample_data_double):
+        for part in (scripted_module, parameter_node, packaging_double, sample_data_double, dicom_doubles):
             part.install()
+        slicer_source.install()
         self._layoutClass, self._layout = layout.qSlicerLayoutManager, None
         self._loadModule = modules.loadModule
         self._pythonSlicer()

@@ -51,6 +51,8 @@ def used() -> dict[str, set[str]]:
                 found["slicer"].update(alias.name for alias in node.names)
     found["methods"] -= defined | {"ArgumentParser", "DictReader", "DictWriter", "CalledProcessError", "StringIO"}
     found["methods"] -= {"SampleDataLogic", "PyTorchUtilsLogic", "IntEnum"}
+    found["methods"] -= {"AbstractContextManager", "OpenKey", "PackageNotFoundError", "QueryValueEx"}
+    found["methods"] -= {"SubprocessError", "TemporaryDirectory", "TextIOBase"}
     return found
 
 

@@ -113,30 +113,6 @@ def test_a_damaged_model_is_named_by_the_worker(ready, tiny_bundle, tmp_path, un
     unchanged()
 
 
-def test_missing_torch_is_named_before_anything_starts(ready, monkeypatch, unchanged):
-    monkeypatch.setattr(ready.widget.logic.engine.dependencies, "_findSpec", lambda name: None)
-    unchanged()
-    ready.predict()
-    ready.wait()
-    assert "PyTorch is not installed" in ready.status
-    assert "Extensions Manager" in ready.status
-    unchanged()
-
-
-def test_declined_packages_are_no_error(ready, monkeypatch, unchanged):
-    asked = []
-    dependencies = ready.widget.logic.engine.dependencies
-    monkeypatch.setattr(dependencies._packaging, "pip_check", lambda requirements: False)
-    monkeypatch.setattr(dependencies, "_confirm", lambda question: asked.append(question) or False)
-    unchanged()
-    ready.predict()
-    ready.wait()
-    assert len(asked) == 1
-    assert "diffusers" in asked[0]
-    assert "not installed" in ready.status
-    unchanged()
-
-
 @pytest.fixture
 def command(ready, monkeypatch):
     """Function that gives the panel another worker; the old one is ended before and after."""

@@ -18,17 +18,6 @@ MARK_ROWS = 40
 """Height of the strip at the top of a view that may hold the mark."""
 
 
-@pytest.fixture
-def shown(ready, layout):
-    """A run that was just made and is shown; the user had one view."""
-    layout.setLayout(RED_ONLY)
-    slicer.util.setSliceViewerLayers(background=ready.parameters.inputVolume, fit=True)
-    nodes = ready.run().nodes
-    ready.settle()
-    yield nodes
-    layout.setLayout(RED_ONLY)
-
-
 def colored(pixels: np.ndarray) -> int:
     return int((np.ptp(pixels[MARK_ROWS:].astype(int), axis=-1) > 20).sum())
 

@@ -1,7 +1,11 @@
-"""The whole experiment in miniature, by commands: simulate, import, split, train, export, evaluate, predict."""
+"""The whole experiment in miniature, by the commands of docs/cfb-gbm.md, from a simulated cohort to predictions."""
 
 import csv
 import json
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +15,7 @@ from GBMResponseCore.model.bundle import open_bundle
 
 from GBMResponseTraining import cli
 from GBMResponseTraining.engine.checkpoints import FINISHED
+from GBMResponseTraining.settings.reader import load_configuration
 
 CONFIGURATIONS = ("no-class", "predicted-2-class", "2-class", "4-class")
 # Everything that the presets leave off: 2.5-D, days, adversarial loss, Min-SNR.
@@ -19,10 +24,30 @@ SETTINGS = (
     "diffusion.min_snr_gamma=5.0",
     "image_autoencoder.adversarial={start_step: 2, channels: 32, layers: 1}",
 )
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "cfb-gbm.md"
 
 
 def train(*words):
     return cli.main([str(word) for word in words])
+
+
+def documented(cohort, store, run):
+    """The commands of the page, with these folders, the networks of `smoke` and small slices."""
+    block = re.search(r"```sh\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL).group(1)
+    places = {"CFB-GBM": cohort, "stores/cfb": store, "runs/paper": run}
+    for line in block.splitlines():
+        name, *words = shlex.split(line)
+        assert name == "gbmresponse-train"
+        words = [
+            next((str(places[key]) + word[len(key) :] for key in places if word.startswith(key)), word)
+            for word in words
+        ]
+        if "paper" in words:
+            words[words.index("paper")] = "smoke"
+            # One batch a step, of two slices.
+            words = [word for word in words if "=" not in word and word != "--set"]
+            words += [word for setting in SETTINGS for word in ("--set", setting)]
+        yield [*words, *(["--size", "64"] if words[0] == "import" else [])]
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +56,8 @@ def folders(tmp_path_factory):
     cohort, store, run = folder / "cohort", folder / "store", folder / "run"
     simulate = ("simulate", 12, cohort, "--anatomies", "phantom", "--slices", 3, "--size", 64, "--processes", 1)
     assert train(*simulate) == 0
-    assert train("import", "cfb-gbm", cohort, store, "--size", 64) == 0
-    assert train("split", store) == 0
-    overrides = [word for setting in SETTINGS for word in ("--set", setting)]
-    assert train("experiment", "--run", run, "--store", store, "--preset", "smoke", *overrides) == 0
+    for words in documented(cohort, store, run):
+        assert train(*words) == 0, words
     return cohort, store, run
 
 
@@ -96,6 +119,32 @@ def test_the_table_says_that_the_patients_are_simulated(run):
 @pytest.mark.parametrize("name", ["figure4.png", "figure4.pdf", "vq_vae.md", "paired_tests.md", "per_slice.csv"])
 def test_the_evaluation_is_complete(run, name):
     assert (run / "evaluation" / name).stat().st_size > 0
+
+
+def test_the_page_ends_in_the_paper_s_table_and_in_proper_scores(run):
+    table = (run / "table1" / "table1.md").read_text("utf-8")
+    for row in ("no class", "predicted 2-class", "2-class", "4-class"):
+        assert f"| {row}" in table
+    report = json.loads((run / "scores" / "report.json").read_text("utf-8"))
+    assert report["scores"]["sentences"]
+
+
+def test_the_settings_of_the_page_keep_the_paper_s_batches():
+    """One card takes as many slices in a step as the authors' two."""
+    words = shlex.split(re.search(r"gbmresponse-train experiment (.*)", PAGE.read_text("utf-8")).group(1))
+    overrides = [word for before, word in pairwise(words) if before == "--set"]
+    one, two = load_configuration("paper", overrides), load_configuration("paper")
+    for name in ("image_autoencoder", "gtv_autoencoder", "diffusion"):
+        steps = [
+            getattr(one, name).training.optimizer_steps(6000),
+            getattr(two, name).training.optimizer_steps(6000, 2),
+        ]
+        assert steps[0] == steps[1]
+
+
+def test_the_store_has_the_intensities_that_the_page_asks_for(folders):
+    record = json.loads((folders[1] / "patients.json").read_text("utf-8"))[0]
+    assert record["preprocessing"]["intensity"]["kind"] == "max"
 
 
 def test_the_model_cards_hold_the_figures_and_their_baseline(run):

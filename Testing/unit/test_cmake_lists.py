@@ -88,7 +88,7 @@ def test_the_floors_are_the_versions_that_are_tested_as_lowest():
     assert tested == pad
 
 
-MODULES = {"Pillow": "PIL", "PyYAML": "yaml", "scikit-image": "skimage"}
+MODULES = {"Pillow": "PIL", "PyYAML": "yaml", "scikit-image": "skimage", "dicomweb-client": "dicomweb_client"}
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,8 @@
-"""RTSTRUCT -> mask: which contours are the GTV, and which voxels lie in them."""
+"""RTSTRUCT or SEG -> mask: which regions are the GTV, and which voxels lie in them."""
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from ..errors import FrameOfReferenceError, NoOverlapError, StructureSetError
-from ..inputs.resampling import image_like
-from .tree import Series, pydicom_module
+from ..inputs.resampling import image_like, resample_mask
+from . import segmentation
+from .tree import Series, damage_is_typed, pydicom_module
 
 DEFAULT_ROI = "gtv"
 """Regular expression of a GTV's name, in any case. With it, names of what is made from a GTV do not count."""
@@ -44,16 +44,18 @@ class Roi:
 
 @dataclass(frozen=True)
 class StructureSet:
-    """What a structure set holds, without its contours.
+    """What an RTSTRUCT or a SEG holds, without its contours or frames.
 
     :param series: UIDs of the series it was drawn on.
     :param time: date and time of its making, as text that sorts.
+    :param modality: RTSTRUCT or SEG.
     """
 
     path: Path
     rois: tuple[Roi, ...]
     series: frozenset[str]
     time: str
+    modality: str = "RTSTRUCT"
 
 
 def read_structure_set(path: Path) -> StructureSet:
@@ -62,7 +64,9 @@ def read_structure_set(path: Path) -> StructureSet:
     :raises MissingPackageError: without pydicom.
     """
     dataset = _read(path)
-    with _damage_is_typed():
+    with damage_is_typed("The RTSTRUCT", StructureSetError):
+        if dataset.get("Modality") == segmentation.MODALITY:
+            return _segmentation(path, dataset)
         frames = dataset.get("ReferencedFrameOfReferenceSequence") or []
         default = str(frames[0].get("FrameOfReferenceUID") or "") if len(frames) == 1 else ""
         series = {
@@ -83,6 +87,14 @@ def read_structure_set(path: Path) -> StructureSet:
         ]
         time = f"{dataset.get('StructureSetDate') or ''}{dataset.get('StructureSetTime') or ''}"
         return StructureSet(path, tuple(rois), frozenset(series), time)
+
+
+def _segmentation(path: Path, dataset: Any) -> StructureSet:
+    frame = str(dataset.get("FrameOfReferenceUID") or "")
+    rois = tuple(Roi(number, name, frame) for number, name in segmentation.segments(dataset))
+    series = {str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or []}
+    time = f"{dataset.get('ContentDate') or ''}{dataset.get('ContentTime') or ''}"
+    return StructureSet(path, rois, frozenset(series), time, segmentation.MODALITY)
 
 
 def matches(roi: Roi, pattern: str) -> bool:
@@ -133,11 +145,16 @@ def check_frame(rois: Iterable[Roi], series: Series) -> None:
 def draw_rois(structures: StructureSet, rois: Iterable[Roi], image: sitk.Image) -> sitk.Image:
     """Draw the union of regions on the grid of the image they were drawn on.
 
+    Segments are copied where their voxels are the image's, else interpolated.
+
     :return: uint8 0/1, the image's grid.
     :raises StructureSetError: if a region has no closed contour, or one that lies in no slice.
     :raises NoOverlapError: if nothing lies in the image.
     """
-    with _damage_is_typed():
+    if structures.modality == segmentation.MODALITY:
+        mask = resample_mask(segmentation.read_segments(structures.path, {roi.number for roi in rois}), image)
+        return _not_empty(mask, image)
+    with damage_is_typed("The RTSTRUCT", StructureSetError):
         contours = _contours(_read(structures.path))
     mask = np.zeros(image.GetSize()[::-1], bool)
     for roi in rois:
@@ -146,6 +163,11 @@ def draw_rois(structures: StructureSet, rois: Iterable[Roi], image: sitk.Image) 
         for exclusive in (False, True):
             points = [contour for contour, kind in contours[roi.number] if (kind == _EXCLUSIVE) == exclusive]
             mask |= rasterize(points, image, exclusive)
+    return _not_empty(mask, image)
+
+
+def _not_empty(mask: np.ndarray, image: sitk.Image) -> sitk.Image:
+    """:raises NoOverlapError: if there is nothing in the mask."""
     if not mask.any():
         raise NoOverlapError("The contours of the GTV lie outside the image or hold no voxel.")
     return image_like(image, mask.astype(np.uint8))
@@ -268,26 +290,16 @@ def _contours(dataset: Any) -> dict[int, list[tuple[np.ndarray, str]]]:
     return contours
 
 
-@contextmanager
-def _damage_is_typed() -> Iterator[None]:
-    """:raises StructureSetError: for what pydicom makes of missing tags and impossible values."""
-    try:
-        yield
-    except AttributeError as error:
-        tag = re.search(r"attribute '(\w+)'", str(error))
-        raise StructureSetError(f"The RTSTRUCT lacks {tag[1] if tag else 'a tag'}.", "Export it again.") from error
-    except (ValueError, TypeError, LookupError, ArithmeticError, OSError, EOFError, NotImplementedError) as error:
-        raise StructureSetError(f"The RTSTRUCT holds an impossible value ({error}).", "Export it again.") from error
-
-
 def _read(path: Path) -> Any:
     pydicom = pydicom_module()
     try:
         with path.open("rb") as file:
             whole = file.read(132)[128:] == b"DICM"
         dataset = pydicom.dcmread(path, force=not whole)
-    except (pydicom.errors.InvalidDicomError, OSError, EOFError, ValueError, AttributeError, LookupError):
-        raise StructureSetError("The RTSTRUCT cannot be read.", "Export it again.") from None
-    if "Modality" not in dataset and "StructureSetROISequence" not in dataset:
+        named = "Modality" in dataset or "StructureSetROISequence" in dataset
+    # Damaged bytes make pydicom fail in many ways.
+    except Exception as error:
+        raise StructureSetError("The RTSTRUCT cannot be read.", "Export it again.") from error
+    if not named:
         raise StructureSetError("The RTSTRUCT cannot be read.", "Export it again.")
     return dataset

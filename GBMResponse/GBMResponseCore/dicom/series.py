@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..errors import DicomSeriesError
-from .tree import Series, Slice, pydicom_module
+from .tree import Series, Slice, damage_is_typed, pydicom_module
 
 _DIRECTION_TOLERANCE = 1e-3
 _SPACING_TOLERANCE = 0.05
@@ -16,6 +16,8 @@ _SPACING_TOLERANCE = 0.05
 _TILT_TOLERANCE = np.sin(np.radians(0.5))
 _DUPLICATE_MM = 0.01
 _INVERTED = "MONOCHROME1"
+DECODERS = "python-gdcm"
+"""Package with which pydicom reads compressed frames."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,12 @@ class _Stack:
     spacing: tuple[float, float, float]
     direction: np.ndarray
 
-    @cached_property
-    def files(self) -> list[str]:
-        return [str(item.path) for item in self.slices]
+    def place(self, image: sitk.Image) -> sitk.Image:
+        """Put an image of these slices where they lie."""
+        image.SetOrigin(self.slices[0].position)
+        image.SetSpacing(self.spacing)
+        image.SetDirection(self.direction.ravel().tolist())
+        return image
 
 
 def is_inverted(series: Series) -> bool:
@@ -37,7 +42,10 @@ def is_inverted(series: Series) -> bool:
 
 
 def read_series(series: Series) -> sitk.Image:
-    """Read a series of single-frame MR slices with GDCM; grid and order come from the headers.
+    """Read a series of MR slices; grid and order come from the headers.
+
+    Files of one slice are read with GDCM, files of many frames with pydicom. Slices that have each a scale of their own
+    become float32.
 
     Values that are stored inverted (:func:`is_inverted`) are turned around, the lowest one to 0: air is dark.
 
@@ -46,43 +54,94 @@ def read_series(series: Series) -> sitk.Image:
         unreadable.
     """
     stack = _stack(series)
-    for item in stack.slices:
-        if _is_cut_off(item):
+    with damage_is_typed(f"The series {series}"):
+        if any(_is_cut_off(path) for path in dict.fromkeys(item.path for item in stack.slices)):
             raise DicomSeriesError(f"The series {series} cannot be read: a file is cut off.", "Export it again.")
+    if all(item.frame is None for item in stack.slices):
+        image = _read_files(series, stack)
+    else:
+        values = _read_frames(series, stack)
+        image = sitk.GetImageFromArray(-values.astype(np.float32) if is_inverted(series) else values)
+    if is_inverted(series):
+        # GDCM turns the values around at the largest one that their type holds, which leaves air far above 0.
+        image = sitk.Cast(image, sitk.sitkFloat64)
+        image = sitk.Cast(image - float(sitk.GetArrayViewFromImage(image).min()), sitk.sitkFloat32)
+    return stack.place(image)
+
+
+def ordered_slices(series: Series) -> Sequence[Slice]:
+    """The slices in the order of the volume that :func:`read_series` makes of them.
+
+    :raises DicomSeriesError: as there.
+    """
+    return _stack(series).slices
+
+
+def grid_of(series: Series) -> sitk.Image:
+    """An empty volume (uint8) on the grid of a series of any modality, such as the CT that a structure was drawn on.
+
+    :raises DicomSeriesError: if its slices make no regular volume.
+    """
+    stack = _stack(series, modality=None)
+    rows, columns = stack.slices[0].matrix
+    return stack.place(sitk.Image(columns, rows, len(stack.slices), sitk.sitkUInt8))
+
+
+def _read_files(series: Series, stack: _Stack) -> sitk.Image:
     reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(stack.files)
+    reader.SetFileNames([str(item.path) for item in stack.slices])
+    if len({item.rescale for item in stack.slices}) > 1:
+        reader.SetOutputPixelType(sitk.sitkFloat32)  # else all take the type of the first slice, which may be whole
     try:
         image = reader.Execute()
     except RuntimeError:
         raise DicomSeriesError(f"The series {series} cannot be read.", "Export it again, uncompressed.") from None
     if image.GetSize()[2] != len(stack.slices):
         raise DicomSeriesError(f"The series {series} was read as {image.GetSize()[2]} slices.")
-    if is_inverted(series):
-        # GDCM turns the values around at the largest one that their type holds, which leaves air far above 0.
-        image = sitk.Cast(image, sitk.sitkFloat64)
-        image = sitk.Cast(image - float(sitk.GetArrayViewFromImage(image).min()), sitk.sitkFloat32)
-    image.SetOrigin(stack.slices[0].position)
-    image.SetSpacing(stack.spacing)
-    image.SetDirection(stack.direction.ravel().tolist())
     return image
 
 
-def _is_cut_off(item: Slice) -> bool:
-    """Whether uncompressed pixels are missing at the end: SimpleITK before 2.5.5 fills them in silence."""
-    names = ["Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "PixelData"]
+def _read_frames(series: Series, stack: _Stack) -> np.ndarray:
+    """Values of the frames (n, rows, columns), whole ones if they have no scale."""
     pydicom = pydicom_module()
-    header = pydicom.dcmread(item.path, specific_tags=names, force=True)
+    frames: dict[Path, np.ndarray] = {}
+    for path in {item.path for item in stack.slices}:
+        dataset = pydicom.dcmread(path, force=True)
+        try:
+            pixels = dataset.pixel_array
+        # Damaged pixels and missing plugins make pydicom fail in many ways.
+        except Exception as error:
+            syntax = dataset.file_meta.get("TransferSyntaxUID")
+            if syntax is not None and syntax.is_transfer_syntax and syntax.is_compressed:
+                message = f"The series {series} is compressed ({syntax.name}), and nothing here reads that."
+                raise DicomSeriesError(message, f"Run: pip install {DECODERS}. Or export it uncompressed.") from error
+            raise DicomSeriesError(f"The series {series} cannot be read.", "Export it again.") from error
+        frames[path] = pixels.reshape(-1, *pixels.shape[-2:])
+    values = np.stack([frames[item.path][item.frame or 0] for item in stack.slices])
+    scales = np.array([item.rescale for item in stack.slices])
+    if (scales == (1.0, 0.0)).all():
+        return values
+    slopes, intercepts = scales.T[:, :, None, None]
+    return (values * slopes + intercepts).astype(np.float32)
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether uncompressed pixels are missing at the end: SimpleITK before 2.5.5 fills them in silence."""
+    names = ["Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "NumberOfFrames", "PixelData"]
+    pydicom = pydicom_module()
+    header = pydicom.dcmread(path, specific_tags=names, force=True)
     syntax = header.file_meta.get("TransferSyntaxUID")
     if "PixelData" not in header or (syntax is not None and syntax.is_compressed):
         return False
-    bits = header.Rows * header.Columns * header.get("SamplesPerPixel", 1) * header.get("BitsAllocated", 0)
+    pixels = header.Rows * header.Columns * int(header.get("NumberOfFrames") or 1)
+    bits = pixels * header.get("SamplesPerPixel", 1) * header.get("BitsAllocated", 0)
     return len(header.PixelData) * 8 < bits
 
 
-def _stack(series: Series) -> _Stack:
-    """:raises DicomSeriesError: if the slices make no regular volume."""
+def _stack(series: Series, modality: str | None = "MR") -> _Stack:
+    """:raises DicomSeriesError: if the slices make no regular volume, or are of another modality."""
     slices, name = series.slices, f"The series {series}"
-    if series.modality != "MR":
+    if modality is not None and series.modality != modality:
         raise DicomSeriesError(f"{name} is no MR.", "Name the T1-Gd series.")
     if series.unreadable:
         raise DicomSeriesError(
@@ -92,7 +151,7 @@ def _stack(series: Series) -> _Stack:
         )
     if any(item.frames > 1 for item in slices):
         raise DicomSeriesError(
-            f"{name} holds several slices in one file.", "Convert it to NIfTI and use the importer `folder`."
+            f"{name} holds several slices in one file without their places.", "Export it as single slices."
         )
     if any(None in (item.position, item.directions, item.pixel_mm) for item in slices):
         raise DicomSeriesError(f"{name} lacks the position, direction or pixel size of slices.")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -47,6 +48,7 @@ class Case:
         voxels and geometry; empty if the case did not come from files.
     :param nifti: header of the image if it is a NIfTI file, whose orientation outputs keep.
     :param oriented: whether the image's header says which way its axes point in the patient.
+    :param origin: what else is known of where the image comes from, such as a DICOM series; None: nothing.
     """
 
     image: sitk.Image
@@ -57,6 +59,7 @@ class Case:
     sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     nifti: NiftiHeader | None = None
     oriented: bool = True
+    origin: Any = None
 
     def keep_orientation(self, path: Path) -> None:
         """Give a written volume on the image's grid the orientation that the image's header has, or does not have.

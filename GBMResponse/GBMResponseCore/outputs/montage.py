@@ -30,8 +30,8 @@ def write_montage(columns: CaseColumns, prediction: "Prediction", path: Path) ->
     height, width = shown[0].pictures[0].shape[:2]
     page_width = _GAP + len(shown) * (width + _GAP)
     font = text_font(_TEXT)
-    titles = [_wrapped(column.title, font, width) for column in shown]
-    notice = _wrapped(f"{_LEGEND} {SYNTHETIC_NOTICE}", font, page_width - 2 * _GAP)
+    titles = [wrapped(column.title, font, width) for column in shown]
+    notice = wrapped(f"{_LEGEND} {SYNTHETIC_NOTICE}", font, page_width - 2 * _GAP)
     top = max(map(_height, titles))
     bottom = top + len(columns.indices) * (height + _GAP)
     page = Image.new("RGB", (page_width, bottom + _height(notice)))
@@ -45,7 +45,7 @@ def write_montage(columns: CaseColumns, prediction: "Prediction", path: Path) ->
     return write_bytes(png(page), path)
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     """The text in as many lines as it needs in this width; a word is never broken."""
     lines = [""]
     for word in text.split():

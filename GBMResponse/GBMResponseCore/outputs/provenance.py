@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import SYNTHETIC_NOTICE, __version__
 from ..model.environment import installed_version
-from ..request import PredictionOptions, settings
+from ..request import PredictionOptions
+from ..setting import settings
 
 if TYPE_CHECKING:
     from ..model.bundle import Bundle

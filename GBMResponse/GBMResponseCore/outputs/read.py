@@ -16,7 +16,8 @@ from ..inputs.slices import CaseSlices
 from ..measure.measurements import write_measurements
 from ..model.classes import ClassChoice
 from ..prediction import Prediction
-from ..request import FORMATS, PredictionOptions, settings
+from ..request import FORMATS, PredictionOptions
+from ..setting import settings
 from .columns import CaseColumns
 from .folder import folder_in_use
 from .montage import write_montage

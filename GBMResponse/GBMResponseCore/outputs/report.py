@@ -83,6 +83,30 @@ def write_report(
     return write_text(page, path)
 
 
+def text_lines(
+    prediction: "Prediction", measurements: Measurements | None = None, facts: CaseFacts | None = None
+) -> list[str]:
+    """What the page says of one class, as lines of plain text."""
+    choice = prediction.class_choice
+    chances = ", ".join(f"{name} {chance:.0%}" for name, chance in choice.probabilities.items()) or "-"
+    shown = f"Samples: {len(prediction.samples)}. Shown as predicted: {prediction.predicted_name}."
+    lines = [
+        SYNTHETIC_NOTICE, "",
+        f"Survival class: {choice.name} ({choice.class_source}); probabilities: {chances}.",
+        f"Expected image: {prediction.expected_method}. {shown}", "",
+        *answers({choice.name: prediction}, measurements), "",
+    ]  # fmt: skip
+    if measurements is not None:
+        found = measured(measurements)
+        names = ("Class", "Volume before", "Volume after", "Change", "Category by volume")
+        names += ("Area before", "Area after", "Category by area")
+        lines += [found["title"], ""]
+        for row in found["rows"]:
+            lines += [f"{title}: {cell}" for title, cell in zip(names, row, strict=True)] + [""]
+        lines += [*found["check"], *found["withheld"], ""]
+    return [*lines, *caveats(facts or CaseFacts())]
+
+
 def _texts(
     columns: CaseColumns,
     predictions: Mapping[str, "Prediction"],

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..model.bundle import Bundle
     from ..prediction import Prediction
     from .columns import CaseColumns
+    from .dicom_export import DicomExport
 
 PROVENANCE = "provenance.json"
 UNFINISHED = ".unfinished"
@@ -75,6 +76,7 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     folders = {name: out / name if several else out for name in predictions}
     chances = result.measurements.enhancement_probability if result.measurements else {}
     volumes = {name: volumes_of(entry, chances.get(name)) for name, entry in predictions.items()}
+    exports = _exports(result, volumes)
     names = {name: [f"{what}{request.format}" for what in volumes[name]] for name in predictions}
     for planned in names.values():
         planned += [MONTAGE] if request.montage else []
@@ -83,8 +85,10 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
         name: provenance(result.bundle, entry) | {"files": sorted(names[name] + ([] if several else shared_names))}
         for name, entry in predictions.items()
     }
-    summary = {"notice": SYNTHETIC_NOTICE, "synthetic": True, "classes": records, "files": sorted(shared_names)}
-    whole = summary if several else next(iter(records.values()))
+    # Hundreds of files: the report, which shows the records, does not name them.
+    complete = {name: record | _dicom_files(exports.get(name)) for name, record in records.items()}
+    summary = {"notice": SYNTHETIC_NOTICE, "synthetic": True, "classes": complete, "files": sorted(shared_names)}
+    whole = summary if several else next(iter(complete.values()))
 
     earlier = _listed_files(out)
     journal = sorted(earlier | _listed(whole))
@@ -94,6 +98,7 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     keep = result.slices.case.keep_orientation
     columns = CaseColumns(result.slices, result.measurements)
     class_files: dict[str, dict[str, Path]] = {}
+    written: set[Path] = set()
     for name, prediction in predictions.items():
         folder = ensure_output_folder(folders[name])
         class_files[name] = {
@@ -101,11 +106,14 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
         }
         if request.montage:
             class_files[name]["montage"] = write_montage(columns, prediction, folder / MONTAGE)
+        if name in exports:
+            class_files[name] |= exports[name].write(folder, class_files[name].get("montage"))
+            written |= {folder / file for file in exports[name].names()}
     files = _write_shared(result, columns, records)
-    written = {path for group in (files, *class_files.values()) for path in group.values()}
+    written |= {path for group in (files, *class_files.values()) for path in group.values()}
     _remove_stale(out, earlier, written | {folder / PROVENANCE for folder in (out, *folders.values())})
     try:
-        for name, record in records.items():
+        for name, record in complete.items():
             class_files[name]["provenance"] = write_json(record, folders[name] / PROVENANCE)
         files["provenance"] = write_json(whole, out / PROVENANCE) if several else out / PROVENANCE
     finally:
@@ -115,6 +123,30 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     clock.mark("write")
     seconds = {name: round(spent, 3) for name, spent in (result.seconds | clock.seconds).items()}
     return replace(result, files=files, class_files=class_files, seconds=seconds)
+
+
+def _exports(result: RunResult, volumes: Mapping[str, Any]) -> dict[str, "DicomExport"]:
+    """What is written as DICOM of each class, if that was asked for."""
+    request = result.request
+    if not request.dicom_out:
+        return {}
+    from .dicom_export import DicomExport, first_number, making_of, read_source
+    from .report import text_lines
+
+    source, making = read_source(result.slices.case.origin.series), making_of(request, result.bundle)
+    several = len(result.predictions) > 1
+    exports = {}
+    for place, (name, prediction) in enumerate(result.predictions.items()):
+        withheld = result.measurements_of(name).get("withheld", {}).get("volume", "")
+        exports[name] = DicomExport(
+            source, making, prediction, volumes[name], withheld, name if several else "", first_number(place),
+            text_lines(prediction, result.measurements, request.facts), request.burn_in,
+        )  # fmt: skip
+    return exports
+
+
+def _dicom_files(export: "DicomExport | None") -> dict[str, Any]:
+    return {} if export is None else {"dicom_files": export.names()}
 
 
 def replaceable_files(request: PredictionRequest) -> list[Path]:
@@ -162,9 +194,9 @@ def _listed_files(out: Path) -> set[str]:
 
 def _listed(record: Mapping[str, Any]) -> set[str]:
     """Names that a provenance lists, with those of versions that did not list the shared ones."""
-    found = {str(name) for name in record.get("files", ())}
+    found = {str(name) for name in [*record.get("files", ()), *record.get("dicom_files", ())]}
     for folder, entry in record.get("classes", {}).items():
-        found |= {f"{folder}/{name}" for name in [*entry["files"], PROVENANCE]}
+        found |= {f"{folder}/{name}" for name in [*entry["files"], *entry.get("dicom_files", ()), PROVENANCE]}
     if record.get("synthetic"):
         found |= {*_MEASUREMENTS, *REPORT, SCORE, *(f"{_FOLLOW_UP}{suffix}" for suffix in FORMATS)}
     return found
@@ -174,12 +206,13 @@ def _remove_stale(out: Path, names: set[str], written: set[Path]) -> None:
     """Remove listed files that this run has not written, and folders of classes that are then empty."""
     for name in names:
         parts = PurePosixPath(name).parts
-        inside = 0 < len(parts) <= 2 and ".." not in parts and not set(name) & set("\\:") and not name.startswith("/")
+        inside = 0 < len(parts) <= 3 and ".." not in parts and not set(name) & set("\\:") and not name.startswith("/")
         path = out / name
         if inside and path not in written and path.is_file():
             _remove(path)
-            if len(parts) == 2 and not any(path.parent.iterdir()):
-                path.parent.rmdir()
+            for parent in list(path.parents)[: len(parts) - 1]:
+                if not any(parent.iterdir()):
+                    parent.rmdir()
 
 
 def _remove(path: Path) -> None:

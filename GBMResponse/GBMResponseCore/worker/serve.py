@@ -24,7 +24,8 @@ from ..files import ensure_output_folder
 from ..model.environment import describe_environment, interrupted_when_terminated
 from ..outputs.folder import preview_folder
 from ..progress import EnoughError, Listener, Progress, TimeLeft
-from ..request import PredictionOptions, PredictionRequest, WhatIf, settings
+from ..request import PredictionOptions, PredictionRequest, WhatIf
+from ..setting import settings
 from .inbox import EventChannel, Inbox, ReaderGoneError
 from .protocol import PROTOCOL
 

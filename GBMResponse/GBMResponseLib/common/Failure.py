@@ -14,6 +14,10 @@ OWN_CODES = {
         "A prediction is running already.",
         "Wait for it, or press Cancel.",
     ),
+    "contours-only": (
+        "The outline of the tumor consists of contours, and this Slicer cannot turn contours into voxels.",
+        "Install the extension SlicerRT in the Extensions Manager, restart Slicer, and predict again.",
+    ),
     "declined": (
         "The user did not want the Python packages to be installed.",
         "Press Predict again and let the packages be installed, or install them as docs/slicer-offline.md says.",

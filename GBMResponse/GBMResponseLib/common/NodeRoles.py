@@ -7,13 +7,17 @@ SYNTHETIC = PREFIX + "Synthetic"
 NOTICE = PREFIX + "Notice"
 PROVENANCE = PREFIX + "Provenance"
 RUN = PREFIX + "Run"
+RUN_NAME = PREFIX + "RunName"
 CREATED = PREFIX + "Created"
 ROLE = PREFIX + "Role"
 CLASS = PREFIX + "Class"
 CLASS_SOURCE = PREFIX + "ClassSource"
+SAMPLE_NUMBER = PREFIX + "SampleNumber"
 SEGMENT = PREFIX + "SegmentID"
+SCALE = PREFIX + "Scale"
+"""On an overlay: window and level that its colors stand for."""
 UNFILLED = PREFIX + "Unfilled"
-"""On a segmentation's display node whose filling is hidden while runs are compared."""
+"""On a segmentation's display node whose filling is hidden while runs are compared: how the user had it."""
 
 INPUT_VOLUME = PREFIX + "InputVolume"
 SEGMENTATION = PREFIX + "Segmentation"
@@ -33,3 +37,15 @@ ENHANCEMENT, SAMPLE, REGISTERED, MEASUREMENTS = (
 def isSynthetic(node: Any) -> bool:
     """Whether a node shows or measures a generated image."""
     return node is not None and node.GetAttribute(SYNTHETIC) == "1"
+
+
+def runKey(node: Any) -> tuple[str, ...]:
+    """What a node is in its run; equal for copies of it, also where several samples have one role."""
+    names = (RUN, ROLE, CLASS, SAMPLE_NUMBER)
+    return tuple(node.GetAttribute(name) or "" for name in names)
+
+
+def hasRunKey(node: Any) -> bool:
+    """Whether `runKey` tells a node from all others of its run; samples of earlier versions have no number."""
+    isSample = node.GetAttribute(ROLE) == SAMPLE
+    return bool(node.GetAttribute(RUN) and node.GetAttribute(SAMPLE_NUMBER if isSample else ROLE))

@@ -12,6 +12,7 @@ from ..model.ModelDescription import ModelDescription
 from ..settings.Choices import ClassMode, allowsSteps, nearestSteps
 from ..settings.PredictionSettings import PredictionSettings
 from .InputFacts import InputFacts, TumorFacts, VolumeFacts
+from .SequenceHints import PRE_CONTRAST
 
 LARGE_TUMOR_ML = 250.0
 COARSE_PIXELS_MM = 1.6
@@ -61,11 +62,16 @@ class InputFindings:
     def _volume(self, facts: InputFacts) -> list[Finding]:
         volume = facts.volume
         if volume is None:
+            if facts.lostVolume:
+                sentence = _("The volume {name} is gone: choose the T1-Gd volume before treatment.")
+                return [_blocks("volume-gone", sentence.format(name=facts.lostVolume))]
             if facts.sceneHasVolumes:
                 return [_blocks("no-volume", _("Choose the T1-Gd volume before treatment."))]
             sentence = _("Choose the T1-Gd volume before treatment: load one, or try the sample case.")
             return [_blocks("no-volume", sentence, "loadSampleCase", _("Load sample"))]
         found = _unusable(volume, _("The pre-treatment volume"))
+        if not found:
+            found += _sequence(volume)
         if volume.synthetic:
             found.append(_warns("synthetic-input", _("The chosen volume is itself synthetic.")))
         if volume.transform == "linear":
@@ -93,6 +99,9 @@ class InputFindings:
                 return [_blocks("no-segmentation", sentence, "importLabelmap", label)]
             return [_blocks("no-segmentation", sentence)]
         if facts.tumor is None:
+            if facts.lostSegment:
+                sentence = _("The segment {name} is gone: choose the segment that outlines the tumor (GTV).")
+                return [_blocks("segment-gone", sentence.format(name=facts.lostSegment), *_suggestion(facts))]
             if not facts.segmentCount:
                 return [_blocks("no-segment", _("The segmentation has no segment: draw the tumor first."))]
             sentence = _("Choose the segment that outlines the tumor (GTV).")
@@ -160,6 +169,15 @@ class InputFindings:
         return 20.0 + columns * rows * slices * _BYTES_PER_VOXEL * (3 + classes * (several + 1)) / 1e6
 
 
+def contoursOnly(name: str) -> str:
+    """Return what to do about an outline of which this Slicer cannot make voxels."""
+    sentence = _(
+        "The outline {name} consists of contours that this Slicer cannot turn into voxels:"
+        " install the extension SlicerRT in the Extensions Manager and restart Slicer."
+    )
+    return sentence.format(name=name)
+
+
 def _unusable(volume: VolumeFacts, name: str) -> list[Finding]:
     if not volume.finite:
         return [_blocks("non-finite-image", _("{name} contains voxels that are not numbers.").format(name=name))]
@@ -172,7 +190,28 @@ def _unusable(volume: VolumeFacts, name: str) -> list[Finding]:
     return []
 
 
+def _sequence(volume: VolumeFacts) -> list[Finding]:
+    """What name and tags say against the volume: the tags forbid, a name only warns."""
+    hints = volume.hints
+    if hints.instead and hints.byTag:
+        sentence = _("{name} is {modality} by its DICOM tags: choose the T1-Gd MRI.")
+        return [_blocks("not-mr", sentence.format(name=volume.name, modality=hints.instead))]
+    if hints.instead == PRE_CONTRAST:
+        sentence = _(
+            "{name} sounds like a T1 before contrast agent (pre-contrast): choose the one with contrast (T1-Gd)."
+        )
+        return [_warns("pre-contrast", sentence.format(name=volume.name))]
+    if hints.instead:
+        sentence = _("{name} sounds like {sequence}: choose the T1 with contrast agent (T1-Gd).")
+        return [_warns("other-sequence", sentence.format(name=volume.name, sequence=hints.instead))]
+    if hints.later:
+        return [_warns("later", _("{name} sounds like an image from after treatment.").format(name=volume.name))]
+    return []
+
+
 def _tumorFindings(facts: InputFacts, tumor: TumorFacts) -> list[Finding]:
+    if not tumor.convertible:
+        return [_blocks("contours-only", contoursOnly(tumor.name))]
     if tumor.volumeMl <= 0.0:
         sentence = _("The segment {name} is empty: draw the tumor, or choose another segment.")
         return [_blocks("empty-gtv", sentence.format(name=tumor.name), *_suggestion(facts))]

@@ -15,6 +15,8 @@ from ..common.Failure import Failure
 from ..common.Translation import tr as _
 from ..common.VolumeFile import writeVolume
 from .InputFacts import PredictionInputs
+from .InputFindings import contoursOnly
+from .InputInspector import canMakeLabelmap
 
 
 class SceneExporter:
@@ -38,6 +40,13 @@ class SceneExporter:
         if inputs.followUp is not None:
             files["follow_up"] = _write(hardenedCopy(inputs.followUp), folder / "follow_up.nrrd")
             yield files
+
+    def arePresent(self, inputs: PredictionInputs) -> bool:
+        """Whether nodes and segment that were chosen are still in the scene."""
+        nodes = [inputs.volume, inputs.segmentation, *([inputs.followUp] if inputs.followUp is not None else [])]
+        if any(slicer.mrmlScene.GetNodeByID(node.GetID() or "") is not node for node in nodes):
+            return False
+        return inputs.segmentation.GetSegmentation().GetSegment(inputs.segmentID) is not None
 
     def image(self) -> Any:
         """Hand over the copy of the volume that was written last; the result takes its geometry from it."""
@@ -101,7 +110,7 @@ def segmentOnGrid(segmentation: Any, segmentID: str, reference: Any) -> Any:
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     shared = segmentation.GetSegmentation().ContainsRepresentation(_labelmapName())
     if not logic.GetSegmentBinaryLabelmapRepresentation(segmentation, segmentID, mask, True):
-        raise _emptySegment(name)
+        raise _emptySegment(name) if canMakeLabelmap(segmentation) else Failure("contours-only", contoursOnly(name))
     label = segment.GetLabelValue() if shared else None
     if not _toBinary(mask, label):
         raise _emptySegment(name)

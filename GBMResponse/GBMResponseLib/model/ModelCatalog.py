@@ -32,6 +32,14 @@ class ModelCatalog:
         self._added += [path for path in folders if path not in self.folders()]
         return descriptions[0]
 
+    def forget(self, folder: Path | str) -> None:
+        """Offer a folder that was added no more; its files stay where they are."""
+        self._added = [path for path in self._added if path != Path(folder)]
+
+    def isAdded(self, folder: Path | str) -> bool:
+        """Whether the user added a folder, so that it may be forgotten."""
+        return Path(folder) in self._added
+
     def folders(self) -> list[Path]:
         """Return all model folders, the shipped ones first."""
         shipped = bundled_models(self.bundledFolder)

@@ -3,13 +3,13 @@
 import dataclasses
 import json
 import platform
-import shutil
 
 import slicer
 
 from ..common.Failure import Failure
 from ..model.ModelDescription import ModelDescription
 from ..settings.PredictionSettings import PredictionSettings
+from ..worker.SystemFacts import freeGB, systemLines
 
 _LOG_CHARACTERS = 20_000
 
@@ -19,13 +19,14 @@ def diagnosticsText(
 ) -> str:
     """Return what a maintainer asks for first. Folders are left out: they may carry names."""
     application = slicer.app
-    free = shutil.disk_usage(application.temporaryPath).free / 1e9
+    free = freeGB(application.temporaryPath)
     chosen = dataclasses.asdict(settings) if settings is not None else {}
     chosen.pop("bundleFolder", None)
     lines = [
         f"Slicer {application.majorVersion}.{application.minorVersion} revision {application.revision}",
         f"System {platform.platform()}, Python {platform.python_version()}",
-        f"Free in the temporary folder: {free:.1f} GB",
+        *systemLines(),
+        f"Free in the temporary folder: {'unknown' if free is None else f'{free:.1f} GB'}",
         f"Model {model.name} {model.version}" if model is not None else "No model",
         f"Settings {json.dumps(chosen, default=str)}",
         f"Last failure {failure.code}: {failure}" if failure is not None else "No failure",

@@ -27,10 +27,12 @@ class ModelSection:
         self._chooseFolder = chooseFolder
         self._listed: list[str] = []
         self._model: ModelDescription | Failure | None = None
+        self._shown: Path | None = None
         self._steps: Iterator[float] | None = None
         self._timer: Any = None
         ui.modelComboBox.connect("activated(int)", self._onActivated)
         ui.modelFolderButton.connect("clicked()", self._onFolderButton)
+        ui.forgetModelButton.connect("clicked()", self._onForgetButton)
         ui.modelCardButton.connect("toggled(bool)", self._onCardButton)
         ui.verifyModelButton.connect("clicked()", self._onVerifyButton)
 
@@ -40,7 +42,9 @@ class ModelSection:
         known = isinstance(self._model, ModelDescription) and self._model.folder == folder and folder.is_dir()
         if not known:
             self._model = self._read(folder)
+        self._shown = folder
         self._fillList(folder)
+        self._ui.forgetModelButton.enabled = folder is not None and self._catalog.isAdded(folder)
         self._describe()
         return self._model
 
@@ -92,6 +96,12 @@ class ModelSection:
             self.said.emit(str(failure), True)
         else:
             self.chosen.emit(str(model.folder))
+
+    def _onForgetButton(self) -> None:
+        if self._shown is not None and self._catalog.isAdded(self._shown):
+            self._catalog.forget(self._shown)
+            self.said.emit(_("The model {name} is not offered any more.").format(name=self._shown.name), False)
+            self.chosen.emit("")
 
     def _onCardButton(self, checked: bool) -> None:
         self._ui.modelCardLabel.visible = checked

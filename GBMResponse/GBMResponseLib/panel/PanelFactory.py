@@ -16,6 +16,7 @@ from ..views.SyntheticMark import SyntheticMark
 from .ModelSection import ModelSection
 from .PredictionPanel import PredictionPanel, openInSystemViewer
 from .ResultSection import ResultSection
+from .RunsSection import RunsSection
 from .WhatIfSection import WhatIfSection
 
 _PACKAGES = ("GBMResponseLib", "GBMResponseCore")
@@ -26,6 +27,7 @@ def makePanels(ui: Any, logic: Any) -> tuple[PredictionPanel, ReaderStudyPanel]:
     engine = logic.engine
     views = ResultViews()
     results = ResultSection(ui, views, ResultSaver(), _askSaveFolder, openInSystemViewer)
+    results.runsSection = RunsSection(ui, results)
     models = ModelSection(ui, engine.catalog, _askModelFolder)
     inspector = InputInspector(Path(slicer.app.temporaryPath))
     SyntheticMark.install()
@@ -42,19 +44,19 @@ def forgetLibrary() -> None:
 
 
 def _askModelFolder() -> str:
-    return qt.QFileDialog.getExistingDirectory(None, _("Folder of a model"))
+    return qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder of a model"))
 
 
 def _askSaveFolder() -> str:
-    return qt.QFileDialog.getExistingDirectory(None, _("Save the run to"))
+    return qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Save the run to"))
 
 
 def _askTable() -> str:
-    return _path(qt.QFileDialog.getOpenFileName(None, _("Table of cases"), "", "CSV (*.csv)"))
+    return _path(qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), _("Table of cases"), "", "CSV (*.csv)"))
 
 
 def _askScoresFile() -> str:
-    dialog = qt.QFileDialog(None, _("File for the scores"))
+    dialog = qt.QFileDialog(slicer.util.mainWindow(), _("File for the scores"))
     dialog.setAcceptMode(qt.QFileDialog.AcceptSave)
     dialog.setNameFilter("CSV (*.csv)")
     dialog.setDefaultSuffix("csv")

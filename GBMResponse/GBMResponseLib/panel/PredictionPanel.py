@@ -1,27 +1,28 @@
 """What the user sees and touches: connects the widgets of the panel with the logic. Holds no computation."""
 
+import logging
 import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import qt
-import slicer
 
-from ..common import NodeRoles
 from ..common.Failure import Failure
+from ..common.ProblemStyle import setProblem
 from ..common.QtTimers import startTimer
 from ..common.Translation import tr as _
-from ..inputs.InputFacts import PredictionInputs, guessTumorSegment
+from ..inputs.InputFacts import PredictionInputs
 from ..inputs.InputFindings import Finding, InputFindings, Severity
 from ..inputs.InputFixes import InputFixes
-from ..inputs.InputInspector import InputInspector, segmentNames
+from ..inputs.InputInspector import InputInspector
 from ..model.ModelDescription import ModelDescription
 from ..run.PredictionRun import PredictionRun, RunState
 from ..run.ProgressText import ProgressState
 from ..settings.PredictionSettings import PredictionSettings
 from .Diagnostics import diagnosticsText
 from .FindingsList import FindingsList
+from .InputsSection import InputsSection
 from .ModelSection import ModelSection
 from .PreviewStrip import PreviewStrip
 from .ResultSection import ResultSection
@@ -29,6 +30,7 @@ from .SurvivalSection import SurvivalSection
 from .WhatIfSection import WhatIfSection
 
 _INPUT_SECTIONS = ("inputsSection", "modelSection", "survivalSection", "optionsSection", "presetWidget")
+_COLLAPSED = ("inputsSection", "modelSection", "survivalSection", "optionsSection")
 _REFRESH_MS = 120
 _GUARD_MS = 600
 """A double click on Predict must not cancel what its first click began."""
@@ -55,7 +57,7 @@ class PredictionPanel:
         self.failure: Failure | None = None
         self.whatIf: WhatIfSection | None = None
         self._controller = controller
-        self._inspector = inspector
+        self._inputs = InputsSection(ui, inspector)
         self._judge = InputFindings()
         self._models = models
         self._results = results
@@ -66,7 +68,6 @@ class PredictionPanel:
         self._preview = PreviewStrip(ui.previewWidget)
         self._parameters: Any = None
         self._model: ModelDescription | Failure | None = None
-        self._segmentation: Any = None
         self._preset: Any = None
         self._refreshTimer: Any = None
         self._guardTimer: Any = None
@@ -76,7 +77,7 @@ class PredictionPanel:
     def setParameters(self, parameters: Any) -> None:
         """Work on these parameters from now on (a `ParameterNode`, already bound to the widgets); None: on nothing."""
         self._parameters = parameters
-        self._segmentation = None
+        self._inputs.setParameters(parameters)
         self._preset = parameters.samplerPreset if parameters is not None else None
         if parameters is None:
             self._stopTimer()
@@ -84,11 +85,8 @@ class PredictionPanel:
         self.refresh()
 
     def chooseDefaults(self) -> None:
-        """Choose a volume and a segmentation if none is chosen, to save clicks."""
-        if self._parameters.inputVolume is None:
-            self._parameters.inputVolume = _likelyInput()
-        if self._parameters.gtvSegmentation is None:
-            self._parameters.gtvSegmentation = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+        """Choose the inputs that are clear, to save clicks; shown as chosen for the user."""
+        self._inputs.chooseDefaults()
 
     def refreshLater(self, caller: Any = None, event: Any = None) -> None:
         """Refresh soon; many changes in a row make one refresh."""
@@ -123,7 +121,8 @@ class PredictionPanel:
         label = self.ui.statusLabel
         label.text = sentence
         label.visible = bool(sentence)
-        label.setStyleSheet("color: #c0392b; font-weight: bold;" if isProblem else "")
+        setProblem(label, isProblem)
+        self.ui.failureButton.visible = isProblem
 
     def refreshRuns(self) -> None:
         """List the runs of the scene again."""
@@ -151,9 +150,15 @@ class PredictionPanel:
     def _connect(self) -> None:
         ui = self.ui
         ui.predictButton.connect("clicked()", self.onPredictButton)
-        ui.segmentSelector.connect("currentSegmentChanged(QString)", self._onSegmentChanged)
+        self._shortcut = qt.QShortcut(ui.predictPage)
+        self._shortcut.setKey(qt.QKeySequence("Ctrl+Return"))
+        self._shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
+        self._shortcut.connect("activated()", ui.predictButton.click)
+        self._inputs.changed.connect(self.refreshLater)
         ui.newSeedButton.connect("clicked()", self._onNewSeed)
         ui.diagnosticsButton.connect("clicked()", self._onDiagnostics)
+        ui.editInputsButton.connect("clicked()", self._openInputs)
+        ui.failureButton.connect("clicked()", self._onDiagnostics)
         self._models.chosen.connect(self._onModelChosen)
         self._models.said.connect(self.say)
         self._results.said.connect(self.say)
@@ -170,6 +175,8 @@ class PredictionPanel:
 
     def onPredictButton(self) -> None:
         """Begin a prediction; stop or cancel the one that is running."""
+        if self._controller.isInstalling:
+            return
         if self._controller.isActive:
             if not self._guarding and self._controller.canStop:
                 self._controller.stop()
@@ -191,10 +198,15 @@ class PredictionPanel:
         self.failure = None
         self._preview.clear()
         self._survival.showProbabilities({})
+        self.ui.predictButton.enabled = False  # packages may be installed now, which takes minutes
         try:
             self._controller.start(inputs, settings)
         except Failure as failure:
             self._showFailure(failure)
+        except Exception as error:
+            logging.exception("GBMResponse prediction could not begin")
+            message = _("Unexpected error: {error}.").format(error=f"{type(error).__name__}: {error}")
+            self._showFailure(Failure("error", message, _("Look at the log, and tell us.")))
         else:
             self._guard()
         self._updateButton()
@@ -206,7 +218,7 @@ class PredictionPanel:
             chosen.samples, chosen.steps = self._preset.samples, PredictionSettings.steps
         if chosen.guidanceScale < 0.0:  # whatever was typed there
             chosen.guidanceScale = PredictionSettings.guidanceScale
-        self._followSegmentation()
+        self._inputs.follow()
         self._model = self._models.show(chosen.bundleFolder)
         usable = isinstance(self._model, ModelDescription)
         scheme = chosen.scheme(self._model) if usable else ""
@@ -221,35 +233,24 @@ class PredictionPanel:
             value = sampling.get(name)
             spinBox.specialValueText = _("Automatic") if value is None else _("Automatic ({value})").format(value=value)
 
-    def _followSegmentation(self) -> None:
-        chosen = self._parameters
-        selector = self.ui.segmentSelector
-        if self._segmentation is not chosen.gtvSegmentation or selector.currentNode() is not chosen.gtvSegmentation:
-            self._segmentation = chosen.gtvSegmentation
-            selector.setCurrentNode(chosen.gtvSegmentation)
-        names = segmentNames(chosen.gtvSegmentation)
-        if chosen.gtvSegmentID not in names:
-            chosen.gtvSegmentID = guessTumorSegment(names)
-        if selector.currentSegmentID() != chosen.gtvSegmentID:
-            selector.setCurrentSegmentID(chosen.gtvSegmentID)
-
     def _judgeInputs(self) -> None:
-        chosen = self._parameters
-        facts = self._inspector.facts(
-            chosen.inputVolume, chosen.gtvSegmentation, chosen.gtvSegmentID, chosen.followUpVolume
-        )
-        self.findings = self._judge.findings(facts, self._model, chosen)
+        facts = self._inputs.facts()
+        self.findings = self._judge.findings(facts, self._model, self._parameters)
         self._findingsList.show(self.findings)
+        self._inputs.show(facts)
 
     def _blocking(self) -> list[Finding]:
         return [finding for finding in self.findings if finding.severity is Severity.blocks]
 
     def _updateButton(self) -> None:
-        active = self._controller.isActive
+        active = self._controller.isActive or self._controller.isInstalling
         for name in _INPUT_SECTIONS:
             getattr(self.ui, name).enabled = not active
-        self.ui.progressWidget.visible = active
+        self.ui.progressWidget.visible = self._controller.isActive
         button = self.ui.predictButton
+        if self._controller.isInstalling:
+            button.enabled = False
+            return
         if active:
             stops = self._controller.canStop
             button.text = _("Stop") if stops else _("Cancel")
@@ -264,7 +265,7 @@ class PredictionPanel:
         button.text = _("Predict")
         button.enabled = not blocking
         sentences = [finding.sentence for finding in blocking]
-        button.toolTip = "\n".join(sentences) if sentences else _("Predict the MRI after treatment.")
+        button.toolTip = "\n".join(sentences) if sentences else _("Predict the MRI after treatment (Ctrl+Return).")
 
     def _followStop(self) -> None:
         """Where a click would do something else than just before, it does nothing for a while."""
@@ -318,10 +319,22 @@ class PredictionPanel:
             sentence = _("Done in {seconds:.1f} s. The images are synthetic.").format(seconds=seconds)
             self.say("\n".join([sentence, *dict.fromkeys(run.warnings)]))
             self._results.showNew(run.nodes, run.manifest)
+            self._closeInputs()
             self.whatIf.offer(run)
         self._results.endPreview()
         self.refresh()
         self._updateButton()
+
+    def _closeInputs(self) -> None:
+        """After a run its results are what is looked at; one click brings the inputs back."""
+        for name in _COLLAPSED:
+            getattr(self.ui, name).collapsed = True
+        self.ui.editInputsButton.visible = True
+
+    def _openInputs(self) -> None:
+        for name in _COLLAPSED[:-1]:
+            getattr(self.ui, name).collapsed = False
+        self.ui.editInputsButton.visible = False
 
     def _showFailure(self, failure: Failure) -> None:
         self.failure = failure
@@ -340,11 +353,6 @@ class PredictionPanel:
 
     def _log(self, text: str) -> None:
         self.ui.logEdit.appendPlainText(text)
-
-    def _onSegmentChanged(self, segmentID: str) -> None:
-        if self._parameters is not None and not self._updating:
-            self._parameters.gtvSegmentID = segmentID or ""
-            self.refreshLater()
 
     def _onModelChosen(self, folder: str) -> None:
         if self._parameters is None:
@@ -378,17 +386,6 @@ class PredictionPanel:
         if self._refreshTimer is not None:
             self._refreshTimer.stop()
             self._refreshTimer = None
-
-
-def _likelyInput() -> Any:
-    """The first volume that is not generated; one that is called pre-treatment before all others."""
-    volumes = []
-    for number in range(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")):
-        volume = slicer.mrmlScene.GetNthNodeByClass(number, "vtkMRMLScalarVolumeNode")
-        generated = NodeRoles.isSynthetic(volume) or volume.GetAttribute(NodeRoles.RUN)
-        if not generated and volume.GetClassName() == "vtkMRMLScalarVolumeNode" and not volume.GetHideFromEditors():
-            volumes.append(volume)
-    return next((volume for volume in volumes if "pre" in volume.GetName().lower()), volumes[0] if volumes else None)
 
 
 def openInSystemViewer(path: Path) -> None:

@@ -26,7 +26,10 @@ class PreviewStrip:
         if pixmap.isNull():
             return False
         label = qt.QLabel()
-        label.setPixmap(pixmap.scaledToHeight(self._height, qt.Qt.SmoothTransformation))
+        ratio = self._container.devicePixelRatioF()
+        pixmap = pixmap.scaledToHeight(round(self._height * ratio), qt.Qt.SmoothTransformation)
+        pixmap.setDevicePixelRatio(ratio)
+        label.setPixmap(pixmap)
         label.toolTip = toolTip
         self._container.layout().addWidget(label)
         self._labels.append(label)

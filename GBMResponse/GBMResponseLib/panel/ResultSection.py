@@ -24,7 +24,8 @@ from ..views.ResultViews import ResultViews
 class ResultSection:
     """Shows the runs of the scene.
 
-    Signals: `said(sentence, isProblem)`.
+    Signals: `said(sentence, isProblem)`, `described()` when a run was chosen or the list is new, `forgotten()` when
+    the scene is closing.
 
     :param chooseFolder: asks the user for a folder; empty if they changed their mind.
     :param openFile: opens a file in the system's viewer.
@@ -38,7 +39,9 @@ class ResultSection:
         chooseFolder: Callable[[], str],
         openFile: Callable[[Path], None],
     ) -> None:
-        self.said = Signal()
+        self.said, self.described, self.forgotten = Signal(), Signal(), Signal()
+        self.otherRun: ResultNodes | None = None
+        self.runsSection: Any = None
         self._ui = ui
         self._views = views
         self._saver = saver
@@ -62,10 +65,16 @@ class ResultSection:
         ui.sampleSlider.connect("valueChanged(double)", self._onSample)
         ui.blinkButton.connect("toggled(bool)", self._onBlinkButton)
         ui.jumpButton.connect("clicked()", views.jumpToTumor)
+        ui.contrastButton.connect("clicked()", views.contrast.reset)
         ui.reportButton.connect("clicked()", self._onReportButton)
         ui.saveButton.connect("clicked()", self._onSaveButton)
         for role, button in self._overlayButtons.items():
             button.connect("clicked()", lambda role=role: self.setOverlay(role))
+
+    @property
+    def runs(self) -> list[ResultNodes]:
+        """The runs of the scene, in the order of the list."""
+        return list(self._runs)
 
     @property
     def currentRun(self) -> ResultNodes | None:
@@ -77,12 +86,14 @@ class ResultSection:
         """List the runs of the scene and keep the chosen one if it is still there."""
         current = self.currentRun
         self._runs = findRuns(slicer.mrmlScene)
+        if self.otherRun is not None:
+            self.otherRun = next((run for run in self._runs if run.run == self.otherRun.run), None)
         if not self._views.isShown:
             self._views.restoreFilling()
         combo = self._ui.runComboBox
         combo.clear()
         for run in self._runs:
-            combo.addItem(_runText(run))
+            combo.addItem(runText(run))
         identifiers = [run.run for run in self._runs]
         if self._runs:
             index = identifiers.index(current.run) if current is not None and current.run in identifiers else 0
@@ -132,6 +143,19 @@ class ResultSection:
         self._previewed = None
         self._previews.clear()
 
+    def compareWith(self, other: ResultNodes | None) -> None:
+        """Show another run in the same views; None: only the chosen one."""
+        self.otherRun = other
+        self._showCurrent()
+
+    def leave(self, run: ResultNodes) -> None:
+        """Show a run no more: it is going to be removed."""
+        self.stopBlinking()
+        if self._views.isShown and self._views.nodes is not None and run.run in self._views.shownRuns():
+            self._views.hide()
+            self._views.forget()
+        self.otherRun = None
+
     def setOverlay(self, role: str) -> None:
         """Choose what the last view shows: difference, spread or enhancement probability."""
         self._views.setOverlay(role)
@@ -154,15 +178,17 @@ class ResultSection:
         self._views.forget()
         self._previewed = None
         self._previews.clear()
-        self._runs = []
+        self._runs, self.otherRun = [], None
         self._manifests.clear()
+        self.forgotten.emit()
         self._ui.runComboBox.clear()
         self._describe()
 
     def _showCurrent(self) -> None:
         if self.currentRun is not None:
             self._views.fade = self._ui.fadeSlider.value
-            self._views.show(self.currentRun)
+            other = self.otherRun if self.otherRun is not None and self.otherRun.run != self.currentRun.run else None
+            self._views.show(self.currentRun, other)
             self._ui.compareButton.checked = self._views.isShown
             self._offerSamples()
 
@@ -189,6 +215,7 @@ class ResultSection:
         run = self.currentRun
         ui = self._ui
         ui.resultsSection.visible = run is not None
+        self.described.emit()
         if run is None:
             return
         ui.resultLabel.text = _description(run)
@@ -260,9 +287,11 @@ class ResultSection:
             self.said.emit(_("Saved to the folder {name}.").format(name=saved.name), False)
 
 
-def _runText(run: ResultNodes) -> str:
+def runText(run: ResultNodes) -> str:
+    """Return a line for a list of runs: time, and the name that the user gave, or patient's volume and classes."""
     time = run.created[:19].replace("T", " ")
-    return f"{time} UTC - {', '.join(run.classes)}"
+    volume = run.inputVolume.GetName() if run.inputVolume is not None else _("(volume removed)")
+    return f"{time} UTC - {run.name or ', '.join([volume, *run.classes])}"
 
 
 def _description(run: ResultNodes) -> str:
@@ -299,4 +328,5 @@ def _showTable(widget: Any, table: Any) -> None:
             widget.setItem(row, column, qt.QTableWidgetItem(table.GetCellText(row, column)))
     widget.verticalHeader().visible = False
     widget.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
-    widget.resizeRowsToContents()
+    # Followed, not done once: the columns get their width in the event loop.
+    widget.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)

@@ -7,6 +7,7 @@ from typing import Any
 import qt
 
 from ..common.Failure import Failure
+from ..common.ProblemStyle import setProblem
 from ..common.Translation import tr as _
 from .ReaderStudyImages import ReaderStudyImages
 from .ReaderStudyPlan import REAL, ReaderStudyPlan
@@ -108,7 +109,7 @@ class ReaderStudyPanel:
     def _addShortcut(self, key: str, slot: Callable[[], Any]) -> None:
         shortcut = qt.QShortcut(self._ui.readerPage)
         shortcut.setKey(qt.QKeySequence(key))
-        shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
+        shortcut.setContext(qt.Qt.ApplicationShortcut)  # also after a click into the view
         shortcut.connect("activated()", slot)
         shortcut.enabled = False
         self._shortcuts.append(shortcut)
@@ -202,4 +203,4 @@ class ReaderStudyPanel:
         label = self._ui.readerStatusLabel
         label.text = sentence
         label.visible = bool(sentence)
-        label.setStyleSheet("color: #c0392b; font-weight: bold;" if isProblem else "")
+        setProblem(label, isProblem)

@@ -6,8 +6,9 @@ import slicer
 
 from ..common.QtTimers import startTimer
 from ..common.Translation import tr as _
-from ..views.LayoutDescription import READER_LAYOUT, READER_VIEW, registerLayouts
+from ..views.LayoutDescription import READER_LAYOUT, READER_VIEW, isOwnLayout, registerLayouts
 from ..views.SyntheticMark import SyntheticMark
+from ..views.UserLayout import giveUserLayoutBack, keepUserLayout
 
 _SETTLE_MS = 60
 
@@ -17,8 +18,9 @@ class ReaderStudyView:
 
     def __init__(self) -> None:
         self._volume: Any = None
-        self._userLayout: int | None = None
+        self._comparison: int | None = None
         self._settleTimer: Any = None
+        self._isBlinded = False
 
     @property
     def volume(self) -> Any:
@@ -37,12 +39,14 @@ class ReaderStudyView:
         manager = slicer.app.layoutManager()
         if manager is None:
             return
+        if not self._isBlinded:  # also where a scene came with this layout
+            SyntheticMark.install().setBlinded(True)
+            self._isBlinded = True
         if manager.layout != READER_LAYOUT:
-            self._userLayout = manager.layout
+            self._comparison = manager.layout if isOwnLayout(manager.layout) else None
+            keepUserLayout(manager)
             registerLayouts(manager.layoutLogic().GetLayoutNode())
             manager.setLayout(READER_LAYOUT)
-            mark = SyntheticMark.install()
-            mark.setBlinded(True)
         widget = manager.sliceWidget(READER_VIEW)
         composite = widget.mrmlSliceCompositeNode()
         composite.SetBackgroundVolumeID(self.volume.GetID())
@@ -69,9 +73,11 @@ class ReaderStudyView:
             mark = SyntheticMark.installed()
             if mark is not None:  # not while the module is reloaded
                 mark.setBlinded(False)
-            if manager.layout == READER_LAYOUT and self._userLayout is not None:
-                manager.setLayout(self._userLayout)
-        self._userLayout = None
+            if manager.layout == READER_LAYOUT and self._comparison is not None:
+                manager.setLayout(self._comparison)
+            elif manager.layout == READER_LAYOUT:
+                giveUserLayoutBack(manager)
+        self._comparison, self._isBlinded = None, False
         if self._volume is not None:
             slicer.mrmlScene.RemoveNode(self._volume)
             self._volume = None

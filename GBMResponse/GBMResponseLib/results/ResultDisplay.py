@@ -7,10 +7,11 @@ import slicer
 from vtk.util.numpy_support import vtk_to_numpy
 
 from ..common import NodeRoles
+from ..common.Translation import tr as _
 from . import ColorTables
 
 _GRAY = "vtkMRMLColorTableNodeGrey"
-_MOST_SAMPLED = 1_000_000
+_MOST_SAMPLED = 250_000
 _TABLES = {
     NodeRoles.DIFFERENCE: ColorTables.DIFFERENCE,
     NodeRoles.CLASS_DIFFERENCE: ColorTables.DIFFERENCE,
@@ -57,11 +58,46 @@ def addWithDisplay(volume: Any, display: Any, role: str) -> None:
         display.SetAndObserveColorNodeID(ColorTables.colorTable(table).GetID() if table else _GRAY)
     volume.SetAndObserveDisplayNodeID(display.GetID())
     scene.AddNode(volume)
+    if role in _TABLES:
+        volume.SetAttribute(NodeRoles.SCALE, f"{display.GetWindow():.9g} {display.GetLevel():.9g}")
+        _addLegend(volume, role)
+
+
+def _addLegend(volume: Any, role: str) -> None:
+    """Slicer's own legend: it is seen where the overlay is seen, also in the user's views, and saved with the scene."""
+    legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volume)
+    if legend is None:  # a Slicer without the module Colors
+        return
+    titles = {
+        NodeRoles.SPREAD: _("SD, image units"),
+        NodeRoles.ENHANCEMENT: _("part of samples"),
+    }
+    legend.SetTitleText(titles.get(role, _("change, image units")))
+    legend.SetLabelFormat("%.1f" if role == NodeRoles.ENHANCEMENT else "%.0f")
+    legend.SetNumberOfLabels(3)
+    legend.SetSize(0.12, 0.4)
+    legend.SetPosition(0.98, 0.1)
+
+
+def refreshLegend(volume: Any) -> None:
+    """Show or hide the legend where the volume came or went.
+
+    A legend follows layers that the user chooses, not those that a program sets
+    (vtkMRMLColorLegendDisplayableManager::ProcessMRMLNodesEvents).
+    """
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(volume)
+    if legend is not None:
+        legend.Modified()
+
+
+def brightness(volume: Any) -> float:
+    """Return a high percentile of a volume's voxels, to compare images of different units; never 0."""
+    return _highest(volume, 99.5) or 1.0
 
 
 def _highest(volume: Any, percent: float) -> float:
     """A percentile of the magnitudes that are not 0, so that single voxels do not set the scale."""
-    voxels = vtk_to_numpy(volume.GetImageData().GetPointData().GetScalars())
+    voxels = vtk_to_numpy(volume.GetImageData().GetPointData().GetScalars()).reshape(-1)
+    voxels = voxels[:: max(1, voxels.size // _MOST_SAMPLED)]
     changed = np.abs(voxels[np.flatnonzero(voxels)].astype(np.float32))
-    changed = changed[:: max(1, changed.size // _MOST_SAMPLED)]
     return float(np.percentile(changed, percent)) if changed.size else 1.0

@@ -105,6 +105,8 @@ class ResultImporter:
             name = _nodeName(role, className if several else "", counts[className], inputs.volume.GetName())
             node.SetName(scene.GenerateUniqueName(name))
             _mark(node, marks | {NodeRoles.ROLE: role, NodeRoles.CLASS: className})
+            if role == NodeRoles.SAMPLE:
+                node.SetAttribute(NodeRoles.SAMPLE_NUMBER, str(counts[className]))
             node.SetAttribute(NodeRoles.CLASS_SOURCE, sources.get(className, ""))
             if role == NodeRoles.PREDICTED:
                 node.SetAttribute(NodeRoles.PROVENANCE, provenance)

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..common import NodeRoles
 
+OVERLAYS = (NodeRoles.DIFFERENCE, NodeRoles.SPREAD, NodeRoles.ENHANCEMENT)
 _CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLTableNode")
 
 
@@ -29,6 +30,12 @@ class ResultNodes:
     measurements: Any = None
     registeredFollowUp: Any = None
     classDifference: Any = None
+
+    @property
+    def name(self) -> str:
+        """What the user calls the run; empty if they gave it no name."""
+        predicted = self.node(NodeRoles.PREDICTED)
+        return (predicted.GetAttribute(NodeRoles.RUN_NAME) or "") if predicted is not None else ""
 
     @property
     def classes(self) -> list[str]:
@@ -68,6 +75,11 @@ class ResultNodes:
             self.followUp = self.followUp or node.GetNodeReference(NodeRoles.FOLLOW_UP)
             self.segmentID = self.segmentID or node.GetAttribute(NodeRoles.SEGMENT) or ""
 
+    def overlays(self) -> list[Any]:
+        """Return the volumes that are shown on the anatomy, in colors."""
+        nodes = [self.node(role, name) for name in self.byClass for role in OVERLAYS]
+        return [node for node in (*nodes, self.classDifference) if node is not None]
+
     def allNodes(self) -> list[Any]:
         """Return every node of the run."""
         nodes = [node for roles in self.byClass.values() for node in roles.values()]
@@ -79,11 +91,15 @@ class ResultNodes:
 def findRuns(scene: Any) -> list[ResultNodes]:
     """Return the runs that have a predicted volume, the newest first."""
     runs: dict[str, ResultNodes] = {}
+    seen: set[tuple[str, ...]] = set()
     for className in _CLASSES:
         for number in range(scene.GetNumberOfNodesByClass(className)):
             node = scene.GetNthNodeByClass(number, className)
             run = node.GetAttribute(NodeRoles.RUN)
-            if run and node.GetAttribute(NodeRoles.ROLE):
+            key = NodeRoles.runKey(node)
+            isCopy = key in seen and NodeRoles.hasRunKey(node)
+            if run and node.GetAttribute(NodeRoles.ROLE) and not isCopy:
+                seen.add(key)
                 created = node.GetAttribute(NodeRoles.CREATED) or ""
                 runs.setdefault(run, ResultNodes(run, created)).addNode(node)
     complete = [run for run in runs.values() if run.node(NodeRoles.PREDICTED) is not None]

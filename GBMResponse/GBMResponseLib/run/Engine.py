@@ -1,6 +1,5 @@
 """The parts that predict, put together."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from ..inputs.SceneExporter import SceneExporter
 from ..model.ModelCatalog import ModelCatalog
 from ..results.ResultImporter import ResultImporter
 from ..settings.PredictionSettings import PredictionSettings
-from ..worker.DependencyInstaller import DependencyInstaller
+from ..worker.DependencyInstaller import DependencyInstaller, Guide
 from ..worker.WorkerClient import WorkerClient
 from ..worker.WorkerProcess import WorkerProcess
 from .PredictionController import PredictionController
@@ -29,17 +28,19 @@ class Engine:
     """What the logic class of the module uses; also without a panel.
 
     :param workerCommand: program and arguments of the worker.
-    :param confirm: asks the user one question.
+    :param guide: asks the user before packages are installed, and shows how it goes.
     """
 
-    def __init__(self, moduleFolder: Path, workerCommand: list[str], confirm: Callable[[str], bool]) -> None:
+    def __init__(self, moduleFolder: Path, workerCommand: list[str], guide: Guide) -> None:
         from slicer import packaging
 
         resources = moduleFolder / "Resources"
         self.catalog = ModelCatalog(resources / "Models")
         self.process = WorkerProcess(workerCommand, moduleFolder)
         self.client = WorkerClient(self.process, startTimer)
-        self.dependencies = DependencyInstaller(resources / "requirements.txt", packaging, confirm)
+        self.dependencies = DependencyInstaller(
+            resources / "requirements.txt", packaging, guide, installExtension=installExtension
+        )
         self.folders = RunFolders(Path(slicer.app.temporaryPath))
         self.controller = PredictionController(
             self.client, self.catalog, SceneExporter(), ResultImporter(), self.dependencies, self.folders, startTimer
@@ -71,3 +72,17 @@ class Engine:
         self.controller.close()
         self.process.close()
         self.folders.removeAll()  # a file that the worker has open could not be removed everywhere
+
+
+def installExtension(name: str) -> bool:
+    """Install an extension of Slicer from its server; asks nothing, and leaves the restart to the user.
+
+    :returns: whether it is installed now.
+    """
+    model = slicer.app.extensionsManagerModel()
+    wasInteractive = model.interactive
+    model.setInteractive(False)
+    try:
+        return bool(model.installExtensionFromServer(name, False))
+    finally:
+        model.setInteractive(wasInteractive)

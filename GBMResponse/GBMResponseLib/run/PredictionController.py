@@ -54,6 +54,9 @@ class PredictionController:
         self.expectedReady, self.warned, self.logged, self.finished = Signal(), Signal(), Signal(), Signal()
         self.progress = ProgressState("")
         self.run: PredictionRun | None = None
+        self.isInstalling = False
+        """Packages are being installed, which runs the event loop; no run begins meanwhile."""
+        self._isSceneGone = False
         self._client = client
         self._catalog = catalog
         self._exporter = exporter
@@ -94,11 +97,16 @@ class PredictionController:
         :raises Failure: a run is under way, the model cannot be read, a setting is not possible, or packages are
             missing and were not installed.
         """
+        if self.isInstalling:
+            raise Failure("busy", _("Python packages are being installed."), _("Wait for the end."))
         if self.isActive or self._client.isBusy:
             raise Failure("busy", _("A prediction is running already."), _("Wait for its end, or cancel it."))
         model = self._catalog.describe(settings.bundleFolder)
         settings.options(model)  # whatever is not possible is said before anything is installed
-        installed = self._dependencies.ensure()
+        installed = self._installMissing()
+        if self._isSceneGone or (installed and not self._exporter.arePresent(inputs)):
+            remedy = _("The packages are installed: press Predict again.")
+            raise Failure("abandoned", _("The inputs changed while packages were installed."), remedy)
         self.run = PredictionRun(inputs, settings, model)
         logging.info("GBMResponse prediction %s started", self.run.identifier)
         self._setProgress(ProgressState(stageText("export"), 0.0))
@@ -107,6 +115,13 @@ class PredictionController:
         else:
             self._later(self._export)
         return self.run
+
+    def _installMissing(self) -> bool:
+        self.isInstalling, self._isSceneGone = True, False
+        try:
+            return self._dependencies.ensure()
+        finally:
+            self.isInstalling = False
 
     def stop(self) -> None:
         """End the run with the expected image and the samples that are complete, as a result."""
@@ -126,6 +141,7 @@ class PredictionController:
 
     def abandon(self, reason: str) -> None:
         """End the run at once because its scene is going; nothing is imported any more."""
+        self._isSceneGone = self.isInstalling
         if self.isActive:
             self._client.abandon()
             self._end(RunState.cancelled, Failure("abandoned", reason))

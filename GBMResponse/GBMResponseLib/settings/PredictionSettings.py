@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from GBMResponseCore.request import AUTO_CLASS, NO_CLASS, PREDICTED_CLASS, PredictionOptions, SamplingOptions
-from GBMResponseCore.request import settings as engineSettings
+from GBMResponseCore.setting import settings as engineSettings
 
 from ..common.Failure import Failure, engineErrors
 from ..common.Translation import tr as _

@@ -1,17 +1,31 @@
 """Shows a run: pre-treatment, expected image, sample and what comes of them side by side, linked, in an own layout."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 import slicer
+import vtk
 
 from ..common import NodeRoles
 from ..common.QtTimers import startTimer
 from ..common.Signal import Signal
 from ..common.Translation import tr as _
 from ..inputs.HeadBox import HeadBox, findHead
+from ..results.ResultDisplay import refreshLegend
 from ..results.ResultNodes import ResultNodes
-from .LayoutDescription import MOST_VIEWS, VIEW_GROUP, isOwnLayout, layoutIdentifier, registerLayouts, viewName
+from .ContrastLink import ContrastLink
+from .LayoutDescription import (
+    MOST_VIEWS,
+    READER_LAYOUT,
+    VIEW_GROUP,
+    isOwnLayout,
+    layoutIdentifier,
+    registerLayouts,
+    viewName,
+)
+from .TumorOutline import restoreOutlines, showOutline
+from .UserLayout import forgetUserLayout, giveUserLayoutBack, keepUserLayout
 
 _OVERLAY_OPACITY = 0.65
 _SETTLE_MS = 60
@@ -44,6 +58,7 @@ class ResultViews:
 
     def __init__(self) -> None:
         self.shownChanged = Signal()
+        self.contrast = ContrastLink()
         self.overlay = NodeRoles.DIFFERENCE
         self.fade = 1.0
         self.sample = 1
@@ -52,7 +67,11 @@ class ResultViews:
         if manager is not None:
             manager.connect("layoutChanged(int)", self._onLayoutChanged)
         self._nodes: ResultNodes | None = None
-        self._userLayout: int | None = None
+        self._other: ResultNodes | None = None
+        self._layers: list[tuple[Any, int]] = []
+        self._filling = False
+        self._byUser: dict[Any, ViewContent] = {}
+        """Layers that the user chose in a view, until the panel changes it."""
         self._settleTimer: Any = None
         self._foundHead: tuple[str, HeadBox | None] | None = None
 
@@ -67,6 +86,10 @@ class ResultViews:
         manager = slicer.app.layoutManager()
         return manager is not None and isOwnLayout(manager.layout)
 
+    def shownRuns(self) -> list[str]:
+        """Return the identifiers of the runs that `show` got last."""
+        return [run.run for run in (self._nodes, self._other) if run is not None]
+
     def shownRun(self) -> str:
         """Return the identifier of the run whose images the views show; empty if they show none."""
         manager = slicer.app.layoutManager()
@@ -78,34 +101,33 @@ class ResultViews:
                 return volume.GetAttribute(NodeRoles.RUN)
         return ""
 
-    def show(self, nodes: ResultNodes) -> None:
-        """Show a run and jump to its tumor."""
+    def show(self, nodes: ResultNodes, other: ResultNodes | None = None) -> None:
+        """Show a run and jump to its tumor.
+
+        :param other: another run, shown beside it.
+        """
         manager = slicer.app.layoutManager()
         if manager is None:
             return
-        self._nodes, self._whatIf = nodes, None
-        self._showOutlineOnly()
+        self._nodes, self._other, self._whatIf = nodes, other, None
         contents = self.contents()
         self._setLayout(manager, len(contents))
         for number, content in enumerate(contents):
             self._fill(manager.sliceWidget(viewName(number)), content)
+        self._follow()
+        showOutline(nodes.segmentation, nodes.segmentID)
         self._fit()
         self._stopTimer()
         # The widgets of a new layout get their size in the event loop.
         self._settleTimer = startTimer(_SETTLE_MS, self._fit)
 
     def hide(self) -> None:
-        """Bring the user's layout back, unless they chose another one meanwhile.
-
-        A scene that was saved while runs were compared brings the comparison, but not what was there before it: then
-        Slicer's conventional layout comes.
-        """
+        """Bring the user's layout back, unless they chose another one meanwhile."""
         manager = slicer.app.layoutManager()
         if manager is not None and isOwnLayout(manager.layout):
-            conventional = slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView
-            manager.setLayout(conventional if self._userLayout is None else self._userLayout)
-        self._userLayout = None
+            giveUserLayoutBack(manager)
         self._stopTimer()
+        self._unfollow()
         self.restoreFilling()
 
     def close(self) -> None:
@@ -118,7 +140,9 @@ class ResultViews:
     def forget(self) -> None:
         """Let go of all nodes: the scene is closing."""
         self._stopTimer()
-        self._nodes = self._whatIf = None
+        self.contrast.forget()
+        self._unfollow()
+        self._nodes = self._other = self._whatIf = None
 
     def setFade(self, fade: float) -> None:
         """Set how much of the prediction is seen over the pre-treatment image, 0 to 1."""
@@ -154,6 +178,7 @@ class ResultViews:
         return shown[min(1, len(shown) - 1)][0].mrmlSliceNode() if shown else None
 
     def _update(self) -> None:
+        self._byUser.clear()
         for widget, content in self._shown():
             self._setContent(widget, content)
 
@@ -167,12 +192,28 @@ class ResultViews:
 
     def contents(self) -> list[ViewContent]:
         """Return what the views show, in their order."""
+        return self._contentsOfTwo() if self._other is not None else self._contentsOfOne()
+
+    def _contentsOfTwo(self) -> list[ViewContent]:
+        """Pictures and overlay of the first class of two runs, in a row each."""
+        views = []
+        for letter, nodes in (("A", self._nodes), ("B", self._other)):
+            before = nodes.inputVolume or nodes.node(NodeRoles.PREDICTED)
+            row = [ViewContent(_("Before"), before), *self._pictures(nodes, nodes.classes[0], before, False)]
+            overlay = nodes.node(self.overlay) or nodes.node(NodeRoles.DIFFERENCE)
+            if overlay is not None:
+                title = _overlayTitle(overlay.GetAttribute(NodeRoles.ROLE))
+                row.append(ViewContent(title, before, overlay, _OVERLAY_OPACITY))
+            views += [dataclasses.replace(view, title=f"{letter}: {view.title}") for view in row[-3:]]
+        return views
+
+    def _contentsOfOne(self) -> list[ViewContent]:
         nodes = self._nodes
         before = nodes.inputVolume or nodes.node(NodeRoles.PREDICTED)
         views = [ViewContent(_("Before"), before)]
         several = len(nodes.classes) > 1
         for name in nodes.classes:
-            views += self._pictures(name, before, several)
+            views += self._pictures(nodes, name, before, several)
         if self._whatIf is not None:
             views[1] = ViewContent(self._whatIf[0], views[1].foreground, self._whatIf[1])
         followUp = nodes.registeredFollowUp or nodes.followUp
@@ -192,9 +233,9 @@ class ResultViews:
                 views.append(ViewContent(title, before, overlay, _OVERLAY_OPACITY))
         return views[:MOST_VIEWS]
 
-    def _pictures(self, name: str, before: Any, several: bool) -> list[ViewContent]:
+    def _pictures(self, nodes: ResultNodes, name: str, before: Any, several: bool) -> list[ViewContent]:
         """The expected image and a sample of a class; where classes are compared, one of them."""
-        samples, expected = self._nodes.sampleNodes(name), self._nodes.node(NodeRoles.EXPECTED, name)
+        samples, expected = nodes.sampleNodes(name), nodes.node(NodeRoles.EXPECTED, name)
         number = min(max(self.sample, 0 if several and expected is not None else 1), len(samples))
         pictures = []
         if expected is not None and not (several and number):
@@ -206,27 +247,47 @@ class ResultViews:
         return [ViewContent(title, before, picture, self.fade, fades=True) for title, picture in titled]
 
     def restoreFilling(self) -> None:
-        """Fill tumors again that are drawn as outlines, also in a scene that was saved while runs were compared."""
-        scene = slicer.mrmlScene
-        for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationDisplayNode")):
-            display = scene.GetNthNodeByClass(number, "vtkMRMLSegmentationDisplayNode")
-            if display.GetAttribute(NodeRoles.UNFILLED):
-                display.SetVisibility2DFill(True)
-                display.RemoveAttribute(NodeRoles.UNFILLED)
+        """Draw tumors as the user does."""
+        restoreOutlines()
 
-    def _showOutlineOnly(self) -> None:
-        self.restoreFilling()
-        segmentation = self._nodes.segmentation
-        display = segmentation.GetDisplayNode() if segmentation is not None else None
-        if display is not None and display.GetVisibility2DFill():
-            display.SetAttribute(NodeRoles.UNFILLED, "1")
-            display.SetVisibility2DFill(False)
-
-    def _onLayoutChanged(self, _layout: int) -> None:
+    def _onLayoutChanged(self, layout: int) -> None:
         """The user may leave the comparison with Slicer's own layout menu."""
         if not self.isShown:
+            if layout != READER_LAYOUT:
+                forgetUserLayout(slicer.app.layoutManager())
+            self._unfollow()
             self.restoreFilling()
+        elif self._nodes is not None and not self._layers:
+            self._follow()
         self.shownChanged.emit(self.isShown)
+
+    def _follow(self) -> None:
+        """Keep one contrast, and in each view what it is there for."""
+        self._unfollow()
+        self.contrast.link(*(run for run in (self._nodes, self._other) if run is not None))
+        for widget, _content in self._shown():
+            composite = widget.mrmlSliceCompositeNode()
+            self._layers.append((composite, composite.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onLayers)))
+
+    def _unfollow(self) -> None:
+        self.contrast.release()
+        for composite, tag in self._layers:
+            composite.RemoveObserver(tag)
+        self._layers.clear()
+        self._byUser.clear()
+
+    def _onLayers(self, composite: Any, _event: str) -> None:
+        """Linked views get the layers of the one that the user works in (vtkMRMLSliceLinkLogic), and loaded volumes.
+
+        What the user does in a view stays there; all other views keep showing what their title says.
+        """
+        if self._filling:
+            return
+        for widget, content in self._shown():
+            if widget.mrmlSliceCompositeNode() is composite and composite.GetInteractionFlags():
+                self._byUser[composite] = _seen(composite, content.title)
+            elif widget.mrmlSliceCompositeNode() is composite:
+                self._setContent(widget, self._byUser.get(composite, content))
 
     def _fit(self) -> None:
         head = None
@@ -257,8 +318,7 @@ class ResultViews:
         return [(manager.sliceWidget(viewName(number)), view) for number, view in enumerate(self.contents())]
 
     def _setLayout(self, manager: Any, count: int) -> None:
-        if not isOwnLayout(manager.layout):
-            self._userLayout = manager.layout
+        keepUserLayout(manager)
         registerLayouts(manager.layoutLogic().GetLayoutNode())
         manager.setLayout(layoutIdentifier(count))
 
@@ -274,10 +334,15 @@ class ResultViews:
     def _setContent(self, widget: Any, content: ViewContent) -> None:
         widget.mrmlSliceNode().SetLayoutLabel(content.title)
         composite = widget.mrmlSliceCompositeNode()
-        composite.SetBackgroundVolumeID(content.background.GetID() if content.background is not None else None)
-        composite.SetForegroundVolumeID(content.foreground.GetID() if content.foreground is not None else None)
+        self._filling = True
+        composite.SetBackgroundVolumeID(_identifier(content.background))
+        composite.SetForegroundVolumeID(_identifier(content.foreground))
         composite.SetLabelVolumeID(None)
         composite.SetForegroundOpacity(content.opacity)
+        self._filling = False
+        for nodes in (self._nodes, self._other):
+            for overlay in nodes.overlays() if nodes is not None else ():
+                refreshLegend(overlay)
 
     def _tumorCenter(self) -> tuple[float, float, float] | None:
         nodes = self._nodes
@@ -288,6 +353,19 @@ class ResultViews:
         center = [0.0, 0.0, 0.0]
         nodes.segmentation.GetSegmentCenterRAS(nodes.segmentID, center)
         return tuple(center)
+
+
+def _seen(composite: Any, title: str) -> ViewContent:
+    """What a view shows now."""
+    layers = (composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID())
+    volumes = [slicer.mrmlScene.GetNodeByID(layer) if layer else None for layer in layers]
+    return ViewContent(title, *volumes, opacity=composite.GetForegroundOpacity())
+
+
+def _identifier(volume: Any) -> str | None:
+    """The ID of a volume of the scene; None for one that is gone."""
+    identifier = volume.GetID() if volume is not None else None
+    return identifier if identifier and slicer.mrmlScene.GetNodeByID(identifier) is volume else None
 
 
 def _zoom(sliceNode: Any, head: HeadBox) -> None:

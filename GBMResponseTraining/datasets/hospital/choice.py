@@ -4,33 +4,18 @@ import datetime
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from GBMResponseCore.dicom.rtstruct import (
-    DEFAULT_ROI,
-    Roi,
-    StructureSet,
-    check_frame,
-    choose_rois,
-    matches,
-    read_structure_set,
-)
+from GBMResponseCore.dicom.choice import DEFAULT_SERIES, choose_gtv, named_series, read_structure_sets
+from GBMResponseCore.dicom.rtstruct import DEFAULT_ROI, Roi, StructureSet
 from GBMResponseCore.dicom.series import is_inverted
 from GBMResponseCore.dicom.tree import Series, Tree
-from GBMResponseCore.errors import DicomSeriesError, FrameOfReferenceError, StructureSetError
+from GBMResponseCore.errors import DicomSeriesError
 from GBMResponseCore.inputs.case import Note
 
 from ..errors import DatasetError, TableValueError
 from ..pair import DAYS_PER_WEEK, normalized_id
 from ..tables import Row
 from ..visits import Window
-
-DEFAULT_SERIES = (
-    r"^(?=.*(?:t1|mprage|bravo|spgr|vibe|tfe|space))"
-    r"(?=.*(?:gd|gado|post|contrast|inject|enhanced|t1c|\+ ?c(?![a-z])|(?<![a-z])(?:km|ce|c\+)(?![a-z])))"
-    r"(?!.*(?:without|non.?contrast|pre.?contrast|nativ|ohne|sans|sub))"
-)
-"""Regular expression of a T1-Gd series' description, in any case."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +67,7 @@ def choose_series(candidates: Sequence[Series], wanted: str, pattern: str, drawn
     """
     listed = "; ".join(map(str, candidates)) or "none"
     if wanted:
-        fitting = [item for item in candidates if wanted == item.uid]
-        fitting = fitting or [item for item in candidates if wanted in (item.number, item.description)]
-        fitting = fitting or [item for item in candidates if wanted.casefold() == item.description.casefold()]
+        fitting = named_series(candidates, wanted)
         what = f"'{wanted}'"
     else:
         fitting = [
@@ -114,7 +97,7 @@ def choose_pair(row: Row, tree: Tree, rule: DicomRule) -> DicomPair:
     series = [item for item in tree.series if names & {normalized_id(item.folder), normalized_id(item.patient_id)}]
     if not series:
         raise DicomSeriesError("There is no series of this patient.", "Compare folder names and PatientID.")
-    structures, notes = _structure_sets(
+    structures, notes = read_structure_sets(
         path
         for folder, patient_id, path in tree.structure_sets
         if names & {normalized_id(folder), normalized_id(patient_id)}
@@ -127,34 +110,16 @@ def choose_pair(row: Row, tree: Tree, rule: DicomRule) -> DicomPair:
     if pre.uid == post.uid:
         raise DicomSeriesError("Pre- and post-treatment series are the same.", "Correct the table.")
     roi_names = [name.strip() for name in row.get("gtv_roi", "").split("|") if name.strip()]
-    chosen, rois, passed_over = _gtv(structures, pre, rule, roi_names)
+    chosen, rois, notes_of_gtv = choose_gtv(structures, pre, rule.roi, roi_names)
     on_pre = pre.uid in chosen.series
     grid = next((item for item in series if item.uid in chosen.series and item.modality == "MR"), pre)
-    notes += [*passed_over, *_roi_notes(chosen, rois, rule.roi, roi_names)]
+    notes += notes_of_gtv
     notes += [
         Note("inverted", f"The values of the {name}-treatment series are stored inverted; they were turned around.")
         for name, item in (("pre", pre), ("post", post))
         if is_inverted(item)
     ]
     return DicomPair(patient, pre, post, pre if on_pre else grid, chosen, tuple(rois), row, tuple(notes))
-
-
-def _structure_sets(paths: Iterable[Path]) -> tuple[list[StructureSet], list[Note]]:
-    """Those that can be read, and a note on the others.
-
-    :raises StructureSetError: none can be read.
-    """
-    structures, errors = [], []
-    for path in paths:
-        try:
-            structures.append(read_structure_set(path))
-        except StructureSetError as error:
-            errors.append(error)
-    if errors and not structures:
-        raise errors[0]
-    return structures, [
-        Note("damaged-rtstruct", f"One of several was passed over: {error.message}") for error in errors
-    ]
 
 
 def _pre(row: Row, series: Sequence[Series], drawn_on: Iterable[str], rule: DicomRule) -> Series:
@@ -194,44 +159,6 @@ def _post(row: Row, series: Sequence[Series], pre: Series, rule: DicomRule) -> S
         f"there are those after {later or 'no'} weeks.",
         "Give post_date, or change --post-weeks.",
     )
-
-
-def _gtv(
-    structures: Sequence[StructureSet], pre: Series, rule: DicomRule, names: Sequence[str]
-) -> tuple[StructureSet, list[Roi], list[Note]]:
-    """The newest structure set drawn on a series, else the newest in its frame of reference; its GTV; what is noted.
-
-    :raises StructureSetError, FrameOfReferenceError: if there is none.
-    """
-    if not structures:
-        raise StructureSetError("There is no RTSTRUCT of this patient.")
-    newest = sorted(structures, key=lambda item: item.time, reverse=True)
-    errors: list[StructureSetError] = []
-    for item in sorted(newest, key=lambda item: pre.uid not in item.series):
-        try:
-            rois = choose_rois(item, rule.roi, names)
-            check_frame(rois, pre)
-        except StructureSetError as error:
-            errors.append(error)
-            continue
-        return item, rois, [Note("older-rtstruct", f"A newer RTSTRUCT was passed over: {e.message}") for e in errors]
-    raise next((error for error in errors if isinstance(error, FrameOfReferenceError)), errors[0])
-
-
-def _roi_notes(structures: StructureSet, rois: Sequence[Roi], pattern: str, names: Sequence[str]) -> list[Note]:
-    """What should be known of a choice among several regions."""
-    notes, wanted = [], {roi.name.casefold() for roi in rois}
-    empty = [
-        roi.name
-        for roi in structures.rois
-        if not roi.drawn and (roi.name.casefold() in wanted or (not names and matches(roi, pattern)))
-    ]
-    if empty:
-        notes.append(Note("empty-region", f"Regions without a contour were left out: {', '.join(empty)}."))
-    if len(rois) > max(1, len(names)):
-        union = ", ".join(roi.name for roi in rois)
-        notes.append(Note("several-regions", f"The GTV is the union of the regions {union}."))
-    return notes
 
 
 def _days(start: datetime.date | None, series: Series) -> float:

@@ -17,7 +17,8 @@ from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.model.sampling import Conditions, generate_slices
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.progress import Listener, Progress
-from GBMResponseCore.request import PredictionOptions, SamplingOptions, settings
+from GBMResponseCore.request import PredictionOptions, SamplingOptions
+from GBMResponseCore.setting import settings
 from tiny_bundle import write_tiny_bundle
 
 # The tiny bundle works on 64 x 64 slices, so the phantom has coarse pixels inside the tiny rule's 240 mm.

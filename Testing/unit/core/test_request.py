@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from GBMResponseCore import cli
 from GBMResponseCore.errors import OptionError, RequestError
-from GBMResponseCore.request import CaseFacts, PredictionOptions, PredictionRequest, SamplingOptions, settings
+from GBMResponseCore.request import CaseFacts, PredictionOptions, PredictionRequest, SamplingOptions
+from GBMResponseCore.setting import settings
 
 FILES = {"image": "i.nrrd", "gtv": "g.nrrd", "out": "o"}
 EXAMPLES = {str: "x", int: 3, float: 0.5, bool: False}
@@ -59,7 +60,8 @@ def test_every_setting_is_an_option_of_predict(entry):
 def test_a_cohort_has_the_options_of_predict_but_what_its_table_says():
     missing = option_strings("predict") - option_strings("cohort")
     of_one_case = {entry.option for entry in settings(CaseFacts)}
-    assert missing == {"--image", "--gtv", "--follow-up", "--class", "--device"} | of_one_case
+    table = {"--image", "--dicom", "--gtv", "--rtstruct", "--follow-up", "--class", "--device"}
+    assert missing == table | of_one_case
 
 
 def test_the_outside_names_are_the_documented_ones():

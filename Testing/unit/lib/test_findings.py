@@ -9,6 +9,7 @@ from GBMResponseLib.common.Failure import Failure
 from GBMResponseLib.inputs.InputFacts import InputFacts, TumorFacts, VolumeFacts, guessTumorSegment
 from GBMResponseLib.inputs.InputFindings import InputFindings, Severity
 from GBMResponseLib.inputs.InputFixes import InputFixes
+from GBMResponseLib.inputs.SequenceHints import sequenceHints
 from GBMResponseLib.model.ModelDescription import ModelDescription
 from GBMResponseLib.settings.Choices import ClassMode, SamplerPreset
 from GBMResponseLib.settings.PredictionSettings import PredictionSettings
@@ -60,6 +61,10 @@ def test_good_inputs_have_no_findings():
     ("facts", "code"),
     [
         (dataclasses.replace(GOOD, volume=None), "no-volume"),
+        (dataclasses.replace(GOOD, volume=None, lostVolume="T1"), "volume-gone"),
+        (dataclasses.replace(GOOD, tumor=None, lostSegment="GTV"), "segment-gone"),
+        (with_tumor(convertible=False), "contours-only"),
+        (with_volume(hints=sequenceHints("RT Dose", {"Modality": "RTDOSE"})), "not-mr"),
         (dataclasses.replace(GOOD, hasSegmentation=False, tumor=None), "no-segmentation"),
         (dataclasses.replace(GOOD, tumor=None), "no-segment"),
         (dataclasses.replace(GOOD, tumor=None, segmentCount=0), "no-segment"),
@@ -84,6 +89,9 @@ def test_what_cannot_work_blocks(facts, code):
         (with_volume(spacing=(2.0, 2.0, 2.0)), "coarse-pixels"),
         (with_volume(synthetic=True), "synthetic-input"),
         (with_volume(transform="nonlinear"), "warped"),
+        (with_volume(hints=sequenceHints("AX T1 PRE", {})), "pre-contrast"),
+        (with_volume(hints=sequenceHints("AX FLAIR", {})), "other-sequence"),
+        (with_volume(hints=sequenceHints("T1 Gd post RT", {})), "later"),
         (with_tumor(volumeMl=0.2), "small-gtv"),
         (with_tumor(volumeMl=500.0), "large-gtv"),
         (with_tumor(insideFraction=0.5), "gtv-partly-outside"),
@@ -169,6 +177,8 @@ def test_more_samples_need_more_room():
         ({"a": "PTV", "b": "CTV of GTV"}, ""),
         ({"a": "Segment_1"}, "a"),
         ({"a": "Segment_1", "b": "Segment_2"}, ""),
+        ({"a": "GTV 1", "b": "GTV 2"}, ""),
+        ({"a": "Brainstem"}, ""),
         ({}, ""),
     ],
 )

@@ -305,7 +305,8 @@ def test_what_is_not_possible_is_said_before_anything_starts(shipped, values, se
 
 
 def test_scripts_may_set_every_option_of_the_engine(shipped):
-    from GBMResponseCore.request import PredictionOptions, settings
+    from GBMResponseCore.request import PredictionOptions
+    from GBMResponseCore.setting import settings
 
     further = {"precision": "float32", "days_since_rt": 90.0, "eta": 0.5, "samplerPreset": "paper"}
     request = PredictionSettings.fromKeywords(further).request(shipped, {}, Path("out"), "id")

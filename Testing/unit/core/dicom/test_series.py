@@ -9,7 +9,7 @@ import phantoms
 import pydicom
 import pytest
 import SimpleITK as sitk
-from fake_dicom import change, remove_preamble, write_series
+from fake_dicom import change, remove_preamble, write_enhanced, write_series
 from GBMResponseCore.dicom.series import is_inverted, read_series
 from GBMResponseCore.dicom.tree import scan_tree
 from GBMResponseCore.errors import DicomSeriesError, MissingPackageError
@@ -242,3 +242,84 @@ def test_reading_dicom_needs_no_network_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# Objects of many frames, and scales of their own
+
+
+@pytest.mark.parametrize("order", [range(8), [3, 0, 7, 1, 2, 6, 5, 4]], ids=["in order", "shuffled"])
+def test_frames_are_put_where_they_lie(tmp_path, image, order):
+    write_enhanced(tmp_path / "P1" / "a" / "enhanced.dcm", image, list(order))
+    series = only_series(tmp_path / "P1" / "a")
+    assert str(series) == "5 'T1 MPRAGE +C' (MR, 8 frames)"
+    read = read_series(series)
+    assert np.array_equal(sitk.GetArrayFromImage(read), sitk.GetArrayFromImage(image))
+    assert read.GetPixelID() == sitk.sitkInt16
+    for name in ("Origin", "Spacing", "Direction"):
+        assert getattr(read, f"Get{name}")() == pytest.approx(getattr(image, f"Get{name}")(), abs=1e-5)
+
+
+def test_each_frame_has_its_own_scale(tmp_path, image):
+    slopes = [0.5 + 0.25 * k for k in range(8)]
+    write_enhanced(tmp_path / "P1" / "a" / "enhanced.dcm", image, [7, 6, 5, 4, 3, 2, 1, 0], slopes)
+    read = sitk.GetArrayFromImage(read_series(only_series(tmp_path / "P1" / "a")))
+    assert np.allclose(read, sitk.GetArrayFromImage(image) * np.array(slopes)[:, None, None])
+
+
+def test_inverted_frames_are_turned_around(tmp_path, image):
+    write_enhanced(tmp_path / "P1" / "a" / "e.dcm", image, range(8), PhotometricInterpretation="MONOCHROME1")
+    voxels = sitk.GetArrayFromImage(image)
+    read = sitk.GetArrayFromImage(read_series(only_series(tmp_path / "P1" / "a")))
+    assert np.array_equal(read, voxels.max() - voxels)
+
+
+def test_a_missing_frame(tmp_path, image):
+    write_enhanced(tmp_path / "P1" / "a" / "enhanced.dcm", image, [0, 1, 2, 4, 5, 6, 7])
+    assert "slices are missing" in message(tmp_path / "P1" / "a")
+
+
+def test_two_volumes_in_one_object(tmp_path, image):
+    write_enhanced(tmp_path / "P1" / "a" / "enhanced.dcm", image, [*range(8), *range(8)])
+    assert "several volumes" in message(tmp_path / "P1" / "a")
+
+
+def test_frames_without_their_places(tmp_path, image):
+    path = tmp_path / "P1" / "a" / "enhanced.dcm"
+    write_enhanced(path, image, range(8))
+    change(path.parent, 0, PerFrameFunctionalGroupsSequence=[])
+    assert "without their places" in message(path.parent)
+
+
+def test_compressed_frames_without_a_plugin_say_what_is_missing(tmp_path, image, monkeypatch):
+    path = tmp_path / "P1" / "a" / "enhanced.dcm"
+    write_enhanced(path, image, range(8))
+    dataset = pydicom.dcmread(path)
+    frames = [dataset.PixelData[k * 64 : k * 64 + 64] for k in range(8)]  # no image: nothing gets as far as that
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.HTJ2KLossless
+    dataset.PixelData = pydicom.encaps.encapsulate(frames)
+    dataset["PixelData"].VR = "OB"
+    dataset.save_as(path)
+    with pytest.raises(DicomSeriesError, match=r"compressed .*High-Throughput") as caught:
+        read_series(only_series(path.parent))
+    assert "pip install" in caught.value.remedy
+
+
+def test_slices_with_scales_of_their_own_keep_their_fractions(folder, image):
+    voxels = sitk.GetArrayFromImage(image).astype(float)
+    for number in range(8):
+        header = pydicom.dcmread(sorted(folder.iterdir())[number])
+        k = header.InstanceNumber - 1
+        change(folder, number, RescaleSlope=1 + 0.125 * k, RescaleIntercept=k)
+        voxels[k] = voxels[k] * (1 + 0.125 * k) + k
+    read = read_series(only_series(folder))
+    assert read.GetPixelID() == sitk.sitkFloat32
+    assert np.allclose(sitk.GetArrayFromImage(read), voxels)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80"], ids=["RLE", "JPEG-LS"])
+def test_compressed_slices_are_read_exactly(folder, image, syntax):
+    for path in folder.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.compress(syntax)
+        dataset.save_as(path)
+    assert np.array_equal(sitk.GetArrayFromImage(read_series(only_series(folder))), sitk.GetArrayFromImage(image))

@@ -154,10 +154,11 @@ def test_neighbors_need_room_in_the_first_layer():
     assert unet(neighbor_slices=2)["in_channels"] - unet()["in_channels"] == 4 * channels
 
 
-@pytest.mark.parametrize(("classes", "width", "millions"), [(0, 8, 131.67), (2, 4, 164.95), (4, 8, 164.95)])
+@pytest.mark.parametrize(("classes", "width", "millions"), [(0, None, 131.67), (2, 4, 164.95), (4, 8, 164.95)])
 def test_the_paper_preset_has_the_sizes_of_the_released_unets(classes, width, millions):
-    settings = dataclasses.replace(load_configuration("paper").diffusion, class_width=width)
+    settings = load_configuration("paper").diffusion
     config = unet_config(settings, classes + 1 if classes else 0, latent_channels=4, latent_size=64)
+    assert config.get("cross_attention_dim") == width
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in build_denoiser(config, 1).parameters())
     # The class table is a layer here, with a bias.

@@ -22,11 +22,12 @@ from GBMResponseCore.errors import (
     UnreadableFileError,
 )
 from GBMResponseCore.inputs.case import make_case
-from GBMResponseCore.model.bundle import open_bundle
+from GBMResponseCore.model.bundle import WEIGHTS, open_bundle
 from GBMResponseCore.model.networks import LatentAutoencoder, build_denoiser
 from GBMResponseCore.model.plain_vqvae import PlainVQVAE
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions
+from small_store import SPLIT, write_small_store
 from torch.nn import functional
 
 from GBMResponseTraining.bundles.checkpoint_import import ClassStatement, ImportRequest, import_checkpoint
@@ -468,3 +469,39 @@ def test_the_command_imports(run, tmp_path, capsys):
     assert bundle.schemes["2-class"].of_survival(449).name == "short"
     assert main([*arguments, *out]) == OutputFolderError.exit_code
     assert "exists already" in capsys.readouterr().err
+
+
+def fine_tuned(request, folder):
+    """Exit code of a short fine-tuning of an imported run, and the new bundle."""
+    parent = import_checkpoint(request)
+    record = {"preprocessing": open_bundle(parent).description["preprocessing"]}
+    store = write_small_store(folder / "store", **dict.fromkeys(SPLIT, record))
+    settings = ("steps=2", "batch_size=1", "validate_every=2")
+    words = [word for setting in settings for word in ("--set", f"diffusion.training.{setting}")]
+    words += ["--set", "diffusion.preview_steps=2", "--set", "diffusion.preview_slices=1", "--accelerator", "cpu"]
+    where = ("--bundle", parent, "--store", store, "--run", folder / "run")
+    return main([str(word) for word in ("finetune", *where, *words)]), folder / "run" / "bundles"
+
+
+@pytest.mark.parametrize("with_class", [True, False], ids=["with class", "without class"])
+def test_an_imported_model_is_fine_tuned(with_class, tmp_path):
+    classes = ClassStatement(["short", "long"], [420.0]) if with_class else ClassStatement()
+    request = replace(Run(tmp_path, with_class).request, classes=classes)
+    exit_code, bundles = fine_tuned(request, tmp_path)
+    assert exit_code == 0
+    before, after = open_bundle(request.out), open_bundle(bundles / ("2-class" if with_class else "no-class"))
+    for name in ("preprocessing", "latents", "conditioning", "sampling"):
+        assert after.description[name] == before.description[name]
+    for part in ("image_autoencoder", "gtv_autoencoder"):
+        name = f"{part}/{WEIGHTS}"
+        assert after.files[name]["sha256"] == before.files[name]["sha256"]
+    networks = [bundle.load_networks() for bundle in (before, after)]
+    first, second = (entry.denoiser.unet.conv_in.weight for entry in networks)
+    assert 0 < (first - second).abs().max() < 0.01
+
+
+def test_classes_without_limits_say_nothing_about_survival(tmp_path, capsys):
+    exit_code, bundles = fine_tuned(Run(tmp_path, with_class=True).request, tmp_path)
+    assert exit_code == 34
+    assert "--thresholds" in capsys.readouterr().err
+    assert not bundles.exists()

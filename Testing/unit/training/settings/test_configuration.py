@@ -110,6 +110,7 @@ def test_the_paper_preset_sees_and_learns_what_the_paper_says():
     assert configuration.image_autoencoder.crop is None
     assert not configuration.diffusion.even_time_steps
     assert (configuration.diffusion.prediction, configuration.diffusion.predict_change) == ("epsilon", False)
+    assert configuration.sampling["noise_length"] == 0.0
 
 
 # Phases

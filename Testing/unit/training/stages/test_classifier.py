@@ -82,7 +82,7 @@ def test_a_bundle_says_what_the_classifier_has_shown_on_test_patients_or_else_ou
         ({"test": not_defined, "out_of_fold": defined}, shown),
         ({"validation": defined}, None),
     ):
-        assert classifier_skill(SimpleNamespace(read=lambda name, report=report: report)) == expected
+        assert classifier_skill(SimpleNamespace(read=lambda name, report=report: report, parent=None)) == expected
 
 
 def test_training_patients_have_out_of_fold_predictions_and_others_the_final_network_s(trained):

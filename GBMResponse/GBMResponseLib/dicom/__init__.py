@@ -1,0 +1,1 @@
+"""From the scene to DICOM: generated volumes that say so."""

@@ -1,0 +1,104 @@
+"""One contrast for all images that are compared, fixed scales of overlays with a legend, and layers that stay."""
+
+import numpy as np
+import pytest
+import slicer
+from GBMResponseLib.common import NodeRoles
+from GBMResponseLib.views.LayoutDescription import viewName
+
+BEFORE, EXPECTED, SAMPLE, LAST = (viewName(number) for number in range(4))
+
+
+def window(node) -> tuple[float, float]:
+    return node.GetDisplayNode().GetWindow(), node.GetDisplayNode().GetLevel()
+
+
+def drag(layout, name: str, foreground: bool, window: float, level: float) -> None:
+    """What vtkMRMLWindowLevelWidget does while the mouse is dragged in a view."""
+    logic = layout.sliceWidget(name).sliceLogic()
+    (logic.SetForegroundWindowLevel if foreground else logic.SetBackgroundWindowLevel)(window, level)
+
+
+def images(nodes) -> list:
+    (samples,) = nodes.samples.values()
+    return [nodes.inputVolume, nodes.node(NodeRoles.EXPECTED), nodes.node(NodeRoles.PREDICTED), *samples]
+
+
+def test_a_drag_in_one_view_changes_the_contrast_of_all_images(ready, shown, layout):
+    began = window(shown.inputVolume)
+    drag(layout, BEFORE, False, 400.0, 150.0)
+    assert {window(node) for node in images(shown)} == {(400.0, 150.0)}
+    drag(layout, SAMPLE, True, 300.0, 120.0)
+    assert {window(node) for node in images(shown)} == {(300.0, 120.0)}
+    ready.click("contrastButton")
+    assert {window(node) for node in images(shown)} == {began}
+
+
+def test_a_drag_over_an_overlay_leaves_its_scale(ready, shown, layout):
+    for name, role in (("differenceButton", NodeRoles.DIFFERENCE), ("spreadButton", NodeRoles.SPREAD)):
+        ready.click(name)
+        scale = window(shown.node(role))
+        drag(layout, LAST, True, 1.0, 5.0)
+        assert window(shown.node(role)) == scale
+
+
+def test_overlays_have_a_legend_with_their_scale(ready, shown, views):
+    ready.click("differenceButton")
+    difference = shown.node(NodeRoles.DIFFERENCE)
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(difference)
+    assert legend.GetPrimaryDisplayNode() is difference.GetDisplayNode()
+    assert legend.GetTitleText() == "change, image units"
+    with_legend = views(LAST)
+    legend.SetVisibility(False)
+    columns = (with_legend != views(LAST)).any(-1).any(0)
+    assert columns[-len(columns) // 3 :].any() and not columns[: len(columns) // 2].any()
+
+
+def test_a_follow_up_in_other_units_gets_the_same_contrast_and_its_own_back(ready, layout, case, case_files):
+    followUp = slicer.util.loadVolume(str(case_files["follow_up"]), {"name": "later"})
+    slicer.util.updateVolumeFromArray(followUp, slicer.util.arrayFromVolume(case.volume).astype(np.float32) * 4)
+    followUp.GetDisplayNode().SetAutoWindowLevel(False)
+    followUp.GetDisplayNode().SetWindowLevel(999.0, 111.0)
+    ready.parameters.followUpVolume, ready.parameters.registerFollowUp = followUp, False
+    ready.settle()
+    ready.run()
+    ready.settle()
+    drag(layout, BEFORE, False, 400.0, 150.0)
+    assert window(followUp) == pytest.approx((1600.0, 600.0))
+    ready.click("compareButton")
+    assert window(followUp) == (999.0, 111.0)
+
+
+def test_a_layer_chosen_in_one_linked_view_stays_in_that_view(shown, layout):
+    Composite = slicer.vtkMRMLSliceCompositeNode
+    composites = [layout.sliceWidget(viewName(number)).mrmlSliceCompositeNode() for number in range(4)]
+    before = [(node.GetForegroundVolumeID(), node.GetForegroundOpacity()) for node in composites]
+    logic = layout.sliceWidget(SAMPLE).sliceLogic()
+    other = shown.node(NodeRoles.SPREAD)
+    logic.StartSliceCompositeNodeInteraction(Composite.ForegroundVolumeFlag | Composite.ForegroundOpacityFlag)
+    composites[2].SetForegroundVolumeID(other.GetID())
+    composites[2].SetForegroundOpacity(0.3)
+    logic.EndSliceCompositeNodeInteraction()
+    after = [(node.GetForegroundVolumeID(), node.GetForegroundOpacity()) for node in composites]
+    assert after == [before[0], before[1], (other.GetID(), 0.3), before[3]]
+
+
+def test_a_volume_that_is_loaded_meanwhile_does_not_replace_what_is_compared(shown, layout, case_files):
+    before = [layout.sliceWidget(viewName(number)).mrmlSliceCompositeNode() for number in range(4)]
+    layers = [(node.GetBackgroundVolumeID(), node.GetForegroundVolumeID()) for node in before]
+    other = slicer.util.loadVolume(str(case_files["follow_up"]), {"name": "other"})
+    slicer.util.setSliceViewerLayers(background=other, foreground=None)
+    assert [(node.GetBackgroundVolumeID(), node.GetForegroundVolumeID()) for node in before] == layers
+
+
+def test_the_tumor_is_outlined_in_yellow_and_drawn_as_before_afterwards(ready, shown, views):
+    display, segment = shown.segmentation.GetDisplayNode(), shown.segmentID
+    drawn = views(BEFORE).astype(int)
+    yellow = (drawn[..., 0] > 180) & (drawn[..., 1] > 180) & (drawn[..., 2] < 90)
+    assert yellow.sum() > 30
+    display.SetVisibility(False)
+    assert (drawn != views(BEFORE)).any(-1)[yellow].mean() > 0.9
+    display.SetVisibility(True)
+    ready.click("compareButton")
+    assert display.GetVisibility2DFill() and display.GetSliceIntersectionThickness() == 1
+    assert display.GetSegmentOverrideColor(segment)[0] < 0  # none

@@ -1,0 +1,71 @@
+"""The recipe of fine-tuning for another hospital, in miniature."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
+from GBMResponseCore.model.bundle import open_bundle
+from tiny_bundle import write_tiny_bundle
+
+from GBMResponseTraining.store.slice_store import open_store
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = (
+    "training.steps=4",
+    "training.batch_size=2",
+    "training.validate_every=2",
+    "preview_slices=1",
+    "preview_steps=2",
+)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hospital")
+    rule = {"in_plane": InPlaneRule.of_size(64).to_dict(), "intensity": NormalizationSettings().to_dict()}
+    parent = write_tiny_bundle(folder / "parent", preprocessing=rule, change_scale=[1.0] * 4)
+    commands = folder / "commands"
+    commands.mkdir()
+    for name, code in (("gbmresponse-train", "-m GBMResponseTraining.cli"), ("python", "")):
+        (commands / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {code} "$@"\n')
+        (commands / name).chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{commands}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{ROOT / 'GBMResponse'}:{ROOT}",
+        **{"PATIENTS": "12", "SLICES": "3", "SIZE": "64", "SAMPLES": "2"},
+    }
+    settings = [word for setting in QUICK for word in ("--set", f"diffusion.{setting}")]
+    script = ROOT / "Testing" / "tools" / "fine_tuning.sh"
+    subprocess.run(
+        ["bash", script, folder / "out", "phantom", parent, *settings, "--accelerator", "cpu"],
+        env=environment,
+        check=True,
+    )
+    return folder / "out"
+
+
+def test_the_other_hospital_has_other_contrast_and_growth(out):
+    before, after = open_store(out / "simulated"), open_store(out / "hospital")
+
+    def growth(store):
+        return sorted(record["post_gtv_volume_ml"] / record["gtv_volume_ml"] for record in store.patients)
+
+    assert growth(after) == growth(before)[-6:]
+    assert after.pre.mean() < before.pre.mean() - 0.02
+    assert all("another hospital" in record["dataset"] for record in after.patients)
+
+
+def test_its_slices_are_prepared_as_the_bundle_asks(out):
+    parent = open_bundle(out / "run" / "parent")
+    assert open_store(out / "hospital").patients[0]["preprocessing"] == parent.description["preprocessing"]
+
+
+def test_skill_is_measured_before_and_after(out):
+    report = json.loads((out / "evaluation" / "report.json").read_text("utf-8"))
+    assert {"before", "after"} <= report["table"].keys()
+    assert report["scores"]["sentences"]
