@@ -14,8 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK as sitk
 
+from ..dicom.dose import read_dose
+from ..dicom.tree import is_dicom
 from ..errors import NoOverlapError
+from ..files import check_file
 from ..inputs.grid import StackGrid
 from ..inputs.reading import read_image
 from ..inputs.resampling import resample_linear
@@ -52,7 +56,7 @@ class PlanFiles:
     """Files of a plan, on any grid of the same patient.
 
     :param contours: masks such as CTV and PTV, by name.
-    :param dose: of the whole treatment, Gy.
+    :param dose: of the whole treatment, Gy; a volume, or an RTDOSE.
     """
 
     contours: Mapping[str, Path] = field(default_factory=dict)
@@ -67,12 +71,19 @@ class PlanFiles:
         contours = {name: grid.to_stack(read_image(path, name), label=True) for name, path in self.contours.items()}
         dose = None
         if self.dose is not None:
-            image = read_image(self.dose, "dose")
-            dose = np.maximum(resample_linear(image, grid.reference, 0.0), 0.0)
+            dose = np.maximum(resample_linear(_read_dose(self.dose), grid.reference, 0.0), 0.0)
         for name, values in {**contours, "dose": dose}.items():
             if values is not None and not values.any():
                 raise NoOverlapError(f"The {name} lies outside the field of view around the head.")
         return Plan(contours, dose)
+
+
+def _read_dose(path: Path) -> sitk.Image:
+    """A volume, or an RTDOSE.
+
+    :raises GBMResponseError: by the file.
+    """
+    return read_dose(path) if is_dicom(check_file(path, "dose")) else read_image(path, "dose")
 
 
 def margin_distance(
