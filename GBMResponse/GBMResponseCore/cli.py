@@ -141,7 +141,7 @@ def _add_revisits(commands: Any) -> None:
             metavar="NAME=FILE",
             help="mask such as CTV or PTV; may be repeated",
         )
-        plan.add_argument("--dose", type=Path, help="dose of the whole treatment in Gy, as a volume")
+        plan.add_argument("--dose", type=Path, help="dose of the whole treatment in Gy: RTDOSE, or a volume")
         if name == "score":
             parser.add_argument(
                 "--log", type=Path, help="SQLite file; is made when it is not there, with page and table"

@@ -53,7 +53,7 @@ class PlanFiles:
     """Files of a plan, on any grid of the same patient; with an image of DICOM also RTSTRUCT, SEG and RTDOSE.
 
     :param contours: masks such as CTV and PTV, by name.
-    :param dose: of the whole treatment, Gy.
+    :param dose: of the whole treatment, Gy; a volume, or an RTDOSE.
     """
 
     contours: Mapping[str, Path] = field(default_factory=dict)
