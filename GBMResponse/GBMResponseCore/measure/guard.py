@@ -7,13 +7,14 @@ ordinary case may still be predicted badly.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
 
-from ..inputs.reading import Note
-from ..inputs.slices import CaseSlices
+if TYPE_CHECKING:  # training has no SimpleITK
+    from ..inputs.reading import Note
+    from ..inputs.slices import CaseSlices
 
 GREEN, AMBER, RED = "green", "amber", "red"
 COLORS = (GREEN, AMBER, RED)
@@ -61,10 +62,12 @@ class Judgement:
     reasons: list[str]
 
     @property
-    def notes(self) -> list[Note]:
+    def notes(self) -> "list[Note]":
         """What to say before a prediction; nothing of a usual case."""
         if self.color in (None, GREEN):
             return []
+        from ..inputs.reading import Note
+
         return [Note(NOTE, f"The model has seen no case like this ({self.color}): {' '.join(self.reasons)}")]
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,7 +75,7 @@ class Judgement:
         return {"color": self.color, "features": self.colors, "names": names, "reasons": self.reasons}
 
 
-def judge_case(slices: CaseSlices, ranges: Mapping[str, Any]) -> Judgement:
+def judge_case(slices: "CaseSlices", ranges: Mapping[str, Any]) -> Judgement:
     """Judge a case as a model sees it; see :func:`judge`."""
     gtv, pixel_mm = slices.gtv[slices.indices], float(slices.grid.spacing[0])
     features = {"spacing_mm": pixel_mm, "gtv_volume_ml": float(slices.case.gtv_volume_ml)}
