@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from GBMResponseCore.measure.guard import TOGETHER
 from GBMResponseCore.model.bundle import Bundle
 
 from ..settings.model_configurations import ModelConfiguration
@@ -21,7 +22,9 @@ def inherit(description: dict[str, Any], parent: Bundle) -> None:
     if parent.default_days is not None:
         description["conditioning"].setdefault("default_days_since_rt", parent.default_days)
     # What the parent has learned is usual for its children, too.
-    description["ranges"] = _joined(before["ranges"], description["ranges"])
+    joined = _joined(*({**ranges, TOGETHER: {}} for ranges in (before["ranges"], description["ranges"])))
+    del joined[TOGETHER]  # how features hang together in both cohorts at once, neither of them tells
+    description["ranges"] = joined
 
 
 def _joined(first: Any, second: Any) -> Any:

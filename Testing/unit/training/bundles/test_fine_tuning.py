@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from GBMResponseCore.measure.guard import IMAGE_FEATURES, TOGETHER
 from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.model.manifest import BUNDLED_MODELS, bundled_models
 from safetensors.torch import load_file
@@ -250,7 +251,8 @@ def test_the_parent_s_scale_of_the_change_is_kept_though_the_patients_change_mor
 
 def test_usual_ranges_are_those_of_parent_and_patients_together(tmp_path):
     features = {"noise": [0.0, 1e-6], "gtv_level": [-1.0, 9.0], "of_the_parent": [1.0, 2.0]}
-    ranges = {"gtv_volume_ml": [10.0, 20.0], "image_features": features}
+    together = {"features": ["noise"], "mean": [0.0], "sd": [1.0], "inverse": [[1.0]], "range": [0.0, 3.0]}
+    ranges = {"gtv_volume_ml": [10.0, 20.0], IMAGE_FEATURES: features, TOGETHER: together}
     parent = write_tiny_bundle(tmp_path / "tiny", ranges=ranges)
     known = {"spacing_mm": 3.0}
     store = write_small_store(
@@ -259,8 +261,9 @@ def test_usual_ranges_are_those_of_parent_and_patients_together(tmp_path):
     assert finetune("--bundle", parent, "--store", store, "--run", tmp_path / "run") == 0
     found = open_bundle(tmp_path / "run" / "bundles" / "2-and-4-class").description["ranges"]
     assert (found["gtv_volume_ml"], found["spacing_mm"]) == ([5.0, 20.0], [3.0, 3.0])
-    own = image_ranges(open_store(store), SPLIT, open_store(store).patients)
-    assert found["image_features"] == own | features | {"noise": [0.0, own["noise"][1]]}
+    own = image_ranges(open_store(store), SPLIT, open_store(store).patients)[IMAGE_FEATURES]
+    assert TOGETHER not in found
+    assert found[IMAGE_FEATURES] == own | features | {"noise": [0.0, own["noise"][1]]}
 
 
 @pytest.mark.parametrize(
