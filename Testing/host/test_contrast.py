@@ -51,7 +51,18 @@ def test_overlays_have_a_legend_with_their_scale(ready, shown, views):
     with_legend = views(LAST)
     legend.SetVisibility(False)
     columns = (with_legend != views(LAST)).any(-1).any(0)
-    assert columns[-len(columns) // 3 :].any() and not columns[: len(columns) // 2].any()
+    assert columns[-len(columns) // 3 :].any() and not columns[: len(columns) // 5].any()
+
+
+def test_the_legend_is_there_from_the_beginning(shown, views, session):
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(shown.node(NodeRoles.ENHANCEMENT))
+    others = [slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node) for node in shown.overlays()]
+    assert [other.GetVisibility() for other in others] == [other is legend for other in others]
+    views(LAST)
+    session.spin(0.1)
+    drawn = views(LAST)
+    legend.SetVisibility(False)
+    assert (drawn != views(LAST)).any(-1).sum() > 100
 
 
 def test_a_follow_up_in_other_units_gets_the_same_contrast_and_its_own_back(ready, layout, case, case_files):

@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 import qt
+import slicer
 from GBMResponseLib.common.ProblemStyle import setProblem
 from GBMResponseLib.panel.PreviewStrip import PreviewStrip
 
@@ -111,3 +112,6 @@ def test_inputs_make_room_for_the_result_and_come_back_with_one_click(ready, lay
     assert ui.editInputsButton.isVisibleTo(ui.predictPage)
     ready.click("editInputsButton")
     assert not ui.inputsSection.collapsed and not ui.editInputsButton.isVisibleTo(ui.predictPage)
+    ui.inputsSection.collapsed = True
+    slicer.mrmlScene.Clear(False)
+    assert not ui.inputsSection.collapsed

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from make_screenshots import ROOT, SIZE, Camera
 from PIL import Image, ImageDraw, ImageFont
 
-COLUMNS, SCALE = 2, 0.5
+COLUMNS, SCALE = 2, 0.45
 PACKAGE = "diffusers>=0.32"
 
 
@@ -30,6 +30,7 @@ class Film:
         self.installed = set()
 
     def frame(self, caption: str, dialog=None) -> None:
+        self.camera.hideDuration()
         path = self.camera.session.screenshot(self.camera.window, self.folder / f"{len(self.frames)}.png")
         picture = Image.open(path).convert("RGB")
         if dialog is not None:
@@ -89,7 +90,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         film = Film(Path(folder))
         run(film, Path(folder))
-        film.sheet().quantize(256).save(out / "first-minutes.png", optimize=True)
+        film.sheet().quantize(160, Image.Quantize.FASTOCTREE).save(out / "first-minutes.png", optimize=True)
         film.driver.close()
         return 1 if film.camera.session.errors else 0
 

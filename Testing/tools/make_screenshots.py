@@ -36,7 +36,13 @@ class Camera:
         self.driver = PanelDriver(self.session)
         self.window = self.session.window(self.driver.widget, SIZE)
 
+    def hideDuration(self) -> None:
+        """How long it took on the computer that makes the pictures tells nobody anything."""
+        if self.driver.status.startswith("Done in"):
+            self.driver.widget.panel.say("Done. The images are synthetic.")
+
     def shoot(self, name: str) -> None:
+        self.hideDuration()
         path = self.session.screenshot(self.window, self.out / f"{name}.png")
         Image.open(path).convert("RGB").quantize(256).save(
             path, optimize=True

@@ -14,14 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 
-from ..dicom.dose import read_dose
-from ..dicom.tree import is_dicom
+from ..dicom.plan import read_plan_contour, read_plan_dose
+from ..dicom.tree import Series
 from ..errors import NoOverlapError
-from ..files import check_file
 from ..inputs.grid import StackGrid
-from ..inputs.reading import read_image
 from ..inputs.resampling import resample_linear
 from .check import FEWEST_SAMPLES
 from .enhancement import EnhancementSegmenter, signed_distance
@@ -53,7 +50,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class PlanFiles:
-    """Files of a plan, on any grid of the same patient.
+    """Files of a plan, on any grid of the same patient; with an image of DICOM also RTSTRUCT, SEG and RTDOSE.
 
     :param contours: masks such as CTV and PTV, by name.
     :param dose: of the whole treatment, Gy; a volume, or an RTDOSE.
@@ -62,28 +59,25 @@ class PlanFiles:
     contours: Mapping[str, Path] = field(default_factory=dict)
     dose: Path | None = None
 
-    def on(self, grid: StackGrid) -> Plan:
+    def on(self, grid: StackGrid, series: Series | None = None) -> Plan:
         """What they give on a stack; outside its volume there is no dose.
 
+        :param series: of the image, if that was read from DICOM; then they may be RTSTRUCT, SEG and RTDOSE.
         :raises GBMResponseError: by a file.
         :raises NoOverlapError: a contour, or the dose, lies outside the stack.
         """
-        contours = {name: grid.to_stack(read_image(path, name), label=True) for name, path in self.contours.items()}
+        contours = {
+            name: grid.to_stack(read_plan_contour(path, name, series), label=True)
+            for name, path in self.contours.items()
+        }
         dose = None
         if self.dose is not None:
-            dose = np.maximum(resample_linear(_read_dose(self.dose), grid.reference, 0.0), 0.0)
+            image = read_plan_dose(self.dose, series)
+            dose = np.maximum(resample_linear(image, grid.reference, 0.0), 0.0)
         for name, values in {**contours, "dose": dose}.items():
             if values is not None and not values.any():
                 raise NoOverlapError(f"The {name} lies outside the field of view around the head.")
         return Plan(contours, dose)
-
-
-def _read_dose(path: Path) -> sitk.Image:
-    """A volume, or an RTDOSE.
-
-    :raises GBMResponseError: by the file.
-    """
-    return read_dose(path) if is_dicom(check_file(path, "dose")) else read_image(path, "dose")
 
 
 def margin_distance(

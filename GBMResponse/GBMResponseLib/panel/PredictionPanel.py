@@ -136,6 +136,7 @@ class PredictionPanel:
         """The scene is closing: let go of its nodes."""
         self.whatIf.withdraw()
         self._results.forgetScene()
+        self._openInputs()
 
     def close(self) -> None:
         """Stop timers; the panel is going."""

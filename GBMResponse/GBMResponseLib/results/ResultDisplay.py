@@ -1,5 +1,6 @@
 """How the volumes of a result look: window and level of the input for images, own colors for everything else."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -75,19 +76,37 @@ def _addLegend(volume: Any, role: str) -> None:
     legend.SetTitleText(titles.get(role, _("change, image units")))
     legend.SetLabelFormat("%.1f" if role == NodeRoles.ENHANCEMENT else "%.0f")
     legend.SetNumberOfLabels(3)
-    legend.SetSize(0.12, 0.4)
-    legend.SetPosition(0.98, 0.1)
+    legend.SetSize(0.1, 0.28)
+    legend.SetPosition(0.95, 0.02)
 
 
-def refreshLegend(volume: Any) -> None:
-    """Show or hide the legend where the volume came or went.
+def refreshLegends(composite: Any) -> None:
+    """Show the legends of what a slice view shows.
 
-    A legend follows layers that the user chooses, not those that a program sets
-    (vtkMRMLColorLegendDisplayableManager::ProcessMRMLNodesEvents).
+    They follow layers that the user chooses, not those that a program sets, and a view that is new knows no legend
+    (vtkMRMLColorLegendDisplayableManager::ProcessMRMLNodesEvents): the flag says that a layer was chosen.
     """
-    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(volume)
-    if legend is not None:
-        legend.Modified()
+    composite.SetInteractionFlags(composite.ForegroundVolumeFlag)
+    composite.Modified()
+    composite.SetInteractionFlags(0)
+
+
+def placeLegends(overlays: Sequence[Any], views: Sequence[tuple[str, Any]]) -> None:
+    """Show each legend in the views that show its overlay, and in no other.
+
+    :param views: ID of the slice node and foreground of each; none: wherever the overlays are seen.
+    """
+    for overlay in overlays:
+        legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(overlay)
+        if legend is None:
+            continue
+        places = [identifier for identifier, foreground in views if foreground is overlay]
+        wasModifying = legend.StartModify()
+        legend.RemoveAllViewNodeIDs()
+        for identifier in places:
+            legend.AddViewNodeID(identifier)
+        legend.SetVisibility(bool(places) or not views)
+        legend.EndModify(wasModifying)
 
 
 def brightness(volume: Any) -> float:

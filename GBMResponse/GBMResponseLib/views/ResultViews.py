@@ -12,7 +12,7 @@ from ..common.QtTimers import startTimer
 from ..common.Signal import Signal
 from ..common.Translation import tr as _
 from ..inputs.HeadBox import HeadBox, findHead
-from ..results.ResultDisplay import refreshLegend
+from ..results.ResultDisplay import placeLegends, refreshLegends
 from ..results.ResultNodes import ResultNodes
 from .ContrastLink import ContrastLink
 from .LayoutDescription import (
@@ -128,6 +128,7 @@ class ResultViews:
             giveUserLayoutBack(manager)
         self._stopTimer()
         self._unfollow()
+        self._placeLegends()
         self.restoreFilling()
 
     def close(self) -> None:
@@ -181,6 +182,7 @@ class ResultViews:
         self._byUser.clear()
         for widget, content in self._shown():
             self._setContent(widget, content)
+        self._placeLegends()
 
     def jumpToTumor(self) -> None:
         """Center all views on the tumor."""
@@ -256,6 +258,7 @@ class ResultViews:
             if layout != READER_LAYOUT:
                 forgetUserLayout(slicer.app.layoutManager())
             self._unfollow()
+            self._placeLegends()
             self.restoreFilling()
         elif self._nodes is not None and not self._layers:
             self._follow()
@@ -296,7 +299,21 @@ class ResultViews:
             head = head or self._head(content.background)
             if head is not None:
                 _zoom(widget.mrmlSliceNode(), head)
+        self._showLegends()
         self.jumpToTumor()
+
+    def _showLegends(self) -> None:
+        """A view that is new follows its layers only after it was drawn once."""
+        self._filling = True
+        for widget, _content in self._shown():
+            refreshLegends(widget.mrmlSliceCompositeNode())
+        self._filling = False
+        self._placeLegends()
+
+    def _placeLegends(self) -> None:
+        runs = [run for run in (self._nodes, self._other) if run is not None]
+        views = [(widget.mrmlSliceNode().GetID(), content.foreground) for widget, content in self._shown()]
+        placeLegends([overlay for run in runs for overlay in run.overlays()], views)
 
     def _head(self, volume: Any) -> HeadBox | None:
         """Where the head is; found once per run."""
@@ -339,10 +356,8 @@ class ResultViews:
         composite.SetForegroundVolumeID(_identifier(content.foreground))
         composite.SetLabelVolumeID(None)
         composite.SetForegroundOpacity(content.opacity)
+        refreshLegends(composite)
         self._filling = False
-        for nodes in (self._nodes, self._other):
-            for overlay in nodes.overlays() if nodes is not None else ():
-                refreshLegend(overlay)
 
     def _tumorCenter(self) -> tuple[float, float, float] | None:
         nodes = self._nodes

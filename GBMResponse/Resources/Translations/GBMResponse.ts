@@ -732,6 +732,29 @@
     </message>
 </context>
 <context>
+    <name>dicom.SyntheticExport</name>
+    <message>
+        <source>Synthetic MRI (GBM Response)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Creates a derived MR series that says that it is synthetic, in the study of its input</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>PythonSlicer was not found beside Slicer: install Slicer again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The series could not be written.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>This is no generated volume.</source>
+        <translation type="unfinished"></translation>
+    </message>
+</context>
+<context>
     <name>inputs.InputFindings</name>
     <message>
         <source>The outline {name} consists of contours that this Slicer cannot turn into voxels: install the extension SlicerRT in the Extensions Manager and restart Slicer.</source>
