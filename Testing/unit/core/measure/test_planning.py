@@ -5,7 +5,7 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from fake_dicom import write_dose
-from GBMResponseCore.errors import MissingFileError, NoOverlapError
+from GBMResponseCore.errors import FrameOfReferenceError, MissingFileError, NoOverlapError
 from GBMResponseCore.inputs.grid import StackGrid
 from GBMResponseCore.inputs.preprocessing import InPlaneRule
 from GBMResponseCore.measure.enhancement import EnhancementSegmenter
@@ -164,11 +164,10 @@ def test_contours_and_dose_come_from_files_on_any_grid(parts, tmp_path):
     assert record["dose"]["dose_that_covers_gy"]["95%"] == pytest.approx(60)
 
 
-def test_an_rtdose_is_read_as_well(parts, tmp_path):
-    image, _, grid, _, mask, _, _ = parts
-    write_dose(tmp_path / "dose.dcm", sitk.Cast(image * 0 + 60, sitk.sitkFloat32))
-    dose = PlanFiles({}, tmp_path / "dose.dcm").on(grid).dose
-    assert dose[mask] == pytest.approx(60)
+def test_an_rtdose_for_an_image_that_is_no_dicom_is_refused(parts, tmp_path):
+    write_dose(tmp_path / "dose.dcm", sitk.Cast(parts[0] * 0 + 60, sitk.sitkFloat32))
+    with pytest.raises(FrameOfReferenceError):
+        PlanFiles({}, tmp_path / "dose.dcm").on(parts[2])
 
 
 def test_a_contour_that_is_missing_or_elsewhere_is_refused(parts, tmp_path):
