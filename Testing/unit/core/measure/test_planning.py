@@ -4,7 +4,8 @@ import numpy as np
 import phantoms
 import pytest
 import SimpleITK as sitk
-from GBMResponseCore.errors import MissingFileError, NoOverlapError
+from fake_dicom import write_dose
+from GBMResponseCore.errors import FrameOfReferenceError, MissingFileError, NoOverlapError
 from GBMResponseCore.inputs.grid import StackGrid
 from GBMResponseCore.inputs.preprocessing import InPlaneRule
 from GBMResponseCore.measure.enhancement import EnhancementSegmenter
@@ -161,6 +162,12 @@ def test_contours_and_dose_come_from_files_on_any_grid(parts, tmp_path):
     record = view(parts, plan).of_mask(mask)
     assert record["contours"]["CTV"] == pytest.approx(1, abs=0.25)
     assert record["dose"]["dose_that_covers_gy"]["95%"] == pytest.approx(60)
+
+
+def test_an_rtdose_for_an_image_that_is_no_dicom_is_refused(parts, tmp_path):
+    write_dose(tmp_path / "dose.dcm", sitk.Cast(parts[0] * 0 + 60, sitk.sitkFloat32))
+    with pytest.raises(FrameOfReferenceError):
+        PlanFiles({}, tmp_path / "dose.dcm").on(parts[2])
 
 
 def test_a_contour_that_is_missing_or_elsewhere_is_refused(parts, tmp_path):
