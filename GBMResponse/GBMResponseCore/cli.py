@@ -121,7 +121,7 @@ _REVISITS = {
     "report": "write report and montage of a finished run again",
     "score": "score a finished run against the true follow-up, and keep the score in a log",
 }
-_OF_A_REVISIT = ("image", "gtv", "follow_up", "gtv_labels", "bundle", "device", "precision", "batch_size")
+_OF_A_REVISIT = ("image", "gtv", "follow_up", "gtv_labels", "series", "bundle", "device", "precision", "batch_size")
 """Settings of a prediction that also matter when it is looked at again; what the report says of the case, too."""
 
 
@@ -141,12 +141,12 @@ def _add_revisits(commands: Any) -> None:
             metavar="NAME=FILE",
             help="mask such as CTV or PTV; may be repeated",
         )
-        plan.add_argument("--dose", type=Path, help="dose of the whole treatment in Gy, as a volume")
+        plan.add_argument("--dose", type=Path, help="dose of the whole treatment in Gy: RTDOSE, or a volume")
         if name == "score":
             parser.add_argument(
                 "--log", type=Path, help="SQLite file; is made when it is not there, with page and table"
             )
-        parser.set_defaults(run=_revisit)
+        parser.set_defaults(run=_revisit, wrong_usage=parser.error)
 
 
 def _add_settings(parser: argparse.ArgumentParser, but: Sequence[str] = ()) -> None:
@@ -181,6 +181,10 @@ def _request(arguments: argparse.Namespace, **others: Any) -> PredictionRequest:
     :param others: settings that are no options of the command.
     """
     given = vars(arguments) | others
+    if given["gtv"] is None:
+        if not given["image"].is_dir():
+            arguments.wrong_usage("the following arguments are required: --gtv")
+        given["gtv"] = given["image"]
     given["classes"] = tuple(given.get("classes", (AUTO_CLASS,)))
     given["gtv_labels"] = tuple(given["gtv_labels"])
     options = PredictionOptions(**_chosen(PredictionOptions, given))
@@ -193,10 +197,6 @@ def _chosen(cls: type, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    if arguments.gtv is None:
-        if not arguments.image.is_dir():
-            arguments.wrong_usage("the following arguments are required: --gtv")
-        arguments.gtv = arguments.image
     request = _request(arguments)
     with _Terminal() as terminal:
         result = Runner().run(request, terminal)

@@ -107,7 +107,7 @@ def run_case(
     try:
         files = {"image": case.image, "gtv": case.gtv, "follow_up": case.follow_up}
         options = replace(template.options, classes=case.classes)
-        request = replace(template, **files, options=options, out=folder)
+        request = replace(template, **files, **case.others, options=options, out=folder)
         with _journal(request, basis):
             status = read_status(folder)
             if status["status"] == DONE and (folder / PROVENANCE).is_file():

@@ -107,7 +107,8 @@ class Runner:
         slices = self._with_follow_up(slices, predictor.bundle.normalization, listener)
         predictions = read_predictions(request.out, records, slices)
         clock.mark("load")
-        measurements = self._measure(predictor, slices, predictions, listener, plan.on(slices.grid))
+        planned = plan.on(slices.grid, case.origin and case.origin.series)
+        measurements = self._measure(predictor, slices, predictions, listener, planned)
         clock.mark("measure")
         return RunResult(request, predictor.bundle, slices, predictions, measurements, clock.seconds, records=records)
 

@@ -4,7 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from GBMResponseCore.measure.guard import feature_ranges, image_features
+from GBMResponseCore.measure.guard import (
+    IMAGE_FEATURES,
+    TOGETHER,
+    feature_ranges,
+    features_together,
+    image_features,
+)
 
 from ..store.slice_store import SINGLE_IMAGES, SliceStore
 
@@ -12,10 +18,8 @@ MOST_PATIENTS = 400
 """More are evenly thinned out: the ends of a range hardly change, and each takes about 0.1 s."""
 
 
-def image_ranges(
-    store: SliceStore, split: Mapping[str, str], records: Sequence[Mapping[str, Any]]
-) -> dict[str, list[float]]:
-    """Range of each image feature over the training patients of a store; see :mod:`GBMResponseCore.measure.guard`.
+def image_ranges(store: SliceStore, split: Mapping[str, str], records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Ranges of image features over a store's training patients, as :mod:`GBMResponseCore.measure.guard` reads them.
 
     :param split: part of each patient by id.
     :param records: of the store's patients, in its order; those without a pixel size are left out.
@@ -32,4 +36,5 @@ def image_ranges(
         features = image_features(slices["pre"], slices["gtv"] > 0, float(records[row]["spacing_mm"]))
         if features:
             patients.append(features)
-    return feature_ranges(patients)
+    together = features_together(patients)
+    return {IMAGE_FEATURES: feature_ranges(patients), **({} if together is None else {TOGETHER: together})}

@@ -1,5 +1,6 @@
 """What a fine-tuned bundle takes over from the one it comes from, and what its card says about that."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from GBMResponseCore.model.bundle import Bundle
@@ -20,10 +21,15 @@ def inherit(description: dict[str, Any], parent: Bundle) -> None:
     if parent.default_days is not None:
         description["conditioning"].setdefault("default_days_since_rt", parent.default_days)
     # What the parent has learned is usual for its children, too.
-    ranges = description["ranges"]
-    for name, limits in before["ranges"].items():
-        both = [*limits, *ranges.get(name, [])]
-        ranges[name] = [min(both), max(both)]
+    description["ranges"] = _joined(before["ranges"], description["ranges"])
+
+
+def _joined(first: Any, second: Any) -> Any:
+    """Ranges by name, which may be in groups, that hold those of both."""
+    if not isinstance(first, Mapping):
+        return [min(*first, *second), max(*first, *second)]
+    shared = first.keys() & second.keys()
+    return {**first, **second, **{name: _joined(first[name], second[name]) for name in shared}}
 
 
 def lineage(run: TrainingRun, configuration: ModelConfiguration) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import write_text
 from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
-from GBMResponseCore.measure.guard import IMAGE_FEATURES
 from GBMResponseCore.model.bundle import Bundle, open_bundle
 from GBMResponseCore.request import SamplingOptions, check_guidance
 
@@ -247,7 +246,7 @@ def _ranges(run: TrainingRun) -> dict[str, Any]:
         values = _training_values(run, name)
         if values:
             ranges[name] = [min(values), max(values)]
-    return ranges | {IMAGE_FEATURES: image_ranges(run.store, run.split, run.patients)}
+    return ranges | image_ranges(run.store, run.split, run.patients)
 
 
 def _training_values(run: TrainingRun, name: str) -> list[float]:

@@ -12,7 +12,7 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore import cli
-from GBMResponseCore.inputs.case import load_case
+from GBMResponseCore.dicom.case import load_case
 from GBMResponseCore.run import Runner
 
 SIZE, SPACING = (60, 64, 6), (0.95, 0.95, 8.0)

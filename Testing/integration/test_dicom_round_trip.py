@@ -21,6 +21,7 @@ from GBMResponseCore import cli
 from GBMResponseCore.dicom.case import load_case
 from GBMResponseCore.dicom.network import PASSWORD, Server
 from pydicom.uid import generate_uid
+from tiny_bundle import write_tiny_bundle
 
 SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
 CORE_PARENT = Path(cli.__file__).resolve().parents[1]
@@ -82,12 +83,34 @@ def test_a_series_is_predicted_as_its_volume_is(run, tiny_bundle, tmp_path):
         assert np.array_equal(*map(sitk.GetArrayViewFromImage, (sitk.ReadImage(files), volume)))
 
 
+def test_the_sample_case_is_the_same_as_dicom(tmp_path):
+    tool = Path(__file__).resolve().parents[1] / "tools" / "make_dicom_export.py"
+    subprocess.run([sys.executable, tool, tmp_path / "export"], check=True)
+    sample = CORE_PARENT / "Resources" / "SampleData"
+    bundle = write_tiny_bundle(tmp_path / "bundle", size=256)  # whose slices hold the whole head
+    quick = ("--bundle", bundle, "--samples", 0, "--no-measurements", "--no-montage", "--no-report")
+    assert call("predict", "--dicom", tmp_path / "export", "--out", tmp_path / "dicom", *quick) == 0
+    files = ("--image", sample / "btp05_pre_t1gd.nii.gz", "--gtv", sample / "btp05_pre_gtv.nii.gz")
+    assert call("predict", *files, "--out", tmp_path / "nifti", *quick) == 0
+    for name in ("expected", "generated_mask", "blend_weight"):
+        assert same_voxels(tmp_path / "dicom" / f"{name}.nii.gz", tmp_path / "nifti" / f"{name}.nii.gz")
+
+
 def test_the_choice_is_in_the_provenance_with_all_files(run):
     record = json.loads((run / "out" / "provenance.json").read_text("utf-8"))
     assert [note["code"] for note in record["warnings"]][:2] == ["dicom-series", "dicom-gtv"]
     assert {path.name for path in (run / "out" / "dicom").iterdir()} == {
         Path(name).name for name in record["dicom_files"]
     }
+
+
+def test_a_run_is_measured_again_with_the_plan_of_its_rtstruct(run, tiny_bundle, tmp_path, capsys):
+    shutil.copytree(run, tmp_path / "copy")
+    export = tmp_path / "copy" / "export"
+    words = ("measure", tmp_path / "copy" / "out", "--dicom", export, "--bundle", tiny_bundle)
+    assert call(*words, "--contour", f"GTV={export / 'RS.dcm'}") == 0
+    assert call(*words, "--contour", f"PTV={export / 'RS.dcm'}") == 64
+    assert "no region PTV; there are: GTV, Brain" in capsys.readouterr().err
 
 
 def test_a_run_without_dicom_removes_that_of_the_run_before(run, tiny_bundle, tmp_path):
@@ -127,7 +150,8 @@ def test_a_gtv_is_asked_for_unless_a_folder_may_hold_it(tmp_path, capsys):
 
 
 def test_rows_of_a_cohort_may_be_folders_of_dicom(export, tiny_bundle, tmp_path, capsys):
-    (tmp_path / "cases.csv").write_text("id,image,gtv\na,export,export/RS.dcm\nb,export,export\nc,none,none\n")
+    rows = ["id,image,gtv,series,gtv_roi", "a,export,export/RS.dcm,5,GTV", "b,export,export,,", "c,none,none,,"]
+    (tmp_path / "cases.csv").write_text("\n".join([*rows, "d,export,export,5,Edema|GTV"]))
     words = ("cohort", tmp_path / "cases.csv", "--out", tmp_path / "out", "--bundle", tiny_bundle, "--samples", 0)
     words += ("--dicom-out", "--no-measurements")
     assert call(*words) == 3
@@ -137,6 +161,7 @@ def test_rows_of_a_cohort_may_be_folders_of_dicom(export, tiny_bundle, tmp_path,
     assert call(*words) == 3
     said = capsys.readouterr().out
     assert "a: was done before" in said and "b: was done before" in said
+    assert "d: failed (rtstruct). There is no region Edema; there are: GTV, Brain." in said
 
 
 def test_the_list_says_why_a_series_is_the_t1_gd(run, capsys):

@@ -2,16 +2,17 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..errors import CaseTableError
 from ..files import read_table
 from ..request import AUTO_CLASS
 
 REQUIRED = ("id", "image", "gtv")
-OPTIONAL = ("follow_up", "class")
+OPTIONAL = ("follow_up", "class", "gtv_roi", "series")
 _ID = re.compile(r"\w[\w.-]*(?<!\.)")
 _LONGEST_ID = 200
 """Bytes: most file systems allow 255, and temporary names need some of them."""
@@ -25,6 +26,7 @@ class TableCase:
 
     :param identifier: also the name of the case's folder.
     :param classes: names of survival classes, or `predicted`.
+    :param others: settings of this case alone, by attribute of a request.
     """
 
     identifier: str
@@ -32,6 +34,7 @@ class TableCase:
     gtv: Path
     follow_up: Path | None
     classes: tuple[str, ...]
+    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_case_table(path: Path) -> list[TableCase]:
@@ -90,4 +93,12 @@ def _case(columns: Sequence[str], cells: Sequence[str], line: int, folder: Path)
         folder / values["gtv"],
         folder / follow_up if follow_up else None,
         classes or (AUTO_CLASS,),
+        _others(values),
     )
+
+
+def _others(values: Mapping[str, str]) -> dict[str, Any]:
+    """Which series and regions of DICOM files are meant, where the table says so."""
+    regions = tuple(name.strip() for name in values.get("gtv_roi", "").split("|") if name.strip())
+    others: dict[str, Any] = {"gtv_labels": regions} if regions else {}
+    return others | ({"series": values["series"]} if values.get("series") else {})

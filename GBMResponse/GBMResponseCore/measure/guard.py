@@ -19,9 +19,13 @@ GREEN, AMBER, RED = "green", "amber", "red"
 COLORS = (GREEN, AMBER, RED)
 IMAGE_FEATURES = "image_features"
 """Name of the ranges in `ranges` of `bundle.json`: feature -> [low, high]."""
+TOGETHER = "image_features_together"
+"""Name there of how features hang together: `features`, `mean`, `sd`, `inverse` of their correlations, and `range` of
+the distance (Mahalanobis, doi 10.1016/S0169-7439(99)00047-7): what is usual by each may be unusual by all."""
 NOTE = "unlike-training"
 _SHARE = (0.005, 0.995)
 """Quantiles of the training patients that are the ends of a range."""
+_RIDGE = 0.01
 _HEAD, _RIM_MM = -0.8, 10.0
 _WORDS = {
     "spacing_mm": "pixel size in mm",
@@ -31,6 +35,11 @@ _WORDS = {
     "median": "median intensity of the brain",
     "width": "spread of intensities in the brain",
     "dark": "share of dark pixels in the brain",
+    "skew": "skewness of intensities in the brain",
+    "low": "darkest parts of the brain beside its median",
+    "high": "brightest parts of the brain beside its median",
+    "core": "spread of the middle half of intensities in the brain",
+    TOGETHER: "distance of all features together",
     "noise": "noise and detail",
     "gtv_level": "brightness of the GTV beside its surroundings",
     "gtv_width": "spread of intensities in the GTV",
@@ -59,7 +68,8 @@ class Judgement:
         return [Note(NOTE, f"The model has seen no case like this ({self.color}): {' '.join(self.reasons)}")]
 
     def to_dict(self) -> dict[str, Any]:
-        return {"color": self.color, "features": self.colors, "reasons": self.reasons}
+        names = [_WORDS[name] for name in self.colors]
+        return {"color": self.color, "features": self.colors, "names": names, "reasons": self.reasons}
 
 
 def judge_case(slices: CaseSlices, ranges: Mapping[str, Any]) -> Judgement:
@@ -82,12 +92,19 @@ def image_features(pre: np.ndarray, gtv: np.ndarray, pixel_mm: float) -> dict[st
         "gtv_depth_mm": float(depth[gtv].mean()),
     }
     if brain.any():
-        level = float(np.median(pre[brain]))
+        low, tenth, quarter, middle, three, ninth, high = np.quantile(
+            pre[brain] + 1.0, (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
+        )
+        level, wide = float(middle - 1.0), middle + 1e-3
         sharp = np.abs(np.stack([ndimage.laplace(plane) for plane in pre]))
         features |= {
             "rim": (float(pre[rim].mean()) + 1.0) / (level + 1.0 + 1e-3) if rim.any() else 0.0,
             "median": level,
-            "width": float(np.ptp(np.quantile(pre[brain], (0.1, 0.9)))),
+            "width": float(ninth - tenth),
+            "skew": float((ninth + tenth - 2 * middle) / (ninth - tenth + 1e-3)),
+            "low": float(low / wide),
+            "high": float(high / wide),
+            "core": float((three - quarter) / wide),
             "dark": float((pre[brain] < (level + 1.0) * 0.5 - 1.0).mean()),
             "noise": float(np.median(sharp[brain])),
             "gtv_level": (float(pre[gtv].mean()) + 1.0) / (level + 1.0 + 1e-3),
@@ -104,6 +121,29 @@ def feature_ranges(patients: Sequence[Mapping[str, float]]) -> dict[str, list[fl
     }
 
 
+def features_together(patients: Sequence[Mapping[str, float]]) -> dict[str, Any] | None:
+    """How the features of training patients hang together, see :data:`TOGETHER`; None of too few patients."""
+    names = sorted(set.intersection(*(set(features) for features in patients))) if patients else []
+    if len(patients) < 3 * max(1, len(names)) or len(names) < 2:
+        return None
+    values = np.array([[features[name] for name in names] for features in patients])
+    mean, sd = values.mean(axis=0), values.std(axis=0) + 1e-9
+    correlations = np.corrcoef((values - mean).T / sd[:, None]) + _RIDGE * np.eye(len(names))
+    known = {
+        "features": names,
+        "mean": mean.tolist(),
+        "sd": sd.tolist(),
+        "inverse": np.linalg.inv(correlations).tolist(),
+    }
+    farthest = float(np.quantile([_distance(features, known) for features in patients], _SHARE[1]))
+    return {**known, "range": [0.0, farthest]}
+
+
+def _distance(features: Mapping[str, float], known: Mapping[str, Any]) -> float:
+    offset = (np.array([features[name] for name in known["features"]]) - known["mean"]) / known["sd"]
+    return float(np.sqrt(offset @ np.array(known["inverse"]) @ offset))
+
+
 def judge(features: Mapping[str, float], ranges: Mapping[str, Any]) -> Judgement:
     """Compare a case with the ranges of a bundle.
 
@@ -112,6 +152,10 @@ def judge(features: Mapping[str, float], ranges: Mapping[str, Any]) -> Judgement
     """
     nested = ranges.get(IMAGE_FEATURES)
     known = {**ranges, **(nested if isinstance(nested, Mapping) else {})}
+    together = ranges.get(TOGETHER)
+    if isinstance(together, Mapping) and set(together["features"]) <= set(features):
+        features = {**features, TOGETHER: _distance(features, together)}
+        known[TOGETHER] = together["range"]
     colors, reasons = {}, {}
     for name, value in features.items():
         ends = known.get(name)
@@ -122,7 +166,7 @@ def judge(features: Mapping[str, float], ranges: Mapping[str, Any]) -> Judgement
         colors[name] = GREEN if beyond <= 0 else AMBER if beyond <= 0.5 else RED
         if beyond > 0:
             where = f"{low:.3g} to {high:.3g}"
-            reasons[name] = (beyond, f"{_WORDS.get(name, name)} {value:.3g}, in training {where}.")
+            reasons[name] = (beyond, f"{_WORDS[name]} {value:.3g}, in training {where}.")
     worst = max(colors.values(), key=COLORS.index) if colors else None
     ordered = sorted(reasons.values(), key=lambda reason: -reason[0])
     return Judgement(worst, colors, [sentence for _, sentence in ordered])

@@ -87,11 +87,13 @@ class Measurements:
     :param enhancement_probability: per class, fraction of the samples in which a voxel enhances, float32 on the input's
         grid; only for several samples.
     :param masks: what they were measured on.
+    :param planning: as in the record, with that of the `classes`, also where it is withheld there.
     """
 
     record: dict[str, Any]
     enhancement_probability: dict[str, sitk.Image]
     masks: EnhancementMasks
+    planning: dict[str, Any]
 
     def of_class(self, name: str) -> dict[str, Any]:
         """The measures of one class, with those before."""
@@ -143,7 +145,7 @@ def measure(
         blurred_mask = segmenter.segment(blurry, threshold)
         blurred_change = compare_lesions(before, find_lesions(blurred_mask, spacing, rule.lesions), rule)
 
-    view = None if withheld.volume else PlanningView(segmenter, pre, gtv, generated, threshold, plan)
+    view, plans = PlanningView(segmenter, pre, gtv, generated, threshold, plan), {}
     classes, maps, sample_masks = {}, {}, {}
     for name, prediction in predictions.items():
         stacks = [whole(pixels) for pixels in prediction.pixels]
@@ -170,8 +172,9 @@ def measure(
                 "blurred_copy": truth.score([blurry], [blurred_mask], [blurred_change], gtv),
             }
             entry["score"] = {who: hidden.apply(score) for who, score in scores.items()}
-        if stacks and view is not None:
-            entry["planning"] = view.of_samples([view.recurrence(stack, threshold) for stack in stacks])
+        if stacks:
+            plans[name] = view.of_samples([view.recurrence(stack, threshold) for stack in stacks])
+            entry |= {} if hidden.volume else {"planning": plans[name]}
         classes[name] = entry
         if len(masks) > 1:
             zero = image_like(case.image, np.zeros(case.image.GetSize()[::-1], np.float32))
@@ -192,12 +195,13 @@ def measure(
     }
     if truth is not None:
         record["true_follow_up"] = withheld.apply(truth.to_dict())
-    if view is not None:
-        record["planning"] = {**view.margins(), "copy_of_the_input": view.of_copy()}
-        if truth is not None:
-            record["planning"]["true_follow_up"] = view.of_mask(view.recurrence(truth.stack, truth.threshold))
+    shared = {**view.margins(), "copy_of_the_input": view.of_copy()}
+    if truth is not None:
+        shared["true_follow_up"] = view.of_mask(view.recurrence(truth.stack, truth.threshold))
+    if not withheld.volume:
+        record["planning"] = shared
     masks = EnhancementMasks(mask_before, sample_masks, truth.mask if truth else None, blurred_mask if truth else None)
-    return Measurements(rounded(record), maps, masks)
+    return Measurements(rounded(record), maps, masks, {**shared, "classes": plans})
 
 
 def write_measurements(measurements: Measurements, folder: Path) -> dict[str, Path]:

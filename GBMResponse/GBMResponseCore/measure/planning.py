@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from ..dicom.plan import read_plan_contour, read_plan_dose
+from ..dicom.tree import Series
 from ..errors import NoOverlapError
 from ..inputs.grid import StackGrid
-from ..inputs.reading import read_image
 from ..inputs.resampling import resample_linear
 from .check import FEWEST_SAMPLES
 from .enhancement import EnhancementSegmenter, signed_distance
@@ -49,25 +50,29 @@ class Plan:
 
 @dataclass(frozen=True)
 class PlanFiles:
-    """Files of a plan, on any grid of the same patient.
+    """Files of a plan, on any grid of the same patient; with an image of DICOM also RTSTRUCT, SEG and RTDOSE.
 
     :param contours: masks such as CTV and PTV, by name.
-    :param dose: of the whole treatment, Gy.
+    :param dose: of the whole treatment, Gy; a volume, or an RTDOSE.
     """
 
     contours: Mapping[str, Path] = field(default_factory=dict)
     dose: Path | None = None
 
-    def on(self, grid: StackGrid) -> Plan:
+    def on(self, grid: StackGrid, series: Series | None = None) -> Plan:
         """What they give on a stack; outside its volume there is no dose.
 
+        :param series: of the image, if that was read from DICOM; then they may be RTSTRUCT, SEG and RTDOSE.
         :raises GBMResponseError: by a file.
         :raises NoOverlapError: a contour, or the dose, lies outside the stack.
         """
-        contours = {name: grid.to_stack(read_image(path, name), label=True) for name, path in self.contours.items()}
+        contours = {
+            name: grid.to_stack(read_plan_contour(path, name, series), label=True)
+            for name, path in self.contours.items()
+        }
         dose = None
         if self.dose is not None:
-            image = read_image(self.dose, "dose")
+            image = read_plan_dose(self.dose, series)
             dose = np.maximum(resample_linear(image, grid.reference, 0.0), 0.0)
         for name, values in {**contours, "dose": dose}.items():
             if values is not None and not values.any():

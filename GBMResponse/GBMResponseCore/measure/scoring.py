@@ -80,7 +80,7 @@ class _Scorer:
                 "skill": _skill(forecasts),
                 "volume": self._volumes(samples),
                 "category": self._categories(samples),
-                "planning": self._measurements.record["classes"][name].get("planning"),
+                "planning": self._measurements.planning["classes"].get(name),
             }
         return rounded(
             {
@@ -92,7 +92,7 @@ class _Scorer:
                 "volume_before_ml": self._before.volume_ml,
                 "true_volume_ml": change.volume_after_ml,
                 "true_category": change.category_by_volume,
-                "true_planning": self._measurements.record.get("planning", {}).get("true_follow_up"),
+                "true_planning": self._measurements.planning["true_follow_up"],
                 "classes": classes,
             }
         )

@@ -30,6 +30,9 @@ TILE_HEIGHT = 300
 """About: small slices are enlarged by whole factors, so that every pixel shows as it is."""
 LIKELY = 0.5
 """Share of the samples in which a voxel enhances that the contour on an expected image encloses."""
+_NEARLY_ALL, _LEAST_CHANGE = 0.999, 0.02
+"""A difference between classes has full color where it is larger than in this share of the pixels, and than this part
+of white: smaller ones would make noise look like something."""
 _CLOSE_MM = 20.0
 """What a close-up shows around the GTV."""
 
@@ -102,11 +105,11 @@ class CaseColumns:
 
     def change_between(self, first: "Prediction", second: "Prediction") -> Column:
         """The expected image of the second prediction minus that of the first."""
-        change = second.expected_pixels - first.expected_pixels
-        return Column(
-            f"SYNTHETIC expected image, {second.class_choice.name} minus {first.class_choice.name}",
-            self._changes(change),
-        )
+        change, full = second.expected_pixels - first.expected_pixels, 1.0 + self.white
+        largest = max(float(np.quantile(np.abs(change), _NEARLY_ALL)), _LEAST_CHANGE * full)
+        names = f"{second.class_choice.name} minus {first.class_choice.name}"
+        title = f"SYNTHETIC expected image, {names}; full color: {largest / full:.0%} of white"
+        return Column(title, self._changes(change, largest))
 
     def chance(self, prediction: "Prediction") -> np.ndarray | None:
         """Share of the samples in which each pixel of the generated slices enhances (k, H, W); None: not shown."""
@@ -131,7 +134,7 @@ class CaseColumns:
         for what, (pixels, enhancing) in shown.items():
             pictures = self._grays(pixels, self.white, enhancing, synthetic=True)
             columns.append(Column(f"SYNTHETIC {what}, class {choice.name} ({choice.class_source})", pictures))
-        changes = self._changes(pixels - self.slices.pre)
+        changes = self._changes(pixels - self.slices.pre, 1.0 + self.white)
         return *columns, Column(f"SYNTHETIC {what} minus before, class {choice.name}", changes)
 
     def _draw_maps(self, prediction: "Prediction") -> tuple[Column, ...]:
@@ -160,8 +163,8 @@ class CaseColumns:
         heats = [enlarged(heat_colors(plane), self._factor) for plane in self._cut(parts)]
         return [self._marked(stamped(self._with_gtv(heat, line)), line) for line, heat in enumerate(heats)]
 
-    def _changes(self, change: np.ndarray) -> list[np.ndarray]:
-        colors = [difference_colors(plane, 1.0 + self.white) for plane in self._cut(change)]
+    def _changes(self, change: np.ndarray, largest: float) -> list[np.ndarray]:
+        colors = [difference_colors(plane, largest) for plane in self._cut(change)]
         return [
             self._marked(stamped(self._with_gtv(enlarged(plane, self._factor), line, BLACK)), line)
             for line, plane in enumerate(colors)

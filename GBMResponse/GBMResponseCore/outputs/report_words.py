@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _WITHHELD = "withheld"
 _PSEUDOPROGRESSION_WEEKS = 12.0
+_AGREEMENT = 0.8
+"""Share of the samples in one category from which it is named: the band between the 10th and the 90th percentile."""
 
 
 def case_rows(facts: CaseFacts, records: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
@@ -67,6 +69,8 @@ def _answer(entry: Mapping[str, Any]) -> str:
     if by_volume["indeterminate"]:
         return f"{change} Size category by volume: cannot say ({' or '.join(possible)}: the band crosses a threshold)."
     chances = ", ".join(f"{name} in {chance:.0%}" for name, chance in by_volume["probabilities"].items())
+    if max(by_volume["probabilities"].values()) < _AGREEMENT:
+        return f"{change} Size category by volume: cannot say, as the samples disagree: {chances} of them."
     return f"{change} Size category by volume: {chances} of the samples."
 
 
@@ -86,8 +90,9 @@ def better_here(measurements: Measurements | None) -> list[str]:
             best = (min if less else max)(rivals, key=lambda who: size(rivals[who]))
             own, other = size(values["prediction"]), size(rivals[best])
             verdict = "as good as" if own == other else "better than" if (own < other) == less else "worse than"
+            rival, what = best.replace("_", " "), f"{start}{words}"
             sentences.append(
-                f"{start}{words}: the prediction ({own:.3g}) was {verdict} the {best.replace('_', ' ')} ({other:.3g})."
+                f"{what[0].upper()}{what[1:]}: the prediction ({own:.3g}) was {verdict} the {rival} ({other:.3g})."
             )
     return sentences
 

@@ -16,6 +16,7 @@ from ..progress import Clock, Listener
 from ..request import FORMATS, PredictionRequest
 from .folder import result_files
 from .provenance import provenance
+from .segments import AFTER, BEFORE
 from .volumes import volumes_of
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def _listed(record: Mapping[str, Any]) -> set[str]:
     for folder, entry in record.get("classes", {}).items():
         found |= {f"{folder}/{name}" for name in [*entry["files"], *entry.get("dicom_files", ()), PROVENANCE]}
     if record.get("synthetic"):
-        found |= {*_MEASUREMENTS, *REPORT, SCORE, *(f"{_FOLLOW_UP}{suffix}" for suffix in FORMATS)}
+        found |= {*_MEASUREMENTS, *REPORT, SCORE, BEFORE, AFTER, *(f"{_FOLLOW_UP}{suffix}" for suffix in FORMATS)}
     return found
 
 

@@ -12,7 +12,9 @@ from GBMResponseCore.measure.guard import (
     GREEN,
     IMAGE_FEATURES,
     RED,
+    TOGETHER,
     feature_ranges,
+    features_together,
     image_features,
     judge,
     judge_case,
@@ -125,3 +127,21 @@ def test_features_do_not_depend_on_the_scanners_units(slices):
 def test_a_feature_that_some_patients_lack_has_no_range():
     assert feature_ranges([{"noise": 1.0, "rim": 2.0}, {"noise": 3.0}]).keys() == {"noise"}
     assert feature_ranges([]) == {}
+
+
+def test_what_is_usual_by_each_feature_may_be_unusual_by_all():
+    generator = np.random.default_rng(7)
+    patients = [{"rim": level, "noise": level + generator.normal(0, 0.05)} for level in generator.normal(0, 1, 400)]
+    ranges = {IMAGE_FEATURES: feature_ranges(patients), TOGETHER: features_together(patients)}
+    assert judge({"rim": 1.0, "noise": 1.0}, ranges).color == GREEN
+    against = judge({"rim": 1.0, "noise": -1.0}, ranges)
+    assert against.color == RED
+    assert {name for name, color in against.colors.items() if color != GREEN} == {TOGETHER}
+    assert against.reasons[0].startswith("distance of all features together")
+    outside = [judge(patient, ranges).colors[TOGETHER] != GREEN for patient in patients]
+    assert np.mean(outside) == pytest.approx(0.005, abs=0.003)
+
+
+def test_few_patients_do_not_say_how_features_hang_together():
+    assert features_together([{"rim": 1.0, "noise": 2.0}] * 5) is None
+    assert features_together([]) is None

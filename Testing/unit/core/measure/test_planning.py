@@ -4,6 +4,7 @@ import numpy as np
 import phantoms
 import pytest
 import SimpleITK as sitk
+from fake_dicom import write_dose
 from GBMResponseCore.errors import MissingFileError, NoOverlapError
 from GBMResponseCore.inputs.grid import StackGrid
 from GBMResponseCore.inputs.preprocessing import InPlaneRule
@@ -161,6 +162,13 @@ def test_contours_and_dose_come_from_files_on_any_grid(parts, tmp_path):
     record = view(parts, plan).of_mask(mask)
     assert record["contours"]["CTV"] == pytest.approx(1, abs=0.25)
     assert record["dose"]["dose_that_covers_gy"]["95%"] == pytest.approx(60)
+
+
+def test_an_rtdose_is_read_as_well(parts, tmp_path):
+    image, _, grid, _, mask, _, _ = parts
+    write_dose(tmp_path / "dose.dcm", sitk.Cast(image * 0 + 60, sitk.sitkFloat32))
+    dose = PlanFiles({}, tmp_path / "dose.dcm").on(grid).dose
+    assert dose[mask] == pytest.approx(60)
 
 
 def test_a_contour_that_is_missing_or_elsewhere_is_refused(parts, tmp_path):

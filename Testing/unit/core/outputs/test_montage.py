@@ -55,6 +55,20 @@ def test_the_gtv_is_drawn_on_every_picture_and_enhancement_where_it_was_measured
     assert not any(has(picture, CYAN) for picture in CaseColumns(parts[0]).before.pictures)
 
 
+def test_a_small_difference_of_classes_is_seen_and_none_is_white(parts):
+    columns, short = CaseColumns(parts[0]), parts[1]["short"]
+    pixels = np.tile(np.linspace(0, 0.1, 64, dtype=np.float32), (len(parts[0].indices), 64, 1))
+    other = replace(short)
+    object.__setattr__(other, "expected_pixels", short.expected_pixels + pixels)
+    column = columns.change_between(short, other)
+    picture = column.pictures[0]
+    reddest = (picture[..., 0] == 255) & (picture[..., 1] < 60)
+    assert reddest.any() and "full color: " in column.title
+    same = columns.change_between(short, short)
+    assert same.title.endswith("full color: 2% of white")
+    assert not ((same.pictures[0][..., 0] > 200) & (same.pictures[0][..., 1] < 100)).any()
+
+
 def test_a_close_up_shows_the_tumor_larger(parts):
     small = np.zeros_like(parts[0].gtv)
     small[:, 30:34, 30:34] = parts[0].gtv[:, 30:34, 30:34]

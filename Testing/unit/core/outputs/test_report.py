@@ -96,7 +96,8 @@ def test_coronal_and_sagittal_pictures_of_all_volumes_are_there(page):
 def test_several_classes_are_compared(page):
     assert "What if: the classes compared" in page.text
     titles = [image["alt"] for image in page.all("img")]
-    assert "SYNTHETIC expected image, long minus short" in titles
+    (change,) = [title for title in titles if title.startswith("SYNTHETIC expected image, long minus short")]
+    assert re.search(r"full color: \d+% of white$", change)
 
 
 def test_numbers_stand_with_sample_counts_and_baseline(page):
@@ -252,3 +253,16 @@ def test_the_twin_says_what_the_page_says(page, parts, tmp_path):
         assert sentence in page.text
     for name, value in twin["case"] + twin["records"][0]["rows"]:
         assert name in page.text and value in page.text
+
+
+def test_samples_that_disagree_cannot_say(parts, tmp_path):
+    slices, predictions, records = parts[:3]
+    nothing = slices.case.image * 0 + 500
+    short = replace(predictions["short"], samples=[slices.case.image, nothing] * 2)
+    measured = measure(slices, {"short": short}, slices.pre)
+    chances = measured.record["classes"]["short"]["by_volume"]
+    page = write_report(
+        tmp_path / "d.html", CaseColumns(slices), {"short": short}, {"short": records["short"]}, measured
+    )
+    assert max(chances["probabilities"].values()) == 0.5
+    assert "Size category by volume: cannot say" in Page(page.read_text("utf-8")).text

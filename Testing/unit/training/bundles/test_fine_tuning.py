@@ -14,10 +14,13 @@ from small_store import SPLIT, write_small_store
 from smoke_run import smoke_run
 from tiny_bundle import write_tiny_bundle
 
+from GBMResponseTraining.bundles.feature_ranges import image_ranges
 from GBMResponseTraining.bundles.fine_tuning import fine_tuning_run, stores_half
 from GBMResponseTraining.bundles.parent_settings import check_settings, parent_settings
 from GBMResponseTraining.cli import main
 from GBMResponseTraining.engine.checkpoints import FINISHED
+from GBMResponseTraining.store.slice_store import open_store, write_store
+from GBMResponseTraining.store.splits import SPLIT_FILE, write_split
 
 QUICK = ("steps=4", "batch_size=2", "validate_every=2", "checkpoint_every=2", "warmup=1", "learning_rate=1e-3")
 PREVIEW = ("diffusion.preview_slices=1", "diffusion.preview_steps=2")
@@ -245,12 +248,19 @@ def test_the_parent_s_scale_of_the_change_is_kept_though_the_patients_change_mor
     assert open_bundle(tuned).residual_scale == open_bundle(parent).residual_scale
 
 
-def test_usual_ranges_are_those_of_parent_and_patients_together(tmp_path, store):
-    parent = write_tiny_bundle(tmp_path / "tiny", ranges={"gtv_volume_ml": [10.0, 20.0]})
-    store = write_small_store(tmp_path / "store", P1={"gtv_volume_ml": 5.0}, P2={"gtv_volume_ml": 15.0})
+def test_usual_ranges_are_those_of_parent_and_patients_together(tmp_path):
+    features = {"noise": [0.0, 1e-6], "gtv_level": [-1.0, 9.0], "of_the_parent": [1.0, 2.0]}
+    ranges = {"gtv_volume_ml": [10.0, 20.0], "image_features": features}
+    parent = write_tiny_bundle(tmp_path / "tiny", ranges=ranges)
+    known = {"spacing_mm": 3.0}
+    store = write_small_store(
+        tmp_path / "store", P1={"gtv_volume_ml": 5.0, **known}, P2={"gtv_volume_ml": 15.0, **known}
+    )
     assert finetune("--bundle", parent, "--store", store, "--run", tmp_path / "run") == 0
-    bundle = open_bundle(tmp_path / "run" / "bundles" / "2-and-4-class")
-    assert bundle.description["ranges"]["gtv_volume_ml"] == [5.0, 20.0]
+    found = open_bundle(tmp_path / "run" / "bundles" / "2-and-4-class").description["ranges"]
+    assert (found["gtv_volume_ml"], found["spacing_mm"]) == ([5.0, 20.0], [3.0, 3.0])
+    own = image_ranges(open_store(store), SPLIT, open_store(store).patients)
+    assert found["image_features"] == own | features | {"noise": [0.0, own["noise"][1]]}
 
 
 @pytest.mark.parametrize(
@@ -274,9 +284,6 @@ def test_bundles_that_ship_can_be_fine_tuned(folder, tmp_path):
     bundle = open_bundle(folder)
     size = bundle.in_plane_rule.size
     blank = np.zeros((2, size, size), np.float32)
-    from GBMResponseTraining.store.slice_store import write_store
-    from GBMResponseTraining.store.splits import SPLIT_FILE, write_split
-
     record = {"survival_days": 400.0, "slice_positions_mm": [0.0], "preprocessing": bundle.description["preprocessing"]}
     patients = [{**record, "id": name} for name in ("A", "B")]
     write_store(tmp_path / "store", blank, blank, blank, np.arange(2), patients)
