@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 COLUMNS, SCALE = 2, 0.45
 PACKAGE = "diffusers>=0.32"
+PLACE = "/opt/Slicer-5.12.4-linux-amd64/lib/Python/lib/python3.12/site-packages"
 
 
 class Film:
@@ -52,6 +53,10 @@ class Film:
 
     def pretendMissing(self) -> None:
         """The packages are missing until the pretended pip installs them."""
+        from GBMResponseLib.worker import DependencyInstaller
+
+        DependencyInstaller.sitePackages = lambda: Path(PLACE)
+        DependencyInstaller.freeGB = lambda folder: 120.0
         dependencies = self.driver.widget.logic.engine.dependencies
         real = dependencies._packaging
 
