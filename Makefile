@@ -1,5 +1,5 @@
 # make demo    predict the bundled sample case into demo-output/
-# make test    run the test suite; JOBS=4 on as many processes
+# make test    run the test suite; JOBS=4 on as many processes (3)
 # make test-lowest  run the unit tests, the small fuzz and the check of imports with the lowest versions that
 #              pyproject.toml allows (in .venv-lowest)
 # make test-slicer-python SLICER_SOURCE=...  run the panel's tests with the Python files of a checkout of 3D Slicer
@@ -49,7 +49,7 @@ training-demo: $(VENV)/.installed-test
 	PATH="$(abspath $(BIN)):$$PATH" bash Testing/tools/synthetic_experiment.sh training-demo-output $(ANATOMIES)
 
 # A file's tests stay in one process, which makes their fixtures once. The folders that take longest come first.
-JOBS ?= 2
+JOBS ?= 3
 PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.installed-test

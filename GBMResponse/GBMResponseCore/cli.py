@@ -182,7 +182,7 @@ def _request(arguments: argparse.Namespace, **others: Any) -> PredictionRequest:
     """
     given = vars(arguments) | others
     if given["gtv"] is None:
-        if not given["image"].is_dir():
+        if given["image"].is_file():  # a folder may hold the GTV, and one that is not there has an error of its own
             arguments.wrong_usage("the following arguments are required: --gtv")
         given["gtv"] = given["image"]
     given["classes"] = tuple(given.get("classes", (AUTO_CLASS,)))

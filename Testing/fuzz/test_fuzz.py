@@ -9,7 +9,7 @@ from fuzz.recipes import EVERYTHING
 
 pytestmark = pytest.mark.slow
 SEED = 1
-COUNTS = {"geometry": 40, "image": 120, "bundle": 30, "dicom": 5, "table": 60, "line": 60}
+COUNTS = {"geometry": 30, "image": 90, "bundle": 30, "dicom": 5, "table": 60, "line": 60}
 SOUND = {"seed": 1, "kind": "image", "file": "nifti", "which": "image", "edits": [], "repack": False}
 FOUND = (
     # What once was a finding.

@@ -208,3 +208,14 @@ def test_what_no_field_can_hold_is_refused_in_a_few_words(name, value):
 def test_ordinary_values_are_taken():
     request = PredictionRequest.from_message({**FILES, "seed": 2**62, "device": "cuda:1", "out": "Ö 語"})
     assert (request.options.seed, request.options.device, request.out.name) == (2**62, "cuda:1", "Ö 語")
+
+
+@pytest.mark.parametrize(("image", "code", "says"), [("nowhere", 10, "nowhere"), ("file.nii.gz", 2, "--gtv")])
+def test_without_a_gtv_a_file_needs_one_and_a_folder_that_is_not_there_is_named(tmp_path, capsys, image, code, says):
+    (tmp_path / "file.nii.gz").write_text("x")
+    words = ["predict", "--image", str(tmp_path / image), "--out", str(tmp_path / "out")]
+    try:
+        found = cli.main(words)
+    except SystemExit as error:
+        found = error.code
+    assert found == code and says in capsys.readouterr().err
