@@ -280,7 +280,8 @@ class SliceModel:
         """
         if not self.bundle.keeps_detail:
             return None
-        key = request_key({} if crops is None else {"size": crops.size, "corners": crops.corners.tolist()}, pre)
+        boxes = None if crops is None else [crops.size, crops.corners.tolist()]
+        key = request_key({"batch": batch, "boxes": boxes}, pre)  # in another company, the last digits differ
         if key not in self._details:
             self._details[key] = pre - self.decode_unchanged(sources, crops, batch, pulse)
             while len(self._details) > _CACHED_CASES:
