@@ -143,6 +143,7 @@ def test_dicom_cannot_be_written_for_a_volume(run, tmp_path, tiny_bundle, capsys
 
 
 def test_a_gtv_is_asked_for_unless_a_folder_may_hold_it(tmp_path, capsys):
+    (tmp_path / "image.nii.gz").touch()
     with pytest.raises(SystemExit) as caught:
         call("predict", "--image", tmp_path / "image.nii.gz", "--out", tmp_path / "out")
     assert caught.value.code == 2
