@@ -14,7 +14,7 @@ from .network import PASSWORD, Server, fetch_study, send_folder
 from .rtstruct import DEFAULT_ROI, matches
 from .source import Making, to_bytes
 from .tree import pydicom_module, scan_tree
-from .volume_export import export_volume
+from .volume_export import export_volumes
 
 Say = Callable[[str], None]
 
@@ -44,9 +44,7 @@ def add_commands(commands: Any, say: Say) -> None:
         )
         command.add_argument("--timeout", type=float, default=60.0, help="seconds for an answer (default: 60)")
         command.add_argument("--tries", type=int, default=5, help="of each request (default: 5)")
-    write = _add(
-        inner, "write", _write, say, "write a generated volume as a series, as 3D Slicer asks for", folder=False
-    )
+    write = _add(inner, "write", _write, say, "write generated volumes as series, as 3D Slicer asks for", folder=False)
     write.add_argument("request", type=Path, help="JSON file; its fields are in docs/dicom.md")
     remove = _add(
         inner, "deidentify", _deidentify, say, "copy the DICOM files of a folder without what identifies the patient"
@@ -117,7 +115,7 @@ def _deidentify(arguments: argparse.Namespace, say: Say) -> None:
 
 
 def _write(arguments: argparse.Namespace, say: Say) -> None:
-    say(f"{len(export_volume(arguments.request))} objects written.")
+    say(f"{len(export_volumes(arguments.request))} objects written.")
 
 
 def _silent(text: str) -> None:

@@ -1,17 +1,26 @@
 """Maps and masks of a prediction as DICOM objects of many frames, and its report as a document."""
 
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
 from .. import __version__
+from ..inputs.resampling import image_like
 from .mr_series import decimals
 from .segmentation import highdicom_module
 from .source import LONGEST_DESCRIPTION, MAKER, Making, Source, copy_study, describe, mark, new_object, to_bytes
 from .tree import Slice, pydicom_module
 
 _LABEL = "SYNTHETIC"
+_LIKELY = 0.5
+
+
+def likely_region(chances: sitk.Image) -> sitk.Image | None:
+    """Where a probability is at least one half, as a mask, uint8 0/1; None if nowhere."""
+    mask = sitk.GetArrayViewFromImage(chances) >= _LIKELY
+    return image_like(chances, mask.astype(np.uint8)) if mask.any() else None
 
 
 def segmentation(source: Source, making: Making, mask: sitk.Image, what: str, number: int) -> bytes:
@@ -59,23 +68,30 @@ def parametric_map(source: Source, making: Making, image: sitk.Image, what: str,
     mapping = highdicom.pm.RealWorldValueMapping(
         lut_label=_LABEL, lut_explanation=describe(what), unit=unit, value_range=[low, high], slope=1.0, intercept=0.0
     )
-    window = highdicom.VOILUTTransformation(
-        window_center=(low + high) / 2,
-        window_width=max(high - low, float(np.finfo(np.float32).eps)),
-        voi_lut_function=highdicom.VOILUTFunctionValues.LINEAR_EXACT,
-    )
+    positions = [highdicom.PlanePositionSequence("PATIENT", decimals(item.position)) for item in source.slices]
     dataset = highdicom.pm.ParametricMap(
         _images(source),
-        _volume(source, values),
+        values,
+        plane_positions=positions,
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[mapping],
-        voi_lut_transformations=[window],
+        **_window((low + high) / 2, max(high - low, float(np.finfo(np.float32).eps))),
         series_description=describe(what),
         content_label=_LABEL,
         content_description=describe(what),
         **_identity(making, number),
     )
+    groups = dataset.SharedFunctionalGroupsSequence[0]
+    groups.FrameVOILUTSequence[0].VOILUTFunction = "LINEAR_EXACT"  # else a width below 1 is not allowed
     return _finished(source, making, dataset)
+
+
+def _window(center: float, width: float) -> dict[str, Any]:
+    """Gray levels of a map, as this version of highdicom asks for them; 3D Slicer 5.12 brings 0.27."""
+    highdicom = highdicom_module()
+    if "voi_lut_transformations" not in signature(highdicom.pm.ParametricMap.__init__).parameters:
+        return {"window_center": center, "window_width": width}
+    return {"voi_lut_transformations": [highdicom.VOILUTTransformation(window_center=center, window_width=width)]}
 
 
 def document(source: Source, making: Making, pdf: bytes, what: str, number: int) -> bytes:

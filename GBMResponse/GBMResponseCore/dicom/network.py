@@ -6,6 +6,7 @@ and nothing is sent twice.
 
 import logging
 import os
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import DicomServerError, MissingFileError, MissingPackageError, UnreadableFileError
-from ..files import ensure_output_folder, sweep_partial_files, write_file
+from ..files import check_file, ensure_output_folder, sweep_partial_files, write_file
 from .tree import is_dicom, pydicom_module
 
 PASSWORD = "GBMRESPONSE_DICOM_PASSWORD"
 """Environment variable of the password: on a command line everyone could read it."""
 _FIRST_PAUSE_S = 1.0
+_NOT_TRUSTED = (
+    "Name the file of its authority's certificate with --ca; never send patients to a server that is not known."
+)
+_NOT_LET_IN = "If the server wants a certificate of yours, name it with --certificate; else check address and port."
 
 Say = Callable[[str], None]
 _Result = TypeVar("_Result")
@@ -102,6 +107,10 @@ class Server:
                 if status < 500 and status not in (408, 429):
                     raise DicomServerError(f"The server refuses to {what}: HTTP status {status}.") from None
                 problem = f"HTTP status {status}"
+            except requests.exceptions.SSLError as error:
+                if "CERTIFICATE_VERIFY_FAILED" in str(error) or "doesn't match" in str(error):
+                    raise DicomServerError("The certificate of the server is not trusted.", _NOT_TRUSTED) from None
+                raise DicomServerError(f"No secure connection can be made to {what}.", _NOT_LET_IN) from None
             except (requests.RequestException, OSError) as error:
                 problem = type(error).__name__  # its text may name people
             except (ValueError, LookupError, AttributeError, TypeError) as error:
@@ -109,7 +118,10 @@ class Server:
                 raise DicomServerError(message, "Check that the address is that of its DICOMweb service.") from None
             if left:
                 time.sleep(self.pause_s * 2 ** (self.tries - left - 1))
-        raise DicomServerError(f"The server cannot be asked to {what}: {problem}, {self.tries} times.")
+        # Without a certificate some servers let a connection begin, and then drop it without a word.
+        dropped = problem == "ConnectionError" and self.url.casefold().startswith("https:")
+        message = f"The server cannot be asked to {what}: {problem}, {self.tries} times."
+        raise DicomServerError(message, _NOT_LET_IN if dropped else None)
 
     @cached_property
     def _client(self) -> Any:
@@ -123,11 +135,13 @@ class Server:
         session = requests.Session()
         if self.user is not None:
             session.auth = (self.user, os.environ.get(PASSWORD, ""))
-        for name, path in (("verify", self.authority), ("cert", self.certificate)):
-            if path is not None:
-                if not path.is_file():
-                    raise MissingFileError(f"The file {path.name} of certificates does not exist.")
-                setattr(session, name, str(path))
+        if self.certificate is not None:
+            _check_certificates(self.certificate, own=True)
+            session.cert = str(self.certificate)
+        if self.authority is not None:
+            _check_certificates(self.authority, own=False)
+            settings = session.merge_environment_settings  # where REQUESTS_CA_BUNDLE would come first
+            session.merge_environment_settings = lambda *of: {**settings(*of), "verify": str(self.authority)}
         try:
             client = DICOMwebClient(self.url, session=session, timeout=self.timeout)
         except ValueError:
@@ -186,6 +200,27 @@ def send_folder(server: Server, folder: Path, say: Say = print) -> tuple[int, in
             sent += 1
             say(f"[{number}/{len(headers)}] sent")
     return sent, len(headers) - sent
+
+
+def _check_certificates(path: Path, own: bool) -> None:
+    """Check a file of certificates; without it a damaged one shows as a server that cannot be reached.
+
+    :param own: it is our certificate with its key, else those of authorities.
+    :raises MissingFileError, UnreadableFileError: it is not what it should be.
+    """
+
+    def refuse() -> str:
+        raise UnreadableFileError(f"The key in {path.name} has a password.", "Give a file whose key has none.")
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if own:
+            context.load_cert_chain(check_file(path, "certificate"), password=refuse)
+        else:
+            context.load_verify_locations(check_file(path, "certificate"))
+    except (ssl.SSLError, OSError):
+        what = "certificate with its key" if own else "certificate"
+        raise UnreadableFileError(f"The file {path.name} holds no {what}.", "Give one in PEM format.") from None
 
 
 def _headers(folder: Path) -> Iterator[tuple[Path, str, str]]:

@@ -17,6 +17,8 @@ from .mr_series import decimals
 from .source import Making, Source, describe, new_object, to_bytes
 from .tree import pydicom_module
 
+REGION = "SYNTHETIC predicted enhancement"
+"""Name of the region of what is predicted to enhance."""
 _YELLOW = [255, 255, 0]
 
 

@@ -12,10 +12,10 @@ import SimpleITK as sitk
 from PIL import Image, ImageDraw
 
 from ..dicom.deidentify import Deidentifier, read_key
-from ..dicom.derived import document, parametric_map, segmentation
+from ..dicom.derived import document, likely_region, parametric_map, segmentation
 from ..dicom.mr_series import mr_series
 from ..dicom.source import FIRST_SERIES_NUMBER, Making, Source, read_source
-from ..dicom.structures_writer import structure_set
+from ..dicom.structures_writer import REGION, structure_set
 from ..errors import OptionError
 from ..files import ensure_output_folder, write_bytes
 from ..inputs.case import Case
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from ..prediction import Prediction
 
 FOLDER = "dicom"
-ENHANCEMENT = "SYNTHETIC predicted enhancement"
-"""Name of the region in the RTSTRUCT."""
-_MOST_LIKELY = 0.5
 _PAGE = (1240, 1754)
 """A4 at 150 dots per inch."""
 _PER_CLASS = 20
@@ -82,10 +79,7 @@ class DicomExport:
     def region(self) -> sitk.Image | None:
         """Voxels that enhance in at least half of the samples; None if that is not known, withheld or nowhere."""
         chances = self.volumes.get("enhancement_probability")
-        if chances is None or self.withheld:
-            return None
-        mask = sitk.GetArrayViewFromImage(chances) >= _MOST_LIKELY
-        return image_like(chances, mask.astype(np.uint8)) if mask.any() else None
+        return None if chances is None or self.withheld else likely_region(chances)
 
     def names(self) -> list[str]:
         """Names of all files, below the folder of the class, which are known before they are made."""
@@ -133,7 +127,7 @@ class DicomExport:
         if self.region is not None:
             what = self._titled("predicted enhancement")
             yield segmentation(source, making, self.region, what, next(number))
-            yield structure_set(source, making, {ENHANCEMENT: self.region}, what, next(number))
+            yield structure_set(source, making, {REGION: self.region}, what, next(number))
         yield document(source, making, _pdf(self.lines, montage), self._titled("report"), next(number))
 
     def _titled(self, what: str) -> str:

@@ -16,6 +16,8 @@ SAMPLE_NUMBER = PREFIX + "SampleNumber"
 SEGMENT = PREFIX + "SegmentID"
 SCALE = PREFIX + "Scale"
 """On an overlay: window and level that its colors stand for."""
+VOLUME_SHOWN = PREFIX + "VolumeShown"
+"""On an enhancement probability whose volumes are not withheld: what enhances may be shown as a region."""
 UNFILLED = PREFIX + "Unfilled"
 """On a segmentation's display node whose filling is hidden while runs are compared: how the user had it."""
 

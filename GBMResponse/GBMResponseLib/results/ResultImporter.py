@@ -97,6 +97,7 @@ class ResultImporter:
         present = [node for node in (inputs.volume, inputs.segmentation, inputs.followUp) if _isInScene(node, scene)]
         nodes = ResultNodes(marks[NodeRoles.RUN], marks[NodeRoles.CREATED])
         sources = {result.name: result.source for result in manifest.classes}
+        shown = {result.name for result in manifest.classes if result.volumeIsShown}
         several = len(manifest.classes) > 1
         counts: dict[str, int] = {}
         for entry in loaded:
@@ -110,6 +111,8 @@ class ResultImporter:
             node.SetAttribute(NodeRoles.CLASS_SOURCE, sources.get(className, ""))
             if role == NodeRoles.PREDICTED:
                 node.SetAttribute(NodeRoles.PROVENANCE, provenance)
+            if role == NodeRoles.ENHANCEMENT and className in shown:
+                node.SetAttribute(NodeRoles.VOLUME_SHOWN, "1")
             addWithDisplay(node, entry.display, role)
             _refer(node, inputs, present)
             nodes.addNode(node)

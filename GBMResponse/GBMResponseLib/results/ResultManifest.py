@@ -28,6 +28,11 @@ class ClassResult:
     samples: list[Path] = field(default_factory=list)
     measurements: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def volumeIsShown(self) -> bool:
+        """Whether volumes of enhancement were measured and are not withheld."""
+        return "withheld" in self.measurements and not self.measurements["withheld"]["volume"]
+
 
 @dataclass(frozen=True)
 class ResultManifest:

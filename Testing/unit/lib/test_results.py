@@ -43,6 +43,19 @@ def test_result_is_read(message):
     assert manifest.probabilities == {"short": 0.6} and manifest.report is None
 
 
+@pytest.mark.parametrize(
+    ("measurements", "shown"),
+    [
+        ({}, False),
+        ({"withheld": {"volume": None, "area": "Why."}}, True),
+        ({"withheld": {"volume": "Why.", "area": "Why."}}, False),
+    ],
+)
+def test_volumes_are_shown_if_they_were_measured_and_not_withheld(message, measurements, shown):
+    message["results"][0]["measurements"] = measurements
+    assert ResultManifest.fromMessage(message).classes[0].volumeIsShown is shown
+
+
 def test_missing_file_is_a_failure(message, tmp_path):
     (tmp_path / "predicted.nrrd").unlink()
     with pytest.raises(Failure, match=r"predicted\.nrrd"):

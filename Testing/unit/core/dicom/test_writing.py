@@ -1,5 +1,6 @@
 """Results as DICOM: back into the study of the input, where it lies, marked as what they are."""
 
+import io
 import shutil
 import subprocess
 from dataclasses import replace
@@ -150,6 +151,35 @@ def test_a_map_keeps_single_precision(head, objects):
     volume = highdicom.imread(objects / "map.dcm").get_volume(apply_real_world_transform=True)
     assert np.array_equal(np.unique(volume.array), [0, np.float32(0.75)])
     assert np.count_nonzero(volume.array) == voxels(head.gtv).sum()
+
+
+def test_the_older_highdicom_that_3d_slicer_brings_writes_the_same_map(head, making, monkeypatch):
+    """Version 0.27 asks for the window by other names."""
+    import highdicom
+
+    def dataset():
+        chances = sitk.Cast(head.gtv, sitk.sitkFloat32) * 0.75
+        content = parametric_map(head.source, making, chances, "share", codes.UCUM.NoUnits, 9002)
+        return pydicom.dcmread(io.BytesIO(content))
+
+    class Older(highdicom.pm.ParametricMap):
+        def __init__(self, *images, window_center, window_width, **more):
+            window = highdicom.VOILUTTransformation(window_center=window_center, window_width=window_width)
+            super().__init__(*images, voi_lut_transformations=[window], **more)
+
+    newer = dataset()
+    monkeypatch.setattr(highdicom.pm, "ParametricMap", Older)
+    older = dataset()
+    windows = [one.SharedFunctionalGroupsSequence[0].FrameVOILUTSequence[0] for one in (newer, older)]
+    assert windows[0] == windows[1]
+    assert (windows[0].WindowCenter, windows[0].WindowWidth, windows[0].VOILUTFunction) == (0.375, 0.75, "LINEAR_EXACT")
+    planes = {item.position: plane * 0.75 for item, plane in zip(head.source.slices, voxels(head.gtv), strict=True)}
+    for found in (newer, older):
+        groups = found.PerFrameFunctionalGroupsSequence
+        places = [tuple(group.PlanePositionSequence[0].ImagePositionPatient) for group in groups]
+        nearest = [min(planes, key=lambda place: np.linalg.norm(np.subtract(place, one))) for one in places]
+        np.testing.assert_allclose(places, nearest, atol=1e-4)
+        np.testing.assert_array_equal(found.pixel_array, np.array([planes[place] for place in nearest]))
 
 
 @pytest.mark.parametrize("seed", range(60))
