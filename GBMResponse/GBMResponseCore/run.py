@@ -24,7 +24,7 @@ from .measure.planning import Plan, PlanFiles
 from .model.environment import translate_import_errors, translate_memory_errors
 from .outputs.dicom_export import check_export
 from .outputs.folder import folder_in_use, refuse_to_replace
-from .outputs.write import UNFINISHED, RunResult, replaceable_files, write_results
+from .outputs.write import UNFINISHED, RunResult, refuse_mixing, replaceable_files, write_results
 from .progress import Clock, Listener, Progress
 from .request import PredictionRequest
 
@@ -162,6 +162,7 @@ class Runner:
         listener.stage("load", None)
         case = load_request(request)
         check_export(request, case)
+        refuse_mixing(request)
         refuse_to_replace(
             {"image": request.image, "GTV": request.gtv, "follow-up": request.follow_up}, replaceable_files(request)
         )

@@ -19,7 +19,10 @@ import SimpleITK as sitk
 from fake_dicom import ball_contours, change, write_series, write_structures
 from GBMResponseCore import cli
 from GBMResponseCore.dicom.case import load_case
+from GBMResponseCore.dicom.derived import segmentation
 from GBMResponseCore.dicom.network import PASSWORD, Server
+from GBMResponseCore.dicom.source import Making, read_source
+from GBMResponseCore.dicom.structures_writer import structure_set
 from pydicom.uid import generate_uid
 from tiny_bundle import write_tiny_bundle
 
@@ -117,6 +120,39 @@ def test_a_run_without_dicom_removes_that_of_the_run_before(run, tiny_bundle, tm
     shutil.copytree(run, tmp_path / "copy")
     assert predict(tmp_path / "copy" / "export", tmp_path / "copy" / "out", tiny_bundle, "--samples", 0) == 0
     assert not (tmp_path / "copy" / "out" / "dicom").exists()
+
+
+@pytest.mark.parametrize("place", [".", "results"])
+def test_results_may_lie_in_the_export_and_the_next_run_passes_over_them(run, tiny_bundle, tmp_path, place):
+    export = shutil.copytree(run / "export", tmp_path / "export")
+    out = export / place
+    # Regions of ours that are newer than the GTV: the tiny model enhances nowhere, so its run writes none.
+    case = load_case(export, export)
+    source, making = read_source(case.origin.series), Making("demo 1", "ab" * 32)
+    (export / "fetched").mkdir()
+    (export / "fetched" / "rt.dcm").write_bytes(structure_set(source, making, {"GTV": case.gtv}, "GTV", 9005))
+    (export / "fetched" / "seg.dcm").write_bytes(segmentation(source, making, case.gtv, "GTV", 9006))
+    for _ in "ab":
+        assert predict(export, out, tiny_bundle, "--dicom-out", "--samples", 2) == 0
+        assert len(list((out / "dicom").glob("expected_*.dcm"))) == 8
+    record, first = (json.loads((folder / "provenance.json").read_text("utf-8")) for folder in (out, run / "out"))
+    assert record["inputs_sha256"] == first["inputs_sha256"]
+    assert "T1 MPRAGE +C" in record["warnings"][0]["sentence"]
+    assert record["warnings"][1] == first["warnings"][1]  # the same region of the same kind of object
+    assert same_voxels(out / "generated_mask.nii.gz", run / "out" / "generated_mask.nii.gz")
+
+
+def test_results_never_come_among_the_files_of_the_input(run, tiny_bundle, tmp_path, capsys):
+    """The export may be the folder `dicom` beside which results are asked for."""
+    export = shutil.copytree(run / "export", tmp_path / "case" / "dicom")
+    (export / "RS.dcm").rename(export / "structures.dcm")  # as a result is called
+    before = {path: path.read_bytes() for path in (tmp_path / "case").rglob("*") if path.is_file()}
+    assert predict(export, tmp_path / "case", tiny_bundle, "--dicom-out", "--samples", 0) == 21
+    assert "which holds other DICOM files" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (tmp_path / "case").rglob("*") if path.is_file()} == before
+    # Without DICOM results nothing comes in there.
+    assert predict(export, tmp_path / "case", tiny_bundle, "--samples", 0) == 0
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_mark_in_the_pixels_and_a_root_of_uids_may_be_asked_for(export, tiny_bundle, tmp_path):

@@ -8,12 +8,14 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from .. import SYNTHETIC_NOTICE
+from ..dicom.tree import is_dicom
 from ..errors import OutputFolderError
 from ..files import ensure_output_folder, write_image, write_json
 from ..inputs.slices import CaseSlices
 from ..measure.measurements import Measurements, write_measurements
 from ..progress import Clock, Listener
 from ..request import FORMATS, PredictionRequest
+from .dicom_export import FOLDER as DICOM
 from .folder import result_files
 from .provenance import provenance
 from .segments import AFTER, BEFORE
@@ -152,9 +154,28 @@ def _dicom_files(export: "DicomExport | None") -> dict[str, Any]:
 
 def replaceable_files(request: PredictionRequest) -> list[Path]:
     """Files that the run of a request would replace or remove."""
+    return result_files(_folders(request)) + [request.out / name for name in _listed_files(request.out)]
+
+
+def refuse_mixing(request: PredictionRequest) -> None:
+    """Check that no DICOM result would come among DICOM files of others, which may be the input's.
+
+    :raises OutputFolderError: it would.
+    """
+    if not request.dicom_out:
+        return
+    ours = {request.out / name for name in _listed_files(request.out)}
+    for folder in (entry / DICOM for entry in _folders(request)):
+        for path in folder.glob("[!.]*"):
+            if path not in ours and path.is_file() and is_dicom(path):
+                message = f"DICOM results would come into the folder {folder.name!r}, which holds other DICOM files."
+                raise OutputFolderError(message, "Choose another output folder.")
+
+
+def _folders(request: PredictionRequest) -> list[Path]:
+    """The output folder, and those of several classes in it."""
     out, classes = request.out, request.options.classes
-    folders = [out, *(out / name for name in classes if len(classes) > 1)]
-    return result_files(folders) + [out / name for name in _listed_files(out)]
+    return [out, *(out / name for name in classes if len(classes) > 1)]
 
 
 def _shared_names(result: RunResult) -> list[str]:
