@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-_COARSE, _FINE = (15, 1.0), (3, 0.25)
-"""Angle between two directions in degrees, and distance of sample points in pixels; the angle divides 90."""
-_SLICES_MEASURED_FINELY = 3
+from .diameters import largest_product
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,8 @@ class LesionRule:
 class Lesion:
     """One connected part.
 
-    :param diameter_mm: longest line inside the lesion, on the axial slice with the largest product.
+    :param diameter_mm: longest line inside the lesion, on the axial slice with the largest product; see
+        :func:`.diameters.perpendicular_diameters`.
     :param perpendicular_mm: longest line inside the lesion at a right angle to it, on the same slice.
     :param slice_index: of that slice in the stack.
     :param slices: on which the lesion is seen.
@@ -90,52 +89,10 @@ def find_lesions(mask: np.ndarray, spacing_mm: tuple[float, float, float], rule:
     return LesionMap(labels, lesions, tuple(spacing_mm))
 
 
-def perpendicular_diameters(mask: np.ndarray, spacing_mm: tuple[float, float]) -> tuple[float, float]:
-    """Longest line inside a mask (rows, columns), and the longest one at a right angle to it; mm, edge to edge.
-
-    Both lines lie entirely inside the mask, so that they cross no cavity. Directions are 3 degrees apart.
-    """
-    return _diameters(mask, spacing_mm, *_FINE)
-
-
 def _measure(
     part: np.ndarray, first_slice: int, volume_ml: float, spacing_mm: tuple[float, float, float], rule: LesionRule
 ) -> Lesion:
-    pixel_mm = spacing_mm[1:]
-    products = [np.prod(_diameters(plane, pixel_mm, *_COARSE)) for plane in part]
-    best = np.argsort(products)[::-1][:_SLICES_MEASURED_FINELY]
-    diameters = {int(index): perpendicular_diameters(part[index], pixel_mm) for index in best}
-    index = max(diameters, key=lambda candidate: np.prod(diameters[candidate]))
-    longest, across = diameters[index]
+    index, longest, across = largest_product(part, spacing_mm[1:])
     slices = int(part.any(axis=(1, 2)).sum())
     measurable = across >= rule.diameter_limit_mm(spacing_mm[0]) and slices >= rule.smallest_slices
     return Lesion(volume_ml, longest, across, first_slice + index, slices, bool(measurable))
-
-
-def _diameters(mask: np.ndarray, spacing_mm: tuple[float, float], degrees: int, density: float) -> tuple[float, float]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
-        return 0.0, 0.0
-    padded = np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], 1)
-    middle = (np.array(padded.shape) - 1) / 2
-    step = density * min(spacing_mm)
-    radius = float(np.linalg.norm((middle - 0.5) * spacing_mm))
-    points = np.arange(-radius - step / 2, radius + step, step)
-    longest = [_longest_run(padded, middle, spacing_mm, points, np.radians(a)) for a in range(0, 180, degrees)]
-    first = int(np.argmax(longest))
-    across = longest[(first + 90 // degrees) % len(longest)]
-    return longest[first] * step, across * step
-
-
-def _longest_run(
-    mask: np.ndarray, middle: np.ndarray, spacing_mm: tuple[float, float], points: np.ndarray, angle: float
-) -> int:
-    """Most consecutive sample points inside the mask on any line in this direction."""
-    along, across = points[None, :], points[:, None]
-    row = np.rint(middle[0] + (np.sin(angle) * along + np.cos(angle) * across) / spacing_mm[0]).astype(int)
-    column = np.rint(middle[1] + (np.cos(angle) * along - np.sin(angle) * across) / spacing_mm[1]).astype(int)
-    # The mask has an empty rim, which is what points outside it meet.
-    inside = mask[row.clip(0, mask.shape[0] - 1), column.clip(0, mask.shape[1] - 1)]
-    place = np.arange(1, len(points) + 1)
-    last_outside = np.maximum.accumulate(np.where(inside, 0, place), axis=1)
-    return int((place - last_outside).max())
