@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from .. import SYNTHETIC_NOTICE
 from ..files import write_json, write_text
@@ -28,7 +28,6 @@ from .trust import trust
 if TYPE_CHECKING:
     from ..prediction import Prediction
 
-_TEMPLATES = Path(__file__).with_name("templates")
 _MOST_SLICES = 6
 _CHART = (240, 78)
 """Width and height of the plotted area, in units of the drawing."""
@@ -55,16 +54,9 @@ def write_report(
     """
     facts = facts or CaseFacts()
     twin = _texts(columns, predictions, records, measurements, manifest, facts)
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     first = next(iter(predictions.values()))
     key, shown = columns.largest, _shown(columns, predictions)
-    page = environment.get_template("report.html").render(
+    page = page_template("report.html").render(
         **twin,
         key=[_picture(column.title, column.pictures[key]) for column in _front(columns, first)],
         key_place=columns.places[key],
@@ -81,6 +73,13 @@ def write_report(
     )
     write_json(twin, path.with_suffix(".json"))
     return write_text(page, path)
+
+
+def page_template(name: str) -> Template:
+    """A page that escapes what it is given, and for which nothing may be missing."""
+    loader = FileSystemLoader(Path(__file__).with_name("templates"))
+    strict = {"autoescape": True, "undefined": StrictUndefined}
+    return Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, **strict).get_template(name)
 
 
 def text_lines(

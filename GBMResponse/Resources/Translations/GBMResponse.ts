@@ -738,7 +738,15 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>Creates a derived MR series that says that it is synthetic, in the study of its input</source>
+        <source>Creates a derived series that says that it is synthetic, in the study of its input</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Whole synthetic prediction (GBM Response)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Creates the images, maps, segmentation and structures of the prediction, as gbmresponse --dicom-out does</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -751,6 +759,10 @@
     </message>
     <message>
         <source>This is no generated volume.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{problem} In Slicer: open the Python console and type slicer.util.pip_install('highdicom').</source>
         <translation type="unfinished"></translation>
     </message>
 </context>
