@@ -33,31 +33,42 @@ def perpendicular_diameters(mask: np.ndarray, spacing_mm: tuple[float, float]) -
     :return: zeros for an empty mask.
     """
     shape = _Shape.of(mask, spacing_mm)
-    return (0.0, 0.0) if shape is None else shape.diameters()
+    return (0.0, 0.0) if shape is None else lengths_mm(shape.lines(), spacing_mm)
 
 
-def largest_product(planes: np.ndarray, spacing_mm: tuple[float, float]) -> tuple[int, float, float]:
-    """Plane of a mask (planes, rows, columns) with the largest product of diameters, and both of them in mm."""
+def largest_product(planes: np.ndarray, spacing_mm: tuple[float, float]) -> tuple[int, np.ndarray]:
+    """Plane of a mask (planes, rows, columns) with the largest product of diameters, and the ends of both lines.
+
+    :return: the ends (2, 2, 2): line, end, row and column; centers of pixels are whole numbers.
+    """
     shapes = [(index, _Shape.of(plane, spacing_mm)) for index, plane in enumerate(planes)]
-    best = (0, 0.0, 0.0)
+    best, largest = (0, np.zeros((2, 2, 2))), 0.0
     # Two perpendicular lines in a convex region have a product of at most twice its area.
     for index, shape in sorted((e for e in shapes if e[1] is not None), key=lambda entry: -entry[1].hull_mm2):
-        if 2 * shape.hull_mm2 <= best[1] * best[2]:
+        if 2 * shape.hull_mm2 <= largest:
             break
-        longest, across = shape.diameters()
-        if longest * across > best[1] * best[2]:
-            best = (index, longest, across)
+        lines = shape.lines()
+        product = float(np.prod(lengths_mm(lines, spacing_mm)))
+        if product > largest:
+            best, largest = (index, lines), product
     return best
+
+
+def lengths_mm(lines: np.ndarray, spacing_mm: tuple[float, float]) -> tuple[float, float]:
+    """Lengths of a diameter and of the perpendicular one, given by their ends (2, 2, 2)."""
+    longest, across = np.linalg.norm((lines[:, 1] - lines[:, 0]) * spacing_mm, axis=1).tolist()
+    return longest, min(across, longest)
 
 
 class _Shape:
     """The pixels of a mask; points are corners of pixels (row, column), lengths mm.
 
     :param mask: bool, cut to its pixels, with an empty rim.
+    :param first: row and column of the first pixel, that of the rim, in the whole mask.
     """
 
-    def __init__(self, mask: np.ndarray, spacing_mm: tuple[float, float]) -> None:
-        self._mask, self._mm = mask, np.asarray(spacing_mm, float)
+    def __init__(self, mask: np.ndarray, spacing_mm: tuple[float, float], first: np.ndarray) -> None:
+        self._mask, self._mm, self._first = mask, np.asarray(spacing_mm, float), first
         square = mask[:-1, :-1].astype(int) + mask[1:, :-1] + mask[:-1, 1:] + mask[1:, 1:]
         pinched = (square == 2) & (mask[:-1, :-1] == mask[1:, 1:])
         self.corners = np.argwhere((square == 1) | (square == 3) | pinched) + 1.0
@@ -69,32 +80,35 @@ class _Shape:
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not rows.size:
             return None
-        return cls(np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] > 0, 1), spacing_mm)
+        part = np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] > 0, 1)
+        return cls(part, spacing_mm, np.array([rows[0] - 1, columns[0] - 1]))
 
-    def diameters(self) -> tuple[float, float]:
-        """The longest line, and the longest one at a right angle to it."""
+    def lines(self) -> np.ndarray:
+        """Ends of the longest line, and of the longest one at a right angle to it, see :func:`largest_product`."""
         first, second = self._seen_pairs()
         start, along = self.corners[first], self.corners[second] - self.corners[first]
         bound = self._reach(start + _SAMPLED[0] * along, along)
         order = np.argsort(-bound)
-        longest, directions = 0.0, []
+        longest, found = 0.0, []
         for at in range(0, len(order), _LINES):
             lines = order[at : at + _LINES]
             if bound[lines[0]] < longest - _TIE_MM:
                 break
-            runs = self._longest_runs(start[lines], along[lines])
+            runs, ends = self._longest_runs(start[lines], along[lines])
             if runs.max() > longest + _TIE_MM:
-                directions = []
+                found = []
             longest = max(longest, float(runs.max()))
-            directions.append(along[lines[runs >= longest - _TIE_MM]] * self._mm)
-        unit = np.concatenate(directions)
-        unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
-        unit = np.unique(np.round(np.where(unit[:, :1] < -_TINY, -unit, unit), 9), axis=0)
-        return longest, max(self._longest_in_direction(np.array([-column, row])) for row, column in unit)
+            found += list(ends[runs >= longest - _TIE_MM])
+        across = [self._longest_at_right_angle(line) for line in found]
+        best = max(range(len(found)), key=lambda number: across[number][0])
+        return np.stack([found[best], across[best][1]]) + self._first - 0.5
 
-    def _longest_in_direction(self, direction_mm: np.ndarray) -> float:
-        along = np.where(np.abs(direction_mm) < _TINY, 0.0, direction_mm) / self._mm
-        return float(self._longest_runs(self.corners, np.broadcast_to(along, self.corners.shape)).max())
+    def _longest_at_right_angle(self, line: np.ndarray) -> tuple[float, np.ndarray]:
+        """Length and ends of the longest line at a right angle to one."""
+        row, column = (line[1] - line[0]) * self._mm
+        along = np.where(np.abs([-column, row]) < _TINY * np.hypot(row, column), 0.0, [-column, row]) / self._mm
+        runs, ends = self._longest_runs(self.corners, np.broadcast_to(along, self.corners.shape))
+        return float(runs.max()), ends[runs.argmax()]
 
     def _seen_pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Pairs of corners without a place outside between them, as far as a few places tell."""
@@ -127,8 +141,8 @@ class _Shape:
                 going = going[inside]
         return reach
 
-    def _longest_runs(self, start: np.ndarray, along: np.ndarray) -> np.ndarray:
-        """The longest part inside the mask of each line, mm.
+    def _longest_runs(self, start: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The longest part inside the mask of each line, mm (k,), and its ends (k, 2, 2).
 
         :param start: a point (k, 2) of each line.
         :param along: its direction (k, 2) in pixels.
@@ -150,4 +164,8 @@ class _Shape:
         inside = touched | (known & self._inside(points, np.broadcast_to(along[:, None], points.shape)))
         covered = np.cumsum(np.where(inside, lengths, 0.0), axis=1)
         before = np.maximum.accumulate(np.where(inside, 0.0, covered), axis=1)
-        return (covered - before).max(axis=1) * np.linalg.norm(along * self._mm, axis=1)
+        runs = covered - before
+        last = (np.arange(len(runs)), runs.argmax(axis=1))
+        run, end = runs[last], (places[:, 1:])[last]
+        ends = start[:, None] + np.stack([end - run, end], axis=1)[..., None] * along[:, None]
+        return run * np.linalg.norm(along * self._mm, axis=1), ends

@@ -3,12 +3,12 @@
 Masks are axial stacks (slices, rows, columns); spacings are mm in the same order.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import ndimage
 
-from .diameters import largest_product
+from .diameters import largest_product, lengths_mm
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Lesion:
     :param perpendicular_mm: longest line inside the lesion at a right angle to it, on the same slice.
     :param slice_index: of that slice in the stack.
     :param slices: on which the lesion is seen.
+    :param lines: ends of both lines (2, 2, 3): line, end, slice and row and column of the stack.
     """
 
     volume_ml: float
@@ -48,6 +49,7 @@ class Lesion:
     slice_index: int
     slices: int
     measurable: bool
+    lines: np.ndarray = field(default_factory=lambda: np.zeros((2, 2, 3)), compare=False, repr=False)
 
     @property
     def product_mm2(self) -> float:
@@ -85,14 +87,19 @@ def find_lesions(mask: np.ndarray, spacing_mm: tuple[float, float, float], rule:
     for label, number in enumerate(kept, start=1):
         part = found[boxes[number]] == number + 1
         labels[boxes[number]][part] = label
-        lesions.append(_measure(part, boxes[number][0].start, float(sizes[number]), spacing_mm, rule))
+        first = tuple(side.start for side in boxes[number])
+        lesions.append(_measure(part, first, float(sizes[number]), spacing_mm, rule))
     return LesionMap(labels, lesions, tuple(spacing_mm))
 
 
 def _measure(
-    part: np.ndarray, first_slice: int, volume_ml: float, spacing_mm: tuple[float, float, float], rule: LesionRule
-) -> Lesion:
-    index, longest, across = largest_product(part, spacing_mm[1:])
+    part: np.ndarray, first: tuple[int, int, int], volume_ml: float, spacing_mm: tuple[float, float, float],
+    rule: LesionRule,
+) -> Lesion:  # fmt: skip
+    """:param first: voxel of the stack that the part begins at."""
+    index, ends = largest_product(part, spacing_mm[1:])
+    longest, across = lengths_mm(ends, spacing_mm[1:])
+    lines = np.insert(ends, 0, index, axis=2) + first
     slices = int(part.any(axis=(1, 2)).sum())
     measurable = across >= rule.diameter_limit_mm(spacing_mm[0]) and slices >= rule.smallest_slices
-    return Lesion(volume_ml, longest, across, first_slice + index, slices, bool(measurable))
+    return Lesion(volume_ml, longest, across, first[0] + index, slices, bool(measurable), lines)

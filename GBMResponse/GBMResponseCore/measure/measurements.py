@@ -314,7 +314,8 @@ def _most_frequent(chances: dict[str, float]) -> str:
 
 
 def _lesions(found: LesionMap) -> list[dict[str, Any]]:
-    return [asdict(lesion) | {"product_mm2": lesion.product_mm2} for lesion in found.lesions]
+    entries = [asdict(lesion) | {"product_mm2": lesion.product_mm2} for lesion in found.lesions]
+    return [{name: value for name, value in entry.items() if name != "lines"} for entry in entries]
 
 
 def _cell(value: Any) -> Any:

@@ -26,7 +26,7 @@ _PREVIEW = ".preview-"
 _RESULT = re.compile(
     r"(expected|predicted|mean|spread|sample_\d+|generated_mask|blend_weight|enhancement_probability"
     r"|registered_follow_up)\.(nii|nii\.gz|nrrd|mha)"
-    r"|measurements\.(json|csv)|summary\.csv|report\.(html|json)|score\.json|enhancement_(before|after)\.seg\.nrrd|montage\.png|provenance\.json|status\.json",
+    r"|measurements\.(json|csv)|summary\.csv|report\.(html|json)|score\.json|enhancement_(before|after)\.seg\.nrrd|diameters\.mrk\.json|montage\.png|provenance\.json|status\.json",
     re.IGNORECASE,
 )
 """Names that runs and cohorts give to what they write."""

@@ -22,7 +22,7 @@ from .columns import CaseColumns
 from .folder import folder_in_use
 from .montage import write_montage
 from .report import write_report
-from .segments import write_segments
+from .segments import write_lines, write_segments
 from .volumes import labeled
 from .write import MONTAGE, PROVENANCE, REPORT, RunResult
 
@@ -138,7 +138,7 @@ def write_measures_again(result: RunResult) -> dict[str, Path]:
             path = folder / f"enhancement_probability{result.request.format}"
             volume = labeled(chance, f"share of {len(result.predictions[name].samples)} samples that enhance")
             files[f"enhancement_probability, {name}"] = write_image(volume, path, result.slices.case.keep_orientation)
-        files |= write_segments(result)
+        files |= write_segments(result) | write_lines(result)
     return files
 
 

@@ -1,19 +1,21 @@
-"""What enhances as segmentations that 3D Slicer, and extensions that read segments, load with names and codes."""
+"""What enhances as segmentations, and its diameters as lines, which 3D Slicer and its extensions load with names."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import SimpleITK as sitk
 
-from ..files import write_image
+from ..files import write_image, write_json
 from ..inputs.resampling import image_like
+from ..measure.lesions import Lesion, find_lesions
 
 if TYPE_CHECKING:
     from .write import RunResult
 
 BEFORE, AFTER = "enhancement_before.seg.nrrd", "enhancement_after.seg.nrrd"
+LINES = "diameters.mrk.json"
 BANDS = (0.2, 0.5, 0.8)
 """Probabilities of enhancement at which segments begin."""
 _TERMS = (
@@ -21,6 +23,8 @@ _TERMS = (
     "SCT^4147007^Mass~^^~Anatomic codes - DICOM master list~SCT^12738006^Brain~^^"
 )
 """SNOMED CT codes of the segments, as Slicer writes them."""
+_SCHEMA = "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
+_SCHEMA += "markups-schema-v1.0.3.json#"
 _COLORS = ("0 0.92 1", "1 0.85 0.2", "1 0.4 0.1")
 
 
@@ -46,6 +50,43 @@ def write_segments(result: "RunResult") -> dict[str, Path]:
         bands = np.digitize(sitk.GetArrayViewFromImage(chance), np.array(BANDS) - 1e-6).astype(np.uint8)
         files[f"segments, {name}"] = _write(bands, names, chance, folder / AFTER)
     return files
+
+
+def write_lines(result: "RunResult") -> dict[str, Path]:
+    """Write the two diameters of each lesion before and, of each class, in its first sample; none that are withheld.
+
+    :raises OutputFolderError: the file cannot be written.
+    """
+    measurements, slices, out = result.measurements, result.slices, result.request.out
+    if measurements.record["withheld"]["area"]:
+        return {}
+    masks = {"before": measurements.masks.before}
+    several = len(result.predictions) > 1
+    for name, prediction in result.predictions.items():
+        for mask in measurements.masks.of(prediction)[:1]:
+            masks[f"SYNTHETIC sample 1{f' of class {name}' if several else ''}"] = mask
+    lines = []
+    for what, mask in masks.items():
+        lines += _lines(what, find_lesions(mask, slices.grid.spacing[::-1]).lesions, slices.grid.reference)
+    return {"lines": write_json({"@schema": _SCHEMA, "markups": lines}, out / LINES)}
+
+
+def _lines(what: str, lesions: Iterable[Lesion], grid: sitk.Image) -> list[dict[str, Any]]:
+    """Lines as 3D Slicer's markups, LPS mm."""
+    lines = []
+    for number, lesion in enumerate(lesions, start=1):
+        for kind, ends in zip(("diameter", "perpendicular diameter"), lesion.lines, strict=True):
+            points = [grid.TransformContinuousIndexToPhysicalPoint(end[::-1].tolist()) for end in ends]
+            lines.append(
+                {
+                    "type": "Line",
+                    "name": f"{what}: lesion {number}{'' if lesion.measurable else ' (not measurable)'}, {kind}",
+                    "coordinateSystem": "LPS",
+                    "coordinateUnits": "mm",
+                    "controlPoints": [{"position": point, "positionStatus": "defined"} for point in points],
+                }
+            )
+    return lines
 
 
 def _write(labels: np.ndarray, names: Mapping[int, str], grid: sitk.Image, path: Path) -> Path:

@@ -18,7 +18,7 @@ from ..request import FORMATS, PredictionRequest
 from .dicom_export import FOLDER as DICOM
 from .folder import result_files
 from .provenance import provenance
-from .segments import AFTER, BEFORE
+from .segments import AFTER, BEFORE, LINES
 from .volumes import volumes_of
 
 if TYPE_CHECKING:
@@ -220,7 +220,8 @@ def _listed(record: Mapping[str, Any]) -> set[str]:
     for folder, entry in record.get("classes", {}).items():
         found |= {f"{folder}/{name}" for name in [*entry["files"], *entry.get("dicom_files", ()), PROVENANCE]}
     if record.get("synthetic"):
-        found |= {*_MEASUREMENTS, *REPORT, SCORE, BEFORE, AFTER, *(f"{_FOLLOW_UP}{suffix}" for suffix in FORMATS)}
+        found |= {*_MEASUREMENTS, *REPORT, SCORE, BEFORE, AFTER, LINES}
+        found |= {f"{_FOLLOW_UP}{suffix}" for suffix in FORMATS}
     return found
 
 

@@ -6,7 +6,7 @@ from math import floor, sqrt
 
 import numpy as np
 import pytest
-from GBMResponseCore.measure.diameters import largest_product, perpendicular_diameters
+from GBMResponseCore.measure.diameters import largest_product, lengths_mm, perpendicular_diameters
 from scipy import ndimage
 
 SPACINGS = [(Fraction(1), Fraction(1)), (Fraction(1), Fraction(2)), (Fraction(3, 2), Fraction(1))]
@@ -109,7 +109,20 @@ def test_of_two_equally_long_lines_the_one_with_the_longer_perpendicular_counts(
 def test_the_plane_with_the_largest_product_is_found_whatever_the_others_look_like():
     planes = np.stack([lesion(seed) for seed in range(8)])
     products = [np.prod(perpendicular_diameters(plane, (1.0, 1.0))) for plane in planes]
-    index, longest, across = largest_product(planes, (1.0, 1.0))
+    index, ends = largest_product(planes, (1.0, 1.0))
     assert index == int(np.argmax(products))
-    assert longest * across == pytest.approx(max(products))
-    assert largest_product(np.zeros((3, 4, 4), bool), (1.0, 1.0)) == (0, 0.0, 0.0)
+    assert np.prod(lengths_mm(ends, (1.0, 1.0))) == pytest.approx(max(products))
+    index, ends = largest_product(np.zeros((3, 4, 4), bool), (1.0, 1.0))
+    assert (index, lengths_mm(ends, (1.0, 1.0))) == (0, (0.0, 0.0))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_both_lines_lie_inside_at_a_right_angle(seed):
+    mask = lesion(seed)
+    (_, ends), mm = largest_product(mask[None], (0.9, 0.6)), np.array((0.9, 0.6))
+    along, across = (ends[:, 1] - ends[:, 0]) * mm
+    assert along @ across == pytest.approx(0, abs=1e-6)
+    for first, last in ends:
+        places = first + np.linspace(0.001, 0.999, 997)[:, None] * (last - first)
+        rows, columns = np.rint(places).astype(int).T
+        assert mask[rows, columns].mean() > 0.99  # the rest lies along the edge of a pixel

@@ -1,5 +1,7 @@
 """What enhances, as segmentations for 3D Slicer."""
 
+import json
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,7 +11,7 @@ import SimpleITK as sitk
 from GBMResponseCore.inputs.gtv import segment_names
 from GBMResponseCore.inputs.reading import read_volume
 from GBMResponseCore.measure.measurements import measure
-from GBMResponseCore.outputs.segments import AFTER, BEFORE, write_segments
+from GBMResponseCore.outputs.segments import AFTER, BEFORE, LINES, write_lines, write_segments
 
 
 @pytest.fixture
@@ -45,6 +47,31 @@ def test_bands_are_those_of_the_probability(result, tmp_path):
     assert (labels[chance < 0.2] == 0).all()
     before = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / BEFORE)))
     assert before.any() and np.array_equal(before > 0, chance >= 0.375)
+
+
+def test_lines_are_the_diameters_that_were_measured(result, parts, tmp_path):
+    assert write_lines(result) == {"lines": tmp_path / LINES}
+    markups = json.loads((tmp_path / LINES).read_text("utf-8"))["markups"]
+    lengths = [math.dist(*(point["position"] for point in entry["controlPoints"])) for entry in markups]
+    before = result.measurements.record["before"]["lesions"]
+    after = result.measurements.record["classes"]["short"]["per_sample"][0]["lesions"]
+    measured = [lesion[name] for lesion in before + after for name in ("diameter_mm", "perpendicular_mm")]
+    assert lengths == pytest.approx(measured, abs=1e-3) and len(before) > 0
+    assert markups[0]["name"] == "before: lesion 1, diameter"
+    assert markups[-1]["name"].startswith("SYNTHETIC sample 1: lesion")
+    # They lie in the mask that is written beside them.
+    write_segments(result)
+    mask = sitk.ReadImage(str(tmp_path / BEFORE))
+    for entry in markups[:2]:
+        middle = np.mean([point["position"] for point in entry["controlPoints"]], axis=0)
+        assert mask[mask.TransformPhysicalPointToIndex(middle.tolist())] == 1
+
+
+def test_lines_are_not_written_where_areas_are_withheld(result, parts, tmp_path):
+    slices, short = parts[0], result.predictions["short"]
+    measured = measure(slices, {"short": short}, None)
+    assert write_lines(SimpleNamespace(**{**vars(result), "measurements": measured})) == {}
+    assert not (tmp_path / LINES).exists()
 
 
 def test_what_is_withheld_is_not_written(result, parts, tmp_path):
