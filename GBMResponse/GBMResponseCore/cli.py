@@ -142,6 +142,13 @@ def _add_revisits(commands: Any) -> None:
             help="mask such as CTV or PTV; may be repeated",
         )
         plan.add_argument("--dose", type=Path, help="dose of the whole treatment in Gy: RTDOSE, or a volume")
+        parser.add_argument(
+            "--enhancement",
+            action="append",
+            default=[],
+            metavar="IMAGE=FILE",
+            help="your own mask of what enhances in before, follow_up or sample_01 ...; may be repeated",
+        )
         if name == "score":
             parser.add_argument(
                 "--log", type=Path, help="SQLite file; is made when it is not there, with page and table"
@@ -226,9 +233,9 @@ def _predict(arguments: argparse.Namespace) -> None:
 def _revisit(arguments: argparse.Namespace) -> None:
     from .measure.planning import PlanFiles
 
-    contours = dict(_named(text) for text in arguments.contour)
+    plan = PlanFiles(dict(map(_named, arguments.contour)), arguments.dose)
     with _Terminal() as terminal:
-        result = Runner().revisit(_request(arguments), terminal, PlanFiles(contours, arguments.dose))
+        result = Runner().revisit(_request(arguments), terminal, plan, dict(map(_named, arguments.enhancement)))
     for path in _again(arguments, result).values():
         _say(f"  {path}")
     _say(SYNTHETIC_NOTICE)
@@ -248,7 +255,7 @@ def _named(text: str) -> tuple[str, Path]:
     """:raises OptionError: it is no name with a file."""
     name, sign, file = text.partition("=")
     if not (name and sign and file):
-        raise OptionError(f"The contour {text!r} has no name or no file.", "Write it as CTV=ctv.nii.gz.")
+        raise OptionError(f"The mask {text!r} has no name or no file.", "Write it as CTV=ctv.nii.gz.")
     return name, Path(file)
 
 

@@ -4,7 +4,7 @@ torch and diffusers take seconds to import, so they are imported only after the 
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from .inputs.reading import Note
 from .inputs.slices import CaseSlices
 from .measure.guard import judge_case
 from .measure.measurements import Measurements, measure
+from .measure.own_segments import own_notes, read_own_segments, sample_names
 from .measure.planning import Plan, PlanFiles
 from .model.environment import translate_import_errors, translate_memory_errors
 from .outputs.dicom_export import check_export
@@ -29,6 +30,7 @@ from .progress import Clock, Listener, Progress
 from .request import PredictionRequest
 
 if TYPE_CHECKING:
+    import numpy as np
     import SimpleITK as sitk
 
     from .prediction import Prediction, Predictor
@@ -82,19 +84,26 @@ class Runner:
         return self._last.what_if(index, weight, days)
 
     def revisit(
-        self, request: PredictionRequest, listener: Listener | None = None, plan: PlanFiles | None = None
+        self,
+        request: PredictionRequest,
+        listener: Listener | None = None,
+        plan: PlanFiles | None = None,
+        own: Mapping[str, Path] | None = None,
     ) -> RunResult:
         """Read a finished run again, from `request.out`, and measure it; nothing is predicted and nothing is written.
 
         :param request: image and GTV of the run, its model, and the true follow-up, which may be new.
         :param plan: contours and a dose whose coverage is measured.
+        :param own: masks of what enhances, by what they outline, see :func:`.measure.own_segments.read_own_segments`.
         :raises RunFolderError: there is no finished run, or it was made of other inputs or with another model.
         :raises GBMResponseError: by inputs, bundle or machine.
         """
         with translate_memory_errors(), translate_import_errors():
-            return self._revisit(request, listener or Listener(), plan or PlanFiles())
+            return self._revisit(request, listener or Listener(), plan or PlanFiles(), own or {})
 
-    def _revisit(self, request: PredictionRequest, listener: Listener, plan: PlanFiles) -> RunResult:
+    def _revisit(
+        self, request: PredictionRequest, listener: Listener, plan: PlanFiles, own: Mapping[str, Path]
+    ) -> RunResult:
         from .outputs.read import check_inputs, read_predictions, read_records
 
         clock = Clock()
@@ -108,7 +117,11 @@ class Runner:
         predictions = read_predictions(request.out, records, slices)
         clock.mark("load")
         planned = plan.on(slices.grid, case.origin and case.origin.series)
-        measurements = self._measure(predictor, slices, predictions, listener, planned)
+        names = [sample for entry in sample_names(predictions).values() for sample in entry]
+        outlined = read_own_segments(own, slices, names)
+        slices = _with_notes(slices, own_notes(outlined), listener)
+        predictions = {name: replace(entry, slices=slices) for name, entry in predictions.items()}
+        measurements = self._measure(predictor, slices, predictions, listener, planned, outlined)
         clock.mark("measure")
         return RunResult(request, predictor.bundle, slices, predictions, measurements, clock.seconds, records=records)
 
@@ -138,12 +151,13 @@ class Runner:
         predictions: dict[str, "Prediction"],
         listener: Listener,
         plan: Plan | None = None,
+        own: "Mapping[str, np.ndarray] | None" = None,
     ) -> Measurements:
         sampled = next((entry.options for entry in predictions.values() if entry.samples), None)
         if sampled and sampled.batch_size is None:
             sampled = predictor.model.resolve(sampled)
         unchanged = predictor.unchanged(slices, sampled, listener.pulse) if sampled else None
-        return measure(slices, predictions, unchanged, plan=plan)
+        return measure(slices, predictions, unchanged, plan=plan, own=own)
 
     def run(self, request: PredictionRequest, listener: Listener | None = None) -> RunResult:
         """Predict, measure and write.

@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 
+import numpy as np
 import phantoms
 import pytest
 import SimpleITK as sitk
@@ -82,6 +83,58 @@ def test_several_classes_one_sample_and_whole_slices_are_read_as_they_were_writt
     assert list(read_records(folder)) == ["short", "long"]
     assert again("measure", folder, inputs) == 0
     assert content(folder, "measurements.json") == before
+
+
+def outline(folder, name, radius_mm=12.0, move=None):
+    mask = phantoms.gtv(SIZE, SPACING, center=phantoms.GTV_CENTER, radius_mm=radius_mm)
+    if move is not None:
+        mask.SetOrigin([place + mm for place, mm in zip(mask.GetOrigin(), move, strict=True)])
+    sitk.WriteImage(mask, str(folder / f"{name}.nrrd"))
+    return f"{name}={folder / f'{name}.nrrd'}", float(sitk.GetArrayFromImage(mask).sum()) * np.prod(SPACING) / 1000
+
+
+def test_own_segments_take_the_place_of_the_threshold(run, inputs, tmp_path, capsys):
+    """Before and in all samples; volumes are those of the masks, and the report says who outlined them."""
+    before, volume = outline(tmp_path, "before", 14.0)
+    own = ["--enhancement", before]
+    for number in range(1, 5):
+        mask, smaller = outline(tmp_path, f"sample_{number:02d}", 9.0)
+        own += ["--enhancement", mask]
+    assert again("measure", run, inputs, *own) == 0
+    assert (
+        "Note (own-segments): What enhances was outlined by the user in: before, sample_01" in capsys.readouterr().out
+    )
+    record = content(run, "measurements.json")
+    assert record["outlined_by_the_user"] == ["before", *(f"sample_{number:02d}" for number in range(1, 5))]
+    (entry,) = record["classes"].values()
+    assert entry["withheld"] == {"volume": None, "area": None}
+    assert entry["volume_before_ml"] == pytest.approx(volume, rel=0.02)
+    assert entry["volume_after_ml"]["mean"] == pytest.approx(smaller, rel=0.02)
+    assert again("report", run, inputs, *own) == 0
+    assert "outlined by the user" in (run / "report.html").read_text("utf-8")
+
+
+def test_own_segments_of_one_image_alone_withhold_what_mixing_spoils(run, inputs, tmp_path):
+    """The threshold finds something else in the unchanged image than the hand: that would be read as a change."""
+    before, _volume = outline(tmp_path, "before", 16.0)
+    assert again("measure", run, inputs, "--enhancement", before) == 0
+    (entry,) = content(run, "measurements.json")["classes"].values()
+    assert "nothing changed would already show a volume change" in entry["withheld"]["volume"]
+    assert entry["volume_after_ml"] is None
+
+
+def test_own_segments_of_the_follow_up_are_scored_against(run, inputs, tmp_path):
+    mask, volume = outline(tmp_path, "follow_up", 11.0)
+    follow_up = ("--follow-up", str(inputs["image"]))
+    assert again("score", run, inputs, *follow_up, "--enhancement", mask) == 0
+    assert content(run, "score.json")["true_volume_ml"] == pytest.approx(volume, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["sample_99", "follow_up", "after"])
+def test_own_segments_of_an_image_that_is_not_there_are_refused(run, inputs, tmp_path, capsys, name):
+    mask, _volume = outline(tmp_path, name)
+    assert again("measure", run, inputs, "--enhancement", mask) == OptionError.exit_code
+    assert "Choose one of: before, sample_01" in capsys.readouterr().err
 
 
 def test_a_contour_without_a_name_is_refused(run, inputs):

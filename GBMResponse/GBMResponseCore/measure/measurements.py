@@ -20,6 +20,7 @@ from ..inputs.slices import CaseSlices
 from .check import FEWEST_SAMPLES, SelfCheck, dice
 from .enhancement import EnhancementRule, EnhancementSegmenter
 from .lesions import LesionMap, find_lesions
+from .own_segments import BEFORE, FOLLOW_UP, sample_names
 from .planning import Plan, PlanningView
 from .response import (
     CATEGORIES,
@@ -108,6 +109,7 @@ def measure(
     rule: SizeRule | None = None,
     enhancement: EnhancementRule | None = None,
     plan: Plan | None = None,
+    own: Mapping[str, np.ndarray] | None = None,
 ) -> Measurements:
     """Measure the input, every sample and the true follow-up, if there is one, with one segmenter.
 
@@ -115,14 +117,15 @@ def measure(
     :param unchanged: the slices to generate as the model draws them if nothing changes, normalized (k, H, W): what is
         measured in them decides what is shown. None: no areas are.
     :param plan: whose coverage of the predicted enhancement is measured beside that of margins.
+    :param own: masks of what enhances in the place of the segmenter's, see :mod:`.own_segments`; planning takes none.
     """
-    rule = rule or SizeRule()
+    rule, own = rule or SizeRule(), own or {}
     grid, case, gtv, generated = slices.grid, slices.case, slices.gtv, slices.generated
     spacing = grid.spacing[::-1]
     pre = slices.scale.normalize(slices.stack)
     segmenter = EnhancementSegmenter(pre, gtv, generated, spacing, enhancement)
     threshold = segmenter.threshold(pre)
-    mask_before = segmenter.segment(pre, threshold)
+    mask_before = own.get(BEFORE, segmenter.segment(pre, threshold))
     before = find_lesions(mask_before, spacing, rule.lesions)
 
     def whole(pixels: np.ndarray) -> np.ndarray:
@@ -131,8 +134,10 @@ def measure(
         stack[slices.indices] = pixels
         return stack
 
-    still = None
-    if unchanged is not None:
+    still, names = None, sample_names(predictions)
+    if own and own.keys() >= {BEFORE, *(sample for entry in names.values() for sample in entry)}:
+        still = compare_lesions(before, before, rule)
+    elif unchanged is not None:
         mask = segmenter.segment(whole(unchanged), threshold)
         still = compare_lesions(before, find_lesions(mask, spacing, rule.lesions), rule)
     check = SelfCheck(dice(mask_before, gtv), still)
@@ -140,7 +145,7 @@ def measure(
 
     truth = None
     if slices.follow_up is not None:
-        truth = _Truth(whole(slices.truth), segmenter, before, rule, slices.follow_up.registered)
+        truth = _Truth(whole(slices.truth), segmenter, before, rule, slices.follow_up.registered, own.get(FOLLOW_UP))
         blurry = whole(blurred(slices.pre, spacing))
         blurred_mask = segmenter.segment(blurry, threshold)
         blurred_change = compare_lesions(before, find_lesions(blurred_mask, spacing, rule.lesions), rule)
@@ -149,7 +154,8 @@ def measure(
     classes, maps, sample_masks = {}, {}, {}
     for name, prediction in predictions.items():
         stacks = [whole(pixels) for pixels in prediction.pixels]
-        masks = [segmenter.segment(stack, threshold) for stack in stacks]
+        pairs = zip(names[name], stacks, strict=True)
+        masks = [own.get(sample, segmenter.segment(stack, threshold)) for sample, stack in pairs]
         sample_masks[prediction] = masks
         lesions = [find_lesions(mask, spacing, rule.lesions) for mask in masks]
         changes = [compare_lesions(before, after, rule) for after in lesions]
@@ -187,6 +193,7 @@ def measure(
         "caveats": list(CAVEATS),
         "unknown": list(UNKNOWN),
         "settings": {"enhancement": segmenter.rule.to_dict(), "size": asdict(rule)},
+        **({"outlined_by_the_user": sorted(own)} if own else {}),
         "gtv_volume_ml": case.gtv_volume_ml,
         "check": check.to_dict(),
         "withheld": asdict(withheld),
@@ -282,9 +289,10 @@ class _Truth:
         before: LesionMap,
         rule: SizeRule,
         registered: bool,
+        own: np.ndarray | None,
     ) -> None:
         self.stack, self.threshold = stack, segmenter.threshold(stack)
-        self.mask = segmenter.segment(stack, self.threshold)
+        self.mask = segmenter.segment(stack, self.threshold) if own is None else own
         self._lesions = find_lesions(self.mask, segmenter.spacing_mm, rule.lesions)
         self._change = compare_lesions(before, self._lesions, rule)
         self._registered = registered
