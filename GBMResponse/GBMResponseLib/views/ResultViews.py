@@ -24,7 +24,7 @@ from .LayoutDescription import (
     registerLayouts,
     viewName,
 )
-from .TumorOutline import restoreOutlines, showOutline
+from .TumorOutline import TumorOutline
 from .UserLayout import forgetUserLayout, giveUserLayoutBack, keepUserLayout
 
 _OVERLAY_OPACITY = 0.65
@@ -59,6 +59,7 @@ class ResultViews:
     def __init__(self) -> None:
         self.shownChanged = Signal()
         self.contrast = ContrastLink()
+        self._outline = TumorOutline()
         self.overlay = NodeRoles.DIFFERENCE
         self.fade = 1.0
         self.sample = 1
@@ -115,7 +116,7 @@ class ResultViews:
         for number, content in enumerate(contents):
             self._fill(manager.sliceWidget(viewName(number)), content)
         self._follow()
-        showOutline(nodes.segmentation, nodes.segmentID)
+        self._outline.show(nodes.segmentation, nodes.segmentID)
         self._fit()
         self._stopTimer()
         # The widgets of a new layout get their size in the event loop.
@@ -250,7 +251,7 @@ class ResultViews:
 
     def restoreFilling(self) -> None:
         """Draw tumors as the user does."""
-        restoreOutlines()
+        self._outline.restore()
 
     def _onLayoutChanged(self, layout: int) -> None:
         """The user may leave the comparison with Slicer's own layout menu."""
