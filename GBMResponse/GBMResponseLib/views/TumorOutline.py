@@ -28,6 +28,8 @@ class TumorOutline:
 
     def show(self, segmentation: Any, segmentID: str) -> None:
         """Draw a segment as an outline."""
+        if self._strokes and (segmentation, segmentID) == (self._segmentation, self._segmentID):
+            return
         self.restore()
         display = segmentation.GetDisplayNode() if segmentation is not None else None
         if display is None or segmentation.GetSegmentation().GetSegment(segmentID) is None:
