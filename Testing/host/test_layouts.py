@@ -50,6 +50,8 @@ def test_a_scene_saved_in_a_comparison_knows_the_users_layout(ready, layout, tmp
     assert isOwnLayout(layout.layout)
     ready.click("compareButton")
     assert layout.layout == TWO
+    (segmentation,) = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")  # what draws the outline is not saved
+    assert segmentation.GetDisplayNode().GetVisibility2DFill()
 
 
 @pytest.fixture
