@@ -1,7 +1,8 @@
 """Double of the layout manager: real layout logic, slice logic and displayable managers, rendered off screen.
 
 Only the Qt side is replaced: qMRMLLayoutManager, qMRMLSliceWidget, qMRMLSliceView, qMRMLSliceControllerWidget
-(Libs/MRML/Widgets) and ctkVTKAbstractView. A view renders when it is painted or when its pixels are asked for.
+(Libs/MRML/Widgets) and ctkVTKAbstractView. As there, a view that is seen renders by a timer of its own after it was
+asked to (ctkVTKAbstractView::scheduleRender), and at once when its size is new; besides, when its pixels are asked for.
 """
 
 import xml.etree.ElementTree as ElementTree
@@ -23,6 +24,9 @@ MANAGERS = (
     "vtkMRMLColorLegendDisplayableManager",
 )
 
+UPDATE_MS = 16
+"""ctkVTKAbstractView's maximum update rate is 60 Hz."""
+
 
 def displayableManagerFactory():
     """Return the factory of slice views with the managers that Slicer registers and the wheel has."""
@@ -42,7 +46,11 @@ class qMRMLSliceView(QtWidgets.QWidget):
         super().__init__(parent)
         base, overlay = vtk.vtkRenderer(), vtk.vtkRenderer()
         self._logic, self._window = logic, vtk.vtkRenderWindow()
-        self._size = None
+        self._size, self._pixels = None, None
+        self._timer = QtCore.QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(UPDATE_MS)
+        self._timer.timeout.connect(self._render)
         overlay.SetLayer(1)
         self._window.SetOffScreenRendering(1)
         self._window.SetNumberOfLayers(2)
@@ -62,6 +70,8 @@ class qMRMLSliceView(QtWidgets.QWidget):
         self._group = slicer.vtkMRMLDisplayableManagerGroup()
         self._group.Initialize(displayableManagerFactory(), base)
         self._group.SetMRMLDisplayableNode(logic.GetSliceNode())
+        for caller, event in ((self._group, vtk.vtkCommand.UpdateEvent), (logic, vtk.vtkCommand.ModifiedEvent)):
+            caller.AddObserver(event, lambda caller, event: self.scheduleRender())
         self._annotation = vtk.vtkCornerAnnotation()
         overlay.AddViewProp(self._annotation)
         self.setMinimumSize(60, 60)
@@ -86,10 +96,16 @@ class qMRMLSliceView(QtWidgets.QWidget):
         return self._group.GetDisplayableManagerByClassName(name)
 
     def scheduleRender(self) -> None:
-        self.update()
+        if self.visible and not self._timer.isActive():
+            self._timer.start()
 
     def forceRender(self) -> None:
-        self.array()
+        self._render()
+
+    def _render(self) -> None:
+        if self.visible and not slicer.mrmlScene.IsBatchProcessing():
+            self._pixels = self.array()
+            self.update()
 
     def _resize(self, width: int, height: int) -> None:
         """Give the slice node the view's size, as qMRMLSliceControllerWidget::setSliceViewSize does."""
@@ -116,7 +132,9 @@ class qMRMLSliceView(QtWidgets.QWidget):
         return np.ascontiguousarray(pixels.reshape(rows, columns, -1)[::-1, :, :3])
 
     def paintEvent(self, event):
-        pixels = self.array()
+        if self._pixels is None or self._pixels.shape[:2] != (self._window.GetSize()[1], self._window.GetSize()[0]):
+            self._pixels = self.array()
+        pixels = self._pixels
         rows, columns, _ = pixels.shape
         image = QtGui.QImage(pixels.data, columns, rows, 3 * columns, QtGui.QImage.Format_RGB888)
         QtGui.QPainter(self).drawImage(self.rect, image)

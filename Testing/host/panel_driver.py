@@ -69,6 +69,7 @@ class PanelDriver:
     def wait(self) -> None:
         """Wait for the end of the run."""
         self.session.until(lambda: not self.controller.isActive, WAIT_S)
+        self.session.until(lambda: self.widget.panel is None or not self.widget.panel._turns.arePending)
         self.session.spin(0.05)
 
     def run(self):

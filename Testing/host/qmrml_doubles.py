@@ -10,7 +10,7 @@ from host.doubles import DOUBLES, double, stored
 
 NODE_ID = QtCore.Qt.UserRole
 Scene = slicer.vtkMRMLScene
-REBUILDING_EVENTS = (Scene.NodeRemovedEvent, Scene.EndBatchProcessEvent, Scene.EndCloseEvent, Scene.EndImportEvent)
+REBUILDING_EVENTS = (Scene.EndBatchProcessEvent, Scene.EndCloseEvent, Scene.EndImportEvent)
 
 
 class Observers:
@@ -132,6 +132,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         if scene is not None:
             for event in REBUILDING_EVENTS:
                 self._observers.add(scene, event, self._onSceneChanged)
+            self._observers.add(scene, Scene.NodeRemovedEvent, self._onNodeRemoved)
             self._observers.add(scene, Scene.NodeAddedEvent, self._onNodeAdded)
             self._observers.add(scene, Scene.NodeAboutToBeRemovedEvent, self._onNodeAboutToBeRemoved)
         self._rebuild()
@@ -149,6 +150,11 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         if not scene.IsBatchProcessing() and self._accepts(node):
             self._rebuild()
             self.nodeAdded.emit(node)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _onNodeRemoved(self, scene, event, node):
+        if not scene.IsBatchProcessing() and self._accepts(node):
+            self._rebuild()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _onNodeAboutToBeRemoved(self, scene, event, node):

@@ -102,14 +102,72 @@ def test_a_volume_that_is_loaded_meanwhile_does_not_replace_what_is_compared(sho
     assert [(node.GetBackgroundVolumeID(), node.GetForegroundVolumeID()) for node in before] == layers
 
 
-def test_the_tumor_is_outlined_in_yellow_and_drawn_as_before_afterwards(ready, shown, views):
-    display, segment = shown.segmentation.GetDisplayNode(), shown.segmentID
+def luminance(color) -> float:
+    """Relative luminance of an sRGB color of 0 to 255 (WCAG 2.2)."""
+    parts = np.asarray(color) / 255.0
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def ratio(first, second) -> float:
+    high, low = sorted((luminance(first), luminance(second)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def outlined(shown, views):
+    """Pixels of a view, and which of them the outline of the tumor changes."""
+    display = shown.segmentation.GetDisplayNode()
     drawn = views(BEFORE).astype(int)
-    yellow = (drawn[..., 0] > 180) & (drawn[..., 1] > 180) & (drawn[..., 2] < 90)
-    assert yellow.sum() > 30
     display.SetVisibility(False)
-    assert (drawn != views(BEFORE)).any(-1)[yellow].mean() > 0.9
+    plain = views(BEFORE)
     display.SetVisibility(True)
+    return drawn, (drawn != plain).any(-1)
+
+
+def near(mask, pixels: int):
+    """Pixels with one of the mask within so many rows and columns."""
+    reach = range(-pixels, pixels + 1)
+    return np.any([np.roll(mask, (row, column), (0, 1)) for row in reach for column in reach], axis=0)
+
+
+@pytest.mark.parametrize("level", (-10000.0, 100.0, 10000.0))  # a white, a usual and a black picture
+def test_the_outline_of_the_tumor_is_seen_on_every_gray(shown, views, layout, level):
+    drag(layout, BEFORE, False, 200.0, level)
+    drawn, changed = outlined(shown, views)
+    line, rim = (drawn == (255, 255, 0)).all(-1), (drawn == (0, 0, 0)).all(-1)
+    assert line.sum() > 30 and (changed <= (line | rim)).all()  # nothing else is drawn, and both hide what is below
+    assert near(rim, 2)[line].mean() > 0.9  # beside the line, all along
+    for gray in range(256):
+        assert max(ratio(color, (gray,) * 3) for color in ((255, 255, 0), (0, 0, 0))) >= 3
+    assert ratio((255, 255, 0), (0, 0, 0)) >= 3
+
+
+def test_the_outline_follows_the_tumor(shown, views):
+    segmentation = shown.segmentation
+    _drawn, changed = outlined(shown, views)
+    display = segmentation.GetDisplayNode()
+    display.SetSegmentVisibility(shown.segmentID, False)
+    hidden = views(BEFORE)
+    assert not ((hidden == (255, 255, 0)).all(-1) & changed).any()
+    display.SetSegmentVisibility(shown.segmentID, True)
+    voxels = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, shown.segmentID, shown.inputVolume)
+    half = voxels.copy()
+    half[..., : int(np.argwhere(voxels).mean(0)[2])] = 0
+    slicer.util.updateSegmentBinaryLabelmapFromArray(half, segmentation, shown.segmentID, shown.inputVolume)
+    segmentation.GetSegmentation().AddEmptySegment("other")
+    _drawn, smaller = outlined(shown, views)
+    columns = np.flatnonzero(changed.any(0)), np.flatnonzero(smaller.any(0))
+    assert 0 < np.ptp(columns[1]) < 0.75 * np.ptp(columns[0])
+    slicer.mrmlScene.RemoveNode(segmentation)
+    assert not (views(BEFORE) == (255, 255, 0)).all(-1).any()
+    assert not slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+
+
+def test_the_tumor_is_drawn_as_before_afterwards(ready, shown):
+    display, segment = shown.segmentation.GetDisplayNode(), shown.segmentID
+    assert not display.GetVisibility2DFill()
+    assert [node for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode") if not node.GetHideFromEditors()]
     ready.click("compareButton")
+    assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == [shown.segmentation]
     assert display.GetVisibility2DFill() and display.GetSliceIntersectionThickness() == 1
     assert display.GetSegmentOverrideColor(segment)[0] < 0  # none

@@ -31,6 +31,7 @@ def drawing(ready, layout):
     ready.predict()
     ready.session.until(lambda: ready.controller.run.hasExpected or not ready.controller.isActive)
     assert ready.controller.isActive, ready.status
+    ready.session.until(lambda: not ready.widget.panel._turns.arePending)
     yield ready
     if ready.controller.isActive:
         ready.controller.cancel()

@@ -51,11 +51,13 @@ def test_the_dialog_shows_the_plan_and_no_installs_nothing(ready, lacking):
     def decline():
         texts.append(lacking.guide._label.text)
         assert buttons(lacking.guide._dialog) == ["Copy diagnostics", "Not now", "Install"]
+        assert all(button.toolTip for button in lacking.guide._dialog.findChildren(qt.QPushButton))
         lacking.guide._cancelButton.click()
 
     startTimer(50, decline)
     ready.predict()
     assert len(texts) == 1 and "diffusers>=0.32" in texts[0] and "Free disk space" in texts[0]
+    assert "Slicer 5.12 revision" in texts[0]
     assert "were not installed" in ready.status and not ready.controller.isActive
     assert ready.ui.failureButton.isVisibleTo(ready.ui.predictPage)
     assert snapshot() == before

@@ -1,5 +1,9 @@
 """The user's layout comes back: from comparison and study, after Slicer was closed, and in scenes saved meanwhile."""
 
+import gc
+import types
+from collections import Counter
+
 import pytest
 import slicer
 from GBMResponseLib.views.LayoutDescription import READER_LAYOUT, isOwnLayout
@@ -46,6 +50,8 @@ def test_a_scene_saved_in_a_comparison_knows_the_users_layout(ready, layout, tmp
     assert isOwnLayout(layout.layout)
     ready.click("compareButton")
     assert layout.layout == TWO
+    (segmentation,) = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")  # what draws the outline is not saved
+    assert segmentation.GetDisplayNode().GetVisibility2DFill()
 
 
 @pytest.fixture
@@ -88,14 +94,32 @@ def test_keys_of_a_study_work_wherever_the_focus_is(study):
     assert all(shortcut.enabled for shortcut in study._shortcuts)
 
 
-def test_entering_the_module_fifty_times_adds_no_observer(ready):
+def callbacks() -> Counter:
+    """Our methods and closures that MRML nodes, timers and widgets hold now, and what the event broker observes.
+
+    VTK keeps the callable of each observer (vtkPythonCommand), so that one observer more is one callable more.
+    """
+    gc.collect()
+    found = Counter(broker=slicer.vtkEventBroker.GetInstance().GetNumberOfObservations())
+    for thing in gc.get_objects():
+        isCallable = type(thing) in (types.MethodType, types.FunctionType)
+        if isCallable and (thing.__module__ or "").startswith("GBMResponse"):
+            found[thing.__qualname__] += 1
+    return found
+
+
+def test_entering_the_module_fifty_times_adds_no_observer(ready, shown):
     widget = ready.widget
-    counts = []
-    for _turn in range(51):
+    widget.enter()
+    ready.settle()
+    before, kept = callbacks(), len(widget._VTKObservationMixin__observations)
+    assert before["broker"] > 50 and before["PredictionPanel.refreshLater"] > 3  # observers are counted
+    for _turn in range(50):
+        widget.exit()
         widget.enter()
-        observations = widget._VTKObservationMixin__observations
-        counts.append(sum(len(methods) for events in observations.values() for methods in events.values()))
-        node = ready.parameters.parameterNode
-        counts[-1] += sum(node.HasObserver(event) for event in ("ModifiedEvent",)) + len(widget._watchTags)
-        counts[-1] += len(observations)
-    assert counts[0] == counts[-1]
+    ready.settle()
+    assert callbacks() == before
+    assert len(widget._VTKObservationMixin__observations) == kept
+    tag = shown.inputVolume.AddObserver("ModifiedEvent", widget.panel.refreshLater)
+    assert callbacks() - before == Counter({"PredictionPanel.refreshLater": 1})
+    shown.inputVolume.RemoveObserver(tag)

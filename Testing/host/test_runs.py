@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import slicer
 from GBMResponseLib.common import NodeRoles
-from GBMResponseLib.results.ResultNodes import findRuns
+from GBMResponseLib.results.ResultNodes import ResultNodes, findRuns, patientOf
 from GBMResponseLib.results.RunComparison import differences
 from GBMResponseLib.views.LayoutDescription import viewName
 
@@ -84,6 +84,30 @@ def test_a_deleted_run_comes_back_whole(ready, two, layout):
     assert sorted(hierarchyItems()) == sorted(items)
     assert not ready.ui.restoreRunWidget.isVisibleTo(ready.ui.predictPage)
     assert back.inputVolume is second.inputVolume
+
+
+def test_only_runs_of_the_same_patient_are_compared():
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    patients = [hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), name) for name in ("A", "B")]
+    found = []
+    for patient in (patients[0], patients[0], patients[1], None):
+        volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+        if patient is not None:
+            study = hierarchy.CreateStudyItem(patient, "MRI")
+            hierarchy.SetItemParent(hierarchy.GetItemByDataNode(volume), study)
+        found.append(patientOf(ResultNodes("run", "", volume), hierarchy))
+    assert found[0] == found[1] == patients[0] and found[2] == patients[1]
+    assert found[3] == volume.GetID()
+    assert patientOf(ResultNodes("run", ""), hierarchy) == ""
+
+
+def test_a_run_of_another_patient_is_not_offered_beside_this_one(ready, two):
+    first, _second = two
+    assert ready.ui.otherRunComboBox.count == 2
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    first.node(NodeRoles.PREDICTED).SetNodeReferenceID(NodeRoles.INPUT_VOLUME, other.GetID())
+    ready.widget.panel.refreshRuns()
+    assert ready.ui.otherRunComboBox.count == 1 and not ready.ui.otherRunComboBox.enabled
 
 
 def test_equal_runs_differ_in_nothing_but_their_time(ready, two):

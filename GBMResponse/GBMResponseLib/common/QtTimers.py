@@ -1,4 +1,4 @@
-"""One-shot timers for classes that know no Qt."""
+"""One-shot timers for classes that know no Qt, and calls that are made one per turn of the event loop."""
 
 from collections.abc import Callable
 
@@ -33,3 +33,38 @@ class QtTimer:
 def startTimer(milliseconds: int, callback: Callable[[], None]) -> QtTimer:
     """Call a function once, after this time at the earliest."""
     return QtTimer(milliseconds, callback)
+
+
+class Turns:
+    """Makes calls one per turn of the event loop, so that Slicer draws and reacts between them."""
+
+    def __init__(self) -> None:
+        self._calls: list[Callable[[], None]] = []
+        self._timer: QtTimer | None = None
+
+    @property
+    def arePending(self) -> bool:
+        """Whether a call is still to be made."""
+        return bool(self._calls)
+
+    def add(self, *calls: Callable[[], None]) -> None:
+        """Make these calls, after those that are pending."""
+        self._calls += calls
+        if self._calls and self._timer is None:
+            self._timer = startTimer(0, self._turn)
+
+    def finish(self) -> None:
+        """Make all that are pending now."""
+        while self._calls:
+            self._calls.pop(0)()
+
+    def cancel(self) -> None:
+        """Make none of them any more."""
+        self._calls.clear()
+
+    def _turn(self) -> None:
+        self._timer = None
+        if self._calls:
+            call = self._calls.pop(0)
+            self.add()
+            call()

@@ -24,6 +24,13 @@ class HeadBox:
         width = _MARGIN * max(self.size[0], self.size[1] * aspect)
         return width, width / aspect
 
+    def zoom(self, sliceNode: Any) -> None:
+        """Show the box in a slice view, as large as it fits."""
+        columns, rows = sliceNode.GetDimensions()[:2]
+        if columns > 0 and rows > 0:
+            sliceNode.SetFieldOfView(*self.fieldOfView(columns, rows), sliceNode.GetFieldOfView()[2])
+            sliceNode.JumpSliceByCentering(*self.center)
+
 
 def findHead(volume: Any) -> HeadBox | None:
     """Return the box of a volume; None if nothing stands out, or if the volume is under a warping transform.

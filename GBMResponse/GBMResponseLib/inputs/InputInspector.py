@@ -141,6 +141,7 @@ def likelySegmentation() -> Any:
     scene = slicer.mrmlScene
     count = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
     nodes = [scene.GetNthNodeByClass(number, "vtkMRMLSegmentationNode") for number in range(count)]
+    nodes = [node for node in nodes if not node.GetHideFromEditors()]
     clear = nodes if len(nodes) == 1 else [node for node in nodes if guessTumorSegment(segmentNames(node))]
     return clear[0] if len(clear) == 1 else None
 

@@ -14,16 +14,21 @@ from ..worker.SystemFacts import freeGB, systemLines
 _LOG_CHARACTERS = 20_000
 
 
+def slicerLine() -> str:
+    """Return which Slicer this is."""
+    application = slicer.app
+    return f"Slicer {application.majorVersion}.{application.minorVersion} revision {application.revision}"
+
+
 def diagnosticsText(
     model: ModelDescription | None, settings: PredictionSettings | None, failure: Failure | None, log: str
 ) -> str:
     """Return what a maintainer asks for first. Folders are left out: they may carry names."""
-    application = slicer.app
-    free = freeGB(application.temporaryPath)
+    free = freeGB(slicer.app.temporaryPath)
     chosen = dataclasses.asdict(settings) if settings is not None else {}
     chosen.pop("bundleFolder", None)
     lines = [
-        f"Slicer {application.majorVersion}.{application.minorVersion} revision {application.revision}",
+        slicerLine(),
         f"System {platform.platform()}, Python {platform.python_version()}",
         *systemLines(),
         f"Free in the temporary folder: {'unknown' if free is None else f'{free:.1f} GB'}",

@@ -11,6 +11,7 @@ import slicer
 from ..common.Translation import tr as _
 from ..worker.DependencyInstaller import InstallationPlan
 from ..worker.SystemFacts import systemLines
+from .Diagnostics import slicerLine
 
 _LOG_LINES = 2000
 
@@ -59,13 +60,14 @@ class InstallationDialog:
         dialog.setModal(True)
         dialog.setMinimumWidth(560)
         column = qt.QVBoxLayout(dialog)
-        self._label = qt.QLabel(plan.text)
+        self._label = qt.QLabel(f"{plan.text}\n\n{slicerLine()}")
         self._label.textFormat = qt.Qt.PlainText
         self._label.wordWrap = True
         self._bar = qt.QProgressBar()
         self._bar.setRange(0, 0)
         self._log = qt.QPlainTextEdit()
         self._log.readOnly = True
+        self._log.accessibleName = _("Log of the installation")
         self._log.setMaximumBlockCount(_LOG_LINES)
         for widget in (self._label, self._bar, self._log):
             column.addWidget(widget)
@@ -82,6 +84,8 @@ class InstallationDialog:
         self._installButton.enabled = not plan.problems
         self._installButton.connect("clicked()", self._dialog.accept)
         self._cancelButton = qt.QPushButton(_("Not now"))
+        self._installButton.toolTip = _("Fetch and install what is listed; Slicer waits meanwhile.")
+        self._cancelButton.toolTip = _("Install nothing; Predict asks again.")
         self._cancelButton.connect("clicked()", self._dialog.reject)
         row.addWidget(copy)
         row.addStretch(1)
@@ -103,4 +107,4 @@ class InstallationDialog:
             self._dialog.show()
 
     def _onCopy(self) -> None:
-        self._copyText("\n".join([*systemLines(), self._label.text, self._log.toPlainText()]))
+        self._copyText("\n".join([slicerLine(), *systemLines(), self._label.text, self._log.toPlainText()]))

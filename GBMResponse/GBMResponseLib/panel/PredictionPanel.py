@@ -10,7 +10,7 @@ import qt
 
 from ..common.Failure import Failure
 from ..common.ProblemStyle import setProblem
-from ..common.QtTimers import startTimer
+from ..common.QtTimers import Turns, startTimer
 from ..common.Translation import tr as _
 from ..inputs.InputFacts import PredictionInputs
 from ..inputs.InputFindings import Finding, InputFindings, Severity
@@ -70,6 +70,7 @@ class PredictionPanel:
         self._model: ModelDescription | Failure | None = None
         self._preset: Any = None
         self._refreshTimer: Any = None
+        self._turns = Turns()
         self._guardTimer: Any = None
         self._guarding = self._stops = self._updating = False
         self._connect()
@@ -134,12 +135,14 @@ class PredictionPanel:
 
     def forgetScene(self) -> None:
         """The scene is closing: let go of its nodes."""
+        self._turns.cancel()
         self.whatIf.withdraw()
         self._results.forgetScene()
         self._openInputs()
 
     def close(self) -> None:
         """Stop timers; the panel is going."""
+        self._turns.cancel()
         self._stopTimer()
         if self._guardTimer is not None:
             self._guardTimer.stop()
@@ -194,6 +197,7 @@ class PredictionPanel:
 
     def start(self, inputs: PredictionInputs, settings: PredictionSettings) -> None:
         """Begin a prediction, or say why not."""
+        self._turns.finish()
         self.say("")
         self.whatIf.withdraw()
         self.failure = None
@@ -297,10 +301,11 @@ class PredictionPanel:
 
     def _onExpected(self, className: str, path: str) -> None:
         try:
-            self._results.showExpected(self._controller.run, className, Path(path))
+            self._results.takeExpected(self._controller.run, className, Path(path))
         except Failure as failure:
             self._log(str(failure))
             return
+        self._turns.add(self._results.showExpected)
         sentences = [_("The expected image is shown. It is an average: it fades what is uncertain.")]
         if self._controller.canStop:
             sentences.append(_("Samples are drawn meanwhile; Stop keeps what is there."))
@@ -309,6 +314,7 @@ class PredictionPanel:
 
     def _onFinished(self, run: PredictionRun) -> None:
         self._guarding = False
+        self._turns.cancel()
         self._preview.clear()
         self.say("")
         if run.state is RunState.failed:
@@ -319,10 +325,11 @@ class PredictionPanel:
             seconds = sum(run.manifest.seconds.values())
             sentence = _("Done in {seconds:.1f} s. The images are synthetic.").format(seconds=seconds)
             self.say("\n".join([sentence, *dict.fromkeys(run.warnings)]))
-            self._results.showNew(run.nodes, run.manifest)
             self._closeInputs()
-            self.whatIf.offer(run)
-        self._results.endPreview()
+            self._results.takeNew(run.nodes, run.manifest)
+            self._turns.add(self._results.showNew, self._results.endPreview, lambda: self.whatIf.offer(run))
+        if run.state is not RunState.done:
+            self._results.endPreview()
         self.refresh()
         self._updateButton()
 

@@ -101,8 +101,8 @@ class ResultSection:
         self._describe()
         self._adoptComparison()
 
-    def showNew(self, nodes: ResultNodes, manifest: ResultManifest | None) -> None:
-        """Choose a run that was just made, and show it."""
+    def takeNew(self, nodes: ResultNodes, manifest: ResultManifest | None) -> None:
+        """Choose a run that was just made; `showNew` shows it."""
         if manifest is not None:
             self._manifests[nodes.run] = manifest
         self.refresh()
@@ -111,12 +111,19 @@ class ResultSection:
             self._ui.runComboBox.setCurrentIndex(identifiers.index(nodes.run))
         self._describe()
         self._ui.resultsSection.collapsed = False
+        self._views.prepare(nodes)
+
+    def showNew(self) -> None:
+        """Show the run that was just made."""
+        nodes = self.currentRun
+        if nodes is None:
+            return
         enhances = nodes.node(NodeRoles.ENHANCEMENT) is not None
         self.setOverlay(NodeRoles.ENHANCEMENT if enhances else NodeRoles.DIFFERENCE)
         self._showCurrent()
 
-    def showExpected(self, run: PredictionRun, className: str, path: Path) -> None:
-        """Show an expected image beside its input while the run goes on.
+    def takeExpected(self, run: PredictionRun, className: str, path: Path) -> None:
+        """Take an expected image while the run goes on; `showExpected` shows it beside its input.
 
         :raises Failure: it cannot be read.
         """
@@ -128,6 +135,10 @@ class ResultSection:
             self._wasShown = self._views.isShown
             self._previewed = ResultNodes(run.identifier, "", inputs.volume, inputs.segmentation, inputs.segmentID)
         self._previewed.byClass[className] = {NodeRoles.EXPECTED: volume}
+        self._views.prepare(self._previewed)
+
+    def showExpected(self) -> None:
+        """Show the expected images that were taken."""
         self._views.fade = self._ui.fadeSlider.value
         self._views.show(self._previewed)
         self._ui.compareButton.checked = self._views.isShown

@@ -3,9 +3,10 @@
 from typing import Any
 
 import qt
+import slicer
 
 from ..common.Translation import tr as _
-from ..results.ResultNodes import ResultNodes
+from ..results.ResultNodes import ResultNodes, patientOf
 from ..results.RunComparison import differences
 from ..results.RunEditor import RunEditor
 from .ResultSection import ResultSection, runText
@@ -34,7 +35,10 @@ class RunsSection:
         if run is None:
             return
         ui.runNameEdit.text = run.name
-        self._others = [other for other in self._results.runs if other.run != run.run]
+        hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+        patient = patientOf(run, hierarchy)
+        others = [other for other in self._results.runs if other.run != run.run]
+        self._others = [other for other in others if patientOf(other, hierarchy) == patient]
         chosen = self._results.otherRun
         combo = ui.otherRunComboBox
         combo.clear()

@@ -88,6 +88,14 @@ class ResultNodes:
         return nodes + [node for node in shared if node is not None]
 
 
+def patientOf(run: ResultNodes, hierarchy: Any) -> int | str:
+    """Return the patient of a run: an item of the subject hierarchy, or the ID of the input volume that has none."""
+    volume = run.inputVolume
+    item = hierarchy.GetItemByDataNode(volume) if hierarchy is not None and volume is not None else 0
+    patient = hierarchy.GetItemAncestorAtLevel(item, "Patient") if item else 0
+    return patient or (volume.GetID() if volume is not None else "")
+
+
 def findRuns(scene: Any) -> list[ResultNodes]:
     """Return the runs that have a predicted volume, the newest first."""
     runs: dict[str, ResultNodes] = {}

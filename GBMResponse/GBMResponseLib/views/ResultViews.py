@@ -24,7 +24,7 @@ from .LayoutDescription import (
     registerLayouts,
     viewName,
 )
-from .TumorOutline import restoreOutlines, showOutline
+from .TumorOutline import TumorOutline
 from .UserLayout import forgetUserLayout, giveUserLayoutBack, keepUserLayout
 
 _OVERLAY_OPACITY = 0.65
@@ -59,6 +59,7 @@ class ResultViews:
     def __init__(self) -> None:
         self.shownChanged = Signal()
         self.contrast = ContrastLink()
+        self._outline = TumorOutline()
         self.overlay = NodeRoles.DIFFERENCE
         self.fade = 1.0
         self.sample = 1
@@ -70,6 +71,8 @@ class ResultViews:
         self._other: ResultNodes | None = None
         self._layers: list[tuple[Any, int]] = []
         self._filling = False
+        self._fitted: list[tuple[int, ...]] = []
+        """Sizes of the views for which the field of view was set."""
         self._byUser: dict[Any, ViewContent] = {}
         """Layers that the user chose in a view, until the panel changes it."""
         self._settleTimer: Any = None
@@ -101,6 +104,16 @@ class ResultViews:
                 return volume.GetAttribute(NodeRoles.RUN)
         return ""
 
+    def prepare(self, nodes: ResultNodes, other: ResultNodes | None = None) -> None:
+        """Make the views for a run, which `show` will fill; before that other things may be drawn."""
+        manager = slicer.app.layoutManager()
+        if manager is None:
+            return
+        self._nodes, self._other, self._whatIf = nodes, other, None
+        keepUserLayout(manager)
+        registerLayouts(manager.layoutLogic().GetLayoutNode())
+        manager.setLayout(layoutIdentifier(len(self.contents())))
+
     def show(self, nodes: ResultNodes, other: ResultNodes | None = None) -> None:
         """Show a run and jump to its tumor.
 
@@ -109,13 +122,12 @@ class ResultViews:
         manager = slicer.app.layoutManager()
         if manager is None:
             return
-        self._nodes, self._other, self._whatIf = nodes, other, None
-        contents = self.contents()
-        self._setLayout(manager, len(contents))
-        for number, content in enumerate(contents):
+        self.prepare(nodes, other)
+        for number, content in enumerate(self.contents()):
             self._fill(manager.sliceWidget(viewName(number)), content)
         self._follow()
-        showOutline(nodes.segmentation, nodes.segmentID)
+        self._outline.show(nodes.segmentation, nodes.segmentID)
+        self._fitted = []
         self._fit()
         self._stopTimer()
         # The widgets of a new layout get their size in the event loop.
@@ -250,7 +262,7 @@ class ResultViews:
 
     def restoreFilling(self) -> None:
         """Draw tumors as the user does."""
-        restoreOutlines()
+        self._outline.restore()
 
     def _onLayoutChanged(self, layout: int) -> None:
         """The user may leave the comparison with Slicer's own layout menu."""
@@ -293,14 +305,17 @@ class ResultViews:
                 self._setContent(widget, self._byUser.get(composite, content))
 
     def _fit(self) -> None:
-        head = None
-        for widget, content in self._shown():
+        shown, head = self._shown(), None
+        sizes = [widget.mrmlSliceNode().GetDimensions() for widget, _content in shown]
+        for widget, content in shown if sizes != self._fitted else ():
             widget.sliceLogic().FitSliceToBackground()
             head = head or self._head(content.background)
             if head is not None:
-                _zoom(widget.mrmlSliceNode(), head)
+                head.zoom(widget.mrmlSliceNode())
         self._showLegends()
-        self.jumpToTumor()
+        if sizes != self._fitted:
+            self._fitted = sizes
+            self.jumpToTumor()
 
     def _showLegends(self) -> None:
         """A view that is new follows its layers only after it was drawn once."""
@@ -333,11 +348,6 @@ class ResultViews:
         if manager is None or self._nodes is None or not isOwnLayout(manager.layout):
             return []
         return [(manager.sliceWidget(viewName(number)), view) for number, view in enumerate(self.contents())]
-
-    def _setLayout(self, manager: Any, count: int) -> None:
-        keepUserLayout(manager)
-        registerLayouts(manager.layoutLogic().GetLayoutNode())
-        manager.setLayout(layoutIdentifier(count))
 
     def _fill(self, widget: Any, content: ViewContent) -> None:
         sliceNode = widget.mrmlSliceNode()
@@ -381,14 +391,6 @@ def _identifier(volume: Any) -> str | None:
     """The ID of a volume of the scene; None for one that is gone."""
     identifier = volume.GetID() if volume is not None else None
     return identifier if identifier and slicer.mrmlScene.GetNodeByID(identifier) is volume else None
-
-
-def _zoom(sliceNode: Any, head: HeadBox) -> None:
-    columns, rows = sliceNode.GetDimensions()[:2]
-    if columns > 0 and rows > 0:
-        width, height = head.fieldOfView(columns, rows)
-        sliceNode.SetFieldOfView(width, height, sliceNode.GetFieldOfView()[2])
-        sliceNode.JumpSliceByCentering(*head.center)
 
 
 def _overlayTitle(role: str) -> str:

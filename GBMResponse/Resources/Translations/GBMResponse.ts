@@ -1162,7 +1162,19 @@
 <context>
     <name>panel.InstallationDialog</name>
     <message>
+        <source>Log of the installation</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Versions, card, memory and disk, and the log; no patient data.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Fetch and install what is listed; Slicer waits meanwhile.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Install nothing; Predict asks again.</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
