@@ -9,13 +9,13 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ColorImageError, UnreadableFileError
-from .geometry import AnatomicalGrid
+from .geometry import LPS, AnatomicalGrid
 
 _BLOCK = 1 << 16
 _TYPES = {
@@ -25,8 +25,6 @@ _TYPES = {
 _COLORS = (128, 2304)
 _MM = {1: 1000.0, 3: 0.001}
 """The units of xyzt_units that are not mm: meter and micron."""
-_LPS = np.array([-1.0, -1.0, 1.0])
-"""Turns NIfTI's RAS axes into LPS."""
 
 
 @dataclass(frozen=True)
@@ -81,19 +79,13 @@ class NiftiHeader:
             matrix[:, 2] *= -1
         # Single precision, as ITK has it: grids of files that other programs wrote stay the same bit for bit.
         columns = (matrix * steps).astype(np.float32).astype(np.float64)
-        return AnatomicalGrid(_LPS * self.offset, steps, _LPS[:, None] * (columns / np.linalg.norm(columns, axis=0)))
+        return AnatomicalGrid(LPS * self.offset, steps, LPS[:, None] * (columns / np.linalg.norm(columns, axis=0)))
 
     def sform(self) -> AnatomicalGrid | None:
         """Grid of the sform in the header's unit, perhaps sheared; None if the code is 0 or it has no volume."""
-        affine = np.reshape(self.rows, (3, 4))
-        if self.sform_code <= 0:
-            return None
-        steps = np.linalg.norm(affine[:, :3], axis=0)
-        if min(steps) <= 0 or abs(np.linalg.det(affine[:, :3] / steps)) < 1e-3:
-            return None
-        direction = _LPS[:, None] * (affine[:, :3] / steps)
+        grid = AnatomicalGrid.of_ras(np.reshape(self.rows, (3, 4))) if self.sform_code > 0 else None
         given = np.abs(self._steps())
-        return AnatomicalGrid(_LPS * affine[:, 3], given if np.allclose(given, steps, 1e-4) else steps, direction)
+        return replace(grid, spacing=given) if grid and np.allclose(given, grid.spacing, 1e-4) else grid
 
     def centered(self) -> AnatomicalGrid | None:
         """Grid of a header without orientation, as nibabel and FSL assume it: x to the left, y forward, z up.
