@@ -2,12 +2,15 @@
 
 Five lines predict the case that ships and give its arrays:
 
+```pycon
 >>> import GBMResponseCore as gbm
 >>> case = gbm.sample_case()  # or gbm.load_case("t1gd.nii.gz", "gtv.nii.gz"), gbm.case_from_arrays(image, gtv, affine)
 >>> prediction = gbm.predict(case, sample_count=0, seed=1)
 >>> expected, affine = gbm.to_array(prediction.expected)
 >>> expected.shape
 (256, 256, 20)
+
+```
 
 `docs/python.md` has more; `docs/architecture.md` follows one case through the files.
 

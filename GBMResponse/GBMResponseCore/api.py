@@ -39,13 +39,17 @@ _RUNNER = Runner()
 def sample_case() -> Case:
     """The real case that ships: the input, its GTV and the true follow-up (Brain-Tumor-Progression, TCIA, CC BY 3.0).
 
+    ```pycon
     >>> import GBMResponseCore as gbm
     >>> case = gbm.sample_case()
     >>> case.image.GetSize(), round(case.gtv_volume_ml, 1)
     ((256, 256, 20), 17.0)
+
+    ```
     """
     folder = RESOURCES / "SampleData"
-    return load_case(*(folder / f"btp05_{name}.nii.gz" for name in ("pre_t1gd", "pre_gtv", "post_t1gd")))
+    image, gtv, later = (folder / f"btp05_{name}.nii.gz" for name in ("pre_t1gd", "pre_gtv", "post_t1gd"))
+    return load_case(image, gtv, later)
 
 
 def predict(
@@ -58,11 +62,14 @@ def predict(
 ) -> "Prediction":
     """Predict the follow-up of a case. The model stays loaded for the next call.
 
+    ```pycon
     >>> import GBMResponseCore as gbm
     >>> prediction = gbm.predict(gbm.sample_case(), sample_count=0)
     >>> array, affine = gbm.to_array(prediction.expected)
     >>> array.shape
     (256, 256, 20)
+
+    ```
 
     :param case: of `load_case`, `case_from_arrays`, `case_from_images` or `sample_case`. What is unusual about it is
         then in `prediction.slices.case.notes`.
@@ -83,11 +90,14 @@ def predict(
 def measure_prediction(prediction: "Prediction", *, bundle: Path | str | None = None) -> dict[str, Any]:
     """Measure a prediction: volumes, diameters, size categories, and the score if the case has a true follow-up.
 
+    ```pycon
     >>> import GBMResponseCore as gbm
     >>> prediction = gbm.predict(gbm.sample_case(), sample_count=2, steps=2)
     >>> measured = gbm.measure_prediction(prediction)
     >>> round(measured["before"]["volume_ml"], 1), len(measured["per_sample"])
     (9.5, 2)
+
+    ```
 
     :param prediction: of `predict`; with samples, as volumes of an average mean little.
     :param bundle: the model that it was made with; None: the one that ships.

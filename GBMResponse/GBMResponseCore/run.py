@@ -27,6 +27,7 @@ from .outputs.folder import folder_in_use, refuse_to_replace
 from .outputs.write import UNFINISHED, RunResult, replaceable_files, write_results
 from .progress import Clock, Listener, Progress
 from .request import PredictionOptions, PredictionRequest
+from .setting import decided
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -45,7 +46,7 @@ class Runner:
 
     def __init__(self) -> None:
         self._predictors: OrderedDict[tuple[str, str, str, str], Predictor] = OrderedDict()
-        self._follow_ups: OrderedDict[tuple, AlignedFollowUp] = OrderedDict()
+        self._follow_ups: OrderedDict[tuple[Any, ...], AlignedFollowUp] = OrderedDict()
         self._last: Predictor | None = None
 
     def predictor(self, bundle: Path | str | None, device: str = "auto", precision: str = "auto") -> "Predictor":
@@ -53,7 +54,8 @@ class Runner:
 
         :raises DependencyError: a package is missing or does not load.
         :raises BundleError: by the bundle.
-        :raises DeviceError, OptionError: device or precision do not exist here.
+        :raises DeviceError: the device does not exist here.
+        :raises OptionError: the precision does not exist.
         """
         with translate_import_errors():
             return self._predictor(bundle, device, precision)
@@ -152,7 +154,7 @@ class Runner:
         files = (case.sources["image"]["sha256"], case.sources["follow-up"]["sha256"])
         key = (*files, *astuple(normalization))
         if key not in self._follow_ups:
-            self._follow_ups[key] = align_follow_up(case, normalization)
+            self._follow_ups[key] = decided(align_follow_up(case, normalization))
             while len(self._follow_ups) > _WARM_FOLLOW_UPS:
                 self._follow_ups.popitem(last=False)
         return self._follow_ups[key]

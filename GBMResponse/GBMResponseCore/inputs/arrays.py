@@ -43,6 +43,7 @@ def case_from_arrays(
 ) -> Case:
     """Check a case of arrays, such as nibabel's `get_fdata()` and `affine`. The arrays are not modified.
 
+    ```pycon
     >>> import GBMResponseCore as gbm, numpy as np
     >>> i, j, k = np.ogrid[:64, :64, :12]
     >>> head = np.where((i - 32) ** 2 + (j - 32) ** 2 < 28**2, 400.0 + 4 * i + 3 * j, 0.0) * np.ones(12)
@@ -50,6 +51,8 @@ def case_from_arrays(
     >>> case = gbm.case_from_arrays(head, gtv, np.diag([3.0, 3.0, 5.0, 1.0]))
     >>> round(case.gtv_volume_ml, 1)
     19.1
+
+    ```
 
     :param image: T1-Gd before radiotherapy, (i, j, k).
     :param gtv: mask on the same grid; what is positive is inside.
@@ -74,10 +77,13 @@ def case_from_arrays(
 def to_array(image: sitk.Image) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """An image of a case or of a prediction as :func:`case_from_arrays` takes it.
 
+    ```pycon
     >>> import GBMResponseCore as gbm
     >>> array, affine = gbm.to_array(gbm.sample_case().image)
     >>> array.shape, array.dtype.name, [round(float(step), 2) for step in affine.diagonal()]
     ((256, 256, 20), 'int16', [-0.86, -0.86, 6.5, 1.0])
+
+    ```
 
     :returns: the voxels (i, j, k), of the image's type; and the affine (4, 4), voxel to RAS mm.
     """

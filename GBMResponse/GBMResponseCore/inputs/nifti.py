@@ -11,8 +11,10 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import ColorImageError, UnreadableFileError
 from .geometry import LPS, AnatomicalGrid
@@ -126,7 +128,7 @@ def read_nifti(path: Path, name: str) -> tuple[NiftiHeader, np.ndarray]:
     except DamagedError as error:
         message = f"The {name} file {path.name} is cut off or damaged{error}."
         raise UnreadableFileError(message, "Export or copy it again.") from None
-    raw = np.dtype(_TYPES[header.datatype]).newbyteorder(header.order)
+    raw = np.dtype(header.order + _TYPES[header.datatype])
     stored = np.frombuffer(buffer, raw, math.prod(header.size), header.data_offset)
     return header, _scaled(header, stored).reshape(header.size[::-1])
 
@@ -166,7 +168,7 @@ class DamagedError(Exception):
     """A file does not hold what its header promises; the text says how, if it is known."""
 
 
-def _finite(*values: object) -> bool:
+def _finite(*values: ArrayLike) -> bool:
     return all(np.isfinite(value).all() for value in values)
 
 
@@ -208,7 +210,7 @@ def _parse(raw: bytes) -> NiftiHeader:
     if len(raw) < length:
         raise DamagedError
 
-    def get(form: str, offset: int) -> tuple:
+    def get(form: str, offset: int) -> tuple[Any, ...]:
         return struct.unpack_from(order + form, raw, offset)
 
     if length == 540:
