@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         to_array,
     )
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 SYNTHETIC_NOTICE = "SYNTHETIC image, research use only: not a medical device, not for clinical decisions."
 
