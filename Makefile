@@ -120,7 +120,7 @@ faults: $(VENV)/.installed-test
 soak: $(VENV)/.installed-test
 	$(BIN)/python Testing/tools/soak.py
 
-format: $(VENV)/.installed-test
+format: $(VENV)/.installed-lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
