@@ -17,12 +17,13 @@ from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
 ROOT = Path(__file__).resolve().parents[2]
+_CARDS = sorted((ROOT / "GBMResponse" / "Resources" / "Models").glob("*/MODEL_CARD.md"))
 OUTSIDE = {
     "index.md": "README.md",
     "changelog.md": "CHANGELOG.md",
     "contributing.md": "CONTRIBUTING.md",
     "security.md": "SECURITY.md",
-    "model-card.md": "GBMResponse/Resources/Models/gbm-response-demo-1/MODEL_CARD.md",
+    "model-card.md": _CARDS[-1].relative_to(ROOT).as_posix(),
     "notice.md": "NOTICE",
 }
 """Pages of the site by the file that they are made of."""
