@@ -57,8 +57,8 @@ class _Scorer:
         self._truth = np.clip(slices.truth, -1.0, 1.0)
         masks = measurements.masks
         self._before = find_lesions(masks.before, self._spacing, rule.lesions)
-        self._truth = decided(masks.truth)
-        self._after = find_lesions(self._truth, self._spacing, rule.lesions)
+        self._true_mask = decided(masks.truth)
+        self._after = find_lesions(self._true_mask, self._spacing, rule.lesions)
         self._change = compare_lesions(self._before, self._after, rule)
 
     def record(self, predictions: Mapping[str, "Prediction"]) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class _Scorer:
         return {name: float(np.mean(values)) if values else None for name, values in known.items()}
 
     def _forecast(self, images: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> dict[str, Any]:
-        truth = self._truth
+        truth = self._true_mask
         volumes = [find_lesions(mask, self._spacing, self._rule.lesions).volume_ml for mask in masks]
         distances = [surface_distance_95(mask, truth, self._spacing) for mask in masks]
         known = [distance for distance in distances if distance is not None]
