@@ -87,7 +87,7 @@ def find_lesions(mask: np.ndarray, spacing_mm: tuple[float, float, float], rule:
         part = found[boxes[number]] == number + 1
         labels[boxes[number]][part] = label
         lesions.append(_measure(part, boxes[number][0].start, float(sizes[number]), spacing_mm, rule))
-    return LesionMap(labels, lesions, spacing_mm)
+    return LesionMap(labels, lesions, (spacing_mm[0], spacing_mm[1], spacing_mm[2]))
 
 
 def perpendicular_diameters(mask: np.ndarray, spacing_mm: tuple[float, float]) -> tuple[float, float]:
