@@ -5,7 +5,11 @@
 # make test-slicer-python SLICER_SOURCE=...  run the panel's tests with the Python files of a checkout of 3D Slicer
 # make fuzz    feed 10,000 made-up and damaged inputs to it;  make faults  attack it;  make soak  200 predictions in one worker
 # make training-demo  simulate patients, train the paper's four configurations in miniature, evaluate them
-# make lint    check style and imports;  make format  rewrite it
+# make lint    check style, imports, types and workflows;  make format  rewrite what can be;  make types  types alone
+# make coverage  the tests again, with the lines of the engine that they run: 92 % at least
+# make mutation  change the engine's grid, sampling, response and planning line by line: does a test notice? (hours)
+# make site    make one site of the pages in build/site; a broken link is an error
+# make package  wheel and sdist into dist/, checked
 # make system  install the system libraries of the Slicer test host, a DICOM server and a validator (Debian and Ubuntu, as
 #              root; else their tests skip)
 # make venv    only create the virtual environment
@@ -36,7 +40,8 @@ endif
 export HF_HUB_OFFLINE := 1
 export MPLCONFIGDIR := $(abspath $(VENV))/matplotlib
 
-.PHONY: demo training-demo test test-lowest test-slicer-python lint format fuzz faults soak system venv clean
+.PHONY: demo training-demo test test-lowest test-slicer-python lint types coverage mutation site package format fuzz faults soak \
+  system venv clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/gbmresponse predict \
@@ -76,10 +81,34 @@ $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	  pytest pytest-xdist hypothesis import-linter torchmetrics
 	@touch $@
 
-lint: $(VENV)/.installed-test
+lint: $(VENV)/.installed-lint types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYTHONPATH=GBMResponse:. $(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/zizmor --offline --quiet .github/workflows
+	$(BIN)/shellcheck .ci/run Testing/tools/*.sh
+
+types: $(VENV)/.installed-lint
+	$(BIN)/mypy
+
+coverage: $(VENV)/.installed-test
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest $(PARALLEL)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+# MODULES="grid response" for some of them, EVERY=10 for every tenth change. See docs/mutation.md.
+mutation: $(VENV)/.installed-test
+	$(BIN)/python Testing/tools/mutate.py $(MODULES) --every $(or $(EVERY),1)
+
+site: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+package: $(VENV)/.installed-package
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
 
 # Many inputs and attacks: minutes to hours, see docs/reliability.md. SEED and INPUTS choose the inputs.
 fuzz: $(VENV)/.installed-test
@@ -91,7 +120,7 @@ faults: $(VENV)/.installed-test
 soak: $(VENV)/.installed-test
 	$(BIN)/python Testing/tools/soak.py
 
-format: $(VENV)/.installed-test
+format: $(VENV)/.installed-lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -127,6 +156,11 @@ $(VENV)/.installed-demo: $(VENV)/.installed-torch pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/.installed-torch pyproject.toml constraints.txt
 	$(PIP) install -c constraints.txt -e '.[test]'
+	@touch $@
+
+# Beside what is installed already.
+$(VENV)/.installed-lint $(VENV)/.installed-docs $(VENV)/.installed-package: $(VENV)/.installed-%: $(VENV)/.installed-test
+	$(PIP) install -c constraints.txt -e '.[$*]'
 	@touch $@
 
 clean:

@@ -1,12 +1,68 @@
 """GBMResponse engine: from a pre-treatment T1-Gd MRI and its GTV to a synthetic follow-up MRI.
 
-Read the files in this order to follow one case from disk to result: `case`, `geometry`, `intensity`,
-`bundle`, `networks`, `sampling`, `survival`, `prediction`, then what is made of it: `enhancement`, `lesions`,
-`response`, `measurements`, `report`, `provenance`. `runner` puts them together for `cli`, `cohort` and `worker`.
+Five lines predict the case that ships and give its arrays:
+
+```pycon
+>>> import GBMResponseCore as gbm
+>>> case = gbm.sample_case()  # or gbm.load_case("t1gd.nii.gz", "gtv.nii.gz"), gbm.case_from_arrays(image, gtv, affine)
+>>> prediction = gbm.predict(case, sample_count=0, seed=1)
+>>> expected, affine = gbm.to_array(prediction.expected)
+>>> expected.shape
+(256, 256, 20)
+
+```
+
+`docs/python.md` has more; `docs/architecture.md` follows one case through the files.
 
 Research use only: every output is synthetic. Never imports slicer, qt or vtk.
 """
 
-__version__ = "0.1.0"
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import (
+        Case,
+        CaseFacts,
+        GBMResponseError,
+        Listener,
+        PredictionOptions,
+        PredictionRequest,
+        Runner,
+        case_from_arrays,
+        case_from_images,
+        load_case,
+        measure_prediction,
+        predict,
+        sample_case,
+        to_array,
+    )
+
+__version__ = "1.0.0"
 
 SYNTHETIC_NOTICE = "SYNTHETIC image, research use only: not a medical device, not for clinical decisions."
+
+__all__ = [
+    "SYNTHETIC_NOTICE",
+    "Case",
+    "CaseFacts",
+    "GBMResponseError",
+    "Listener",
+    "PredictionOptions",
+    "PredictionRequest",
+    "Runner",
+    "case_from_arrays",
+    "case_from_images",
+    "load_case",
+    "measure_prediction",
+    "predict",
+    "sample_case",
+    "to_array",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """What users of the package call is loaded when it is asked for: the Slicer side has no numpy to load it with."""
+    if name in __all__:
+        return getattr(import_module(".api", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -29,6 +29,7 @@ from .outputs.write import PROVENANCE, RunResult
 from .progress import Listener
 from .request import PredictionRequest
 from .run import Runner, load_request
+from .setting import decided
 
 STATUS = "status.json"
 JOURNAL = ".running"
@@ -105,9 +106,16 @@ def run_case(
     folder = out / case.identifier
     started = time.perf_counter()
     try:
-        files = {"image": case.image, "gtv": case.gtv, "follow_up": case.follow_up}
         options = replace(template.options, classes=case.classes)
-        request = replace(template, **files, **case.others, options=options, out=folder)
+        request = replace(
+            template,
+            image=case.image,
+            gtv=case.gtv,
+            follow_up=case.follow_up,
+            **case.others,
+            options=options,
+            out=folder,
+        )
         with _journal(request, basis):
             status = read_status(folder)
             if status["status"] == DONE and (folder / PROVENANCE).is_file():
@@ -126,7 +134,7 @@ def run_case(
     except Exception as error:
         details = write_diagnostics(error, folder)
         message = f"Unexpected error: {type(error).__name__}: {error}"
-        status = _failed(GBMResponseError(message, details and f"Details are in {details.name}."))
+        status = _failed(GBMResponseError(message, f"Details are in {details.name}." if details else None))
     status |= {"seconds": round(time.perf_counter() - started, 1)}
     try:
         write_json(status, ensure_output_folder(folder) / STATUS)
@@ -176,7 +184,7 @@ def run_on_devices(
             time.sleep(_POLL_S)
     finally:
         for process in processes:
-            process.stdin.close()  # ends it, if it is still there
+            decided(process.stdin).close()  # ends it, if it is still there
         for process in processes:
             try:
                 process.wait(2 * _PATIENCE_S)
@@ -257,7 +265,11 @@ def _journal(request: PredictionRequest, basis: Mapping[str, str]) -> Iterator[N
     :raises ProcessEndedError: it has ended the last one, with the same files and options.
     """
     path = ensure_output_folder(request.out) / JOURNAL
-    now = {"request": _hash(_options(request) | basis | {"files": [_mark(getattr(request, name)) for name in _INPUTS]})}
+    now = {
+        "request": _hash(
+            _options(request) | dict(basis) | {"files": [_mark(getattr(request, name)) for name in _INPUTS]}
+        )
+    }
     before = _read_object(path)
     if before:
         with folder_in_use(request.out):  # else it is no case of the past
@@ -289,7 +301,7 @@ def _basis(runner: Runner, template: PredictionRequest) -> dict[str, str]:
 
 def _key(request: PredictionRequest, basis: Mapping[str, str], images: Sequence[str | None]) -> str:
     """Hash of everything that a result depends on."""
-    return _hash(_options(request) | basis | {"images": list(images)})
+    return _hash(_options(request) | dict(basis) | {"images": list(images)})
 
 
 def _hashes(request: PredictionRequest) -> list[str | None]:
@@ -316,10 +328,10 @@ def _options(request: PredictionRequest) -> dict[str, Any]:
 def _mark(path: Path | None) -> list[Any] | None:
     """What tells a file from another without reading it."""
     try:
-        status = path and path.stat()
+        status = path.stat() if path else None
     except (OSError, ValueError):
         status = None
-    return status and [str(path), status.st_size, status.st_mtime_ns]
+    return [str(path), status.st_size, status.st_mtime_ns] if status else None
 
 
 def _hash(content: Mapping[str, Any]) -> str:

@@ -331,7 +331,7 @@ def _compare_image(image: "sitk.Image", path: Path) -> None:
     import numpy as np
     import SimpleITK as sitk
 
-    def layout(entry: "sitk.Image") -> tuple:
+    def layout(entry: "sitk.Image") -> tuple[Any, ...]:
         return entry.GetSize(), entry.GetPixelIDValue(), entry.GetNumberOfComponentsPerPixel()
 
     written = sitk.ReadImage(str(path))
@@ -361,7 +361,7 @@ def _compress(source: Path, target: Path) -> None:
         _require_same(packed, plain)
 
 
-def _require_same(written: BinaryIO, meant: BinaryIO) -> None:
+def _require_same(written: BinaryIO | gzip.GzipFile, meant: BinaryIO) -> None:
     """:raises OSError, EOFError, zlib.error: a stream differs from what it should hold, or ends early."""
     while True:
         chunk = meant.read(_CHUNK)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -22,6 +23,7 @@ from .model.slice_cache import SliceCache, kept_batch_size, request_key
 from .model.slice_model import SliceModel
 from .progress import Clock, EnoughError, Listener, Progress
 from .request import AUTO_CLASS, NO_CLASS, PredictionOptions
+from .setting import decided
 
 _NOT_OF_A_SLICE = ("sample_count", "batch_size")
 """Options that say how many slices, not how one of them looks; those sampled together are kept apart by the cache."""
@@ -164,7 +166,7 @@ class Predictor:
                 self._last = wanted, run, prediction.class_choice
                 return prediction
             except OutOfMemoryError:
-                at_once = min(run.options.batch_size, len(slices.indices))
+                at_once = min(decided(run.options.batch_size), len(slices.indices))
                 if wanted.batch_size is not None or at_once == 1:
                     raise
             self.model.free_memory()
@@ -191,7 +193,7 @@ class Predictor:
         rows = np.flatnonzero(run.slices.indices == index)
         if not rows.size:
             raise RequestError(f"Slice {index} was not predicted.", "Ask for a slice with GTV.")
-        changes = {"sample_count": 0, "batch_size": run.options.batch_size}
+        changes: dict[str, Any] = {"sample_count": 0, "batch_size": run.options.batch_size}
         if days is not None:
             changes["days_since_rt"] = days
         if weight is not None:
@@ -276,7 +278,7 @@ class _Run:
         if self._shares is not None:
             crops = self.model.crops(sources, self._shares, positions, self.listener.pulse)
         days = self.options.days_since_rt
-        pre, gtv, batch = self.slices.pre, self._gtv, self.options.batch_size
+        pre, gtv, batch = self.slices.pre, self._gtv, decided(self.options.batch_size)
         detail = self.model.detail(pre, sources, crops, batch, self.listener.pulse)
         windows = self.model.windows(gtv)
         return Conditions(sources, positions, choice.class_token, days, crops, choice.second, windows, detail)
@@ -308,12 +310,16 @@ class _Run:
         return request_key(facts, slices.pre, self._gtv, slices.indices, slices.positions_mm)
 
     @property
+    def _steps(self) -> int:
+        return decided(self.options.steps)
+
+    @property
     def _at_once(self) -> bool:
         return answers_at_once(self.model.bundle.scheduler_config)
 
     def _progress(self, sample: int | None, slices: int) -> Progress:
         """Where making a picture begins. What the expected image takes from its pair, the samples need not."""
-        count, cost = self.options.sample_count, self.options.steps + _DECODING_STEPS
+        count, cost = self.options.sample_count, self._steps + _DECODING_STEPS
         first = 1 + _DECODING_STEPS if self._at_once else 2 * cost
         costs = [first, *(0 if number < 2 and not self._at_once else cost for number in range(count))]
         number = 0 if sample is None else sample + 1
@@ -326,7 +332,7 @@ class _Run:
         """One sample of all slices, or the expected image, normalized (k, H, W)."""
         listener, indices = self.listener, self.slices.indices
         done = self._progress(sample, len(conditions))
-        steps = self.options.steps if sample is not None else 1 if self._at_once else 2 * self.options.steps
+        steps = self._steps if sample is not None else 1 if self._at_once else 2 * self._steps
         listener.progress(done)
         parts = []
         for chunk in self._chunks(len(conditions)):
@@ -358,7 +364,7 @@ class _Run:
         if sample is None and not self._at_once:
 
             def draw(number: int) -> np.ndarray:
-                at = replace(working, step=number * options.steps)
+                at = replace(working, step=number * self._steps)
                 self._drawn[(number, *chunk)] = self._slices(conditions, number, chunk, at)
                 return self._drawn[(number, *chunk)]
 
@@ -376,8 +382,9 @@ class _Run:
     def _chunks(self, count: int) -> Iterator[list[int]]:
         """Rows that are sampled together: always the same ones, as their company shows in the last digits."""
         rows = list(range(count))
-        for start in range(0, count, self.options.batch_size):
-            yield rows[start : start + self.options.batch_size]
+        at_once = decided(self.options.batch_size)
+        for start in range(0, count, at_once):
+            yield rows[start : start + at_once]
 
 
 def _stopped(samples: int, asked: int) -> str:

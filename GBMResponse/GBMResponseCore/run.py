@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .dicom.case import load_case
 from .dicom.deidentify import plain_error, plain_notes
@@ -27,16 +27,20 @@ from .outputs.dicom_export import check_export
 from .outputs.folder import folder_in_use, refuse_to_replace
 from .outputs.write import UNFINISHED, RunResult, refuse_mixing, replaceable_files, write_results
 from .progress import Clock, Listener, Progress
-from .request import PredictionRequest
+from .request import PredictionOptions, PredictionRequest
+from .setting import decided
 
 if TYPE_CHECKING:
     import numpy as np
     import SimpleITK as sitk
 
+    from .model.bundle import Bundle
     from .prediction import Prediction, Predictor
 
 _WARM_PREDICTORS = 2
 _WARM_FOLLOW_UPS = 2
+_ONLY = "class"
+"""Name of the class in measurements of one."""
 
 
 class Runner:
@@ -44,20 +48,21 @@ class Runner:
 
     def __init__(self) -> None:
         self._predictors: OrderedDict[tuple[str, str, str, str], Predictor] = OrderedDict()
-        self._follow_ups: OrderedDict[tuple, AlignedFollowUp] = OrderedDict()
+        self._follow_ups: OrderedDict[tuple[Any, ...], AlignedFollowUp] = OrderedDict()
         self._last: Predictor | None = None
 
-    def predictor(self, bundle: Path | None, device: str = "auto", precision: str = "auto") -> "Predictor":
+    def predictor(self, bundle: Path | str | None, device: str = "auto", precision: str = "auto") -> "Predictor":
         """Return the loaded model of a bundle, see :func:`.model.library.find_bundle`.
 
         :raises DependencyError: a package is missing or does not load.
         :raises BundleError: by the bundle.
-        :raises DeviceError, OptionError: device or precision do not exist here.
+        :raises DeviceError: the device does not exist here.
+        :raises OptionError: the precision does not exist.
         """
         with translate_import_errors():
             return self._predictor(bundle, device, precision)
 
-    def _predictor(self, bundle: Path | None, device: str, precision: str) -> "Predictor":
+    def _predictor(self, bundle: Path | str | None, device: str, precision: str) -> "Predictor":
         from .model.bundle import open_bundle
         from .model.library import find_bundle
         from .outputs import montage, report  # noqa: F401  a package they miss shows now, not after the sampling
@@ -82,6 +87,37 @@ class Runner:
         if self._last is None:
             raise NothingPredictedError("Nothing was predicted yet.")
         return self._last.what_if(index, weight, days)
+
+    def predict(
+        self,
+        case: Case,
+        options: PredictionOptions | None = None,
+        *,
+        bundle: Path | str | None = None,
+        listener: Listener | None = None,
+    ) -> "Prediction":
+        """Predict a case that is in memory, for one class; nothing is written.
+
+        :raises GBMResponseError: by case, options, bundle or machine.
+        """
+        options, listener = options or PredictionOptions(), listener or Listener()
+        with translate_memory_errors():
+            predictor = self.predictor(bundle, options.device, options.precision)
+            slices = _judged(predictor.read_slices(case), predictor.bundle, listener)
+            return predictor.predict(case, options, slices=slices, listener=listener)
+
+    def measure(self, prediction: "Prediction", *, bundle: Path | str | None = None) -> dict[str, Any]:
+        """Measure a prediction of :meth:`predict`, against the true follow-up if its case has one.
+
+        :param bundle: the model that it was made with.
+        :returns: what `measurements.json` holds of one class: docs/measurements.md.
+        :raises GBMResponseError: by the follow-up, bundle or machine.
+        """
+        with translate_memory_errors():
+            predictor = self.predictor(bundle, prediction.options.device, prediction.options.precision)
+            slices = self._with_follow_up(prediction.slices, predictor.bundle.normalization, Listener())
+            predictions = {_ONLY: replace(prediction, slices=slices)}
+            return self._measure(predictor, slices, predictions, Listener()).of_class(_ONLY)
 
     def revisit(
         self,
@@ -111,8 +147,7 @@ class Runner:
         case = load_request(request)
         predictor = self.predictor(request.bundle, request.options.device, request.options.precision)
         check_inputs(records, case, predictor.bundle.sha256)
-        slices = predictor.read_slices(case)
-        slices = _with_notes(slices, judge_case(slices, predictor.bundle.description["ranges"]).notes, listener)
+        slices = _judged(predictor.read_slices(case), predictor.bundle, listener)
         slices = self._with_follow_up(slices, predictor.bundle.normalization, listener)
         predictions = read_predictions(request.out, records, slices)
         clock.mark("load")
@@ -132,7 +167,7 @@ class Runner:
         files = (case.sources["image"]["sha256"], case.sources["follow-up"]["sha256"])
         key = (*files, *astuple(normalization))
         if key not in self._follow_ups:
-            self._follow_ups[key] = align_follow_up(case, normalization)
+            self._follow_ups[key] = decided(align_follow_up(case, normalization))
             while len(self._follow_ups) > _WARM_FOLLOW_UPS:
                 self._follow_ups.popitem(last=False)
         return self._follow_ups[key]
@@ -192,8 +227,7 @@ class Runner:
         clock.mark("load")
 
         listener.stage("prepare", None)
-        slices = predictor.read_slices(case)
-        slices = _with_notes(slices, judge_case(slices, predictor.bundle.description["ranges"]).notes, listener)
+        slices = _judged(predictor.read_slices(case), predictor.bundle, listener)
         clock.mark("prepare")
 
         predictions = {}
@@ -232,6 +266,11 @@ def load_request(request: PredictionRequest) -> Case:
     except (DicomSeriesError, StructureSetError) as error:
         raise plain_error(error) if request.deidentify else error from None
     return replace(case, notes=plain_notes(case.notes)) if request.deidentify else case
+
+
+def _judged(slices: CaseSlices, bundle: "Bundle", listener: Listener) -> CaseSlices:
+    """The slices with notes on what the bundle's model has not learned from."""
+    return _with_notes(slices, judge_case(slices, bundle.description["ranges"]).notes, listener)
 
 
 def _with_notes(slices: CaseSlices, notes: Sequence[Note], listener: Listener) -> CaseSlices:

@@ -9,9 +9,21 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from pathlib import Path
 from reprlib import repr as short
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from .errors import OptionError, RequestError
+
+T = TypeVar("T")
+
+
+def decided(value: T | None) -> T:
+    """A value that is None only before somebody has decided or checked it, as every setting of a prediction.
+
+    :raises ValueError: nobody has.
+    """
+    if value is None:
+        raise ValueError("a value is used before it is known")
+    return value
 
 
 def setting(help: str, default: Any = MISSING, **details: Any) -> Any:
@@ -86,9 +98,13 @@ class Setting:
                 raise RequestError(f"The field {self.name!r} holds a character that no text can have.")
 
 
-@cache
 def settings(cls: type) -> tuple[Setting, ...]:
     """The fields that a dataclass declares by `setting`, also inherited ones, in order."""
+    return _settings(cls)
+
+
+@cache
+def _settings(cls: type) -> tuple[Setting, ...]:
     found = []
     for entry in fields(cls):
         if "help" not in entry.metadata:

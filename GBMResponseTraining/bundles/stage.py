@@ -90,7 +90,7 @@ def export_configuration(
     days = _training_values(run, "days_since_rt")
     if settings.diffusion.days_since_rt and days:
         conditioning["default_days_since_rt"] = float(np.median(days))
-    description = {
+    description: dict[str, Any] = {
         "name": name or f"{settings.name}-{configuration.name}",
         "version": settings.version,
         "license": settings.license,

@@ -45,7 +45,8 @@ def run_cheng(arguments: argparse.Namespace) -> int:
     for block, members in groupby(zip(chosen, made, strict=True), key=lambda member: member[0].block):
         items, slices = zip(*members, strict=True)
         record = {"dataset": "Cheng", "source": SOURCE, "numbers": [item.number for item in items]}
-        groups.append(SingleImages(block, *map(np.stack, zip(*slices, strict=True)), record))
+        pixels, masks = map(np.stack, zip(*slices, strict=True))
+        groups.append(SingleImages(block, pixels, masks, record))
     ranges = ", ".join(f"{first} to {last}" for first, last in HELD_OUT)
     statement = (
         f"Slices of {SOURCE}. Changed: axial ones chosen, resized, intensities scaled; boxes as masks.\n\n"

@@ -15,7 +15,7 @@ from GBMResponseCore.errors import DependencyError, GBMResponseError, OutputFold
 from .errors import TableValueError
 
 if TYPE_CHECKING:  # training runs on stores alone, also where SimpleITK is not installed
-    from GBMResponseCore.inputs.case import Note
+    from GBMResponseCore.inputs.reading import Note
 
 log = logging.getLogger(__name__)
 
@@ -134,9 +134,9 @@ def natural_order(text: str) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdigit() else (1, part) for part in parts]
 
 
-def drop_duplicates(pairs: Iterable[PairSource]) -> tuple[list[PairSource], list[Skipped]]:
+def drop_duplicates(pairs: Iterable[Any]) -> tuple[list[Any], list[Skipped]]:
     """Separate the pairs whose patient id occurs once from the others: which of them is right cannot be known."""
-    groups: dict[str, list[PairSource]] = defaultdict(list)
+    groups: dict[str, list[Any]] = defaultdict(list)
     for pair in pairs:
         groups[normalized_id(pair.patient)].append(pair)
     unique = [group[0] for group in groups.values() if len(group) == 1]

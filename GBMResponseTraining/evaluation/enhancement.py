@@ -86,7 +86,8 @@ def spacing_mm(record: Mapping[str, Any]) -> tuple[float, float, float] | None:
     """
     stated = record.get("stack_spacing_mm")
     if stated:
-        return tuple(float(step) for step in reversed(stated))
+        x, y, z = stated
+        return float(z), float(y), float(x)
     steps = np.diff(np.asarray(record["slice_positions_mm"], dtype=np.float64))
     if record.get("spacing_mm") is None or not len(steps):
         return None

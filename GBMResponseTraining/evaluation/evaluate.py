@@ -285,8 +285,8 @@ def _write(result: EvaluationResult, report: dict[str, Any], out: Path) -> None:
 
 def _write_store(folder: Path, images: np.ndarray, slices: HeldOut) -> None:
     """A slice store whose follow-ups are images (n, H, W)."""
-    arrays = (images.astype(np.float16) for images in (slices.pre, images))
-    write_store(ensure_output_folder(folder), *arrays, slices.gtv, slices.patient, slices.records)
+    pre, post = slices.pre.astype(np.float16), images.astype(np.float16)
+    write_store(ensure_output_folder(folder), pre, post, slices.gtv, slices.patient, slices.records)
 
 
 def _check_names(models: Sequence[EvaluatedModel]) -> None:

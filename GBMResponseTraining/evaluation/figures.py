@@ -52,7 +52,7 @@ def spread_by_local_ssim(ssim_local: Sequence[float], count: int) -> list[int]:
 
 
 def worst_against_copy(
-    ssim_local: Sequence[float], copied: Sequence[float], patients: Sequence[int], count: int
+    ssim_local: Sequence[float], copied: Sequence[float], patients: Sequence[int] | np.ndarray, count: int
 ) -> list[int]:
     """Slices whose prediction loses most local SSIM against the copy of the pre image, the worst first.
 
@@ -147,5 +147,6 @@ def _tumor_window(gtv: np.ndarray) -> tuple[slice, slice]:
 def _occupied(gtv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns in which the GTV has pixels; those in the middle if it is empty."""
     if not gtv.any():
-        return tuple(np.array([size // 2]) for size in gtv.shape)
+        rows, columns = (np.array([size // 2]) for size in gtv.shape)
+        return rows, columns
     return np.flatnonzero(gtv.any(axis=1)), np.flatnonzero(gtv.any(axis=0))

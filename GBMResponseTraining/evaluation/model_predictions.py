@@ -297,8 +297,8 @@ def _predict_patient(
         if pixels is None:
             if conditions is None:
                 sources = predictor.encode(pre, gtv, batch, indices)
-                shown = {"windows": predictor.windows(gtv), "detail": predictor.detail(pre, sources, None, batch)}
-                conditions = Conditions(sources, positions, token, days, **shown)
+                windows, detail = predictor.windows(gtv), predictor.detail(pre, sources, None, batch)
+                conditions = Conditions(sources, positions, token, days, windows=windows, detail=detail)
             # The first of each antithetic pair: fair scores are for independent samples.
             number = None if sample is None else 2 * sample
             pixels = generate_slices(predictor, conditions[chunk], sampling, seed=noise_seed, sample=number)

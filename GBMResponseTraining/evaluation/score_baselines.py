@@ -196,7 +196,7 @@ def _usual_changes_row(target: Target, tuning: Tuning) -> ScoredRow:
     before, after = (count * target.voxel_ml for count in (target.pixels_before, target.pixels_after))
     ratios = np.exp(np.array(tuning.volume_changes))[:, None]
     volumes = np.maximum((before + OFFSET_ML) * ratios - OFFSET_ML, 0.0)
-    nothing = [{} for _ in range(len(target.slices))]
+    nothing: list[dict[str, Any]] = [{} for _ in range(len(target.slices))]
     return ScoredRow(USUAL_CHANGES, "baseline", nothing, {"crps_volume": fair_crps(volumes, after)})
 
 

@@ -1,7 +1,7 @@
 """The tables of the proper scores: `scores.md`, and the values of every slice, patient and test as CSV."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ _TEST_COLUMNS = (
 )  # fmt: skip
 
 
-def write_scores(report: dict[str, Any], rows: Sequence[ScoredRow], slices: HeldOut, out: Path) -> None:
+def write_scores(report: Mapping[str, Any], rows: Sequence[ScoredRow], slices: HeldOut, out: Path) -> None:
     """Write `scores.md`, its figures as `scores*.csv`, and the tuning of the baselines.
 
     :param rows: with the scores of every slice.
@@ -49,7 +49,7 @@ def write_scores(report: dict[str, Any], rows: Sequence[ScoredRow], slices: Held
     write_json(scores["tuning"], out / TUNING)
 
 
-def scores_markdown(report: dict[str, Any]) -> str:
+def scores_markdown(report: Mapping[str, Any]) -> str:
     """Where baselines win, the scores, skill against the best baseline, and appearance."""
     parts = [
         "# Proper scores",
@@ -76,7 +76,7 @@ def scores_markdown(report: dict[str, Any]) -> str:
     return join_parts(parts)
 
 
-def scores_text(report: dict[str, Any]) -> str:
+def scores_text(report: Mapping[str, Any]) -> str:
     """What was scored, and what the baselines were tuned on."""
     scores = report["scores"]
     tuning = scores["tuning"]
@@ -93,22 +93,22 @@ def scores_text(report: dict[str, Any]) -> str:
     )
 
 
-def sentence_list(report: dict[str, Any]) -> str:
+def sentence_list(report: Mapping[str, Any]) -> str:
     """Where a baseline wins, as a list."""
     return "\n".join(f"- {sentence}" for sentence in report["scores"]["sentences"])
 
 
-def score_table(report: dict[str, Any]) -> str:
+def score_table(report: Mapping[str, Any]) -> str:
     """Means over patients [95 % interval] of every score."""
     return _table(report, SCORES)
 
 
-def appearance_table(report: dict[str, Any]) -> str:
+def appearance_table(report: Mapping[str, Any]) -> str:
     """Means over patients [95 % interval] of what slices look like."""
     return _table(report, APPEARANCE)
 
 
-def best_baseline_table(report: dict[str, Any]) -> str:
+def best_baseline_table(report: Mapping[str, Any]) -> str:
     """Skill of every model [95 % interval] (best baseline)."""
     rows = []
     for name, row in report["scores"]["rows"].items():
@@ -117,7 +117,7 @@ def best_baseline_table(report: dict[str, Any]) -> str:
     return markdown_table(["model", *(TITLES[score] for score in SCORES)], rows)
 
 
-def coverage_text(report: dict[str, Any]) -> str:
+def coverage_text(report: Mapping[str, Any]) -> str:
     """How often prediction intervals hold the true volume."""
     spread = report["spread"]
     if spread is None:
@@ -130,7 +130,7 @@ def coverage_text(report: dict[str, Any]) -> str:
     return f"Share of patients whose true volume lies in the interval of the samples, as in `spread.md`.\n\n{table}"
 
 
-def _table(report: dict[str, Any], names: Sequence[str]) -> str:
+def _table(report: Mapping[str, Any], names: Sequence[str]) -> str:
     rows = []
     for name, row in report["scores"]["rows"].items():
         cells = [_score_cell(row, score) for score in names]
@@ -174,8 +174,8 @@ def _write_values(rows: Sequence[ScoredRow], slices: HeldOut, out: Path) -> None
             lines.append([*place, *(_cell(values.get(name)) for name in by_slice)])
         means = row.per_patient(slices)
         for k, index in enumerate(first_of_person):
-            values = [_cell(means[name][k]) if name in means else None for name in names]
-            patient_lines.append([row.name, ids[index], *values])
+            cells = [_cell(means[name][k]) if name in means else None for name in names]
+            patient_lines.append([row.name, ids[index], *cells])
     write_csv(["model", "patient", "position_mm", *by_slice], lines, out / "scores_per_slice.csv")
     write_csv(["model", "patient", *names], patient_lines, out / "scores_per_patient.csv")
 

@@ -1,6 +1,6 @@
 """The tables of an evaluation, written from its report: Table 1, the VQ-VAE table, paired tests and guidance sweep."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ patients even a large effect can stay above any threshold: six who all agree are
 before the correction."""
 
 
-def write_table1(report: dict[str, Any], out: Path) -> None:
+def write_table1(report: Mapping[str, Any], out: Path) -> None:
     """Write `table1.csv` and `table1.md`.
 
     :raises OutputFolderError: if a file cannot be written.
@@ -51,7 +51,7 @@ def write_table1(report: dict[str, Any], out: Path) -> None:
     write_text(table1_markdown(report), out / "table1.md")
 
 
-def table1_markdown(report: dict[str, Any]) -> str:
+def table1_markdown(report: Mapping[str, Any]) -> str:
     """Table 1 in the paper's layout with baselines, then the means over patients and the skill."""
     no_bound = "; in LPIPS it is no bound" if "lpips" in _metrics(report) else ""
     parts = [
@@ -77,7 +77,7 @@ def table1_markdown(report: dict[str, Any]) -> str:
     return join_parts(parts)
 
 
-def data_sentence(report: dict[str, Any]) -> str:
+def data_sentence(report: Mapping[str, Any]) -> str:
     """Which data the figures are from."""
     data = report["data"]
     text = (
@@ -89,12 +89,12 @@ def data_sentence(report: dict[str, Any]) -> str:
     return text + "."
 
 
-def note_list(report: dict[str, Any]) -> str:
+def note_list(report: Mapping[str, Any]) -> str:
     """What a reader of the figures must know, as a list."""
     return "\n".join(f"- {note}" for note in report["notes"])
 
 
-def definition_sentence(report: dict[str, Any]) -> str:
+def definition_sentence(report: Mapping[str, Any]) -> str:
     """How metrics and samples were made."""
     options = report["options"]
     samples = options["samples"]
@@ -107,7 +107,7 @@ def definition_sentence(report: dict[str, Any]) -> str:
     return f"{text} {drawn}, seed {options['seed']}; {shown}."
 
 
-def slice_table(report: dict[str, Any]) -> str:
+def slice_table(report: Mapping[str, Any]) -> str:
     """Mean ± SD over slices."""
     metrics = _metrics(report)
     best = {name: _best(report, name) for name in metrics}
@@ -123,7 +123,7 @@ def slice_table(report: dict[str, Any]) -> str:
     return markdown_table(["model", *map(_arrow, metrics)], rows)
 
 
-def patient_table(report: dict[str, Any]) -> str:
+def patient_table(report: Mapping[str, Any]) -> str:
     """Mean ± SD over patients [95 % interval of the mean]."""
     metrics = _metrics(report)
     rows = []
@@ -136,7 +136,7 @@ def patient_table(report: dict[str, Any]) -> str:
     return markdown_table(["model", *map(_arrow, metrics)], rows)
 
 
-def skill_table(report: dict[str, Any]) -> str:
+def skill_table(report: Mapping[str, Any]) -> str:
     """Skill [95 % interval] in every error."""
     names = _skill_names(report)
     rows = [
@@ -146,7 +146,7 @@ def skill_table(report: dict[str, Any]) -> str:
     return markdown_table(["model", *(TITLES[name] for name in names)], rows)
 
 
-def write_vq_vae_table(report: dict[str, Any], out: Path) -> None:
+def write_vq_vae_table(report: Mapping[str, Any], out: Path) -> None:
     """Write `vq_vae.md`.
 
     :raises OutputFolderError: if the file cannot be written.
@@ -169,7 +169,7 @@ def write_vq_vae_table(report: dict[str, Any], out: Path) -> None:
     )
 
 
-def vq_vae_table(report: dict[str, Any]) -> str:
+def vq_vae_table(report: Mapping[str, Any]) -> str:
     """PSNR, SSIM and LPIPS of the reconstruction of pre- and post-treatment slices."""
     metrics = [name for name in ("psnr", "ssim", "lpips") if name in _metrics(report)]
     rows = []
@@ -184,7 +184,7 @@ def vq_vae_table(report: dict[str, Any]) -> str:
     return markdown_table(["autoencoder", "slices", *map(_arrow, metrics)], rows)
 
 
-def write_paired_tests(report: dict[str, Any], out: Path) -> None:
+def write_paired_tests(report: Mapping[str, Any], out: Path) -> None:
     """Write `paired_tests.csv` and `paired_tests.md`.
 
     :raises OutputFolderError: if a file cannot be written.
@@ -217,7 +217,7 @@ def write_paired_tests(report: dict[str, Any], out: Path) -> None:
     write_text(text, out / "paired_tests.md")
 
 
-def write_guidance_sweep(report: dict[str, Any], out: Path) -> None:
+def write_guidance_sweep(report: Mapping[str, Any], out: Path) -> None:
     """Write `guidance_sweep.csv` and `guidance_sweep.md`.
 
     :raises OutputFolderError: if a file cannot be written.
@@ -228,7 +228,7 @@ def write_guidance_sweep(report: dict[str, Any], out: Path) -> None:
     write_text(join_parts([*parts, sweep_table(report), note_list(report)]), out / "guidance_sweep.md")
 
 
-def sweep_text(report: dict[str, Any]) -> str:
+def sweep_text(report: Mapping[str, Any]) -> str:
     """What the guidance sweep compares."""
     sweep = report["guidance_sweep"]
     first, last = (sweep["truth"][f"class_{which}"] for which in ("first", "last"))
@@ -249,7 +249,7 @@ def sweep_text(report: dict[str, Any]) -> str:
     )
 
 
-def sweep_table(report: dict[str, Any]) -> str:
+def sweep_table(report: Mapping[str, Any]) -> str:
     """Class separation and errors by guidance scale, below the truth and the copy of the pre image."""
     sweep = report["guidance_sweep"]
     truth = sweep["truth"]
@@ -283,7 +283,7 @@ def sweep_table(report: dict[str, Any]) -> str:
     return markdown_table(titles, rows)
 
 
-def write_spread(report: dict[str, Any], out: Path) -> None:
+def write_spread(report: Mapping[str, Any], out: Path) -> None:
     """Write `spread.md`.
 
     :raises OutputFolderError: if the file cannot be written.
@@ -292,7 +292,7 @@ def write_spread(report: dict[str, Any], out: Path) -> None:
     write_text(join_parts([*parts, spread_table(report), note_list(report)]), out / "spread.md")
 
 
-def spread_text(report: dict[str, Any]) -> str:
+def spread_text(report: Mapping[str, Any]) -> str:
     """How the spread of the samples is judged."""
     spread = report["spread"]
     return (
@@ -306,7 +306,7 @@ def spread_text(report: dict[str, Any]) -> str:
     )
 
 
-def spread_table(report: dict[str, Any]) -> str:
+def spread_table(report: Mapping[str, Any]) -> str:
     """Coverage, ranks, SD and error of the volumes of every model, above those of the copy."""
     spread = report["spread"]
     titles = [
@@ -326,15 +326,15 @@ def spread_table(report: dict[str, Any]) -> str:
     return markdown_table(titles, rows)
 
 
-def _metrics(report: dict[str, Any]) -> list[str]:
+def _metrics(report: Mapping[str, Any]) -> list[str]:
     return [name for name in NAMES if name in _first_row(report)["metrics"]]
 
 
-def _skill_names(report: dict[str, Any]) -> list[str]:
+def _skill_names(report: Mapping[str, Any]) -> list[str]:
     return [name for name in skill.NAMES if name in _first_row(report)["skill"]]
 
 
-def _first_row(report: dict[str, Any]) -> dict[str, Any]:
+def _first_row(report: Mapping[str, Any]) -> dict[str, Any]:
     return next(iter(report["table"].values()))
 
 
@@ -342,7 +342,7 @@ def _arrow(name: str) -> str:
     return f"{TITLES[name]} {'↑' if name in HIGHER_IS_BETTER else '↓'}"
 
 
-def _best(report: dict[str, Any], name: str) -> str | None:
+def _best(report: Mapping[str, Any], name: str) -> str | None:
     """The best mean of a model, as printed; None if nothing is to be compared."""
     means = [row["metrics"][name]["mean"] for row in report["table"].values() if row["kind"] == "model"]
     means = [mean for mean in means if mean is not None]

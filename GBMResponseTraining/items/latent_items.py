@@ -177,7 +177,8 @@ def _window(mask: np.ndarray, rule: WindowRule, rng: np.random.Generator, jitter
     if jitter:
         corner = corners[rng.integers(len(corners))] + rng.integers(-jitter, jitter + 1, size=2)
     first = np.clip(corner, 0, np.array(mask.shape) - rule.size)
-    return tuple(slice(int(start), int(start) + rule.size) for start in first)
+    top, left = map(int, first)
+    return slice(top, top + rule.size), slice(left, left + rule.size)
 
 
 def _time_step(place: float, late_share: float) -> int:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +57,7 @@ def encode_store(
     """
     folder.mkdir(parents=True, exist_ok=True)
     made_with = folder / "made_with.json"
-    wanted = {name: latents_sha256(network) for name, network in autoencoders.items()}
+    wanted: dict[str, Any] = {name: latents_sha256(network) for name, network in autoencoders.items()}
     wanted |= {"slices": len(store), "flip": flip}
 
     def complete() -> bool:

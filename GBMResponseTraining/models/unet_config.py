@@ -53,12 +53,15 @@ def unet_config(settings: Diffusion, tokens: int, latent_channels: int, latent_s
         "norm_eps": 1e-5,
     }
     if not crosses:
-        in_time = {"num_class_embeds": tokens} if tokens and settings.class_in_time_embedding else {}
+        in_time: dict[str, Any] = {"num_class_embeds": tokens} if tokens and settings.class_in_time_embedding else {}
         return {"_class_name": "UNet2DModel", **common, "attention_head_dim": settings.head_channels, **in_time}
     in_time = {"num_class_embeds": tokens} if settings.class_in_time_embedding else {}
     if settings.days_since_rt:
         width = DAY_FEATURES + (tokens if settings.class_in_time_embedding else 0)
-        in_time = {"class_embed_type": "simple_projection", "projection_class_embeddings_input_dim": width}
+        in_time = {
+            "class_embed_type": "simple_projection",
+            "projection_class_embeddings_input_dim": width,
+        }
     return {
         "_class_name": "UNet2DConditionModel",
         **common,

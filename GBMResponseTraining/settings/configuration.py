@@ -91,7 +91,7 @@ class Configuration:
         for phase in self.phases:
             if phase.network == network:
                 share = self.extra_images_share if phase.extra_images_share is None else phase.extra_images_share
-                changed = {network: phase.settings, "extra_images_share": share, "phases": ()}
+                changed: dict[str, Any] = {network: phase.settings, "extra_images_share": share, "phases": ()}
                 parts.append((phase.name, dataclasses.replace(self, **changed)))
         return [*parts, (None, self)]
 

@@ -5,7 +5,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from GBMResponseCore.files import check_file
 
@@ -46,10 +46,10 @@ def load_configuration(source: str | Path, overrides: Sequence[str] = ()) -> Con
 def with_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Values of a configuration with those that overrides replace; see :func:`load_configuration`."""
     # Places that a YAML alias joins get values of their own, so that an override changes the one that it names.
-    values = plain(values)
+    changed: dict[str, Any] = plain(values)
     for override in overrides:
-        _override(values, override)
-    return values
+        _override(changed, override)
+    return changed
 
 
 def parse_configuration(values: Mapping[str, Any]) -> Configuration:
@@ -113,7 +113,7 @@ def _build(kind: type[T], values: Any, where: str) -> T:
     if not isinstance(values, Mapping):
         raise ConfigurationError(f"{where or 'The configuration'} must be a mapping, not {values!r}.")
     hints = typing.get_type_hints(kind)
-    fields = {entry.name: entry for entry in dataclasses.fields(kind)}
+    fields = {entry.name: entry for entry in dataclasses.fields(cast(Any, kind))}
     unknown = [key for key in values if key not in fields]
     if unknown:
         raise ConfigurationError(f"Unknown setting {_join(where, unknown[0])}.", f"Known are {', '.join(fields)}.")
@@ -143,7 +143,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             return None
         return _convert(next(entry for entry in arguments if entry is not type(None)), value, where)
     if dataclasses.is_dataclass(hint):
-        return _build(hint, value, where)
+        return _build(cast(Any, hint), value, where)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise ConfigurationError(f"{where} must be a list, not {value!r}.")

@@ -68,9 +68,9 @@ def _train(run: TrainingRun, part: str, phase: StagePhase) -> AutoencoderModule:
     store, train, validation = run.store, run.rows("train"), run.rows("validation")
     seed = run.configuration.seed
     if part == "image":
-        extra = (run.extra_images, phase.configuration.extra_images_share)
-        looks = (settings.gain, settings.blur, settings.noise)
-        items = image_items(store, train, settings.crop, seed, *extra, *looks)
+        extra, share = run.extra_images, phase.configuration.extra_images_share
+        looks = settings.gain, settings.blur, settings.noise
+        items = image_items(store, train, settings.crop, seed, extra, share, *looks)
         held_out = image_validation(store, validation)
         slices_per_epoch = 2 * len(train)
     else:

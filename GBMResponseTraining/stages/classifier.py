@@ -215,13 +215,13 @@ def _write_predictions(
             )
         )
     columns = ("patient", "split", "classifier", "true_class", "predicted_class")
-    chances = tuple(f"probability_{entry.name}" for entry in scheme.classes)
-    write_csv((*columns, *chances), lines, run.folder / "classifier" / PREDICTIONS)
+    of_classes = tuple(f"probability_{entry.name}" for entry in scheme.classes)
+    write_csv((*columns, *of_classes), lines, run.folder / "classifier" / PREDICTIONS)
 
 
 def _report(run: TrainingRun, scheme: ClassScheme, probabilities: dict[str, list[float]]) -> dict[str, object]:
     """Figures per split: out-of-fold for the training patients."""
-    report = {}
+    report: dict[str, object] = {}
     for split in ("train", "validation", "test"):
         known = [
             patient

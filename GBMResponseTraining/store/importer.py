@@ -88,13 +88,16 @@ def import_pairs(
         "skull_strip": skull_strip,
     }
 
-    finished = []
+    finished: list[Any] = []
     for pair in tqdm(sorted(pairs, key=lambda pair: natural_order(pair.patient)), desc="Importing", unit="patient"):
         if require_survival and pair.survival_days is None:
             skipped.append(Skipped(pair.patient, "no-survival", "The survival is not known.", _NO_SURVIVAL))
             continue
         part = attempt(pair.patient, _part, pair, parts, rule, normalization, alignment, skull_strip, settings)
-        (skipped if isinstance(part, Skipped) else finished).append(part)
+        if isinstance(part, Skipped):
+            skipped.append(part)
+        else:
+            finished.append(part)
 
     records = [read_record(part) for part in finished]
     skipped.sort(key=lambda item: natural_order(item.patient))

@@ -116,7 +116,9 @@ def check_stores(
             names[patient_key(patient)].add(name)
             names[f"{normalized_id(dataset)}:{patient_key(patient)}"].add(name)
             named.append((name, record))
-    groups = [(_resolve(first, names), _resolve(second, names)) for first, second in same_patient]
+    groups: list[tuple[str, ...]] = [
+        (_resolve(first, names), _resolve(second, names)) for first, second in same_patient
+    ]
     groups += _copies(named)
     check_leakage(entries, groups, {name: normalized_id(name) for name, _ in entries})
     counts = {split: sum(value == split for _, value in entries) for split in ("train", "validation", "test")}

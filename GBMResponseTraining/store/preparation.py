@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 from GBMResponseCore.errors import EmptyGTVError, GBMResponseError, OptionError
-from GBMResponseCore.inputs.case import Case, Note, load_case
+from GBMResponseCore.inputs.case import Case, load_case
 from GBMResponseCore.inputs.follow_up import LOWEST_CORRELATION, SMALLEST_COVERAGE, correlation, match_follow_up
 from GBMResponseCore.inputs.grid import StackGrid
 from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings, fit_scale
-from GBMResponseCore.inputs.reading import read_image
+from GBMResponseCore.inputs.reading import Note, read_image
 from GBMResponseCore.inputs.registration import register_rigidly
 from GBMResponseCore.inputs.resampling import resample_onto, same_grid
 
@@ -158,7 +158,8 @@ def _without_skull(
     pre = _normalized(keep_brain(case.image, mask), grid.to_stack(case.image)[rows], normalization)
     post = _normalized(keep_brain(case.follow_up, mask, transform.GetInverse()), moved, normalization)
     brain = grid.to_stack(mask, label=True)[rows]
-    return tuple(np.where(brain, slices, np.float32(-1)) for slices in (pre, post))
+    outside = np.float32(-1)
+    return np.where(brain, pre, outside), np.where(brain, post, outside)
 
 
 def _post_gtv_volume(pair: PairSource, notes: list[Note]) -> float | None:

@@ -98,4 +98,4 @@ def _distribution(values: Sequence[float]) -> str:
     numbers = np.percentile(values, (0, 25, 50, 75, 100))
     counts, edges = np.histogram(values, bins=min(8, len(values)))
     bars = ", ".join(f"{low:.0f}-{high:.0f}: {n}" for low, high, n in zip(edges, edges[1:], counts, strict=False))
-    return "minimum {:g}, quartiles {:g} / {:g} / {:g}, maximum {:g} ({})".format(*numbers, bars)
+    return "minimum {:g}, quartiles {:g} / {:g} / {:g}, maximum {:g}".format(*numbers) + f" ({bars})"

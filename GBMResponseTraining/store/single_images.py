@@ -117,7 +117,8 @@ def head_images(
     from GBMResponseCore.inputs.grid import StackGrid
     from GBMResponseCore.inputs.reading import read_image
 
-    shown, sources = [], {}
+    sources: dict[str, Any] = {}
+    shown = []
     for path in paths:
         image = read_image(path)
         slices = StackGrid.for_image(image, rule).to_stack(image)

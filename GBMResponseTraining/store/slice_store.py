@@ -125,9 +125,10 @@ def write_part(path: Path, pre: np.ndarray, post: np.ndarray, gtv: np.ndarray, r
     """
     slices = {"pre": pre, "post": post, "gtv": gtv}
     buffer = io.BytesIO()
+    arrays: dict[str, Any] = {name: array.astype(_TYPES[name]) for name, array in slices.items()}
     np.savez(
         buffer,
-        **{name: array.astype(_TYPES[name]) for name, array in slices.items()},
+        **arrays,
         record=json.dumps(record),
     )
     write_bytes(buffer.getvalue(), path)
@@ -189,9 +190,9 @@ def write_array(path: Path, shape: tuple[int, ...], chunks: Iterable[np.ndarray]
             np.lib.format.write_array_header_1_0(file, header)
             start = file.tell()
             for chunk in chunks:
-                data = np.ascontiguousarray(chunk, dtype=dtype).data
-                check_sum = zlib.crc32(data, check_sum)
-                file.write(data)
+                values = np.ascontiguousarray(chunk, dtype=dtype).data
+                check_sum = zlib.crc32(values, check_sum)
+                file.write(values)
         written = 0
         with temporary.open("rb") as file:
             file.seek(start)

@@ -165,7 +165,7 @@ def read_split(path: Path) -> list[tuple[str, str]]:
 
 def write_split(split: Mapping[str, str], path: Path) -> None:
     """:raises OutputFolderError: if the file cannot be written."""
-    write_csv(_COLUMNS, sorted(split.items(), key=lambda entry: natural_order(entry[0])), path)
+    write_csv(_COLUMNS, [(name, split[name]) for name in sorted(split, key=natural_order)], path)
 
 
 def survival_thresholds(patients: Sequence[Mapping[str, Any]], split: Mapping[str, str], classes: int) -> list[float]:

@@ -16,9 +16,9 @@ from scipy import ndimage
 class Grid:
     """An isotropic, axis-aligned grid; array axes run along world x, y, z."""
 
-    origin: tuple[float, float, float]
+    origin: tuple[float, ...]
     spacing_mm: float
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
 
     def points(self) -> np.ndarray:
         """World coordinates of all voxel centers, float32 (*shape, 3)."""

@@ -80,9 +80,10 @@ def test_the_floors_are_the_versions_that_are_tested_as_lowest():
     project = project_table()["project"]
     extras = project["optional-dependencies"]
     stated = {}
-    for requirement in project["dependencies"] + extras["training"] + extras["dicom"] + extras["test"]:
+    tools = extras["test"] + extras["lint"]
+    for requirement in project["dependencies"] + extras["training"] + extras["dicom"] + tools:
         name, _, floor = requirement.partition(">=")
-        if name in tested or requirement not in extras["test"]:
+        if name in tested or requirement not in tools:
             stated[name] = floor
     pad = {name: floor + ".0" * (tested[name].count(".") - floor.count(".")) for name, floor in stated.items()}
     assert tested == pad

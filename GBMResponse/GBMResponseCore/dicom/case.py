@@ -56,7 +56,9 @@ def load_case(
     :param gtv_labels: labels or segments of the GTV's volume, or names of its regions; none: all, or by their names.
     :param series: SeriesInstanceUID, number or description of the T1-Gd; None: by what the headers say.
     :return: its `origin` is a :class:`DicomOrigin` if the image is one of DICOM.
-    :raises DicomSeriesError, StructureSetError, FrameOfReferenceError: by the DICOM files.
+    :raises DicomSeriesError: there is no T1-Gd, or more than one could be it.
+    :raises StructureSetError: by the RTSTRUCT or SEG.
+    :raises FrameOfReferenceError: it was drawn on another image.
     :raises MissingPackageError: without the packages that read DICOM.
     :raises GBMResponseError: as :func:`..inputs.case.load_case`.
     """
@@ -88,12 +90,12 @@ def load_case(
 def _structures(gtv: Path, image: Path, tree: Tree) -> tuple[list[StructureSet], list[Note]]:
     """:raises StructureSetError: there is none, or none that can be read."""
     if gtv.is_file():
-        return [*read_structure_sets([check_file(gtv, "RTSTRUCT")])]
+        return read_structure_sets([check_file(gtv, "RTSTRUCT")])
     found = tree if gtv.resolve() == image.resolve() else scan_tree(gtv)
     paths = [path for *_, path in found.structure_sets]
     if not paths:
         raise StructureSetError("There is no RTSTRUCT or SEG in the folder.", "Give one, or a mask, with --gtv.")
-    return [*read_structure_sets(paths)]
+    return read_structure_sets(paths)
 
 
 def _read_t1_gd(

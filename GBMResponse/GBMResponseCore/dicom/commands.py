@@ -54,7 +54,9 @@ def add_commands(commands: Any, say: Say) -> None:
     remove.add_argument("--keep-dates", action="store_true", help="keep dates")
 
 
-def _add(commands: Any, name: str, run: Callable, say: Say, text: str, folder: bool = True) -> argparse.ArgumentParser:
+def _add(
+    commands: Any, name: str, run: Callable[..., None], say: Say, text: str, folder: bool = True
+) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text)
     if folder:
         parser.add_argument("folder", type=Path)

@@ -8,10 +8,11 @@ import SimpleITK as sitk
 
 from .. import __version__
 from ..inputs.resampling import image_like
+from ..setting import decided
 from .mr_series import decimals
 from .segmentation import highdicom_module
-from .source import LONGEST_DESCRIPTION, MAKER, Making, Source, copy_study, describe, mark, new_object, to_bytes
-from .tree import Slice, pydicom_module
+from .source import LONGEST_DESCRIPTION, Making, Source, copy_study, describe, mark, new_object, to_bytes
+from .tree import MAKER, Slice, pydicom_module
 
 _LABEL = "SYNTHETIC"
 _LIKELY = 0.5
@@ -153,7 +154,7 @@ def _add_frames(source: Source, image: Any) -> None:
     shared.PixelMeasuresSequence = [_measures(source)]
     image.SharedFunctionalGroupsSequence = [shared]
     image.PerFrameFunctionalGroupsSequence = []
-    for item in sorted(source.slices, key=lambda item: item.frame):
+    for item in sorted(source.slices, key=lambda item: decided(item.frame)):
         frame = dataset()
         frame.PlanePositionSequence = [_position(item)]
         image.PerFrameFunctionalGroupsSequence.append(frame)

@@ -1,10 +1,11 @@
 """A generated volume -> a new MR series, one object for each slice of the source, where that slice lies."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import SimpleITK as sitk
 
+from ..setting import decided
 from .source import Making, Source, coded, describe, new_object, to_bytes
 from .tree import pydicom_module
 
@@ -66,11 +67,11 @@ def mr_series(
         yield to_bytes(dataset, making)
 
 
-def decimals(values: object) -> list[str]:
+def decimals(values: Iterable[float] | None) -> list[str]:
     """Numbers as DICOM's decimal strings, with all the digits that 16 letters hold."""
     from pydicom.valuerep import format_number_as_ds
 
-    return [format_number_as_ds(float(value)) for value in values]
+    return [format_number_as_ds(float(value)) for value in decided(values)]
 
 
 def _stored(voxels: np.ndarray) -> tuple[np.ndarray, tuple[str, str] | None]:
@@ -80,7 +81,7 @@ def _stored(voxels: np.ndarray) -> tuple[np.ndarray, tuple[str, str] | None]:
         limits = np.iinfo(name)
         if np.issubdtype(voxels.dtype, np.integer) and limits.min <= low and high <= limits.max:
             return voxels.astype(name), None
-    slope, intercept = decimals([max((high - low) / _LEVELS, np.finfo(np.float32).tiny), low])
+    slope, intercept = decimals([max((high - low) / _LEVELS, float(np.finfo(np.float32).tiny)), low])
     levels = np.rint((voxels.astype(np.float64) - float(intercept)) / float(slope))
     return np.clip(levels, 0, _LEVELS).astype(np.uint16), (slope, intercept)
 

@@ -10,7 +10,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -170,7 +170,7 @@ def fetch_study(server: Server, study: str, out: Path, modalities: Sequence[str]
         path = folder / f"{uid}.dcm"
         if not path.is_file():
             dataset = server.fetch(study, series, uid)
-            write_file(path, lambda temporary, dataset=dataset: dataset.save_as(temporary, enforce_file_format=True))
+            write_file(path, partial(dataset.save_as, enforce_file_format=True))
             say(f"[{number}/{len(wanted)}] fetched")
         files.append(path)
     for folder in {path.parent for path in files}:

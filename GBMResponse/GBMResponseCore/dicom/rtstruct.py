@@ -243,7 +243,7 @@ def _directly_inside(place: int, within: list[set[int]]) -> list[int]:
 def _is_same_contour(mask: np.ndarray, other: np.ndarray) -> bool:
     """True if two filled contours differ by less than a rim that could have been meant."""
     edge = np.count_nonzero(other & ~ndimage.binary_erosion(other))
-    return np.count_nonzero(mask ^ other) <= _THINNEST_RIM * edge
+    return bool(np.count_nonzero(mask ^ other) <= _THINNEST_RIM * edge)
 
 
 def _filled(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import DicomSeriesError
+from ..setting import decided
 from .tree import Series, Slice, damage_is_typed, pydicom_module
 
 _DIRECTION_TOLERANCE = 1e-3
@@ -158,10 +159,10 @@ def _stack(series: Series, modality: str | None = "MR") -> _Stack:
     if len(slices) < 2:
         raise DicomSeriesError(f"{name} is a single slice.")
     first = slices[0]
-    turned = np.abs(np.subtract([item.directions for item in slices], first.directions)).max()
+    turned = np.abs(np.subtract([decided(item.directions) for item in slices], decided(first.directions))).max()
     if turned > _DIRECTION_TOLERANCE:
         raise DicomSeriesError(f"{name} mixes slices of different directions, as a localizer does.")
-    if len({(item.matrix, tuple(np.round(item.pixel_mm, 4))) for item in slices}) > 1:
+    if len({(item.matrix, tuple(np.round(decided(item.pixel_mm), 4))) for item in slices}) > 1:
         raise DicomSeriesError(f"{name} mixes slices of different matrices or pixel sizes.")
     if len({item.photometric for item in slices}) > 1:
         raise DicomSeriesError(f"{name} mixes slices with bright and with dark air.")
@@ -171,7 +172,7 @@ def _stack(series: Series, modality: str | None = "MR") -> _Stack:
             "Export it as MONOCHROME2.",
         )
 
-    row, column = np.array(first.directions[:3]), np.array(first.directions[3:])
+    row, column = np.reshape(decided(first.directions), (2, 3))
     normal = np.cross(row, column)
     ordered = sorted(slices, key=lambda item: float(normal @ item.position))
     positions = np.array([item.position for item in ordered])
@@ -189,5 +190,6 @@ def _stack(series: Series, modality: str | None = "MR") -> _Stack:
     shift = positions[-1] - positions[0]
     if np.linalg.norm(shift - (shift @ normal) * normal) > _TILT_TOLERANCE * np.linalg.norm(shift):
         raise DicomSeriesError(f"{name} is tilted: its slices are not stacked at a right angle.")
-    spacing = (first.pixel_mm[1], first.pixel_mm[0], float(steps.mean()))
+    down, across = decided(first.pixel_mm)
+    spacing = (across, down, float(steps.mean()))
     return _Stack(ordered, spacing, np.stack([row, column, normal], axis=1))

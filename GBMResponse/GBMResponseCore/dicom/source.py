@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import SYNTHETIC_NOTICE, __version__
 from ..errors import DicomSeriesError
+from ..setting import decided
 from .series import ordered_slices
 from .tree import MAKER, Series, Slice, damage_is_typed, pydicom_module
 
@@ -85,10 +86,11 @@ class Source:
         """Matrix (4, 4) from slice, row and column to LPS mm."""
         first = self.slices[0]
         positions = np.array([item.position for item in self.slices])
-        across, down = np.array(first.directions[:3]), np.array(first.directions[3:])
+        across, down = np.reshape(decided(first.directions), (2, 3))
+        down_mm, across_mm = decided(first.pixel_mm)
         matrix = np.eye(4)
         matrix[:3, 0] = (positions[-1] - positions[0]) / (len(positions) - 1)
-        matrix[:3, 1], matrix[:3, 2] = down * first.pixel_mm[0], across * first.pixel_mm[1]
+        matrix[:3, 1], matrix[:3, 2] = down * down_mm, across * across_mm
         matrix[:3, 3] = positions[0]
         return matrix
 
@@ -118,8 +120,9 @@ class Source:
             return None
         item.ReferencedSOPClassUID = header.SOPClassUID
         item.ReferencedSOPInstanceUID = header.SOPInstanceUID
-        if self.slices[place].frame is not None:
-            item.ReferencedFrameNumber = self.slices[place].frame + 1
+        frame = self.slices[place].frame
+        if frame is not None:
+            item.ReferencedFrameNumber = frame + 1
         return item
 
 

@@ -141,7 +141,7 @@ def scan_tree(root: Path, files: Iterable[Path] | None = None) -> Tree:
     """
     pydicom_module()
     found: dict[str, Series] = {}
-    slices: dict[str, dict[tuple, Slice]] = defaultdict(dict)
+    slices: dict[str, dict[tuple[Any, ...], Slice]] = defaultdict(dict)
     structure_sets, unreadable = [], []
     for path in sorted(root.rglob("*")) if files is None else files:
         if not path.is_file():
@@ -169,10 +169,10 @@ def scan_tree(root: Path, files: Iterable[Path] | None = None) -> Tree:
             log.warning("A DICOM file cannot be read (%s).", type(error).__name__)
             unreadable.append(path)
     series = []
-    for key, item in found.items():
-        folders = {slice.path.parent for slice in slices[key].values()}
+    for key, one in found.items():
+        folders = {entry.path.parent for entry in slices[key].values()}
         beside = tuple(path for path in unreadable if path.parent in folders)
-        series.append(replace(item, slices=tuple(slices[key].values()), unreadable=beside))
+        series.append(replace(one, slices=tuple(slices[key].values()), unreadable=beside))
     return Tree(tuple(series), tuple(structure_sets), tuple(unreadable))
 
 

@@ -88,8 +88,8 @@ def load_case(
     :raises OptionError: the GTV file has no segment of that name.
     :raises GBMResponseError: one of the errors of :func:`make_case`.
     """
-    paths = {_IMAGE: image_path, _GTV: gtv_path, _FOLLOW_UP: follow_up_path}
-    paths = {name: check_file(path, name) for name, path in paths.items() if path is not None}
+    given = {_IMAGE: image_path, _GTV: gtv_path, _FOLLOW_UP: follow_up_path}
+    paths = {name: check_file(path, name) for name, path in given.items() if path is not None}
     volumes = {name: read_volume(path, name) for name, path in paths.items()}
     image, gtv = _same_form(volumes[_IMAGE], volumes[_GTV])
     notes = [note for volume in (image, gtv, volumes.get(_FOLLOW_UP)) if volume for note in volume.notes]

@@ -11,8 +11,12 @@ _SMALLEST_PART_MM = 40.0
 """The same of an image that was cropped about a tumor."""
 _LARGEST_SHEAR = 0.5
 """Axes that are not perpendicular are straightened if no voxel moves by more than this fraction of a voxel."""
+LPS = np.array([-1.0, -1.0, 1.0])
+"""Turns RAS axes, as NIfTI has them, into LPS, and back."""
 _EXACT = 1e-5
 """Products of unit vectors that differ by less are perpendicular: headers hold single precision."""
+_FLAT = 1e-3
+"""Volume of three unit vectors from which they span a space."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +31,24 @@ class AnatomicalGrid:
     origin: np.ndarray
     spacing: np.ndarray
     direction: np.ndarray
+
+    @classmethod
+    def of_ras(cls, affine: np.ndarray) -> "AnatomicalGrid | None":
+        """The grid whose voxel (i, j, k) lies at the RAS point affine @ (i, j, k, 1), as in NIfTI and nibabel.
+
+        :param affine: (3, 4), or (4, 4) with a last row of 0, 0, 0, 1.
+        :returns: None if a voxel has no volume.
+        """
+        steps = np.linalg.norm(affine[:3, :3], axis=0)
+        if min(steps) <= 0 or abs(np.linalg.det(affine[:3, :3] / steps)) < _FLAT:
+            return None
+        return cls(LPS * affine[:3, 3], steps, LPS[:, None] * (affine[:3, :3] / steps))
+
+    def ras(self) -> np.ndarray:
+        """The affine (4, 4) that :meth:`of_ras` takes."""
+        affine = np.eye(4)
+        affine[:3] = LPS[:, None] * np.column_stack([self.direction * self.spacing, self.origin])
+        return affine
 
     def scaled(self, factor: float) -> "AnatomicalGrid":
         """The grid in another unit."""

@@ -78,10 +78,11 @@ class StackGrid:
         if count > _MOST_SLICES:
             raise GeometryError(f"The image would need {count} axial slices.")
 
+        x, y, z = frame @ start
         return cls(
             size=(rule.size, rule.size, count),
-            origin=tuple(map(float, frame @ start)),
-            spacing=(*map(float, pixel_mm), float(slice_mm)),
+            origin=(float(x), float(y), float(z)),
+            spacing=(float(pixel_mm[0]), float(pixel_mm[1]), float(slice_mm)),
             direction=tuple(map(float, frame.ravel())),
             mode="exact" if exact else "in-plane" if axial else "resampled",
         )
@@ -207,7 +208,7 @@ def _pixel_spacing(spacing: tuple[float, ...], rule: InPlaneRule) -> tuple[float
     square = max(spacing) <= (1 + _ISOTROPY) * min(spacing)
     # Headers hold rounded numbers: a spacing at the limit counts as within it.
     in_range = min(spacing) >= smallest - 1e-4 and max(spacing) <= largest + 1e-4
-    return spacing if square and in_range else (rule.spacing_mm, rule.spacing_mm)
+    return (spacing[0], spacing[1]) if square and in_range else (rule.spacing_mm, rule.spacing_mm)
 
 
 def _extent(image: sitk.Image, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

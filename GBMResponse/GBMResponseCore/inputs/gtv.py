@@ -193,13 +193,11 @@ def _is_soft(voxels: np.ndarray, levels: np.ndarray) -> bool:
     upper, background = voxels >= levels[-1] / 2, voxels <= 0
     steps = touching = 0
     for axis in (1, 2):
-        first, last = [slice(None)] * 3, [slice(None)] * 3
-        first[axis], last[axis] = slice(None, -1), slice(1, None)
-        first, last = tuple(first), tuple(last)
-        touching += np.count_nonzero(upper[first] & background[last]) + np.count_nonzero(
-            background[first] & upper[last]
-        )
-        steps += np.count_nonzero(upper[first] != upper[last])
+        first = tuple(slice(None, -1) if other == axis else slice(None) for other in range(3))
+        last = tuple(slice(1, None) if other == axis else slice(None) for other in range(3))
+        touching += int(np.count_nonzero(upper[first] & background[last]))
+        touching += int(np.count_nonzero(background[first] & upper[last]))
+        steps += int(np.count_nonzero(upper[first] != upper[last]))
     return touching <= 0.1 * steps
 
 

@@ -152,13 +152,13 @@ def inspect_meta_image(path: Path, name: str) -> TextHeader:
     if element not in _META_BYTES:
         check.fail("its ElementType is unknown")
     count = math.prod(size) * _META_BYTES[element]
-    packed = "gzip" if fields.get("CompressedData", "").lower() in ("true", "1") else "raw"
-    if data.upper() == "LOCAL":
+    packed = "gzip" if (fields.get("CompressedData") or "").lower() in ("true", "1") else "raw"
+    if (data or "").upper() == "LOCAL":
         check.enough(path.stat().st_size - end, count, packed=packed)
     else:
         listed = start[end:].decode("utf-8", "replace").splitlines()
         skipped = max(_number(fields.get("HeaderSize", "0")), 0)
-        check.enough(sum(s.stat().st_size for s in check.beside(data, listed)) - skipped, count, packed=packed)
+        check.enough(sum(s.stat().st_size for s in check.beside(data or "", listed)) - skipped, count, packed=packed)
     return TextHeader(fields.get("AnatomicalOrientation", "") != "???", size)
 
 

@@ -9,13 +9,15 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import ColorImageError, UnreadableFileError
-from .geometry import AnatomicalGrid
+from .geometry import LPS, AnatomicalGrid
 
 _BLOCK = 1 << 16
 _TYPES = {
@@ -25,8 +27,6 @@ _TYPES = {
 _COLORS = (128, 2304)
 _MM = {1: 1000.0, 3: 0.001}
 """The units of xyzt_units that are not mm: meter and micron."""
-_LPS = np.array([-1.0, -1.0, 1.0])
-"""Turns NIfTI's RAS axes into LPS."""
 
 
 @dataclass(frozen=True)
@@ -81,19 +81,13 @@ class NiftiHeader:
             matrix[:, 2] *= -1
         # Single precision, as ITK has it: grids of files that other programs wrote stay the same bit for bit.
         columns = (matrix * steps).astype(np.float32).astype(np.float64)
-        return AnatomicalGrid(_LPS * self.offset, steps, _LPS[:, None] * (columns / np.linalg.norm(columns, axis=0)))
+        return AnatomicalGrid(LPS * self.offset, steps, LPS[:, None] * (columns / np.linalg.norm(columns, axis=0)))
 
     def sform(self) -> AnatomicalGrid | None:
         """Grid of the sform in the header's unit, perhaps sheared; None if the code is 0 or it has no volume."""
-        affine = np.reshape(self.rows, (3, 4))
-        if self.sform_code <= 0:
-            return None
-        steps = np.linalg.norm(affine[:, :3], axis=0)
-        if min(steps) <= 0 or abs(np.linalg.det(affine[:, :3] / steps)) < 1e-3:
-            return None
-        direction = _LPS[:, None] * (affine[:, :3] / steps)
+        grid = AnatomicalGrid.of_ras(np.reshape(self.rows, (3, 4))) if self.sform_code > 0 else None
         given = np.abs(self._steps())
-        return AnatomicalGrid(_LPS * affine[:, 3], given if np.allclose(given, steps, 1e-4) else steps, direction)
+        return replace(grid, spacing=given) if grid and np.allclose(given, grid.spacing, 1e-4) else grid
 
     def centered(self) -> AnatomicalGrid | None:
         """Grid of a header without orientation, as nibabel and FSL assume it: x to the left, y forward, z up.
@@ -134,7 +128,7 @@ def read_nifti(path: Path, name: str) -> tuple[NiftiHeader, np.ndarray]:
     except DamagedError as error:
         message = f"The {name} file {path.name} is cut off or damaged{error}."
         raise UnreadableFileError(message, "Export or copy it again.") from None
-    raw = np.dtype(_TYPES[header.datatype]).newbyteorder(header.order)
+    raw = np.dtype(header.order + _TYPES[header.datatype])
     stored = np.frombuffer(buffer, raw, math.prod(header.size), header.data_offset)
     return header, _scaled(header, stored).reshape(header.size[::-1])
 
@@ -174,7 +168,7 @@ class DamagedError(Exception):
     """A file does not hold what its header promises; the text says how, if it is known."""
 
 
-def _finite(*values: object) -> bool:
+def _finite(*values: ArrayLike) -> bool:
     return all(np.isfinite(value).all() for value in values)
 
 
@@ -216,7 +210,7 @@ def _parse(raw: bytes) -> NiftiHeader:
     if len(raw) < length:
         raise DamagedError
 
-    def get(form: str, offset: int) -> tuple:
+    def get(form: str, offset: int) -> tuple[Any, ...]:
         return struct.unpack_from(order + form, raw, offset)
 
     if length == 540:

@@ -1,6 +1,7 @@
 """Rigid registration of a follow-up volume."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -58,7 +59,7 @@ def _optimize(fixed: sitk.Image, moving: sitk.Image) -> sitk.Euler3DTransform:
     method = _method()
     mismatch = [_mismatch(method, *coarse, start) for start in starts]
     ranked = [starts[index] for index in np.argsort(mismatch, kind="stable")[:_OPTIMIZED_STARTS]]
-    found = []
+    found: list[tuple[float, int, Any]] = []
     for start in ranked:
         method = _method()
         method.SetInitialTransform(start, inPlace=False)

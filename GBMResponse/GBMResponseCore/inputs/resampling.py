@@ -6,6 +6,7 @@ Interpolation is linear because it cannot ring, see :mod:`.grid`. Coordinates ar
 import numpy as np
 import SimpleITK as sitk
 
+from ..setting import decided
 from .preprocessing import bounding_box
 
 _TIE = 1e-5
@@ -74,7 +75,7 @@ def resample_mask(mask: sitk.Image, reference: sitk.Image, transform: sitk.Trans
     blur = _blur_variance(mask, reference)
     margin = [2 + int(np.ceil(3 * v**0.5 / s)) for v, s in zip(blur, mask.GetSpacing(), strict=True)]
     box = bounding_box(inside, margin[::-1])
-    part = sitk.Cast(mask[tuple(reversed(box))] > 0, sitk.sitkFloat32)
+    part = sitk.Cast(mask[tuple(reversed(decided(box)))] > 0, sitk.sitkFloat32)
     if any(blur):
         part = sitk.DiscreteGaussian(part, blur, 64, 0.01, True)
     soft = sitk.Resample(part, reference, transform, sitk.sitkLinear, 0.0)

@@ -7,6 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import NoOverlapError
+from ..setting import decided
 from .case import Case
 from .follow_up import LOWEST_CORRELATION, SMALLEST_COVERAGE, AlignedFollowUp, match_follow_up
 from .grid import StackGrid
@@ -47,7 +48,8 @@ class CaseSlices:
     @cached_property
     def truth_stack(self) -> np.ndarray:
         """All slices of the true follow-up, normalized float32 (n, H, W)."""
-        return self.follow_up.scale.normalize(self.grid.to_stack(self.follow_up.image))
+        follow_up = decided(self.follow_up)
+        return follow_up.scale.normalize(self.grid.to_stack(follow_up.image))
 
     @property
     def centers(self) -> np.ndarray:

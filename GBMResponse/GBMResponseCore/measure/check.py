@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..setting import decided
 from .response import SD, SizeChange, noise_band
 
 LOWEST_GTV_DICE = 0.4
@@ -105,8 +106,9 @@ class Withheld:
         """The values, None in the place of those withheld; also in lists of lesions."""
         hidden = (*(_OF_VOLUMES if self.volume else ()), *(_OF_AREAS if self.area else ()))
         kept = {name: None if name in hidden else value for name, value in values.items()}
-        if self.area and kept.get("lesions"):
-            kept["lesions"] = [{**lesion, **dict.fromkeys(_DIAMETERS)} for lesion in kept["lesions"]]
+        lesions = kept.get("lesions")
+        if self.area and lesions:
+            kept["lesions"] = [{**lesion, **dict.fromkeys(_DIAMETERS)} for lesion in lesions]
         return kept
 
 
@@ -117,7 +119,7 @@ def dice(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _within_noise(change: SizeChange) -> bool:
-    return abs(change.volume_change) <= noise_band(change.volume_before_ml)
+    return abs(decided(change.volume_change)) <= noise_band(change.volume_before_ml)
 
 
 def _percent(change: float | None) -> str:

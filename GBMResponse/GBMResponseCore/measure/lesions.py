@@ -89,7 +89,7 @@ def find_lesions(mask: np.ndarray, spacing_mm: tuple[float, float, float], rule:
         labels[boxes[number]][part] = label
         first = tuple(side.start for side in boxes[number])
         lesions.append(_measure(part, first, float(sizes[number]), spacing_mm, rule))
-    return LesionMap(labels, lesions, tuple(spacing_mm))
+    return LesionMap(labels, lesions, (spacing_mm[0], spacing_mm[1], spacing_mm[2]))
 
 
 def _measure(

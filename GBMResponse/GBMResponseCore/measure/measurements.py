@@ -184,7 +184,7 @@ def measure(
         classes[name] = entry
         if len(masks) > 1:
             zero = image_like(case.image, np.zeros(case.image.GetSize()[::-1], np.float32))
-            maps[name] = grid.to_volume(np.mean(masks, axis=0, dtype=np.float32), generated, zero)[0]
+            maps[name] = grid.to_volume(np.asarray(np.mean(masks, axis=0, dtype=np.float32)), generated, zero)[0]
 
     record = {
         "notice": SYNTHETIC_NOTICE,
@@ -207,8 +207,8 @@ def measure(
         shared["true_follow_up"] = view.of_mask(view.recurrence(truth.stack, truth.threshold))
     if not withheld.volume:
         record["planning"] = shared
-    masks = EnhancementMasks(mask_before, sample_masks, truth.mask if truth else None, blurred_mask if truth else None)
-    return Measurements(rounded(record), maps, masks, {**shared, "classes": plans})
+    found = EnhancementMasks(mask_before, sample_masks, truth.mask if truth else None, blurred_mask if truth else None)
+    return Measurements(rounded(record), maps, found, {**shared, "classes": plans})
 
 
 def write_measurements(measurements: Measurements, folder: Path) -> dict[str, Path]:

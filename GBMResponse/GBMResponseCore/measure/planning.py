@@ -147,7 +147,7 @@ class PlanningView:
 
         :param masks: :meth:`recurrence` of each sample.
         """
-        weights = np.mean(masks, axis=0, dtype=np.float32)
+        weights = np.asarray(np.mean(masks, axis=0, dtype=np.float32))
         record = self._of(weights)
         if len(masks) >= FEWEST_SAMPLES:
             record["interval"] = {
@@ -204,7 +204,8 @@ def dose_coverage(weights: np.ndarray, dose: np.ndarray) -> dict[str, Any]:
         "covered": covered(weights, -dose, (-levels).tolist()),
         "dose_that_covers_gy": {f"{part:.0%}": None if level is None else -level for part, level in at_least.items()},
         "covered_by_isodoses": {
-            f"{part:.0%}": (covered(weights, -dose, [-part * highest]) or [None])[0] for part in (0.95, 0.8, 0.5)
+            f"{part:.0%}": next(iter(covered(weights, -dose, [-part * highest]) or ()), None)
+            for part in (0.95, 0.8, 0.5)
         },
     }
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, starmap
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,8 @@ class ScoreLog:
         columns = "scored_utc, case_label, model, class, withheld, record"
         with self._open() as connection:
             found = connection.execute(f"SELECT {columns} FROM scores ORDER BY scored_utc, key").fetchall()
-        return [LoggedScore(*values, json.loads(record)) for *values, record in found]
+        rows = ([*values, json.loads(record)] for *values, record in found)
+        return list(starmap(LoggedScore, rows))
 
     def export(self, path: Path) -> Path:
         """Write all rows as a table, a column for each number.
@@ -200,8 +201,8 @@ def _margins(rows: Sequence[LoggedScore]) -> list[dict[str, Any]]:
         held = []
         for row in rows:
             plans = row.record.get("planning"), row.record.get("true_planning")
-            margins = [plan["margin_that_covers_mm"][part] if plan and plan["volume_ml"] else None for plan in plans]
-            if None not in margins:
+            margins = [plan["margin_that_covers_mm"][part] for plan in plans if plan and plan["volume_ml"]]
+            if len(margins) == len(plans) and None not in margins:
                 held.append(margins[0] >= margins[1])
         if held:
             found.append({"part": part, **_share(0.5, held)})

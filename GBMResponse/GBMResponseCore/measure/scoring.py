@@ -14,6 +14,7 @@ from scipy import ndimage, stats
 
 from ..errors import ScoreLogError
 from ..inputs.slices import CaseSlices
+from ..setting import decided
 from .check import FEWEST_SAMPLES, dice
 from .lesions import find_lesions
 from .measurements import Measurements, blurred, rounded
@@ -56,7 +57,8 @@ class _Scorer:
         self._truth = np.clip(slices.truth, -1.0, 1.0)
         masks = measurements.masks
         self._before = find_lesions(masks.before, self._spacing, rule.lesions)
-        self._after = find_lesions(masks.truth, self._spacing, rule.lesions)
+        self._true_mask = decided(masks.truth)
+        self._after = find_lesions(self._true_mask, self._spacing, rule.lesions)
         self._change = compare_lesions(self._before, self._after, rule)
 
     def record(self, predictions: Mapping[str, "Prediction"]) -> dict[str, Any]:
@@ -64,7 +66,7 @@ class _Scorer:
         pre, change = slices.pre, self._change
         rivals = {
             "copy_of_the_input": self._forecast([pre], [masks.before]),
-            "blurred_copy": self._forecast([blurred(pre, self._spacing)], [masks.blurred]),
+            "blurred_copy": self._forecast([blurred(pre, self._spacing)], [decided(masks.blurred)]),
         }
         classes = {}
         for name, prediction in predictions.items():
@@ -86,7 +88,7 @@ class _Scorer:
             {
                 "synthetic": True,
                 "scored_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-                "registered": slices.follow_up.registered,
+                "registered": decided(slices.follow_up).registered,
                 "withheld": withheld["volume"],
                 "gtv_dice": self._measurements.record["check"]["gtv_dice"],
                 "volume_before_ml": self._before.volume_ml,
@@ -108,7 +110,7 @@ class _Scorer:
         return {name: float(np.mean(values)) if values else None for name, values in known.items()}
 
     def _forecast(self, images: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> dict[str, Any]:
-        truth = self._measurements.masks.truth
+        truth = self._true_mask
         volumes = [find_lesions(mask, self._spacing, self._rule.lesions).volume_ml for mask in masks]
         distances = [surface_distance_95(mask, truth, self._spacing) for mask in masks]
         known = [distance for distance in distances if distance is not None]

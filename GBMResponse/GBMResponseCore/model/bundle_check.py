@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..errors import BundleError, BundleSchemaError
+from ..setting import decided
 from .environment import lacks_memory
 from .sampling import build_scheduler
 
@@ -104,16 +105,16 @@ def _try(bundle: "Bundle", networks: "Networks", size: int) -> None:
         pooling = bundle.description["classifier"]["pooling"]
         inputs = torch.cat([image, image], dim=1)[:, : networks.classifier.conv1.in_channels]
         logits = networks.classifier(torch.nn.functional.avg_pool2d(inputs, pooling))
-        _expect("classes of the classifier", tuple(logits.shape), {(1, len(bundle.classifier_scheme.classes))})
+        _expect("classes of the classifier", tuple(logits.shape), {(1, len(decided(bundle.classifier_scheme).classes))})
         results.append(logits)
     if not all(bool(result.isfinite().all()) for result in results):
         raise ValueError("it computes values that are no numbers")
 
 
-def _expect(name: str, value: object, allowed: set | range) -> None:
+def _expect(name: str, value: object, allowed: set[Any] | range) -> None:
     if isinstance(value, bool) or value not in allowed:
         raise ValueError(f"{name} is {value!r}, expected {_text(allowed)}")
 
 
-def _text(allowed: set | range) -> str:
+def _text(allowed: set[Any] | range) -> str:
     return f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else " or ".join(map(str, sorted(allowed)))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
+from ..setting import decided
 
 if TYPE_CHECKING:
     import numpy as np  # the panel reads classes where no package need be
@@ -137,5 +138,5 @@ def coarsen(probabilities: "np.ndarray", fine: ClassScheme, coarse: ClassScheme)
 
     pooled = np.zeros(len(coarse.classes))
     for probability, entry in zip(probabilities, fine.classes, strict=True):
-        pooled[coarse.classes.index(coarse.of_survival(entry.min_days))] += probability
+        pooled[coarse.classes.index(coarse.of_survival(decided(entry.min_days)))] += probability
     return pooled

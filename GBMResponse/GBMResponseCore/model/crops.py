@@ -145,7 +145,7 @@ def _boxes(shares: np.ndarray, latent_size: tuple[int, int], margin: int) -> tup
     corners, sizes = [], []
     for axis, length in enumerate(latent_size):
         factor = shares.shape[1 + axis] // length
-        shown = (shares > 0).any(axis=2 - axis)  # slices x rows, or slices x columns
+        shown = np.any(shares > 0, axis=2 - axis)  # slices x rows, or slices x columns
         first = np.where(shown.any(axis=1), shown.argmax(axis=1), 0) // factor
         last = np.where(shown.any(axis=1), shown.shape[1] - 1 - shown[:, ::-1].argmax(axis=1), 0) // factor
         size = min(int((last - first).max()) + 1 + 2 * margin, length)
@@ -170,7 +170,7 @@ def _decode_whole(autoencoder: LatentAutoencoder, latents: torch.Tensor) -> tupl
 @contextmanager
 def _normalized_by(
     decoder: nn.Module, normalize: Callable[[str, nn.GroupNorm, torch.Tensor], torch.Tensor]
-) -> Iterator:
+) -> Iterator[None]:
     """Let a function do the work of every group normalization of a decoder; it is told the layer's name."""
     norms = [(name, module) for name, module in decoder.named_modules() if isinstance(module, nn.GroupNorm)]
     try:

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
@@ -142,7 +142,8 @@ def write_diagnostics(error: BaseException, folder: Path | None = None) -> Path 
                   for frame in traceback.extract_tb(seen.__traceback__)[-60:]]  # fmt: skip
         seen = seen.__cause__ or seen.__context__
     name = f"gbmresponse-diagnostics-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.txt"
-    for place in (lambda: folder, lambda: Path(tempfile.gettempdir())):
+    places: tuple[Callable[[], Path | None], ...] = (lambda: folder, lambda: Path(tempfile.gettempdir()))
+    for place in places:
         try:
             target = place()
             if target is not None:

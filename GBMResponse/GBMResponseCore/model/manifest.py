@@ -216,14 +216,15 @@ def _check(manifest: Manifest) -> None:
             for days in (entry.min_days, entry.max_days):
                 _expect("days of a class", days, int, float, type(None))
     held_out = (manifest.description.get("classifier") or {}).get("held_out")
-    for name in ("auc", "ci_low", "ci_high", "patients") if held_out is not None else ():
-        _expect(name, held_out[name], int, float)
-    for name, entry in manifest.files.items():
+    if held_out is not None:
+        for name in ("auc", "ci_low", "ci_high", "patients"):
+            _expect(name, held_out[name], int, float)
+    for name, file in manifest.files.items():
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
             raise ValueError(f"{name!r} is no file inside the bundle")
-        _expect("size", entry["size"], int)
-        _expect("sha256", entry["sha256"], str)
+        _expect("size", file["size"], int)
+        _expect("sha256", file["sha256"], str)
 
 
 def _expect(name: str, value: Any, *kinds: type) -> None:

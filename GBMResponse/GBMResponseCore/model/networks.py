@@ -5,7 +5,7 @@ Autoencoders are `BlockAutoencoder` (continuous or product-quantized), diffusers
 survival classifier is `ResNet`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -144,7 +144,7 @@ class Denoiser(nn.Module):
 
 
 def guided_output(
-    denoiser: Denoiser,
+    denoiser: Callable[..., torch.Tensor],
     latents: torch.Tensor,
     sources: torch.Tensor,
     timestep: torch.Tensor,
@@ -225,7 +225,7 @@ def build_classifier(config: dict[str, Any]) -> nn.Module:
         raise BundleSchemaError(f"The classifier's configuration is not one of a ResNet ({error}).") from None
 
 
-def _from_config(config: dict[str, Any], constructors: dict[str, type]) -> nn.Module:
+def _from_config(config: dict[str, Any], constructors: dict[str, Any]) -> nn.Module:
     name = config.get("_class_name")
     if name not in constructors:
         raise BundleSchemaError(f"Unknown network class {name!r}; expected one of {sorted(constructors)}.")

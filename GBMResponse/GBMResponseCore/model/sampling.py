@@ -18,6 +18,7 @@ import torch
 
 from ..errors import BundleError, BundleSchemaError, OptionError
 from ..request import SamplingOptions
+from ..setting import decided
 from .crops import Crops
 from .networks import guided_output
 from .noise import draw_noise, pair_and_sign, slice_generator
@@ -61,9 +62,14 @@ class Conditions:
 
     def __getitem__(self, rows: slice | list[int]) -> "Conditions":
         """Those of some of the slices."""
-        parts = {"crops": self.crops, "windows": self.windows, "detail": self.detail}
-        parts = {name: None if part is None else part[rows] for name, part in parts.items()}
-        return replace(self, sources=self.sources[rows], positions_mm=self.positions_mm[rows], **parts)
+        return replace(
+            self,
+            sources=self.sources[rows],
+            positions_mm=self.positions_mm[rows],
+            crops=None if self.crops is None else self.crops[rows],
+            windows=None if self.windows is None else self.windows[rows],
+            detail=None if self.detail is None else self.detail[rows],
+        )
 
 
 def build_scheduler(config: dict[str, Any], options: SamplingOptions) -> Any:
@@ -84,7 +90,7 @@ def build_scheduler(config: dict[str, Any], options: SamplingOptions) -> Any:
         raise OptionError(
             f"{options.sampler} cannot take {options.steps} steps.", f"Choose a divisor of {training_steps}."
         )
-    spacing = "leading" if options.steps >= _FEW_STEPS else "trailing"
+    spacing = "leading" if decided(options.steps) >= _FEW_STEPS else "trailing"
     if options.sampler == "ddim":
         offset = 1 if options.steps < training_steps else 0
         scheduler = DDIMScheduler(
@@ -140,7 +146,7 @@ def sample_latents(
     tokens, second, guidance_scale = _branches(options, tokens, second, null_token)
     pair, sign = pair_and_sign(sample)
     shape = (channels, *sources.shape[-2:])
-    noise = draw_noise(seed, pair, positions_mm, shape, options.noise_length)
+    noise = draw_noise(seed, pair, positions_mm, shape, decided(options.noise_length))
     latents = noise.to(sources.device) * scheduler.init_noise_sigma
     latents = sign * latents * options.temperature
     step_noise = [slice_generator(seed, pair, z, "steps") for z in positions_mm]
@@ -243,7 +249,7 @@ def generate_slices(
     if sample is None and not answers_at_once(bundle.scheduler_config):
 
         def draw(number: int) -> np.ndarray:
-            part = progress and replace(progress, step=progress.step + number * options.steps)
+            part = progress and replace(progress, step=progress.step + number * decided(options.steps))
             return generate_slices(
                 model, conditions, options, seed=seed, sample=number, listener=listener, progress=part
             )
@@ -254,7 +260,7 @@ def generate_slices(
 
     def on_step(step: int, _steps: int) -> None:
         if listener is not None:
-            listener.progress(replace(progress, step=progress.step + step))
+            listener.progress(replace(decided(progress), step=decided(progress).step + step))
 
     common: dict[str, Any] = {
         "null_token": bundle.null_token,
@@ -278,7 +284,7 @@ def generate_slices(
     steps = 1 if sample is None else options.steps
     for part in model.decode(latents, sources, conditions.crops):
         images.append(part)
-        on_step(steps, steps)  # decoding takes as long as many steps, so it may stop here
+        on_step(decided(steps), decided(steps))  # decoding takes as long as many steps, so it may stop here
     pixels = np.concatenate(images)
     if conditions.detail is not None:
         pixels += conditions.detail

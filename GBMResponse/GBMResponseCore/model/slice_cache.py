@@ -51,13 +51,15 @@ class SliceCache:
             pixels = np.load(path, allow_pickle=False) if path.is_file() else None
         except (OSError, ValueError, EOFError):
             return None
-        sound = isinstance(pixels, np.ndarray) and pixels.dtype == np.float32 and pixels.ndim == 2
-        return pixels if sound and np.isfinite(pixels).all() else None
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.float32 or pixels.ndim != 2:
+            return None
+        return pixels if np.isfinite(pixels).all() else None
 
     def load_together(self, sample: int | None, indices: Sequence[int], shape: tuple[int, int]) -> np.ndarray | None:
         """Return stored slices (n, *shape), or None unless all of them are there and sound."""
         found = [self.load(sample, index) for index in indices]
-        return np.stack(found) if all(pixels is not None and pixels.shape == shape for pixels in found) else None
+        whole = [pixels for pixels in found if pixels is not None and pixels.shape == shape]
+        return np.stack(whole) if len(whole) == len(found) else None
 
     def store(self, sample: int | None, index: int, pixels: np.ndarray) -> None:
         """Keep a finished slice.

@@ -13,6 +13,7 @@ import torch
 
 from ..errors import GuidanceError, OptionError
 from ..request import AUTO_CLASS, NO_CLASS, PREDICTED_CLASS, PredictionOptions, SamplingOptions, check_guidance
+from ..setting import decided
 from .bundle import Bundle
 from .classes import ClassChoice, ClassScheme, coarsen, patient_probabilities
 from .crops import Crops, find_crops
@@ -159,7 +160,7 @@ class SliceModel:
         named = {}
         if self._can_classify(scheme):
             batch = min(_CLASSIFIER_SLICES, 2 * (options.batch_size or _CLASSIFIER_SLICES))
-            pooled = coarsen(self.classify(pre, gtv, batch), self.bundle.classifier_scheme, scheme)
+            pooled = coarsen(self.classify(pre, gtv, batch), decided(self.bundle.classifier_scheme), scheme)
             named = {entry.name: float(p) for entry, p in zip(scheme.classes, pooled, strict=True)}
         note = self.bundle.class_note(named) if named else ""
         if wanted not in (AUTO_CLASS, PREDICTED_CLASS):
@@ -227,7 +228,7 @@ class SliceModel:
     def windows(self, gtv: np.ndarray) -> Windows | None:
         """What the denoiser sees of slices with this GTV (n, H, W); None: all."""
         rule = self.bundle.window_rule
-        return rule and find_windows(gtv, rule, self.bundle.description["latents"]["downsampling"])
+        return None if rule is None else find_windows(gtv, rule, self.bundle.description["latents"]["downsampling"])
 
     @torch.inference_mode()
     def crops(

@@ -44,7 +44,7 @@ class WindowRule:
         if not gtv.any():
             return np.empty((0, 2), dtype=np.int64)
         covered = ndimage.binary_dilation(gtv, np.ones((2 * self.margin + 1,) * 2)) if self.margin else gtv
-        places = [self._starts(covered.any(axis=1 - axis)) for axis in (0, 1)]
+        places = [self._starts(np.any(covered, axis=1 - axis)) for axis in (0, 1)]
         corners = [(row, column) for row in places[0] for column in places[1]]
         kept = [at for at in corners if covered[at[0] : at[0] + self.size, at[1] : at[1] + self.size].any()]
         return np.array(kept, dtype=np.int64)
@@ -80,7 +80,7 @@ class Windows:
 
     def places(self) -> list[tuple[int, int, int]]:
         """Slice, first row and first column of every window."""
-        return [(row, *map(int, corner)) for row, corners in enumerate(self.corners) for corner in corners]
+        return [(row, int(top), int(left)) for row, corners in enumerate(self.corners) for top, left in corners]
 
     def shares(self, shape: tuple[int, int]) -> torch.Tensor:
         """Part of each window in its pixels' output, float32 (m, size, size): falls to its edge, sums to 1 in a pixel.
@@ -119,7 +119,8 @@ class Windows:
             days: torch.Tensor | None = None,
         ) -> torch.Tensor:
             whole = torch.zeros_like(noisy, dtype=torch.float32)
-            copies = [(copy * count + row, *at) for copy in range(len(noisy) // count) for row, *at in places]
+            repeats = range(len(noisy) // count)
+            copies = [(copy * count + row, top, left) for copy in repeats for row, top, left in places]
             if not copies:
                 return whole
             rows = torch.tensor([row for row, *_ in copies], device=noisy.device)
@@ -148,4 +149,4 @@ def find_windows(gtv: np.ndarray, rule: WindowRule, downsampling: int) -> Window
     count, height, width = gtv.shape
     blocks = (gtv > 0).reshape(count, height // downsampling, downsampling, width // downsampling, downsampling)
     rule = rule.fitted(min(blocks.shape[1::2]))
-    return Windows([rule.corners(plane) for plane in blocks.any(axis=(2, 4))], rule.size)
+    return Windows([rule.corners(plane) for plane in np.any(blocks, axis=(2, 4))], rule.size)

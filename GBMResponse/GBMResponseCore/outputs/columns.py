@@ -57,8 +57,8 @@ class CaseColumns:
 
     def __init__(self, slices: CaseSlices, measurements: Measurements | None = None, close: bool = False) -> None:
         self.slices, self._measurements, self._close = slices, measurements, close
-        shown = measurements is not None and not measurements.record["withheld"]["volume"]
-        self.masks: EnhancementMasks | None = measurements.masks if shown else None
+        withheld = measurements is None or measurements.record["withheld"]["volume"]
+        self.masks: EnhancementMasks | None = None if measurements is None or withheld else measurements.masks
         self._predictions: dict[Prediction, tuple[Column, ...]] = {}
         self._maps: dict[Prediction, tuple[Column, ...]] = {}
 
@@ -116,7 +116,7 @@ class CaseColumns:
         masks = None if self.masks is None else self.masks.of(prediction)
         if not masks or len(masks) < 2:
             return None
-        return np.mean([mask[self.slices.indices] for mask in masks], axis=0, dtype=np.float32)
+        return np.asarray(np.mean([mask[self.slices.indices] for mask in masks], axis=0, dtype=np.float32))
 
     @cached_property
     def white(self) -> float:

@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -16,10 +17,10 @@ from uuid import uuid4
 from ..errors import OutputFolderError
 from ..files import discard, ensure_output_folder, sweep_partial_files
 
-try:
-    import fcntl
-except ImportError:
+if sys.platform == "win32":
     import msvcrt
+else:
+    import fcntl
 
 LOCK = ".lock"
 _PREVIEW = ".preview-"
@@ -154,7 +155,7 @@ def _claim(file: FileIO, path: Path) -> None:
 
 def _claim_from_system(file: FileIO) -> None:
     """:raises OSError: another process has the lock, or the file system has none."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         file.seek(_LOCKED_BYTE)
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)

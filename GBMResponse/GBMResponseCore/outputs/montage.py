@@ -45,7 +45,7 @@ def write_montage(columns: CaseColumns, prediction: "Prediction", path: Path) ->
     return write_bytes(png(page), path)
 
 
-def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+def wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
     """The text in as many lines as it needs in this width; a word is never broken."""
     lines = [""]
     for word in text.split():

@@ -3,6 +3,7 @@
 import io
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -80,7 +81,7 @@ def marked(picture: np.ndarray, pixel_mm: float, sides: tuple[str, str], place: 
     height, width = picture.shape[:2]
     page = Image.fromarray(picture).convert("RGB")
     draw, font = ImageDraw.Draw(page), text_font(max(9, width // 20))
-    outline = {"fill": (255, 255, 255), "font": font, "stroke_width": 1, "stroke_fill": BLACK}
+    outline: dict[str, Any] = {"fill": (255, 255, 255), "font": font, "stroke_width": 1, "stroke_fill": BLACK}
     draw.text((3, height / 2), sides[0], anchor="lm", **outline)
     draw.text((width - 3, height / 2), sides[1], anchor="rm", **outline)
     draw.text((3, 2), place, anchor="la", **outline)
@@ -100,7 +101,7 @@ def difference_colors(difference: np.ndarray, largest: float) -> np.ndarray:
 
 
 @cache
-def text_font(pixels: int) -> ImageFont.FreeTypeFont:
+def text_font(pixels: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """The font that comes with Pillow, which takes a millisecond to load."""
     return ImageFont.load_default(pixels)
 

@@ -17,7 +17,7 @@ from ..measure.measurements import write_measurements
 from ..model.classes import ClassChoice
 from ..prediction import Prediction
 from ..request import FORMATS, PredictionOptions
-from ..setting import settings
+from ..setting import decided, settings
 from .columns import CaseColumns
 from .folder import folder_in_use
 from .montage import write_montage
@@ -132,8 +132,9 @@ def write_measures_again(result: RunResult) -> dict[str, Path]:
     """
     out = result.request.out
     with folder_in_use(out):
-        files = write_measurements(result.measurements, out)
-        for name, chance in result.measurements.enhancement_probability.items():
+        measurements = decided(result.measurements)
+        files = write_measurements(measurements, out)
+        for name, chance in measurements.enhancement_probability.items():
             folder = out / name if len(result.predictions) > 1 else out
             path = folder / f"enhancement_probability{result.request.format}"
             volume = labeled(chance, f"share of {len(result.predictions[name].samples)} samples that enhance")

@@ -16,6 +16,9 @@ _FACTOR = 2
 """Pixels of a picture along a row of the stack."""
 
 
+_Cut = tuple[int | slice, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Reformat:
     """A picture of one plane, colors uint8 (h, w, 3), superior at the top."""
@@ -67,7 +70,7 @@ def _volumes(columns: CaseColumns, prediction: "Prediction") -> list[_Volume]:
     return volumes
 
 
-def _picture(columns: CaseColumns, volume: _Volume, plane: str, cut: tuple, center: tuple[int, int]) -> Reformat:
+def _picture(columns: CaseColumns, volume: _Volume, plane: str, cut: _Cut, center: tuple[int, int]) -> Reformat:
     """One plane of a volume; `cut` takes it from a stack, `center` is the row and column of the planes."""
     grid, gtv = columns.slices.grid, columns.slices.gtv
     along = grid.spacing[0 if plane == "coronal" else 1]

@@ -97,8 +97,8 @@ def text_lines(
     ]  # fmt: skip
     if measurements is not None:
         found = measured(measurements)
-        names = ("Class", "Volume before", "Volume after", "Change", "Category by volume")
-        names += ("Area before", "Area after", "Category by area")
+        names = ["Class", "Volume before", "Volume after", "Change", "Category by volume"]
+        names += ["Area before", "Area after", "Category by area"]
         lines += [found["title"], ""]
         for row in found["rows"]:
             lines += [f"{title}: {cell}" for title, cell in zip(names, row, strict=True)] + [""]
@@ -186,7 +186,7 @@ def _embedded(picture: np.ndarray) -> str:
 def _chart(measurements: Measurements | None) -> dict[str, Any] | None:
     """Curves of the part that margins cover; None if there is nothing to plot."""
     planning = (measurements.record if measurements else {}).get("planning")
-    if not planning:
+    if measurements is None or not planning:
         return None
     entries = measurements.record["classes"].values()
     curves = {f"predicted, class {entry['class']}": entry.get("planning") for entry in entries}

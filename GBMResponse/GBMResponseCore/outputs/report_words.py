@@ -186,7 +186,7 @@ def _check(check: Mapping[str, Any]) -> list[str]:
 
 def _withheld(measurements: Measurements) -> list[str]:
     """Reasons why measures are not shown, each once, in the order of the classes."""
-    reasons = {}
+    reasons: dict[str, None] = {}
     for entry in measurements.record["classes"].values():
         volume, area = entry["withheld"]["volume"], entry["withheld"]["area"]
         if volume:
@@ -230,9 +230,11 @@ def _percent(change: float | None) -> str:
 def planning_words(measurements: Measurements | None) -> dict[str, Any] | None:
     """What margins, contours and doses cover of what is predicted to enhance; None if that is not known."""
     planning = (measurements.record if measurements else {}).get("planning")
-    if not planning:
+    if measurements is None or not planning:
         return None
-    shown = {f"predicted, class {entry['class']}": entry.get("planning") for entry in _classes(measurements)}
+    shown: dict[str, Any] = {
+        f"predicted, class {entry['class']}": entry.get("planning") for entry in _classes(measurements)
+    }
     shown |= {"what enhances already": planning["copy_of_the_input"], "true follow-up": planning.get("true_follow_up")}
     shown = {who: entry for who, entry in shown.items() if entry}
     parts = list(planning["copy_of_the_input"]["margin_that_covers_mm"])

@@ -9,6 +9,7 @@ from ..errors import ScoreLogError
 from ..files import write_json, write_text
 from ..measure.score_log import LoggedScore, ScoreLog, summaries
 from ..measure.scoring import score
+from ..setting import decided
 from .folder import folder_in_use
 from .report import page_template
 from .report_words import pseudonym
@@ -29,7 +30,7 @@ def write_score_again(result: RunResult, log: Path | None = None) -> dict[str, P
     request, follow_up = result.request, result.slices.case.sources.get("follow-up")
     if follow_up is None:
         raise ScoreLogError("There is no true follow-up.", "Give it with --follow-up.")
-    record = {"notice": SYNTHETIC_NOTICE, **score(result.slices, result.predictions, result.measurements)}
+    record = {"notice": SYNTHETIC_NOTICE, **score(result.slices, result.predictions, decided(result.measurements))}
     with folder_in_use(request.out):
         files = {"score": write_json(record, request.out / SCORE)}
     if log is None:

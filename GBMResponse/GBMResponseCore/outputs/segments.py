@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from ..files import write_image, write_json
 from ..inputs.resampling import image_like
 from ..measure.lesions import Lesion, find_lesions
+from ..setting import decided
 
 if TYPE_CHECKING:
     from .write import RunResult
@@ -33,7 +34,7 @@ def write_segments(result: "RunResult") -> dict[str, Path]:
 
     :raises OutputFolderError: a file cannot be written.
     """
-    measurements, slices, out = result.measurements, result.slices, result.request.out
+    measurements, slices, out = decided(result.measurements), result.slices, result.request.out
     if measurements.record["withheld"]["volume"]:
         return {}
     zero = image_like(slices.case.image, np.zeros(slices.case.image.GetSize()[::-1], np.float32))

@@ -133,7 +133,8 @@ def _exports(result: RunResult, volumes: Mapping[str, Any]) -> dict[str, "DicomE
     request = result.request
     if not request.dicom_out:
         return {}
-    from .dicom_export import DicomExport, first_number, making_of, read_source
+    from ..dicom.source import read_source
+    from .dicom_export import DicomExport, first_number, making_of
     from .report import text_lines
 
     source, making = read_source(result.slices.case.origin.series), making_of(request, result.bundle)

@@ -10,7 +10,7 @@ from GBMResponseCore.dicom.rtstruct import DEFAULT_ROI, Roi, StructureSet
 from GBMResponseCore.dicom.series import is_inverted
 from GBMResponseCore.dicom.tree import Series, Tree
 from GBMResponseCore.errors import DicomSeriesError
-from GBMResponseCore.inputs.case import Note
+from GBMResponseCore.inputs.reading import Note
 
 from ..errors import DatasetError, TableValueError
 from ..pair import DAYS_PER_WEEK, normalized_id

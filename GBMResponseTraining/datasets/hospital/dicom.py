@@ -76,7 +76,8 @@ def find_pairs(source: Path, table: Path, rule: DicomRule | None = None) -> tupl
         )
     if not tree.series:
         raise DatasetError(f"There is no DICOM image below {source}.", "Give the folder of the exported patients.")
-    pairs, skipped = [], []
+    pairs: list[Any] = []
+    skipped: list[Any] = []
     for number, row in rows:
         patient = row["patient"] or f"row {number}"
         found = attempt(patient, choose_pair, row, tree, rule)
@@ -97,10 +98,13 @@ def read_dicom(
     """
     found, skipped = find_pairs(source, table, rule)
     folder = ensure_output_folder(out / "volumes")
-    pairs = []
+    pairs: list[Any] = []
     for pair in tqdm(found, desc="Converting", unit="patient"):
         converted = attempt(pair.patient, _convert, pair, folder)
-        (skipped if isinstance(converted, Skipped) else pairs).append(converted)
+        if isinstance(converted, Skipped):
+            skipped.append(converted)
+        else:
+            pairs.append(converted)
     return pairs, skipped
 
 
@@ -111,7 +115,7 @@ def _convert(pair: DicomPair, folder: Path) -> PairSource:
     """
     values = _table_values(pair)
     name = digest(normalized_id(pair.patient))
-    paths = {key: folder / f"{name}_{key}.nii.gz" for key in ("pre", "post", "gtv")}
+    paths: dict[str, Any] = {key: folder / f"{name}_{key}.nii.gz" for key in ("pre", "post", "gtv")}
     files = [item.path for series in (pair.pre, pair.post, pair.gtv_grid) for item in series.slices]
     states = [(str(path), file_state(path)) for path in (*sorted(files), pair.structures.path)]
     key = digest(f"{__version__} {states} {pair.rois}")

@@ -21,6 +21,7 @@ Other columns go into the patient's record as text. Separators: comma, semicolon
 
 import re
 from pathlib import Path
+from typing import Any
 
 from GBMResponseCore.files import check_file
 
@@ -42,7 +43,8 @@ def read_folder(table: Path) -> tuple[list[PairSource], list[Skipped]]:
     :raises MissingFileError, EmptyFileError: by the table.
     :raises DatasetError, TableValueError: if the table is no UTF-8 text, lacks a column or has no rows.
     """
-    pairs, skipped = [], []
+    pairs: list[Any] = []
+    skipped: list[Any] = []
     for number, row in read_csv(table, REQUIRED):
         patient = row["patient"] or f"row {number}"
         found = attempt(patient, _pair, row, table.parent)
@@ -55,7 +57,7 @@ def _pair(row: dict[str, str], folder: Path) -> PairSource:
     """:raises GBMResponseError: for a value or a file."""
     if not row["patient"]:
         raise TableValueError("The row has no patient id.")
-    paths = {}
+    paths: dict[str, Any] = {}
     for column, name in _NAMES.items():
         if not row[column]:
             raise TableValueError(f"The cell {column} is empty.")
@@ -73,7 +75,7 @@ def _pair(row: dict[str, str], folder: Path) -> PairSource:
     )
 
 
-def _optional_files(row: dict[str, str], folder: Path) -> dict[str, Path]:
+def _optional_files(row: dict[str, str], folder: Path) -> dict[str, Any]:
     files = {"post_gtv": "follow-up GTV", "brain_mask": "brain mask"}
     return {column: check_file(folder / row[column], name) for column, name in files.items() if row.get(column)}
 

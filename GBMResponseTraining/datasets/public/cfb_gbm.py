@@ -100,7 +100,10 @@ def read_cfb_gbm(
     pairs = []
     for candidate in candidates:
         result = attempt(str(candidate.patient), _pair, candidate, images, tables, dataset)
-        (pairs if isinstance(result, PairSource) else skipped).append(result)
+        if isinstance(result, PairSource):
+            pairs.append(result)
+        else:
+            skipped.append(result)
     return pairs, skipped
 
 

@@ -127,8 +127,8 @@ def read_images(folder: Path, slices: list[ChengSlice]) -> Iterator[np.ndarray]:
 def _slice(row: Row) -> ChengSlice:
     """:raises TableValueError: for a cell that is no number."""
     number = int(parse_number(row["cheng_index"], "cheng_index") or 0)
-    box = tuple(parse_number(row[name], name) or 0.0 for name in _BOX)
-    return ChengSlice(number, row.get("class") or "glioma", box)
+    left, top, right, bottom = (parse_number(row[name], name) or 0.0 for name in _BOX)
+    return ChengSlice(number, row.get("class") or "glioma", (left, top, right, bottom))
 
 
 def _decoded(content: bytes, name: str) -> np.ndarray:

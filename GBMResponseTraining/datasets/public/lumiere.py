@@ -19,6 +19,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -76,7 +77,8 @@ def read_lumiere(source: Path, rule: LumiereRule | None = None) -> tuple[list[Pa
             f"There is no image named like LUMIERE's, Patient-001/week-000-1/{_IMAGE}.",
             "Unpack the imaging archive below this folder, with the DeepBraTumIA results.",
         )
-    pairs, skipped = [], []
+    pairs: list[Any] = []
+    skipped: list[Any] = []
     for patient in sorted({*patients, *visits}, key=natural_order):
         result = attempt(
             patient, _pair, patient, patients.get(patient), ratings[patient], visits.get(patient, []), rule

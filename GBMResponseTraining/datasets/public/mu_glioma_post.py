@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..errors import DatasetError
 from ..pair import PairSource, Skipped, attempt, natural_order, normalized_id, parse_number
@@ -67,7 +68,9 @@ def read_mu_glioma_post(source: Path, rule: MuRule | None = None) -> tuple[list[
             "There is no image named like MU-Glioma-Post's, PatientID_0003_Timepoint_1_brain_t1c.nii.gz.",
             "Give the folder that holds the downloaded images and the workbook.",
         )
-    pairs, skipped, seen = [], [], set()
+    pairs: list[Any] = []
+    skipped: list[Any] = []
+    seen: set[str] = set()
     for _, row in rows:
         patient = row["patient_id"]
         key = normalized_id(patient)

@@ -11,6 +11,7 @@ Survival is taken to start at the first session, and to end in death: both are n
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from GBMResponseCore.files import check_file
 
@@ -55,7 +56,8 @@ def read_sailor(source: Path, rule: SailorRule | None = None) -> tuple[list[Pair
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DatasetError(f"There is more than one folder {twice}.", "Give one version: that of the MNI derivatives.")
-    pairs, skipped = [], []
+    pairs: list[Any] = []
+    skipped: list[Any] = []
     for folder in folders:
         result = attempt(folder.name, _pair, folder, rule)
         (pairs if isinstance(result, PairSource) else skipped).append(result)

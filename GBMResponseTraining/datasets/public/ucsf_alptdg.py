@@ -94,8 +94,8 @@ def _pair(patient: str, row: Row | None, images: Mapping[str, list[Path]], rule:
     if row is None:
         return Skipped(patient, "no-table-row", f"The sheet {_SHEET} has no row of this patient.")
     if rule.diagnosis and not re.search(rule.diagnosis, row.get(_EXTRA["diagnosis"], ""), re.IGNORECASE):
-        found = row.get(_EXTRA["diagnosis"], "")
-        return Skipped(patient, "diagnosis", f"The diagnosis is '{found}'.", "Change --diagnosis.")
+        stated = row.get(_EXTRA["diagnosis"], "")
+        return Skipped(patient, "diagnosis", f"The diagnosis is '{stated}'.", "Change --diagnosis.")
     files = {}
     for key, code in (("1_t1ce", "no-pre-image"), ("2_t1ce", "no-follow-up"), ("1_seg", "no-gtv")):
         found = images.get(key, [])

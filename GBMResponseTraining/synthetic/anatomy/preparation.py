@@ -67,8 +67,8 @@ def prepare_heads(
             log.exception("Registration failed")
             failed[volume.name] = AnatomyError(f"The head cannot be registered ({type(error).__name__}).")
     if not finished:
-        name, error = next(iter(failed.items()))
-        raise AnatomyError(f"No head could be prepared; {name}: {error.message}", error.remedy)
+        name, first = next(iter(failed.items()))
+        raise AnatomyError(f"No head could be prepared; {name}: {first.message}", first.remedy)
     _draw(sorted(out.glob("*.npz")), out / "anatomies.png")
     return finished, failed
 

@@ -62,7 +62,8 @@ def read_patches(folder: Path, kind: str, most_persons: int | None = None, seed:
         chosen = {everyone[k] for k in np.random.default_rng(seed).permutation(len(everyone))[:most_persons]}
     side = min(SIDE, *store.gtv.shape[1:])
     images: dict[str, list[np.ndarray]] = {"pre": [], "post": []}
-    rows, person, pixel_mm = [], [], {}
+    pixel_mm: dict[int, float] = {}
+    rows, person = [], []
     for row, patient in enumerate(store.patient):
         if keys[patient] not in chosen or not store.gtv[row].any():
             continue

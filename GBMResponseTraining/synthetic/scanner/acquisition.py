@@ -72,7 +72,7 @@ class Pose:
     """In-plane misregistration of a visit: rotation about the field-of-view center, then a shift (mm)."""
 
     rotation_degrees: float = 0.0
-    shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    shift_mm: tuple[float, ...] = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)

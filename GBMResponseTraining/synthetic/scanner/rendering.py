@@ -82,7 +82,7 @@ class HeadRenderer:
         if self.lesion.entry_point is not None:
             image[near_brain] = self._craniotomy(image[near_brain], subject[near_brain], depth[near_brain])
         coarse = subject[::2, ::2]
-        inside = ((coarse > self._abnormal_low) & (coarse < self._abnormal_high)).all(-1)
+        inside = np.all((coarse > self._abnormal_low) & (coarse < self._abnormal_high), axis=-1)
         window = bounding_window(inside, 2)
         if window is not None:
             ventricles = doubled(self.anatomy.tissue(source[window][::2, ::2], "ventricles"))
@@ -156,7 +156,8 @@ def bounding_window(mask: np.ndarray, step: int) -> tuple[slice, slice] | None:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if rows.size == 0:
         return None
-    return tuple(slice(max(0, step * (hits[0] - 1)), step * (hits[-1] + 2)) for hits in (rows, columns))
+    high, wide = (slice(max(0, step * (hits[0] - 1)), step * (hits[-1] + 2)) for hits in (rows, columns))
+    return high, wide
 
 
 def interpolation_matrix(size: int, step: int) -> np.ndarray:

@@ -124,7 +124,7 @@ def neighbor_slices(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     return tuple(lower), tuple(upper)
 
 
-def active_region(density: np.ndarray, margin: int) -> tuple[slice, slice, slice] | None:
+def active_region(density: np.ndarray, margin: int) -> tuple[slice, ...] | None:
     """Bounding box of all tumor, widened by `margin` voxels; None when there is none."""
     occupied = density > NEGLIGIBLE_DENSITY
     region = []
