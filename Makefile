@@ -72,7 +72,7 @@ test-lowest: $(LOWEST)/.installed
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	$(MAKE) venv VENV=$(LOWEST)
 	$(LOWEST_PIP) install -c constraints-lowest.txt $(TORCH_INDEX) torch
-	$(LOWEST_PIP) install -c constraints-lowest.txt -e '.[training,dicom]' \
+	$(LOWEST_PIP) install -c constraints-lowest.txt -e '.[training,dicom,cluster]' \
 	  pytest pytest-xdist hypothesis import-linter torchmetrics
 	@touch $@
 

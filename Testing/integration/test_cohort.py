@@ -59,7 +59,7 @@ def runs(monkeypatch):
     counted = []
     original = Runner.run
     monkeypatch.setattr(
-        Runner, "run", lambda self, request, listener=None: counted.append(request.out.name)
+        Runner, "run", lambda self, request, listener=None: counted.append(request.out.parent.name)
         or original(self, request, listener),
     )  # fmt: skip
     return counted
@@ -143,7 +143,7 @@ def test_an_interrupted_cohort_continues(run, table, images, tmp_path, monkeypat
     original = Runner.run
 
     def interrupt(self, request, listener=None):
-        if request.out.name == "bad":
+        if request.out.parent.name == "bad":
             raise KeyboardInterrupt
         return original(self, request, listener)
 

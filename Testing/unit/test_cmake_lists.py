@@ -80,7 +80,9 @@ def test_the_floors_are_the_versions_that_are_tested_as_lowest():
     project = project_table()["project"]
     extras = project["optional-dependencies"]
     stated = {}
-    for requirement in project["dependencies"] + extras["training"] + extras["dicom"] + extras["test"]:
+    for requirement in (
+        project["dependencies"] + extras["training"] + extras["dicom"] + extras["cluster"] + extras["test"]
+    ):
         name, _, floor = requirement.partition(">=")
         if name in tested or requirement not in extras["test"]:
             stated[name] = floor
@@ -88,12 +90,21 @@ def test_the_floors_are_the_versions_that_are_tested_as_lowest():
     assert tested == pad
 
 
-MODULES = {"Pillow": "PIL", "PyYAML": "yaml", "scikit-image": "skimage", "dicomweb-client": "dicomweb_client"}
+MODULES = {
+    "Pillow": "PIL",
+    "PyYAML": "yaml",
+    "scikit-image": "skimage",
+    "dicomweb-client": "dicomweb_client",
+    "dask-jobqueue": "dask_jobqueue",
+}
 
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [(MODULE / "GBMResponseCore", ["dicom"]), (ROOT / "GBMResponseTraining", ["training", "dicom", "skull-strip"])],
+    [
+        (MODULE / "GBMResponseCore", ["dicom", "cluster"]),
+        (ROOT / "GBMResponseTraining", ["training", "dicom", "skull-strip"]),
+    ],
     ids=["core", "training"],
 )
 def test_everything_that_is_imported_is_declared(folder, extras):
