@@ -1,12 +1,13 @@
 """A runner that predicts nothing: for tests of what surrounds predictions, in any process that finds this file."""
 
-import hashlib
 import json
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 from GBMResponseCore.errors import NotMRError
+from GBMResponseCore.files import sha256_of_image
+from GBMResponseCore.inputs.reading import read_image
 
 SECONDS = 0.0
 
@@ -24,14 +25,21 @@ class FakeRunner:
         if request.image.name.startswith("bad"):
             raise NotMRError("This is no MR image.")
         request.out.mkdir(parents=True, exist_ok=True)
-        (request.out / "expected.txt").write_text(request.image.read_text("utf-8"), "utf-8")
+        (request.out / "expected.txt").write_text(request.image.name, "utf-8")
         record = {"synthetic": True, "files": ["expected.txt"]}
         (request.out / "provenance.json").write_text(json.dumps(record), "utf-8")
-        digest = hashlib.sha256(request.image.read_bytes()).hexdigest()
-        case = SimpleNamespace(sources={"image": {"sha256": digest}})
         return SimpleNamespace(
-            predictions={}, seconds={}, request=request, slices=SimpleNamespace(case=case), files={}, class_files={}
-        )
+            predictions={}, seconds={}, request=request, files={}, class_files={},
+            slices=SimpleNamespace(case=SimpleNamespace(sources=_sources(request))),
+        )  # fmt: skip
+
+
+class SlowRunner(FakeRunner):
+    """Takes a while, so that something can happen meanwhile."""
+
+    def run(self, request, listener=None):
+        time.sleep(0.3)
+        return super().run(request, listener)
 
 
 def ran(folder: Path) -> list[str]:
@@ -40,9 +48,8 @@ def ran(folder: Path) -> list[str]:
     return file.read_text("utf-8").split() if file.is_file() else []
 
 
-class SlowRunner(FakeRunner):
-    """Takes a while, so that something can happen meanwhile; images are of no matter."""
-
-    def run(self, request, listener=None):
-        time.sleep(0.5)
-        return super().run(request, listener)
+def _sources(request):
+    if request.image.suffix == ".txt":
+        return {}
+    files = {"image": request.image, "GTV": request.gtv}
+    return {name: {"sha256": sha256_of_image(read_image(path))} for name, path in files.items()}

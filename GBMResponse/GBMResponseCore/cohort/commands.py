@@ -14,6 +14,7 @@ from ..setting import settings
 from .case_run import Plan
 from .cluster import LOCAL, MOST_ENDS, QUEUES, DaskWorkers, connected, every_device
 from .drive import ThisProcess, cohort_folder, run_cohort
+from .scan import scan_folder
 from .tables import Say
 
 _BY_TABLE = ("image", "gtv", "follow_up", "classes", "device", *(entry.attribute for entry in settings(CaseFacts)))
@@ -35,7 +36,9 @@ def add_commands(
         description="Exit code 0 if all cases succeeded, 3 if some failed: see summary.csv. Columns: docs/batch.md.",
     )
     parser.add_argument("table", type=Path, help="CSV with the columns id, image, gtv and, if wanted, follow_up, class")
-    add_settings(parser, _BY_TABLE)
+    parser.add_argument("--out", type=Path, help="output folder; needed but for --scan alone")
+    parser.add_argument("--scan", type=Path, metavar="FOLDER", help="write the table first, of what is in this folder")
+    add_settings(parser, (*_BY_TABLE, "out"))
     where = parser.add_argument_group("who runs the cases (docs/cluster.md)")
     where.add_argument(
         "--devices", nargs="+", default=["auto"], help="one process for each, for example cuda:0 cuda:1; default: auto"
@@ -48,13 +51,23 @@ def add_commands(
     where.add_argument("--cluster-config", type=Path, help="YAML file of Dask settings, for example of the queue")
     where.add_argument("--workers", type=int, default=4, help="at most, of a batch system (default: 4)")
     parser.add_argument("--verbose", action="store_true", help="say more")
-    parser.set_defaults(run=lambda arguments: _cohort(arguments, say, request_of))
+    parser.set_defaults(run=lambda arguments: _cohort(arguments, say, request_of), wrong_usage=parser.error)
 
 
 def _cohort(arguments: argparse.Namespace, say: Say, request_of: Callable[..., PredictionRequest]) -> None:
     say(SYNTHETIC_NOTICE)
+    if arguments.out is None and arguments.scan is None:
+        arguments.wrong_usage("the following arguments are required: --out")
     if arguments.workers < 1:
         raise OptionError(f"There cannot be {arguments.workers} workers.")
+    if arguments.scan is not None:
+        rows = scan_folder(arguments.scan, arguments.table)
+        bad = [row for row in rows if row.get("unusable")]
+        say(f"{arguments.table}: {len(rows)} patients, {len(rows) - len(bad)} of them usable.")
+        for row in bad:
+            say(f"  {row['id']}: {row['unusable']}")
+        if arguments.out is None:
+            return
     cases = read_case_table(arguments.table)
     template = request_of(arguments, image=Path(), gtv=Path(), follow_up=None, device=arguments.devices[0])
     if arguments.scheduler is None and len(arguments.devices) == 1:

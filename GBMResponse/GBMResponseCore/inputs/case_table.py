@@ -12,7 +12,7 @@ from ..files import read_table
 from ..request import AUTO_CLASS
 
 REQUIRED = ("id", "image", "gtv")
-OPTIONAL = ("follow_up", "class", "gtv_roi", "series", "bundle", "days", "unusable")
+OPTIONAL = ("follow_up", "class", "gtv_roi", "series", "bundle", "days", "unusable", "found")
 _ID = re.compile(r"\w[\w.-]*(?<!\.)")
 _LONGEST_ID = 200
 """Bytes: most file systems allow 255, and temporary names need some of them."""

@@ -153,6 +153,7 @@ jobqueue:
     memory: 2GB
     walltime: "00:10:00"
     local-directory: {folder}
+    worker-extra-args: ["--no-nanny"]
 """
 
 

@@ -167,5 +167,5 @@ def test_a_case_that_lost_its_claim_leaves_the_result_of_the_other(table, tmp_pa
             return result
 
     assert run_case(Turn(case), plan, Overtaken())["status"] == "elsewhere"
-    assert (tmp_path / "out" / "case0" / "expected.txt").read_text("utf-8") == "image"
+    assert (tmp_path / "out" / "case0" / "expected.txt").read_text("utf-8") == "good0.txt"
     assert json.loads((tmp_path / "out" / "case0" / "status.json").read_text("utf-8"))["status"] == "done"
