@@ -40,7 +40,9 @@ _PREDICTING = ("prepare", "encode", "classify", "expected", "sample", "assemble"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser().parse_args(argv, argparse.Namespace(argv=argv))
+    if argv[:2] == ["cohort", "report"]:
+        argv[:2] = ["cohort-report"]
+    arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s")
     try:
         with interrupted_when_terminated():

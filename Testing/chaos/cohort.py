@@ -25,7 +25,7 @@ class Outcome:
     :param twice: cases whose results were made more than once.
     :param codes: of the failures, how often.
     :param left: claims and half results that nobody has taken away.
-    :param busy_s: seconds that the cases took, together; `wall_s`: from the first case to the last.
+    :param busy_s: seconds that the cases took, together, from when both workers were ready; `wall_s`: from then on.
     :param killed: workers and clients.
     """
 
@@ -71,6 +71,7 @@ class Chaos:
         self._log = out.with_name("log.txt")
         self._made: dict[str, set[int]] = {}
         self._running: list[subprocess.Popen] = []
+        self._before: set[str] = set()
         self.outcome = Outcome()
 
     def run(self, events: Sequence[str] = ()) -> Outcome:
@@ -83,8 +84,8 @@ class Chaos:
                 if time.monotonic() > deadline:
                     raise TimeoutError(self._log.read_text("utf-8", "replace")[-2000:])
                 ended = self._look()
-                if first is None and list(self._out.glob("*/.running.*")):
-                    first = time.monotonic()
+                if first is None and len(list(self._out.glob("*/.running.*"))) >= 2:  # both have their model
+                    first, self._before = time.monotonic(), self._ended()
                 if ended != last:
                     last, self.outcome.wall_s = ended, time.monotonic() - (first or time.monotonic())
                 due = len(self._cases) * (len(events) - len(left) + 1) / (len(events) + 1)
@@ -114,6 +115,9 @@ class Chaos:
             return True
         return False
 
+    def _ended(self) -> set[str]:
+        return {name for name in self._cases if (self._out / name / "status.json").is_file()}
+
     def _look(self) -> int:
         """Note when each result was made; returns how many cases have ended."""
         ended = 0
@@ -136,7 +140,7 @@ class Chaos:
             except (OSError, ValueError):
                 self.outcome.waiting += 1
                 continue
-            self.outcome.busy_s += status["seconds"]
+            self.outcome.busy_s += 0.0 if name in self._before else status["seconds"]
             if status["status"] == "done":
                 self.outcome.done += 1
             elif status["message"] and status["remedy"]:

@@ -9,6 +9,7 @@ from typing import Any
 from .. import SYNTHETIC_NOTICE
 from ..errors import OptionError
 from ..inputs.case_table import TableCase, read_case_table
+from ..model.environment import translate_import_errors
 from ..request import CaseFacts, PredictionRequest
 from ..setting import settings
 from .case_run import Plan
@@ -17,6 +18,8 @@ from .drive import ThisProcess, cohort_folder, run_cohort
 from .scan import scan_folder
 from .tables import Say
 
+REPORT = "cohort-report"
+"""What the words `cohort report` are to the parser, as a table stands in their second place otherwise."""
 _BY_TABLE = ("image", "gtv", "follow_up", "classes", "device", *(entry.attribute for entry in settings(CaseFacts)))
 """Settings that a cohort takes from its table, has an option of its own for, or that are of one case."""
 
@@ -52,6 +55,20 @@ def add_commands(
     where.add_argument("--workers", type=int, default=4, help="at most, of a batch system (default: 4)")
     parser.add_argument("--verbose", action="store_true", help="say more")
     parser.set_defaults(run=lambda arguments: _cohort(arguments, say, request_of), wrong_usage=parser.error)
+
+    report = commands.add_parser(REPORT, help="`cohort report`: one page of pictures about a cohort's folder")
+    report.add_argument("out", metavar="DIR", type=Path, help="output folder of a cohort")
+    report.add_argument("--verbose", action="store_true", help="say more")
+    report.set_defaults(run=lambda arguments: _report(arguments, say))
+
+
+def _report(arguments: argparse.Namespace, say: Say) -> None:
+    with translate_import_errors():
+        from .sheet import write_sheets
+
+    for path in write_sheets(arguments.out):
+        say(f"  {path}")
+    say(SYNTHETIC_NOTICE)
 
 
 def _cohort(arguments: argparse.Namespace, say: Say, request_of: Callable[..., PredictionRequest]) -> None:
