@@ -4,6 +4,7 @@
 #              pyproject.toml allows (in .venv-lowest)
 # make test-slicer-python SLICER_SOURCE=...  run the panel's tests with the Python files of a checkout of 3D Slicer
 # make fuzz    feed 10,000 made-up and damaged inputs to it;  make faults  attack it;  make soak  200 predictions in one worker
+#              make chaos  cohorts whose workers and clients are killed, and thousands of cases
 # make training-demo  simulate patients, train the paper's four configurations in miniature, evaluate them
 # make lint    check style and imports;  make format  rewrite it
 # make system  install the system libraries of the Slicer test host, a DICOM server and a validator (Debian and Ubuntu, as
@@ -36,7 +37,7 @@ endif
 export HF_HUB_OFFLINE := 1
 export MPLCONFIGDIR := $(abspath $(VENV))/matplotlib
 
-.PHONY: demo training-demo test test-lowest test-slicer-python lint format fuzz faults soak system venv clean
+.PHONY: demo training-demo test test-lowest test-slicer-python lint format fuzz faults soak chaos system venv clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/gbmresponse predict \
@@ -87,6 +88,9 @@ fuzz: $(VENV)/.installed-test
 
 faults: $(VENV)/.installed-test
 	cd Testing && $(abspath $(BIN))/python -m faults
+
+chaos: $(VENV)/.installed-test
+	cd Testing && $(abspath $(BIN))/python -m chaos
 
 soak: $(VENV)/.installed-test
 	$(BIN)/python Testing/tools/soak.py

@@ -37,7 +37,13 @@ def thousands(folder: Path, count: int, workers: int) -> str:
     plan.out.mkdir()
     cluster._one_at_a_time = _NoLock()
     before = _memory_mb()
-    shared = {"processes": False, "threads_per_worker": 1, "dashboard_address": None, "resources": {"device": 1}}
+    shared = {
+        "processes": False,
+        "threads_per_worker": 1,
+        "dashboard_address": None,
+        "resources": {"device": 1},
+        "memory_limit": 0,
+    }
     with LocalCluster(n_workers=workers, **shared) as made, Client(made, set_as_default=False) as client:
         ready = _memory_mb()
         began, used = time.perf_counter(), time.process_time()

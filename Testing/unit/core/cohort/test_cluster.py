@@ -46,7 +46,12 @@ def threads(monkeypatch):
     monkeypatch.setattr(cluster, "_one_at_a_time", threading.Lock())
     with (
         distributed.LocalCluster(
-            n_workers=2, processes=False, threads_per_worker=1, dashboard_address=None, resources={"device": 1}
+            n_workers=2,
+            processes=False,
+            threads_per_worker=1,
+            dashboard_address=None,
+            resources={"device": 1},
+            memory_limit=0,
         ) as made,
         distributed.Client(made, set_as_default=False) as client,
     ):
