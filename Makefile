@@ -4,6 +4,7 @@
 #              pyproject.toml allows (in .venv-lowest)
 # make test-slicer-python SLICER_SOURCE=...  run the panel's tests with the Python files of a checkout of 3D Slicer
 # make fuzz    feed 10,000 made-up and damaged inputs to it;  make faults  attack it;  make soak  200 predictions in one worker
+#              make chaos  cohorts whose workers and clients are killed, and thousands of cases
 # make training-demo  simulate patients, train the paper's four configurations in miniature, evaluate them
 # make lint    check style, imports, types and workflows;  make format  rewrite what can be;  make types  types alone
 # make coverage  the tests again, with the lines of the engine that they run: 92 % at least
@@ -40,7 +41,7 @@ endif
 export HF_HUB_OFFLINE := 1
 export MPLCONFIGDIR := $(abspath $(VENV))/matplotlib
 
-.PHONY: demo training-demo test test-lowest test-slicer-python lint types coverage mutation site package format fuzz faults soak \
+.PHONY: demo training-demo test test-lowest test-slicer-python lint types coverage mutation site package format fuzz faults soak chaos \
   system venv clean
 
 demo: $(VENV)/.installed-demo
@@ -77,7 +78,7 @@ test-lowest: $(LOWEST)/.installed
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	$(MAKE) venv VENV=$(LOWEST)
 	$(LOWEST_PIP) install -c constraints-lowest.txt $(TORCH_INDEX) torch
-	$(LOWEST_PIP) install -c constraints-lowest.txt -e '.[training,dicom]' \
+	$(LOWEST_PIP) install -c constraints-lowest.txt -e '.[training,dicom,cluster]' \
 	  pytest pytest-xdist hypothesis import-linter torchmetrics
 	@touch $@
 
@@ -116,6 +117,9 @@ fuzz: $(VENV)/.installed-test
 
 faults: $(VENV)/.installed-test
 	cd Testing && $(abspath $(BIN))/python -m faults
+
+chaos: $(VENV)/.installed-test
+	cd Testing && $(abspath $(BIN))/python -m chaos
 
 soak: $(VENV)/.installed-test
 	$(BIN)/python Testing/tools/soak.py

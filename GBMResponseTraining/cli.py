@@ -12,6 +12,7 @@ from GBMResponseCore.errors import GBMResponseError, OutputFolderError
 from .commands import (
     card,
     check_leakage,
+    doctor,
     evaluate,
     experiment,
     export,
@@ -46,6 +47,7 @@ COMMANDS = (
     realism,
     reconstruction,
     import_checkpoint,
+    doctor,
 )
 
 

@@ -33,8 +33,6 @@ _GROUPS = {
 }
 _ALIASES = {"image": "--dicom", "gtv": "--rtstruct", "gtv_labels": "--gtv-roi"}
 """What settings are called as well, where they are DICOM."""
-_BY_TABLE = ("image", "gtv", "follow_up", "classes", "device", *(entry.attribute for entry in settings(CaseFacts)))
-"""Settings that a cohort takes from its table, has an option of its own for, or that are of one case."""
 _PREDICTING = ("prepare", "encode", "classify", "expected", "sample", "assemble")
 """Stages that count as predicting, in the times that are printed."""
 
@@ -42,7 +40,9 @@ _PREDICTING = ("prepare", "encode", "classify", "expected", "sample", "assemble"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser().parse_args(argv, argparse.Namespace(argv=argv))
+    if argv[:2] == ["cohort", "report"]:
+        argv[:2] = ["cohort-report"]
+    arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s")
     try:
         with interrupted_when_terminated():
@@ -83,11 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     _add_predict(commands)
-    _add_cohort(commands)
     _add_revisits(commands)
+    from .cohort.commands import add_commands as add_cohort_commands
     from .dicom.commands import add_commands as add_dicom_commands
     from .model.commands import add_commands as add_model_commands
 
+    add_cohort_commands(commands, _say, add_settings, request_of)
     add_dicom_commands(commands, _say)
     add_model_commands(commands, _say)
     return parser
@@ -95,25 +96,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_predict(commands: Any) -> None:
     parser = commands.add_parser("predict", help="predict the follow-up MRI of one case")
-    _add_settings(parser)
+    add_settings(parser)
     parser.add_argument("--verbose", action="store_true", help="say more")
     parser.set_defaults(run=_predict, wrong_usage=parser.error)
-
-
-def _add_cohort(commands: Any) -> None:
-    parser = commands.add_parser(
-        "cohort",
-        help="predict all cases of a table; a rerun continues",
-        description="Exit code 0 if all cases succeeded, 3 if some failed: see summary.csv. Columns: docs/batch.md.",
-    )
-    parser.add_argument("table", type=Path, help="CSV with the columns id, image, gtv and, if wanted, follow_up, class")
-    parser.add_argument(
-        "--devices", nargs="+", default=["auto"], help="one process for each, for example cuda:0 cuda:1; default: auto"
-    )
-    _add_settings(parser, _BY_TABLE)
-    parser.add_argument("--part", help=argparse.SUPPRESS)
-    parser.add_argument("--verbose", action="store_true", help="say more")
-    parser.set_defaults(run=_cohort)
 
 
 _REVISITS = {
@@ -131,7 +116,7 @@ def _add_revisits(commands: Any) -> None:
     for name, words in _REVISITS.items():
         parser = commands.add_parser(name, help=words)
         parser.add_argument("out", metavar="RUN", type=Path, help="output folder of a finished run")
-        _add_settings(parser, others)
+        add_settings(parser, others)
         parser.add_argument("--verbose", action="store_true", help="say more")
         plan = parser.add_argument_group("plan whose coverage is measured")
         plan.add_argument(
@@ -156,7 +141,7 @@ def _add_revisits(commands: Any) -> None:
         parser.set_defaults(run=_revisit, wrong_usage=parser.error)
 
 
-def _add_settings(parser: argparse.ArgumentParser, but: Sequence[str] = ()) -> None:
+def add_settings(parser: argparse.ArgumentParser, but: Sequence[str] = ()) -> None:
     """Add an option for every declared setting."""
     groups = {name: parser.add_argument_group(title) for name, title in _GROUPS.items()}
     for entry in settings(PredictionRequest) + settings(CaseFacts) + settings(PredictionOptions):
@@ -182,7 +167,7 @@ def _argument(entry: Setting) -> dict[str, Any]:
     return details | {"metavar": entry.option.strip("-").upper().replace("-", "_")}
 
 
-def _request(arguments: argparse.Namespace, **others: Any) -> PredictionRequest:
+def request_of(arguments: argparse.Namespace, **others: Any) -> PredictionRequest:
     """The request that the options make.
 
     :param others: settings that are no options of the command.
@@ -204,7 +189,7 @@ def _chosen(cls: type, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    request = _request(arguments)
+    request = request_of(arguments)
     with _Terminal() as terminal:
         result = Runner().run(request, terminal)
 
@@ -235,7 +220,7 @@ def _revisit(arguments: argparse.Namespace) -> None:
 
     plan = PlanFiles(dict(map(_named, arguments.contour)), arguments.dose)
     with _Terminal() as terminal:
-        result = Runner().revisit(_request(arguments), terminal, plan, dict(map(_named, arguments.enhancement)))
+        result = Runner().revisit(request_of(arguments), terminal, plan, dict(map(_named, arguments.enhancement)))
     for path in _again(arguments, result).values():
         _say(f"  {path}")
     _say(SYNTHETIC_NOTICE)
@@ -257,25 +242,6 @@ def _named(text: str) -> tuple[str, Path]:
     if not (name and sign and file):
         raise OptionError(f"The mask {text!r} has no name or no file.", "Write it as CTV=ctv.nii.gz.")
     return name, Path(file)
-
-
-def _cohort(arguments: argparse.Namespace) -> None:
-    from .cohort import cohort_folder, end_with_parent, part_of, run_cohort, run_on_devices
-    from .inputs.case_table import read_case_table
-
-    _say(SYNTHETIC_NOTICE)
-    cases = read_case_table(arguments.table)
-    if len(arguments.devices) > 1:
-        with cohort_folder(cases, arguments.table, arguments.out):
-            run_on_devices(arguments.devices, cases, arguments.argv, arguments.out, _say)
-        return
-    template = _request(arguments, image=Path(), gtv=Path(), follow_up=None, device=arguments.devices[0])
-    if arguments.part:
-        end_with_parent()
-        run_cohort(part_of(cases, arguments.part), template, arguments.out, _say, summarize=False)
-    else:
-        with cohort_folder(cases, arguments.table, arguments.out):
-            run_cohort(cases, template, arguments.out, _say)
 
 
 class _Terminal(Listener):

@@ -294,6 +294,14 @@ class DicomServerError(GBMResponseError):
     remedy = "Check the address, the network and the rights; the same command continues."
 
 
+class ClusterError(GBMResponseError):
+    """The scheduler of a cluster does not answer or is gone, or its workers cannot run cases."""
+
+    code = "cluster"
+    exit_code = 56
+    remedy = "See docs/cluster.md; the same command continues."
+
+
 class RunFolderError(GBMResponseError):
     """A folder holds no finished run, or one of other inputs or of another model."""
 

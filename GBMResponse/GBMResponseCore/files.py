@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -287,12 +288,16 @@ def discard(path: Path) -> None:
         raise
 
 
-def sweep_partial_files(folder: Path | str) -> None:
-    """Remove what a process that was killed while it wrote left in a folder, which no other process may write to."""
+def sweep_partial_files(folder: Path | str, age_s: float = 0.0) -> None:
+    """Remove what a process that was killed while it wrote left in a folder.
+
+    :param age_s: only older files; 0 where no other process may write to the folder.
+    """
     for path in Path(folder).glob(".*.partial*"):
         if _PARTIAL.fullmatch(path.name):
             with suppress(OSError):  # the next run tries again
-                path.unlink()
+                if not age_s or time.time() - path.stat().st_mtime > age_s:
+                    path.unlink()
 
 
 def sha256_of_file(path: Path | str) -> str:

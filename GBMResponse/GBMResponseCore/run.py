@@ -9,6 +9,7 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import __version__
 from .dicom.case import load_case
 from .dicom.deidentify import plain_error, plain_notes
 from .errors import DicomSeriesError, NothingPredictedError, StructureSetError
@@ -78,6 +79,24 @@ class Runner:
                 self._predictors.popitem(last=False)
         self._predictors.move_to_end(key)
         return self._predictors[key]
+
+    def basis(self, request: PredictionRequest) -> dict[str, str]:
+        """What results depend on besides their requests; the model is loaded for it, and stays.
+
+        :raises GBMResponseError: model or device cannot be used.
+        """
+        options = request.options
+        predictor = self.predictor(request.bundle, options.device, options.precision)
+        from .model.runtime import has_fast_bfloat16
+
+        # Where `auto` may take bfloat16, it decides by the first case.
+        exact = options.precision == "auto" and not has_fast_bfloat16(predictor.model.device)
+        return {
+            "version": __version__,
+            "bundle_sha256": predictor.bundle.sha256,
+            "device": predictor.model.device.type,
+            "precision": "float32" if exact else options.precision,
+        }
 
     def what_if(self, index: int, weight: float | None = None, days: float | None = None) -> "sitk.Image":
         """A slice of the case that was predicted last, for other conditions; see `Predictor.what_if`.

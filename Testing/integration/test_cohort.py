@@ -1,8 +1,11 @@
 """Many cases: resuming, bad cases among good ones, several processes, and the batch script for Slicer."""
 
+import base64
 import csv
+import hashlib
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +62,7 @@ def runs(monkeypatch):
     counted = []
     original = Runner.run
     monkeypatch.setattr(
-        Runner, "run", lambda self, request, listener=None: counted.append(request.out.name)
+        Runner, "run", lambda self, request, listener=None: counted.append(request.out.parent.name)
         or original(self, request, listener),
     )  # fmt: skip
     return counted
@@ -143,7 +146,7 @@ def test_an_interrupted_cohort_continues(run, table, images, tmp_path, monkeypat
     original = Runner.run
 
     def interrupt(self, request, listener=None):
-        if request.out.name == "bad":
+        if request.out.parent.name == "bad":
             raise KeyboardInterrupt
         return original(self, request, listener)
 
@@ -238,3 +241,28 @@ def test_status_files_name_what_was_done(run, tmp_path):
     status = json.loads((tmp_path / "out" / "first" / "status.json").read_text("utf-8"))
     assert (status["status"], status["samples"]) == ("done", 4)
     assert len(status["key"]) == 64
+
+
+def test_the_report_shows_every_case_its_skill_and_the_reasons_of_failures(run, tmp_path, capsys):
+    run()
+    out = tmp_path / "out"
+    record = json.loads((out / "first" / "measurements.json").read_text("utf-8"))
+    errors = {"prediction": 0.1, "input": 0.4, "blurred_copy": 0.2}
+    record["classes"]["short"]["score"] = {who: {"mean_absolute_difference_gtv": e} for who, e in errors.items()}
+    (out / "first" / "measurements.json").write_text(json.dumps(record), "utf-8")
+    assert cli.main(["cohort", "report", str(out)]) == 0
+    assert "contact_sheet_01.png" in capsys.readouterr().out
+    page = (out / "cohort.html").read_text("utf-8")
+    assert page.count("data:image/jpeg") == 2, "of the two cases that are done"
+    assert "0.5 against the blurred copy" in page
+    assert "3 cases: 2 done, 1 not." in page
+    assert "<td>1</td><td>missing-file</td><td>bad: The image file nowhere.nrrd does not exist.</td>" in page
+    assert "synthetic" in page and "http:" not in page
+    script, digest = re.search(r"<script>(.*)</script>", page, re.DOTALL)[1], re.search(r"'sha256-(.+?)'", page)[1]
+    assert base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() == digest, "else no browser would run it"
+    picture = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "contact_sheet_01.png")))
+    assert picture[20:130, 10:110].std() > 10
+
+
+def test_a_folder_without_a_cohort_has_no_report(tmp_path):
+    assert cli.main(["cohort", "report", str(tmp_path)]) == 68

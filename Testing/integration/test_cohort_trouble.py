@@ -11,7 +11,8 @@ from pathlib import Path
 import phantoms
 import pytest
 import SimpleITK as sitk
-from GBMResponseCore import cli, cohort, files
+from GBMResponseCore import cli, files
+from GBMResponseCore.cohort import tables
 from GBMResponseCore.outputs.folder import folder_in_use
 from GBMResponseCore.run import Runner
 from worker_session import wait_until
@@ -54,7 +55,7 @@ def runs(monkeypatch):
     counted = []
     original = Runner.run
     monkeypatch.setattr(
-        Runner, "run", lambda self, request, listener=None: counted.append(request.out.name)
+        Runner, "run", lambda self, request, listener=None: counted.append(request.out.parent.name)
         or original(self, request, listener),
     )  # fmt: skip
     return counted
@@ -80,7 +81,7 @@ def test_everything_of_a_case_is_inside_its_own_guard(write_table, arguments, tm
         "request",
         "unreadable-file",
     ]
-    assert not list((tmp_path / "out").rglob(".running"))
+    assert not list((tmp_path / "out").rglob(".running*"))
 
 
 DEADLY = """
@@ -115,7 +116,7 @@ def test_a_case_that_has_ended_the_process_is_tried_with_another_file(write_tabl
     second = files.write_bytes((images / "pre.nrrd").read_bytes(), tmp_path / "second.nrrd")
     table = write_table(("second", second, ""))
     subprocess.run([sys.executable, "-c", DEADLY, *arguments(table)], capture_output=True, check=False)
-    assert (tmp_path / "out" / "second" / ".running").is_file()
+    assert (tmp_path / "out" / "second" / ".running.1").is_file()
     os.utime(second, (1, 1))
     assert cli.main(arguments(table)) == 0
     assert runs == ["second"]
@@ -133,7 +134,7 @@ def test_a_summary_that_a_spreadsheet_keeps_locked_is_written_beside_it(
         replace(source, target)
 
     monkeypatch.setattr(files.os, "replace", refuse)
-    monkeypatch.setattr(cohort, "_BETWEEN_TRIES_S", 0.01)
+    monkeypatch.setattr(tables, "_BETWEEN_TRIES_S", 0.01)
     assert cli.main(arguments(table)) == 0
     assert summary(tmp_path, "summary-1.csv")["first"]["status"] == "done"
     assert "summary-1.csv" in capsys.readouterr().out
@@ -154,7 +155,7 @@ def test_a_summary_that_is_locked_for_a_moment_waits(write_table, arguments, tmp
         replace(source, target)
 
     monkeypatch.setattr(files.os, "replace", refuse_twice)
-    monkeypatch.setattr(cohort, "_BETWEEN_TRIES_S", 0.01)
+    monkeypatch.setattr(tables, "_BETWEEN_TRIES_S", 0.01)
     assert cli.main(arguments(table)) == 3
     assert len(refused) == 2
     assert [path.name for path in (tmp_path / "out").glob("*.csv")] == ["summary.csv"]
@@ -241,12 +242,14 @@ def test_children_end_with_a_parent_that_is_killed_and_their_cases_continue(writ
             [sys.executable, "-m", "GBMResponseCore", *arguments(table, *slow)], stdout=log, stderr=log
         )
     try:
-        assert wait_until(lambda: len(list((tmp_path / "out").glob("*/.lock"))) == 2)
-        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        assert wait_until(lambda: len(list((tmp_path / "out").glob("*/.staged-*/.lock"))) == 2)
+        claims = [json.loads(path.read_text("utf-8")) for path in (tmp_path / "out").glob("*/.running.1")]
+        children = [claim["pid"] for claim in claims]
         assert len(children) == 2
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     assert wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
-    left = {path.name for path in (tmp_path / "out").glob("*/*")}
-    assert left <= {".unfinished"}, "neither a journal, as of a crash, nor a lock"
+    assert not list((tmp_path / "out").glob("*/*.nii.gz")), "no part of a result is where results are"
+    assert cli.main(arguments(table, "--samples", "0")) == 0, "the claims of the killed are taken over"
+    assert not list((tmp_path / "out").glob("*/.[!l]*"))

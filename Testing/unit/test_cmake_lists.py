@@ -81,7 +81,8 @@ def test_the_floors_are_the_versions_that_are_tested_as_lowest():
     extras = project["optional-dependencies"]
     stated = {}
     tools = extras["test"] + extras["lint"]
-    for requirement in project["dependencies"] + extras["training"] + extras["dicom"] + tools:
+    product = project["dependencies"] + extras["training"] + extras["dicom"] + extras["cluster"]
+    for requirement in product + tools:
         name, _, floor = requirement.partition(">=")
         if name in tested or requirement not in tools:
             stated[name] = floor
@@ -89,12 +90,21 @@ def test_the_floors_are_the_versions_that_are_tested_as_lowest():
     assert tested == pad
 
 
-MODULES = {"Pillow": "PIL", "PyYAML": "yaml", "scikit-image": "skimage", "dicomweb-client": "dicomweb_client"}
+MODULES = {
+    "Pillow": "PIL",
+    "PyYAML": "yaml",
+    "scikit-image": "skimage",
+    "dicomweb-client": "dicomweb_client",
+    "dask-jobqueue": "dask_jobqueue",
+}
 
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [(MODULE / "GBMResponseCore", ["dicom"]), (ROOT / "GBMResponseTraining", ["training", "dicom", "skull-strip"])],
+    [
+        (MODULE / "GBMResponseCore", ["dicom", "cluster"]),
+        (ROOT / "GBMResponseTraining", ["training", "dicom", "skull-strip"]),
+    ],
     ids=["core", "training"],
 )
 def test_everything_that_is_imported_is_declared(folder, extras):

@@ -12,7 +12,7 @@ from ..files import read_table
 from ..request import AUTO_CLASS
 
 REQUIRED = ("id", "image", "gtv")
-OPTIONAL = ("follow_up", "class", "gtv_roi", "series")
+OPTIONAL = ("follow_up", "class", "gtv_roi", "series", "bundle", "days", "unusable", "found")
 _ID = re.compile(r"\w[\w.-]*(?<!\.)")
 _LONGEST_ID = 200
 """Bytes: most file systems allow 255, and temporary names need some of them."""
@@ -26,7 +26,8 @@ class TableCase:
 
     :param identifier: also the name of the case's folder.
     :param classes: names of survival classes, or `predicted`.
-    :param others: settings of this case alone, by attribute of a request.
+    :param others, options: settings of this case alone, by attribute of a request and of its options.
+    :param unusable: why the case cannot be run; then image and GTV need not be there.
     """
 
     identifier: str
@@ -35,6 +36,8 @@ class TableCase:
     follow_up: Path | None
     classes: tuple[str, ...]
     others: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    unusable: str = ""
 
 
 def read_case_table(path: Path) -> list[TableCase]:
@@ -42,7 +45,8 @@ def read_case_table(path: Path) -> list[TableCase]:
 
     :raises MissingFileError, EmptyFileError, UnreadableFileError: by the file.
     :raises CaseTableError: a column is missing, unknown or doubled, an id is missing, doubled or cannot name a folder
-        on every system, an image or a GTV is not given, or there is no case. Whether images exist is not asked here.
+        on every system, an image or a GTV is not given, days are no number, or there is
+        no case. Whether images exist is not asked here.
     """
     names, rows = read_table(path, "case table")
     columns = [name.replace(" ", "_").replace("-", "_") for name in names]
@@ -82,8 +86,9 @@ def _case(columns: Sequence[str], cells: Sequence[str], line: int, folder: Path)
     if _RESERVED.fullmatch(identifier.casefold()):
         message = f"The id {identifier!r} in line {line} of the table is the name of something else."
         raise CaseTableError(message, "Take another: it is a device of Windows, or a table beside the cases' folders.")
+    unusable = values.get("unusable", "")
     for name in ("image", "gtv"):
-        if not values[name]:
+        if not values[name] and not unusable:
             raise CaseTableError(f"The case {identifier} in line {line} of the table has no {name}.")
     follow_up = values.get("follow_up")
     classes = tuple(name.strip() for name in values.get("class", "").split("+") if name.strip())
@@ -93,12 +98,26 @@ def _case(columns: Sequence[str], cells: Sequence[str], line: int, folder: Path)
         folder / values["gtv"],
         folder / follow_up if follow_up else None,
         classes or (AUTO_CLASS,),
-        _others(values),
+        _others(values, folder),
+        _options(values, line),
+        unusable,
     )
 
 
-def _others(values: Mapping[str, str]) -> dict[str, Any]:
-    """Which series and regions of DICOM files are meant, where the table says so."""
+def _options(values: Mapping[str, str], line: int) -> dict[str, Any]:
+    """:raises CaseTableError: the days are no number."""
+    days = values.get("days")
+    try:
+        return {"days_since_rt": float(days)} if days else {}
+    except ValueError:
+        raise CaseTableError(f"The days {days!r} in line {line} of the table are no number.") from None
+
+
+def _others(values: Mapping[str, str], folder: Path) -> dict[str, Any]:
+    """Which series and regions of DICOM files, and which model, are meant, where the table says so."""
     regions = tuple(name.strip() for name in values.get("gtv_roi", "").split("|") if name.strip())
     others: dict[str, Any] = {"gtv_labels": regions} if regions else {}
-    return others | ({"series": values["series"]} if values.get("series") else {})
+    others |= {"series": values["series"]} if values.get("series") else {}
+    bundle = values.get("bundle")
+    # A known model's name, unless there is such a folder beside the table.
+    return others | ({"bundle": folder / bundle if (folder / bundle).is_dir() else Path(bundle)} if bundle else {})

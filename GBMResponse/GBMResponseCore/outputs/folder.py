@@ -45,15 +45,27 @@ def folder_in_use(folder: Path) -> Iterator[None]:
     :raises OutputFolderError: the folder cannot be written to, or another run is using it.
     """
     ensure_output_folder(folder)
-    lock = _lock(folder / LOCK)
+    with locked(folder / LOCK):
+        try:
+            _sweep(folder)
+            for left in folder.glob(".preview*"):
+                shutil.rmtree(left, ignore_errors=True)
+            yield
+        finally:
+            _sweep(folder)  # an interrupt may have come while a file was being taken away
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file, which is made and removed; the system frees it when this process ends.
+
+    :raises OutputFolderError: another process holds it, or it cannot be made.
+    """
+    lock = _lock(path)
     try:
-        _sweep(folder)
-        for left in folder.glob(".preview*"):
-            shutil.rmtree(left, ignore_errors=True)
         yield
     finally:
-        _sweep(folder)  # an interrupt may have come while a file was being taken away
-        _release(lock, folder / LOCK)
+        _release(lock, path)
 
 
 def _sweep(folder: Path) -> None:
@@ -123,7 +135,7 @@ def _lock(path: Path) -> FileIO:
         if _identity(path) == (status.st_dev, status.st_ino):
             with suppress(OSError):  # what it says is for people
                 file.truncate(0)
-                file.write(json.dumps(_holder(os.getpid())).encode())
+                file.write(json.dumps(process_mark(os.getpid())).encode())
             return file
         file.close()  # its last holder has removed it just now
 
@@ -147,7 +159,7 @@ def _claim(file: FileIO, path: Path) -> None:
         raise OutputFolderError(_sentence(path, _read(file)), _IN_USE) from error
     except OSError:
         holder = _read(file)  # some network drives have no locks
-    if not holder or (holder.get("host") == platform.node() and not _is_running(holder)):
+    if not holder or (holder.get("host") == platform.node() and not may_be_running(holder)):
         return
     remedy = f"{_IN_USE} If that process is gone, remove the file {path.name} in the folder."
     raise OutputFolderError(_sentence(path, holder), remedy)
@@ -165,7 +177,7 @@ def _claim_from_system(file: FileIO) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _holder(pid: int) -> dict[str, Any]:
+def process_mark(pid: int) -> dict[str, Any]:
     """A process of this machine, told on Linux from others that have had or will have its number."""
     holder = {"pid": pid, "host": platform.node(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
     with suppress(OSError, IndexError):
@@ -175,8 +187,8 @@ def _holder(pid: int) -> dict[str, Any]:
     return holder
 
 
-def _is_running(holder: Mapping[str, Any]) -> bool:
-    """Whether a process of this machine may still be there."""
+def may_be_running(holder: Mapping[str, Any]) -> bool:
+    """Whether a process of this machine, by its :func:`process_mark`, may still be there."""
     pid = holder.get("pid")
     if not isinstance(pid, int) or os.name == "nt":  # where signal 0 is no question
         return True
@@ -186,7 +198,7 @@ def _is_running(holder: Mapping[str, Any]) -> bool:
         return True  # that of another user
     except (OSError, OverflowError):
         return False
-    now = _holder(pid)
+    now = process_mark(pid)
     return all(holder.get(name) == now.get(name) for name in ("boot", "start"))
 
 

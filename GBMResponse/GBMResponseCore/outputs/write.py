@@ -1,6 +1,7 @@
 """Write what a run has computed into its folder, so that results of another run never stand beside it."""
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from ..measure.measurements import Measurements, write_measurements
 from ..progress import Clock, Listener
 from ..request import FORMATS, PredictionRequest
 from .dicom_export import FOLDER as DICOM
-from .folder import result_files
+from .folder import LOCK, result_files
 from .provenance import provenance
 from .segments import AFTER, BEFORE, LINES
 from .volumes import volumes_of
@@ -126,6 +127,33 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     clock.mark("write")
     seconds = {name: round(spent, 3) for name, spent in (result.seconds | clock.seconds).items()}
     return replace(result, files=files, class_files=class_files, seconds=seconds)
+
+
+def move_into_place(staged: Path, out: Path) -> None:
+    """Move a finished result from one folder to another of the same disk, in which no other result's files remain.
+
+    The provenance goes last, so that a folder with a provenance is whole. What was begun is finished by the same call.
+
+    :raises OutputFolderError: a file cannot be moved or removed.
+    """
+    earlier = _listed_files(out)
+    names = sorted(
+        (path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file() and path.name != LOCK),
+        key=lambda name: (name == PROVENANCE, name.endswith(PROVENANCE), name),
+    )
+    listed = _listed_files(staged)
+    write_json({"files": sorted(earlier | listed)}, ensure_output_folder(out / UNFINISHED) / _JOURNAL)
+    for name in {PROVENANCE, *(known for known in earlier if known.endswith(PROVENANCE))}:
+        _remove(out / name)
+    _remove_stale(out, earlier, {out / name for name in listed | set(names)})
+    try:
+        for name in names:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(staged / name, out / name)
+    except OSError as error:
+        raise OutputFolderError(f"Cannot move a result to the folder {out} ({error.strerror}).") from error
+    for left in (staged, out / UNFINISHED):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _exports(result: RunResult, volumes: Mapping[str, Any]) -> dict[str, "DicomExport"]:

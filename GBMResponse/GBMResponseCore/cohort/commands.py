@@ -1,0 +1,118 @@
+"""Commands `gbmresponse cohort`: predict all cases of a table, here or on a cluster."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .. import SYNTHETIC_NOTICE
+from ..errors import OptionError
+from ..inputs.case_table import TableCase, read_case_table
+from ..model.environment import translate_import_errors
+from ..request import CaseFacts, PredictionRequest
+from ..setting import settings
+from .case_run import Plan
+from .cluster import LOCAL, MOST_ENDS, QUEUES, DaskWorkers, connected, every_device
+from .drive import ThisProcess, cohort_folder, run_cohort
+from .scan import scan_folder
+from .tables import Say
+
+REPORT = "cohort-report"
+"""What the words `cohort report` are to the parser, as a table stands in their second place otherwise."""
+_BY_TABLE = ("image", "gtv", "follow_up", "classes", "device", *(entry.attribute for entry in settings(CaseFacts)))
+"""Settings that a cohort takes from its table, has an option of its own for, or that are of one case."""
+
+
+def add_commands(
+    commands: Any, say: Say, add_settings: Callable[..., None], request_of: Callable[..., PredictionRequest]
+) -> None:
+    """Add the command.
+
+    :param commands: what `add_subparsers` returned.
+    :param add_settings: adds the options of predictions but for some.
+    :param request_of: makes a request of their values.
+    """
+    parser = commands.add_parser(
+        "cohort",
+        help="predict all cases of a table; a rerun continues",
+        description="Exit code 0 if all cases succeeded, 3 if some failed: see summary.csv. Columns: docs/batch.md.",
+    )
+    parser.add_argument("table", type=Path, help="CSV with the columns id, image, gtv and, if wanted, follow_up, class")
+    parser.add_argument("--out", type=Path, help="output folder; needed but for --scan alone")
+    parser.add_argument("--scan", type=Path, metavar="FOLDER", help="write the table first, of what is in this folder")
+    add_settings(parser, (*_BY_TABLE, "out"))
+    where = parser.add_argument_group("who runs the cases (docs/cluster.md)")
+    where.add_argument(
+        "--devices", nargs="+", default=["auto"], help="one process for each, for example cuda:0 cuda:1; default: auto"
+    )
+    where.add_argument(
+        "--scheduler",
+        help=f"{LOCAL} (one process for each device), tcp://HOST:PORT of a Dask scheduler, or {', '.join(QUEUES)}; "
+        f"default: this process, or {LOCAL} if there are several devices",
+    )
+    where.add_argument("--cluster-config", type=Path, help="YAML file of Dask settings, for example of the queue")
+    where.add_argument("--workers", type=int, default=4, help="at most, of a batch system (default: 4)")
+    parser.add_argument("--verbose", action="store_true", help="say more")
+    parser.set_defaults(run=lambda arguments: _cohort(arguments, say, request_of), wrong_usage=parser.error)
+
+    report = commands.add_parser(REPORT, help="`cohort report`: one page of pictures about a cohort's folder")
+    report.add_argument("out", metavar="DIR", type=Path, help="output folder of a cohort")
+    report.add_argument("--verbose", action="store_true", help="say more")
+    report.set_defaults(run=lambda arguments: _report(arguments, say))
+
+
+def _report(arguments: argparse.Namespace, say: Say) -> None:
+    with translate_import_errors():
+        from .sheet import write_sheets
+
+    for path in write_sheets(arguments.out):
+        say(f"  {path}")
+    say(SYNTHETIC_NOTICE)
+
+
+def _cohort(arguments: argparse.Namespace, say: Say, request_of: Callable[..., PredictionRequest]) -> None:
+    say(SYNTHETIC_NOTICE)
+    if arguments.out is None and arguments.scan is None:
+        arguments.wrong_usage("the following arguments are required: --out")
+    if arguments.workers < 1:
+        raise OptionError(f"There cannot be {arguments.workers} workers.")
+    if arguments.scan is not None:
+        rows = scan_folder(arguments.scan, arguments.table)
+        bad = [row for row in rows if row.get("unusable")]
+        say(f"{arguments.table}: {len(rows)} patients, {len(rows) - len(bad)} of them usable.")
+        for row in bad:
+            say(f"  {row['id']}: {row['unusable']}")
+        if arguments.out is None:
+            return
+    cases = read_case_table(arguments.table)
+    template = request_of(arguments, image=Path(), gtv=Path(), follow_up=None, device=arguments.devices[0])
+    if arguments.scheduler is None and len(arguments.devices) == 1:
+        plan = Plan(template, arguments.out)
+        with cohort_folder(cases, arguments.table, plan):
+            run_cohort(cases, plan, ThisProcess(plan), say)
+        return
+    plan = Plan(_absolute(template), arguments.out.absolute(), MOST_ENDS)
+    cases = [_absolute_case(case) for case in cases]
+    with cohort_folder(cases, arguments.table, plan):
+        scheduler = arguments.scheduler or LOCAL
+        devices = _devices(arguments.devices) if scheduler == LOCAL else []
+        opened = connected(scheduler, devices, arguments.cluster_config, arguments.workers, say)
+        with opened as (client, most):
+            run_cohort(cases, plan, DaskWorkers(client, plan, most), say)
+
+
+def _devices(named: Sequence[str]) -> Sequence[str]:
+    return every_device() if list(named) == ["auto"] else named
+
+
+def _absolute(template: PredictionRequest) -> PredictionRequest:
+    """The same where another process reads it, in whatever folder that is; a model may be named without a path."""
+    bundle, key = template.bundle, template.pseudonym_key
+    bundle = bundle.absolute() if bundle is not None and bundle.is_dir() else bundle
+    return replace(template, bundle=bundle, pseudonym_key=key and key.absolute())
+
+
+def _absolute_case(case: TableCase) -> TableCase:
+    follow_up = case.follow_up and case.follow_up.absolute()
+    return replace(case, image=case.image.absolute(), gtv=case.gtv.absolute(), follow_up=follow_up)

@@ -1,0 +1,1 @@
+"""Cohorts under chaos: workers and clients that are killed, several clients, batch systems, thousands of cases."""
