@@ -56,9 +56,15 @@ class Plan:
 
         :raises OptionError, RequestError: the table gives it an impossible value.
         """
-        files = {"image": case.image, "gtv": case.gtv, "follow_up": case.follow_up}
-        options = replace(self.template.options, classes=case.classes, **case.options)
-        return replace(self.template, **files, **case.others, options=options, out=self.out / case.identifier)
+        return replace(
+            self.template,
+            image=case.image,
+            gtv=case.gtv,
+            follow_up=case.follow_up,
+            **case.others,
+            options=replace(self.template.options, classes=case.classes, **case.options),
+            out=self.out / case.identifier,
+        )
 
     @property
     def key(self) -> str:
@@ -140,7 +146,7 @@ def _run_claimed(
     except Exception as error:
         details = write_diagnostics(error, folder)
         message = f"Unexpected error: {type(error).__name__}: {error}"
-        status = failed(GBMResponseError(message, details and f"Details are in {details.name}."))
+        status = failed(GBMResponseError(message, f"Details are in {details.name}." if details else None))
     claim.check()
     return write_status(folder, status | _since(started))
 
@@ -211,7 +217,7 @@ def _publish(claim: Claim, staged: Path) -> None:
 
 def _key(request: PredictionRequest, basis: Mapping[str, str], images: Sequence[str | None]) -> str:
     """Hash of everything that a result depends on."""
-    return _hash(_options(request) | basis | {"images": list(images)})
+    return _hash(_options(request) | dict(basis) | {"images": list(images)})
 
 
 def _hashes(request: PredictionRequest) -> list[str | None]:
@@ -238,10 +244,10 @@ def _options(request: PredictionRequest) -> dict[str, Any]:
 def _mark(path: Path | None) -> list[Any] | None:
     """What tells a file from another without reading it."""
     try:
-        status = path and path.stat()
+        status = path.stat() if path else None
     except (OSError, ValueError):
         status = None
-    return status and [str(path), status.st_size, status.st_mtime_ns]
+    return [str(path), status.st_size, status.st_mtime_ns] if status else None
 
 
 def _hash(content: Mapping[str, Any]) -> str:

@@ -157,7 +157,7 @@ def _only(volumes: Sequence[_Volume], what: str) -> Path:
 def _dicom_rows(root: Path) -> list[dict[str, Any]]:
     """One row for each folder of DICOM files, or for the folder itself; ids are numbers, as folders may bear names."""
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")) or [root]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for folder in folders:
         row: dict[str, Any] = {"id": f"patient{len(rows) + 1:03d}", "image": folder, "gtv": folder}
         try:

@@ -81,7 +81,8 @@ def write_sheets(out: Path) -> list[Path]:
 
 def _row(folder: Path) -> dict[str, Any]:
     """What is said of a case; cells that are not known are empty."""
-    status, row = read_status(folder), {"id": folder.name, "picture": None, "link": ""}
+    status = read_status(folder)
+    row: dict[str, Any] = {"id": folder.name, "picture": None, "link": ""}
     row |= {"status": status["status"], "seconds": status.get("seconds", ""), "classes": status.get("classes", "")}
     row |= {"code": status.get("error_code", ""), "message": status.get("message", ""), "remedy": ""}
     row |= {"color": "", "findings": [], "volume": "", "change": "", "skill": "", "rival": "", "made": None}

@@ -41,10 +41,11 @@ def largest_product(planes: np.ndarray, spacing_mm: tuple[float, float]) -> tupl
 
     :return: the ends (2, 2, 2): line, end, row and column; centers of pixels are whole numbers.
     """
-    shapes = [(index, _Shape.of(plane, spacing_mm)) for index, plane in enumerate(planes)]
+    found = [(index, _Shape.of(plane, spacing_mm)) for index, plane in enumerate(planes)]
+    shapes = [(index, shape) for index, shape in found if shape is not None]
     best, largest = (0, np.zeros((2, 2, 2))), 0.0
     # Two perpendicular lines in a convex region have a product of at most twice its area.
-    for index, shape in sorted((e for e in shapes if e[1] is not None), key=lambda entry: -entry[1].hull_mm2):
+    for index, shape in sorted(shapes, key=lambda entry: -entry[1].hull_mm2):
         if 2 * shape.hull_mm2 <= largest:
             break
         lines = shape.lines()
@@ -89,7 +90,8 @@ class _Shape:
         start, along = self.corners[first], self.corners[second] - self.corners[first]
         bound = self._reach(start + _SAMPLED[0] * along, along)
         order = np.argsort(-bound)
-        longest, found = 0.0, []
+        longest = 0.0
+        found: list[np.ndarray] = []
         for at in range(0, len(order), _LINES):
             lines = order[at : at + _LINES]
             if bound[lines[0]] < longest - _TIE_MM:

@@ -56,7 +56,7 @@ def read_own_segments(files: Mapping[str, Path], slices: CaseSlices, names: Iter
         mask = read_plan_contour(path, name, series)
         if sitk.GetArrayViewFromImage(mask).any():  # nothing may enhance
             mask = binary(mask, [])
-        transform = slices.follow_up.transform if name == FOLLOW_UP else None
+        transform = slices.follow_up.transform if slices.follow_up and name == FOLLOW_UP else None
         masks[name] = resample_mask(mask, slices.grid.reference, transform) & slices.generated[:, None, None]
     return masks
 

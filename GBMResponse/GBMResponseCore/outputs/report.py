@@ -78,8 +78,8 @@ def write_report(
 def page_template(name: str) -> Template:
     """A page that escapes what it is given, and for which nothing may be missing."""
     loader = FileSystemLoader(Path(__file__).with_name("templates"))
-    strict = {"autoescape": True, "undefined": StrictUndefined}
-    return Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, **strict).get_template(name)
+    pages = Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, autoescape=True, undefined=StrictUndefined)
+    return pages.get_template(name)
 
 
 def text_lines(

@@ -58,7 +58,7 @@ def write_lines(result: "RunResult") -> dict[str, Path]:
 
     :raises OutputFolderError: the file cannot be written.
     """
-    measurements, slices, out = result.measurements, result.slices, result.request.out
+    measurements, slices, out = decided(result.measurements), result.slices, result.request.out
     if measurements.record["withheld"]["area"]:
         return {}
     masks = {"before": measurements.masks.before}
