@@ -18,6 +18,8 @@ from .inputs.slices import CaseSlices, read_slices
 from .model.bundle import Bundle
 from .model.classes import ClassChoice
 from .model.environment import translate_memory_errors
+from .model.familiarity import autoencoder_features
+from .model.manifest import AUTOENCODER_FEATURES
 from .model.sampling import Conditions, answers_at_once, build_scheduler, generate_slices, mean_of_pair
 from .model.slice_cache import SliceCache, kept_batch_size, request_key
 from .model.slice_model import SliceModel
@@ -109,7 +111,10 @@ class Predictor:
 
         :raises NoOverlapError: no GTV lies inside the slices' field of view.
         """
-        return read_slices(case, self.bundle.in_plane_rule, self.bundle.normalization)
+        slices = read_slices(case, self.bundle.in_plane_rule, self.bundle.normalization)
+        if AUTOENCODER_FEATURES not in self.bundle.description["ranges"]:
+            return slices
+        return replace(slices, seen=autoencoder_features(self.model.networks.image_autoencoder, slices.pre))
 
     def unchanged(
         self, slices: CaseSlices, options: PredictionOptions, pulse: Callable[[], None] | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from GBMResponseCore.measure.guard import TOGETHER
+from GBMResponseCore.measure.guard import JOINT
 from GBMResponseCore.model.bundle import Bundle
 
 from ..settings.model_configurations import ModelConfiguration
@@ -22,9 +22,12 @@ def inherit(description: dict[str, Any], parent: Bundle) -> None:
     if parent.default_days is not None:
         description["conditioning"].setdefault("default_days_since_rt", parent.default_days)
     # What the parent has learned is usual for its children, too.
-    joined = _joined(*({**ranges, TOGETHER: {}} for ranges in (before["ranges"], description["ranges"])))
-    del joined[TOGETHER]  # how features hang together in both cohorts at once, neither of them tells
-    description["ranges"] = joined
+    # How features hang together in both cohorts at once, neither of them tells.
+    both = [
+        {name: known for name, known in ranges.items() if name not in JOINT}
+        for ranges in (before["ranges"], description["ranges"])
+    ]
+    description["ranges"] = _joined(*both)
 
 
 def _joined(first: Any, second: Any) -> Any:

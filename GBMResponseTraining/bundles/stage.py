@@ -13,6 +13,7 @@ from GBMResponseCore.errors import OptionError
 from GBMResponseCore.files import write_text
 from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
 from GBMResponseCore.model.bundle import Bundle, open_bundle
+from GBMResponseCore.model.networks import LatentAutoencoder
 from GBMResponseCore.request import SamplingOptions, check_guidance
 
 from ..evaluation.model_predictions import networks_sha256
@@ -25,7 +26,7 @@ from ..stages.diffusion import check_diffusion, train_diffusion
 from ..stages.training_run import TrainingRun
 from .card import bundle_card
 from .export import export_bundle, write_description
-from .feature_ranges import image_ranges
+from .feature_ranges import autoencoder_ranges, image_ranges
 from .inheritance import inherit, lineage
 
 log = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ def export_configuration(
         "sampling": sampling,
         "neighbour_slices": settings.diffusion.neighbor_slices,
         "training_data": training_data(run),
-        "ranges": _ranges(run),
+        "ranges": _ranges(run, autoencoders["image"]),
         "metrics": {},
     }
     if run.parent is not None:
@@ -239,14 +240,15 @@ def _sampling(run: TrainingRun, configuration: ModelConfiguration, guidance_scal
     return sampling if dropout > 0 else sampling | {"guidance_scale": 1.0}
 
 
-def _ranges(run: TrainingRun) -> dict[str, Any]:
+def _ranges(run: TrainingRun, autoencoder: LatentAutoencoder) -> dict[str, Any]:
     """Smallest and largest value among the training patients, by which an input can be judged unusual."""
     ranges = {}
     for name in ("spacing_mm", "gtv_volume_ml", "interval_days", "days_since_rt"):
         values = _training_values(run, name)
         if values:
             ranges[name] = [min(values), max(values)]
-    return ranges | image_ranges(run.store, run.split, run.patients)
+    known = (run.store, run.split, run.patients)
+    return ranges | image_ranges(*known) | autoencoder_ranges(*known, autoencoder)
 
 
 def _training_values(run: TrainingRun, name: str) -> list[float]:

@@ -1,6 +1,7 @@
 """The slices of one case, read once for everything that looks at them: prediction, measurements, pictures."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +26,7 @@ class CaseSlices:
     :param gtv: mask of the GTV (n, H, W), bool.
     :param indices: slices of the stack to generate, those with GTV (k,), from inferior to superior.
     :param follow_up: the true follow-up, once it is aligned.
+    :param seen: what the model's autoencoder makes of the slices, if the model has ranges of it.
     """
 
     case: Case
@@ -34,6 +36,7 @@ class CaseSlices:
     gtv: np.ndarray
     indices: np.ndarray
     follow_up: AlignedFollowUp | None = None
+    seen: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def pre(self) -> np.ndarray:

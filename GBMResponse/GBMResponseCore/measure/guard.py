@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
+from ..model.manifest import AUTOENCODER_FEATURES, REBUILT
+
 if TYPE_CHECKING:  # training has no SimpleITK
     from ..inputs.reading import Note
     from ..inputs.slices import CaseSlices
@@ -23,6 +25,10 @@ IMAGE_FEATURES = "image_features"
 TOGETHER = "image_features_together"
 """Name there of how features hang together: `features`, `mean`, `sd`, `inverse` of their correlations, and `range` of
 the distance (Mahalanobis, doi 10.1016/S0169-7439(99)00047-7): what is usual by each may be unusual by all."""
+LATENTS_TOGETHER = "latents_together"
+"""Name there of the same of the latents, beside :data:`AUTOENCODER_FEATURES`; see :mod:`..model.familiarity`."""
+GROUPS = (IMAGE_FEATURES, AUTOENCODER_FEATURES)
+JOINT = (TOGETHER, LATENTS_TOGETHER)
 NOTE = "unlike-training"
 _SHARE = (0.005, 0.995)
 """Quantiles of the training patients that are the ends of a range."""
@@ -41,6 +47,8 @@ _WORDS = {
     "high": "brightest parts of the brain beside its median",
     "core": "spread of the middle half of intensities in the brain",
     TOGETHER: "distance of all features together",
+    REBUILT: "error of the image autoencoder",
+    LATENTS_TOGETHER: "distance of the latents",
     "noise": "noise and detail",
     "gtv_level": "brightness of the GTV beside its surroundings",
     "gtv_width": "spread of intensities in the GTV",
@@ -79,7 +87,8 @@ def judge_case(slices: "CaseSlices", ranges: Mapping[str, Any]) -> Judgement:
     """Judge a case as a model sees it; see :func:`judge`."""
     gtv, pixel_mm = slices.gtv[slices.indices], float(slices.grid.spacing[0])
     features = {"spacing_mm": pixel_mm, "gtv_volume_ml": float(slices.case.gtv_volume_ml)}
-    return judge({**features, **image_features(slices.pre, gtv, pixel_mm)}, ranges)
+    features |= image_features(slices.pre, gtv, pixel_mm)
+    return judge({**features, **slices.seen}, ranges)
 
 
 def image_features(pre: np.ndarray, gtv: np.ndarray, pixel_mm: float) -> dict[str, float]:
@@ -150,15 +159,17 @@ def _distance(features: Mapping[str, float], known: Mapping[str, Any]) -> float:
 def judge(features: Mapping[str, float], ranges: Mapping[str, Any]) -> Judgement:
     """Compare a case with the ranges of a bundle.
 
-    :param features: of :func:`image_features`, with `spacing_mm` and `gtv_volume_ml`.
+    :param features: of :func:`image_features`, with `spacing_mm` and `gtv_volume_ml`, and what the autoencoder sees.
     :param ranges: `ranges` of `bundle.json`; what is no range of a feature is left out.
     """
-    nested = ranges.get(IMAGE_FEATURES)
-    known = {**ranges, **(nested if isinstance(nested, Mapping) else {})}
-    together = ranges.get(TOGETHER)
-    if isinstance(together, Mapping) and set(together["features"]) <= set(features):
-        features = {**features, TOGETHER: _distance(features, together)}
-        known[TOGETHER] = together["range"]
+    known, features = dict(ranges), dict(features)
+    for name in GROUPS:
+        known |= ranges[name] if isinstance(ranges.get(name), Mapping) else {}
+    for name in JOINT:
+        together = ranges.get(name)
+        if isinstance(together, Mapping) and set(together["features"]) <= set(features):
+            features[name] = _distance(features, together)
+            known[name] = together["range"]
     colors, reasons = {}, {}
     for name, value in features.items():
         ends = known.get(name)

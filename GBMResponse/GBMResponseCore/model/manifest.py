@@ -20,6 +20,8 @@ from .classes import ClassScheme
 
 SCHEMA_VERSION = 1
 BUNDLE_FILE = "bundle.json"
+AUTOENCODER_FEATURES, REBUILT = "autoencoder_features", "rebuilt"
+"""In `ranges`: those of what the image autoencoder makes of training patients, of them that of its error."""
 _ROOT = Path(__file__).resolve().parents[2]
 RESOURCES = next((path for path in [_ROOT / "GBMResponseResources"] if path.is_dir()), _ROOT / "Resources")
 """Folder of bundles and sample case: in a wheel it has a name of its own."""

@@ -19,7 +19,11 @@ from GBMResponseCore.measure.guard import (
     judge,
     judge_case,
 )
+from GBMResponseCore.model.bundle import open_bundle
+from GBMResponseCore.model.manifest import AUTOENCODER_FEATURES, REBUILT
+from GBMResponseCore.prediction import Predictor
 from scipy import ndimage
+from tiny_bundle import write_tiny_bundle
 
 SIZE, SPACING = (160, 176, 14), (1.2, 1.2, 5.0)
 PIXEL_MM = 1.2
@@ -145,3 +149,19 @@ def test_what_is_usual_by_each_feature_may_be_unusual_by_all():
 def test_few_patients_do_not_say_how_features_hang_together():
     assert features_together([{"rim": 1.0, "noise": 2.0}] * 5) is None
     assert features_together([]) is None
+
+
+@pytest.mark.parametrize(
+    ("ranges", "color"), [({REBUILT: [0.0, 1e-9]}, RED), ({REBUILT: [0.0, 1e9]}, GREEN), (None, None)]
+)
+def test_a_bundle_that_knows_the_error_of_its_autoencoder_judges_by_it(tmp_path, ranges, color):
+    known = {} if ranges is None else {AUTOENCODER_FEATURES: ranges}
+    bundle = open_bundle(write_tiny_bundle(tmp_path / "bundle", ranges=known))
+    image = phantoms.head((60, 64, 8), (0.95, 0.95, 6.0), center=phantoms.GTV_CENTER)
+    case = make_case(image, phantoms.gtv((60, 64, 8), (0.95, 0.95, 6.0), center=phantoms.GTV_CENTER))
+    slices = Predictor(bundle).read_slices(case)
+    judgement = judge_case(slices, bundle.description["ranges"])
+    assert judgement.color == color
+    assert bool(slices.seen) is (ranges is not None)  # else it would be decoded for nothing
+    if color == RED:
+        assert judgement.reasons[0].startswith("error of the image autoencoder")

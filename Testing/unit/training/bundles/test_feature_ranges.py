@@ -1,9 +1,21 @@
 """Ranges of image features over the training patients of a store."""
 
 import numpy as np
-from GBMResponseCore.measure.guard import IMAGE_FEATURES, TOGETHER, image_features
+import torch
+from GBMResponseCore.measure.guard import (
+    GREEN,
+    IMAGE_FEATURES,
+    LATENTS_TOGETHER,
+    RED,
+    TOGETHER,
+    image_features,
+    judge,
+)
+from GBMResponseCore.model.familiarity import autoencoder_features
+from GBMResponseCore.model.manifest import AUTOENCODER_FEATURES, REBUILT
+from GBMResponseCore.model.networks import LatentAutoencoder
 
-from GBMResponseTraining.bundles.feature_ranges import MOST_PATIENTS, image_ranges
+from GBMResponseTraining.bundles.feature_ranges import MOST_PATIENTS, autoencoder_ranges, image_ranges
 from GBMResponseTraining.store.slice_store import SliceStore
 
 
@@ -46,3 +58,41 @@ def test_many_patients_are_thinned_out_to_both_ends(monkeypatch):
     low, high = ranges[IMAGE_FEATURES]["median"]
     assert -0.45 < low < -0.35 and -0.25 < high < -0.15
     assert MOST_PATIENTS >= 100
+
+
+class Means(torch.nn.Module):
+    """Draws what is even in blocks of 4 pixels, and nothing else; two channels of latents."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = torch.nn.AvgPool2d(4)
+        self.quant_conv = torch.nn.Conv2d(1, 2, 1)
+        self.post_quant_conv = torch.nn.Conv2d(2, 1, 1)
+        self.decoder = torch.nn.Upsample(scale_factor=4)
+        self.codes = torch.zeros(0, 1, 2)
+        for layer, weight in ((self.quant_conv, 1.0), (self.post_quant_conv, 0.5)):
+            torch.nn.init.constant_(layer.weight, weight)
+            torch.nn.init.zeros_(layer.bias)
+
+
+def test_what_the_autoencoder_cannot_draw_and_where_no_latents_lay_is_unlike_training():
+    autoencoder = LatentAutoencoder(Means(), [0.0, 0.0], [1.0, 1.0])
+    store = store_of(np.linspace(-0.5, 0.3, 40))
+    found = autoencoder_ranges(store, {str(number): "train" for number in range(40)}, store.patients, autoencoder)
+    assert set(found) == {AUTOENCODER_FEATURES, LATENTS_TOGETHER}
+    assert found[AUTOENCODER_FEATURES][REBUILT][0] == 0.0
+
+    def colors(pre):
+        return judge(autoencoder_features(autoencoder, pre), found).colors
+
+    usual = store.batch([20])["pre"]
+    assert colors(usual) == {REBUILT: GREEN, LATENTS_TOGETHER: GREEN}
+    stripes = np.where(usual > -0.9, usual + 0.4 * (np.indices(usual.shape)[2] % 2 - 0.5), usual).astype(np.float32)
+    assert colors(stripes)[REBUILT] == RED
+    assert colors(-usual)[LATENTS_TOGETHER] == RED
+
+
+def test_the_ranges_of_a_cohort_leave_out_what_is_not_for_training():
+    autoencoder = LatentAutoencoder(Means(), [0.0, 0.0], [1.0, 1.0])
+    store = store_of([-0.4, 0.2])
+    assert autoencoder_ranges(store, {"0": "test", "1": "validation"}, store.patients, autoencoder) == {}
