@@ -1,11 +1,12 @@
 """How the panel feels, on the test host: pauses of the event loop, warm start, expected image, what-if, stop.
 
-python Testing/benchmarks/bench_panel.py [--runs N] [--samples N] [--steps N] [--views]
+python Testing/benchmarks/bench_panel.py [--runs N] [--samples N] [--steps N] [--views] [--stand-in]
 
 The sample case and the bundled model are predicted with a real worker process. A timer of 2 ms records when the event
 loop lets it tick; between two ticks the panel does not react. Of the longest pauses the CPU time of the thread is told,
 which other work on the machine does not change, and in brackets the time by the clock. With --views the views are shown
-and drawn too, here by a software renderer, each by a timer of its own as in Slicer.
+and drawn too, here by a software renderer, each by a timer of its own as in Slicer. With --stand-in a process without
+a model answers at once (stand_in_worker.py), so that the pauses of the panel can be measured on a busy machine.
 """
 
 import argparse
@@ -70,8 +71,14 @@ class Watch:
         return self.times[name] - self.times[since]
 
 
-def measure(driver, runs: int) -> None:
-    """Print the figures of a cold run, of warm runs, of what-ifs, and of stopped runs."""
+def useStandIn(driver) -> None:
+    """Let a process without a model answer."""
+    process = driver.widget.logic.engine.controller._client._transport
+    process._program, process._arguments = sys.executable, [str(Path(__file__).with_name("stand_in_worker.py"))]
+
+
+def measureRuns(driver, runs: int) -> None:
+    """Print the figures of a cold run and of warm runs."""
     for number in range(runs + 1):
         driver.parameters.seed = number + 1
         driver.settle()
@@ -87,7 +94,10 @@ def measure(driver, runs: int) -> None:
             f"{kind} run: begins after {start:.2f} s, expected image after {expected:.2f} s, done after {whole:.2f} s; "
             f"longest pauses: {pauses}"
         )
-    measureWhatIfs(driver, 8)
+
+
+def measureStops(driver, runs: int) -> None:
+    """Print how long it takes to stop, and the longest pause meanwhile."""
     for number in range(runs):
         driver.parameters.seed = 100 + number
         driver.settle()
@@ -122,6 +132,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--samples", type=int, help="of a run; by default those of the panel")
     parser.add_argument("--steps", type=int, help="of a sample; by default those of the panel")
+    parser.add_argument("--stand-in", action="store_true", help="measure the panel alone, with answers without a model")
     parser.add_argument("--views", action="store_true", help="show the views, drawn in software")
     arguments = parser.parse_args()
     reason = host.missing()
@@ -145,7 +156,12 @@ def main() -> int:
         window.show()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     print(f"{os.cpu_count()} cores, load {load:.1f}, views {'drawn in software' if arguments.views else 'not shown'}")
-    measure(driver, arguments.runs)
+    if arguments.stand_in:
+        useStandIn(driver)
+    measureRuns(driver, arguments.runs)
+    if not arguments.stand_in:
+        measureWhatIfs(driver, 8)
+        measureStops(driver, arguments.runs)
     driver.close()
     return 0
 

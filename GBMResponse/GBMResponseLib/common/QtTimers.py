@@ -66,5 +66,7 @@ class Turns:
         self._timer = None
         if self._calls:
             call = self._calls.pop(0)
-            self.add()
-            call()
+            try:
+                call()
+            finally:
+                self.add()  # only now: what else waits comes first

@@ -291,11 +291,8 @@ class PredictionPanel:
 
     def _onProgress(self, progress: ProgressState) -> None:
         bar = self.ui.progressBar
-        if progress.fraction is None:
-            bar.setRange(0, 0)
-        else:
-            bar.setRange(0, 1000)
-            bar.setValue(round(1000 * progress.fraction))
+        bar.setRange(0, 0 if progress.fraction is None else 1000)  # without a range it moves to and fro
+        bar.setValue(round(1000 * (progress.fraction or 0.0)))
         self.ui.stageLabel.text = ": ".join(text for text in (progress.stage, progress.details) if text)
         self._followStop()
 
@@ -305,7 +302,7 @@ class PredictionPanel:
         except Failure as failure:
             self._log(str(failure))
             return
-        self._turns.add(self._results.showExpected)
+        self._turns.add(self._results.prepareExpected, self._results.showExpected)
         sentences = [_("The expected image is shown. It is an average: it fades what is uncertain.")]
         if self._controller.canStop:
             sentences.append(_("Samples are drawn meanwhile; Stop keeps what is there."))
@@ -327,7 +324,8 @@ class PredictionPanel:
             self.say("\n".join([sentence, *dict.fromkeys(run.warnings)]))
             self._closeInputs()
             self._results.takeNew(run.nodes, run.manifest)
-            self._turns.add(self._results.showNew, self._results.endPreview, lambda: self.whatIf.offer(run))
+            shown = (self._results.prepareNew, self._results.showNew, self._results.endPreview)
+            self._turns.add(*shown, lambda: self.whatIf.offer(run))
         if run.state is not RunState.done:
             self._results.endPreview()
         self.refresh()

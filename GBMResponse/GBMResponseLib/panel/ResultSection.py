@@ -111,7 +111,11 @@ class ResultSection:
             self._ui.runComboBox.setCurrentIndex(identifiers.index(nodes.run))
         self._describe()
         self._ui.resultsSection.collapsed = False
-        self._views.prepare(nodes)
+
+    def prepareNew(self) -> None:
+        """Make the views for the run that was just made."""
+        if self.currentRun is not None:
+            self._views.prepare(self.currentRun)
 
     def showNew(self) -> None:
         """Show the run that was just made."""
@@ -135,6 +139,9 @@ class ResultSection:
             self._wasShown = self._views.isShown
             self._previewed = ResultNodes(run.identifier, "", inputs.volume, inputs.segmentation, inputs.segmentID)
         self._previewed.byClass[className] = {NodeRoles.EXPECTED: volume}
+
+    def prepareExpected(self) -> None:
+        """Make the views for the expected images that were taken."""
         self._views.prepare(self._previewed)
 
     def showExpected(self) -> None:
