@@ -27,8 +27,11 @@ class _NoLock:
 
 def thousands(folder: Path, count: int, workers: int) -> str:
     """Run so many cases on so many workers, all in this process; returns what was measured."""
+    import dask
     from distributed import Client, LocalCluster
 
+    # Two hundred workers in one process are slow to answer.
+    dask.config.set({f"distributed.comm.timeouts.{what}": "900s" for what in ("connect", "tcp")})
     folder.mkdir(parents=True)
     image = folder / "good.nrrd"
     sitk.WriteImage(sitk.Image(40, 40, 3, sitk.sitkInt16), str(image))

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENTS = ("anna", "bela")
 VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha")
 PLAIN = ("--no-montage", "--no-report")
-UNFINISHED = (".unfinished", ".preview", ".lock", "status.json")
+UNFINISHED = (".unfinished", ".preview", ".lock", ".running", ".staged-", "status.json")
 """What a run that did not finish may leave: finished slices, and what the next run sweeps."""
 TYPED = {
     value.exit_code

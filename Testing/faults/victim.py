@@ -105,7 +105,8 @@ def main() -> None:
     """Fork a victim for each order until standard input closes."""
     import diffusers
     import torch
-    from GBMResponseCore import cli, cohort, prediction  # noqa: F401
+    from GBMResponseCore import cli, prediction  # noqa: F401
+    from GBMResponseCore.cohort import commands  # noqa: F401
     from GBMResponseCore.outputs import report  # noqa: F401
 
     torch.set_num_threads(1)
