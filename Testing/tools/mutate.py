@@ -186,9 +186,11 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     sys.dont_write_bytecode = True
-    for package in ("numpy", "scipy.ndimage", "SimpleITK", "torch", "diffusers.schedulers", "pytest"):
+    chosen = arguments.modules or list(MODULES)
+    heavy = ("torch", "diffusers.schedulers") if "sampling" in chosen else ()
+    for package in ("numpy", "scipy.ndimage", "SimpleITK", "pytest", *heavy):
         importlib.import_module(package)
-    for name in arguments.modules or MODULES:
+    for name in chosen:
         try_module(name, arguments.every)
 
 
