@@ -30,6 +30,7 @@ from .checkpoints import (
     best_checkpoint,
     completed_steps,
     is_finite,
+    load_checkpoint,
     selected_weights,
 )
 from .machine import Machine, device_name
@@ -96,9 +97,11 @@ def fit(
     finished = folder / FINISHED
     made_from = made_from or {}
     begin_stage(folder, made_from)
-    if not finished.is_file():
-        _train(module, make_item, validation, folder, training, steps, seed, machine, callbacks, made_from)
-    module.load_state_dict(selected_weights(folder))
+    if finished.is_file():
+        weights = selected_weights(folder)
+    else:
+        weights = _train(module, make_item, validation, folder, training, steps, seed, machine, callbacks, made_from)
+    module.load_state_dict(weights)
     module.cpu().eval()
     return json.loads(finished.read_text(encoding="utf-8"))
 
@@ -114,7 +117,8 @@ def _train(
     machine: Machine,
     callbacks: Sequence[Callback],
     made_from: Mapping[str, str],
-) -> None:
+) -> dict[str, torch.Tensor]:
+    """Do what is left to do; return the selected weights."""
     last = folder / LAST
     done = completed_steps(last)
     log.info("Training %s: %d of %d steps to do", folder, steps - done, steps)
@@ -166,7 +170,8 @@ def _train(
         raise KeyboardInterrupt
     trainer.save_checkpoint(last)
     selected = BEST if training.select == "best" and (folder / BEST).is_file() else LAST
-    if not is_finite(folder / selected):
+    checkpoint = load_checkpoint(folder / selected)
+    if not is_finite(checkpoint["state_dict"]):
         raise DivergedError(f"The training in {folder} diverged: the weights are no numbers any more.")
     if trainer.is_global_zero:
         write_json(
@@ -175,7 +180,7 @@ def _train(
                 "planned_steps": steps,
                 "stopped_early": bool(trainer.global_step < steps),
                 "selected": selected,
-                "selected_step": completed_steps(folder / selected),
+                "selected_step": int(checkpoint["global_step"]),
                 "items_per_step": per_step,
                 "parameters": sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad),
                 "seconds": round(timer.time_elapsed("train") + timer.time_elapsed("validate"), 1),
@@ -189,3 +194,4 @@ def _train(
         )
     # The group of processes stays: under torchrun a second one would find the addresses of the first.
     trainer.strategy.barrier()
+    return checkpoint["state_dict"]

@@ -121,21 +121,38 @@ def _diameters(mask: np.ndarray, spacing_mm: tuple[float, float], degrees: int, 
     step = density * min(spacing_mm)
     radius = float(np.linalg.norm((middle - 0.5) * spacing_mm))
     points = np.arange(-radius - step / 2, radius + step, step)
-    longest = [_longest_run(padded, middle, spacing_mm, points, np.radians(a)) for a in range(0, 180, degrees)]
+    filled = np.flatnonzero(padded.any(axis=1))
+    ends = [padded[filled].argmax(axis=1), padded.shape[1] - 1 - padded[filled, ::-1].argmax(axis=1)]
+    rim = (np.stack([np.tile(filled, 2), np.concatenate(ends)]) - middle[:, None]) * np.reshape(spacing_mm, (2, 1))
+    longest = [_longest_run(padded, middle, spacing_mm, points, rim, np.radians(a)) for a in range(0, 180, degrees)]
     first = int(np.argmax(longest))
     across = longest[(first + 90 // degrees) % len(longest)]
     return longest[first] * step, across * step
 
 
 def _longest_run(
-    mask: np.ndarray, middle: np.ndarray, spacing_mm: tuple[float, float], points: np.ndarray, angle: float
+    mask: np.ndarray,
+    middle: np.ndarray,
+    spacing_mm: tuple[float, float],
+    points: np.ndarray,
+    rim: np.ndarray,
+    angle: float,
 ) -> int:
-    """Most consecutive sample points inside the mask on any line in this direction."""
-    along, across = points[None, :], points[:, None]
-    row = np.rint(middle[0] + (np.sin(angle) * along + np.cos(angle) * across) / spacing_mm[0]).astype(int)
-    column = np.rint(middle[1] + (np.cos(angle) * along - np.sin(angle) * across) / spacing_mm[1]).astype(int)
+    """Most consecutive sample points inside the mask on any line in this direction.
+
+    :param rim: first and last pixel of each row of the mask (2, n), mm from the middle.
+    """
+    sine, cosine = np.sin(angle), np.cos(angle)
+    reach = np.linalg.norm(spacing_mm) / 2 + points[1] - points[0]
+
+    def near(places: np.ndarray) -> np.ndarray:
+        return points[(points >= places.min() - reach) & (points <= places.max() + reach)]
+
+    along, across = near(sine * rim[0] + cosine * rim[1])[None, :], near(cosine * rim[0] - sine * rim[1])[:, None]
+    row = np.rint(middle[0] + (sine * along + cosine * across) / spacing_mm[0]).astype(int)
+    column = np.rint(middle[1] + (cosine * along - sine * across) / spacing_mm[1]).astype(int)
     # The mask has an empty rim, which is what points outside it meet.
-    inside = mask[row.clip(0, mask.shape[0] - 1), column.clip(0, mask.shape[1] - 1)]
-    place = np.arange(1, len(points) + 1)
-    last_outside = np.maximum.accumulate(np.where(inside, 0, place), axis=1)
-    return int((place - last_outside).max())
+    inside = mask[row.clip(0, mask.shape[0] - 1), column.clip(0, mask.shape[1] - 1)].ravel()
+    # Every line begins and ends outside.
+    changes = np.flatnonzero(inside[1:] != inside[:-1])
+    return int((changes[1::2] - changes[::2]).max(initial=0))

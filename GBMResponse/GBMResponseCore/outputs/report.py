@@ -6,11 +6,12 @@ Its twin `report.json` holds all of its texts and figures.
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from .. import SYNTHETIC_NOTICE
 from ..files import write_json, write_text
@@ -34,6 +35,18 @@ _CHART = (240, 78)
 """Width and height of the plotted area, in units of the drawing."""
 
 
+@cache
+def page_template(name: str) -> Template:
+    """One of the templates of pages; compiling it takes longer than filling it."""
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template(name)
+
+
 def write_report(
     path: Path,
     columns: CaseColumns,
@@ -55,16 +68,9 @@ def write_report(
     """
     facts = facts or CaseFacts()
     twin = _texts(columns, predictions, records, measurements, manifest, facts)
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     first = next(iter(predictions.values()))
     key, shown = columns.largest, _shown(columns, predictions)
-    page = environment.get_template("report.html").render(
+    page = page_template("report.html").render(
         **twin,
         key=[_picture(column.title, column.pictures[key]) for column in _front(columns, first)],
         key_place=columns.places[key],

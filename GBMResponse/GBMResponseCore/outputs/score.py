@@ -4,18 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from .. import SYNTHETIC_NOTICE
 from ..errors import ScoreLogError
 from ..files import write_json, write_text
 from ..measure.score_log import LoggedScore, ScoreLog, summaries
 from ..measure.scoring import score
 from .folder import folder_in_use
+from .report import page_template
 from .report_words import pseudonym
 from .write import SCORE, RunResult
 
-_TEMPLATES = Path(__file__).with_name("templates")
 _FEW_CASES = 10
 _SIDE = 150
 """Of a plot, in units of the drawing."""
@@ -59,14 +57,7 @@ def write_log_page(rows: Sequence[LoggedScore], path: Path) -> Path:
 
     :raises OutputFolderError: it cannot be written.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("log.html").render(
+    page = page_template("log.html").render(
         notice=SYNTHETIC_NOTICE,
         groups=[_group(entry) for entry in summaries(rows)],
         rows=[_row(row) for row in rows],
