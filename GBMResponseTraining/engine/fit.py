@@ -6,8 +6,10 @@ Batches depend on the seed and the step alone, neither on interruptions nor on h
 
 import json
 import logging
+import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ from .made_from import begin_stage
 from .stream import ItemStream, StreamData
 
 log = logging.getLogger(__name__)
+_THREAD_ENDS_S = 5.0
 # Lightning announces the machine and itself before every stage.
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
@@ -106,6 +109,28 @@ def fit(
     return json.loads(finished.read_text(encoding="utf-8"))
 
 
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """TensorBoard's thread ends of a full disk and its traceback is printed; the trainer raises the same error."""
+    usual = threading.excepthook
+
+    def told(failed: threading.ExceptHookArgs) -> None:
+        if not (isinstance(failed.exc_value, OSError) and _is_tensorboard(failed.thread)):
+            usual(failed)
+
+    threading.excepthook = told
+    try:
+        yield
+    finally:
+        for thread in filter(_is_tensorboard, threading.enumerate()):
+            thread.join(_THREAD_ENDS_S)
+        threading.excepthook = usual
+
+
+def _is_tensorboard(thread: threading.Thread | None) -> bool:
+    return type(thread).__module__.startswith("tensorboard.")
+
+
 def _train(
     module: lightning.LightningModule,
     make_item: Item,
@@ -165,7 +190,8 @@ def _train(
         enable_model_summary=False,
     )
     data = StreamData(stream, validation, training, machine, steps, done)
-    trainer.fit(module, datamodule=data, ckpt_path=str(last) if done else None, weights_only=True)
+    with _told_once():
+        trainer.fit(module, datamodule=data, ckpt_path=str(last) if done else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
     trainer.save_checkpoint(last)
