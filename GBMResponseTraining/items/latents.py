@@ -91,6 +91,22 @@ def residual_scale(latents: LatentStore, rows: np.ndarray, margin: int | None = 
     return 1.0 / np.maximum(values.std(axis=0), 1e-6)
 
 
+def with_coarse_first(factor: np.ndarray, latent_scale: np.ndarray, power: float) -> np.ndarray:
+    """Factors (C,) of :func:`residual_scale`, larger ones for channels that hold more of the image.
+
+    If every channel has the same variance, noise hides the coarse and the fine ones at the same time steps, so that all
+    of them must be decided at once. Images are decided from coarse to fine because their fine structure is weak
+    (Skorokhodov et al. 2025, arXiv 2502.14831).
+
+    :param latent_scale: per channel, that of the standardized latents, see
+        `GBMResponseCore.model.networks.LatentAutoencoder`.
+    :param power: SDs of the scaled change are the amplitudes in the unscaled latents to this power; their mean square
+        is 1.
+    """
+    amplitude = (1.0 / (factor * latent_scale)) ** power
+    return factor * amplitude / np.sqrt(np.mean(amplitude**2))
+
+
 def near_gtv(mask: np.ndarray, margin: int) -> np.ndarray:
     """A mask (h, w) in [0, 1], as it is or, with a margin in pixels, 1 in all pixels so near to the GTV."""
     if not margin:

@@ -292,6 +292,8 @@ class Diffusion:
     :param gtv_weight: extra weight of the loss inside the GTV.
     :param gtv_margin: pixels around the GTV that count as inside for that weight, and for the scale of the change.
     :param predict_change: generate the change from the pre latent instead of the post latent.
+    :param coarse_first: 0: the change has the same variance in all latent channels; 1: the variance that it has in the
+        image; see :func:`GBMResponseTraining.items.latents.with_coarse_first`.
     :param keep_detail: predictions keep what the autoencoder loses of the input, see
         `GBMResponseCore.model.slice_model.SliceModel.detail`.
     :param neighbor_slices: slices on either side whose pre latents are conditions too (2.5-D).
@@ -324,6 +326,7 @@ class Diffusion:
     gtv_weight: float = 0.0
     gtv_margin: int = 0
     predict_change: bool = False
+    coarse_first: float = 0.0
     keep_detail: bool = False
     neighbor_slices: int = 0
     days_since_rt: bool = False
@@ -346,6 +349,8 @@ class Diffusion:
         if self.window is not None:
             require(0 < self.window_overlap < self.window, "window_overlap must lie between 0 and window")
             require(self.predict_change, "a model of windows must predict the change: outside of them there is none")
+        require(0.0 <= self.coarse_first <= 1.0, "coarse_first must lie in [0, 1]")
+        require(self.predict_change or not self.coarse_first, "coarse_first is for a model that predicts the change")
         require(self.predict_change or not self.keep_detail, "keep_detail is for a model that predicts the change")
         levels = range(len(self.channels))
         require(all(level in levels for level in self.attention_levels), "attention_levels names a missing level")

@@ -26,7 +26,7 @@ from ..items.latent_items import (
     source_latents,
     store_neighbors,
 )
-from ..items.latents import CHANGE_SCALE, LatentStore, encode_store, residual_scale
+from ..items.latents import CHANGE_SCALE, LatentStore, encode_store, residual_scale, with_coarse_first
 from ..models.diffusion import DiffusionModule
 from ..models.unet_config import noise_schedule, unet_config
 from ..settings.model_configurations import ModelConfiguration
@@ -125,8 +125,7 @@ def train_diffusion(run: TrainingRun, configuration: ModelConfiguration) -> Diff
     latents = _latents(run, autoencoders)
     scale = None if run.parent is None else run.parent.residual_scale
     if settings.predict_change and scale is None:
-        margin = settings.gtv_margin // run.configuration.image_autoencoder.downsampling or None
-        scale = run.once(f"latents/{CHANGE_SCALE}", lambda: residual_scale(latents, run.rows("train"), margin).tolist())
+        scale = run.once(f"latents/{CHANGE_SCALE}", partial(_change_scale, run, latents, autoencoders["image"]))
     tokens = conditions.null_token + 1 if schemes else 0
     unet = unet_config(settings, tokens, run.configuration.image_autoencoder.latent_channels, _seen_size(run))
     factor = None if scale is None else np.array(scale)
@@ -214,6 +213,13 @@ def _made_from(run: TrainingRun, autoencoders: dict[str, LatentAutoencoder], con
     told = [conditions.tokens.tolist(), conditions.null_token, np.nan_to_num(conditions.days, nan=-1e9).tolist()]
     made_by = {name: latents_sha256(autoencoders[part]) for part, name in zip(PARTS, _AUTOENCODERS, strict=True)}
     return run.made_from | made_by | {"labels": content_sha256(told)}
+
+
+def _change_scale(run: TrainingRun, latents: LatentStore, autoencoder: LatentAutoencoder) -> list[float]:
+    settings = run.configuration.diffusion
+    margin = settings.gtv_margin // run.configuration.image_autoencoder.downsampling or None
+    factor = residual_scale(latents, run.rows("train"), margin)
+    return with_coarse_first(factor, autoencoder.scale.flatten().cpu().numpy(), settings.coarse_first).tolist()
 
 
 def _windows(run: TrainingRun) -> WindowRule | None:

@@ -17,7 +17,13 @@ from GBMResponseTraining.items.latent_items import (
     latent_validation,
     store_neighbors,
 )
-from GBMResponseTraining.items.latents import LatentStore, gtv_at_latent_size, near_gtv, residual_scale
+from GBMResponseTraining.items.latents import (
+    LatentStore,
+    gtv_at_latent_size,
+    near_gtv,
+    residual_scale,
+    with_coarse_first,
+)
 from GBMResponseTraining.items.slices import Epochs, classifier_items, gtv_items, image_items, image_validation
 from GBMResponseTraining.settings.reader import load_configuration
 from GBMResponseTraining.store.slice_store import SliceStore
@@ -139,6 +145,14 @@ def test_the_change_scale_may_be_that_near_the_gtv():
         )]
     )  # fmt: skip
     np.testing.assert_allclose(scale, 1 / change.std(axis=0), rtol=1e-4)
+
+
+def test_coarse_channels_keep_more_of_their_variance():
+    factor, latent_scale = np.array([2.0, 2.0, 2.0]), np.array([0.5, 8.0, 32.0])  # amplitudes 1, 1/16 and 1/64
+    assert with_coarse_first(factor, latent_scale, 0.0) == pytest.approx(factor)
+    deviations = with_coarse_first(factor, latent_scale, 0.5) / factor
+    assert deviations / deviations[0] == pytest.approx([1.0, 1 / 4, 1 / 8])
+    assert np.mean(deviations**2) == pytest.approx(1.0)
 
 
 def test_the_wanted_share_of_the_items_is_late():
