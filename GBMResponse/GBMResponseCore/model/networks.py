@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..errors import BundleSchemaError
+from .environment import load_of_diffusers
 from .quantizer import quantize
 from .resnet import ResNet
 
@@ -191,20 +192,17 @@ def day_features(days: torch.Tensor) -> torch.Tensor:
 
 def build_autoencoder(config: dict[str, Any]) -> nn.Module:
     """Build an autoencoder from its configuration, with new weights."""
-    from diffusers import VQModel
-
+    library = load_of_diffusers("VQModel")
     from .block_autoencoder import BlockAutoencoder
     from .plain_vqvae import PlainVQVAE
 
-    constructors = (BlockAutoencoder, VQModel, PlainVQVAE)
+    constructors = (BlockAutoencoder, library, PlainVQVAE)
     return _from_config(config, {constructor.__name__: constructor for constructor in constructors})
 
 
 def build_denoiser(config: dict[str, Any], patch_size: int) -> Denoiser:
     """Build the denoiser from its UNet's configuration, with random weights."""
-    from diffusers import UNet2DConditionModel, UNet2DModel
-
-    unet = _from_config(config, {"UNet2DConditionModel": UNet2DConditionModel, "UNet2DModel": UNet2DModel})
+    unet = _from_config(config, {name: load_of_diffusers(name) for name in ("UNet2DConditionModel", "UNet2DModel")})
     return Denoiser(unet, patch_size)
 
 
