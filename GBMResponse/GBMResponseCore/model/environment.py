@@ -68,37 +68,6 @@ def translate_import_errors() -> Iterator[None]:
         raise DependencyError(message, _REINSTALL) from error
 
 
-def load_of_diffusers(name: str) -> Any:
-    """A class of diffusers, without torch's compiler.
-
-    Its parts ask for the compiler, which nothing here uses and which takes as long to load as torch itself, so they are
-    told that there is none. A version that insists gets it.
-    """
-    try:
-        with _no_compiler():
-            return getattr(importlib.import_module("diffusers"), name)
-    except (ImportError, RuntimeError, AttributeError):
-        return getattr(importlib.import_module("diffusers"), name)
-
-
-@contextmanager
-def _no_compiler() -> Iterator[None]:
-    """Imports of the compiler fail, which diffusers expects of old versions; what is exempt from it stays as it is."""
-    if "torch._dynamo" in sys.modules:
-        yield
-        return
-    import torch
-
-    exempt = torch.compiler.disable
-    torch.compiler.disable = lambda function=None, *_, **__: (lambda inner: inner) if function is None else function
-    sys.modules["torch._dynamo"] = None
-    try:
-        yield
-    finally:
-        torch.compiler.disable = exempt
-        del sys.modules["torch._dynamo"]
-
-
 @contextmanager
 def translate_memory_errors() -> Iterator[None]:
     """:raises OutOfMemoryError: the processor or the graphics card has too little memory."""

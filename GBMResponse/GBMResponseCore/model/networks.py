@@ -5,7 +5,10 @@ Autoencoders are `BlockAutoencoder` (continuous or product-quantized), diffusers
 survival classifier is `ResNet`.
 """
 
-from collections.abc import Sequence
+import importlib
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,7 +16,6 @@ from torch import nn
 from torch.nn import functional
 
 from ..errors import BundleSchemaError
-from .environment import load_of_diffusers
 from .quantizer import quantize
 from .resnet import ResNet
 
@@ -192,7 +194,7 @@ def day_features(days: torch.Tensor) -> torch.Tensor:
 
 def build_autoencoder(config: dict[str, Any]) -> nn.Module:
     """Build an autoencoder from its configuration, with new weights."""
-    library = load_of_diffusers("VQModel")
+    library = _of_diffusers("VQModel")
     from .block_autoencoder import BlockAutoencoder
     from .plain_vqvae import PlainVQVAE
 
@@ -202,7 +204,7 @@ def build_autoencoder(config: dict[str, Any]) -> nn.Module:
 
 def build_denoiser(config: dict[str, Any], patch_size: int) -> Denoiser:
     """Build the denoiser from its UNet's configuration, with random weights."""
-    unet = _from_config(config, {name: load_of_diffusers(name) for name in ("UNet2DConditionModel", "UNet2DModel")})
+    unet = _from_config(config, {name: _of_diffusers(name) for name in ("UNet2DConditionModel", "UNet2DModel")})
     return Denoiser(unet, patch_size)
 
 
@@ -228,3 +230,32 @@ def _from_config(config: dict[str, Any], constructors: dict[str, type]) -> nn.Mo
     if name not in constructors:
         raise BundleSchemaError(f"Unknown network class {name!r}; expected one of {sorted(constructors)}.")
     return constructors[name].from_config(config)
+
+
+def _of_diffusers(name: str) -> Any:
+    """A class of diffusers, without torch's compiler.
+
+    Its parts ask for the compiler, which nothing here uses and which takes as long to load as torch itself, so they are
+    told that there is none. A version that insists gets it.
+    """
+    try:
+        with _no_compiler():
+            return getattr(importlib.import_module("diffusers"), name)
+    except (ImportError, RuntimeError, AttributeError):
+        return getattr(importlib.import_module("diffusers"), name)
+
+
+@contextmanager
+def _no_compiler() -> Iterator[None]:
+    """Imports of the compiler fail, which diffusers expects of old versions; what is exempt from it stays as it is."""
+    if "torch._dynamo" in sys.modules:
+        yield
+        return
+    exempt = torch.compiler.disable
+    torch.compiler.disable = lambda function=None, *_, **__: (lambda inner: inner) if function is None else function
+    sys.modules["torch._dynamo"] = None
+    try:
+        yield
+    finally:
+        torch.compiler.disable = exempt
+        del sys.modules["torch._dynamo"]

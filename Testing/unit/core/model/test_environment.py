@@ -1,8 +1,5 @@
 """What is said about missing and damaged packages. The damaged ones are real packages in front of the good ones."""
 
-import subprocess
-import sys
-
 import pytest
 from GBMResponseCore.errors import DependencyError
 from GBMResponseCore.model import environment
@@ -72,37 +69,6 @@ def test_the_working_environment_has_torch_and_a_processor():
 def test_a_failing_import_is_a_typed_error(error, words):
     with pytest.raises(DependencyError, match=words), translate_import_errors():
         raise error
-
-
-LEAN = """
-import sys, torch
-from GBMResponseCore.model.environment import load_of_diffusers
-exempt, before = torch.compiler.disable, "torch._dynamo" in sys.modules
-print(load_of_diffusers("UNet2DModel").__name__, ("torch._dynamo" in sys.modules) == before)
-print(torch.compiler.disable is exempt)
-print(torch.compile(lambda values: values + 1, backend="eager")(torch.ones(1)).item())
-"""
-
-
-def test_torch_s_compiler_is_not_loaded_with_diffusers_and_works_afterwards(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", environment.search_path())
-    done = subprocess.run([sys.executable, "-c", LEAN], capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines() == ["UNet2DModel True", "True", "2.0"], done.stderr
-
-
-def test_a_diffusers_that_insists_on_torch_s_compiler_gets_it(monkeypatch):
-    seen = []
-
-    def load(name):
-        seen.append("torch._dynamo" in sys.modules and sys.modules["torch._dynamo"] is None)
-        if seen[-1]:
-            raise RuntimeError("import of torch._dynamo halted")
-        return environment
-
-    monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
-    monkeypatch.setattr(environment.importlib, "import_module", load)
-    assert environment.load_of_diffusers("PACKAGES") is environment.PACKAGES
-    assert seen == [True, False]
 
 
 def test_an_error_about_a_file_is_none_of_imports():
