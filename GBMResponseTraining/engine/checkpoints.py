@@ -33,12 +33,12 @@ def is_finished(folder: Path) -> bool:
 def selected_weights(folder: Path) -> dict[str, torch.Tensor]:
     """State of the module that the finished stage in `folder` left."""
     report = json.loads((folder / FINISHED).read_text(encoding="utf-8"))
-    return _load(folder / report["selected"])["state_dict"]
+    return load_checkpoint(folder / report["selected"])["state_dict"]
 
 
 def last_weights(folder: Path) -> dict[str, torch.Tensor]:
     """State of the module at the last checkpoint of a stage that has begun."""
-    return _load(folder / LAST)["state_dict"]
+    return load_checkpoint(folder / LAST)["state_dict"]
 
 
 def leave_weights(module: torch.nn.Module, folder: Path, made_from: dict[str, str]) -> None:
@@ -78,13 +78,12 @@ def start_from(network: torch.nn.Module, start: Path, prefix: str) -> None:
 
 def completed_steps(checkpoint: Path) -> int:
     """Return the optimizer steps that `checkpoint` has behind it; 0 when there is none."""
-    return int(_load(checkpoint)["global_step"]) if checkpoint.is_file() else 0
+    return int(load_checkpoint(checkpoint)["global_step"]) if checkpoint.is_file() else 0
 
 
-def is_finite(checkpoint: Path) -> bool:
-    """True if every weight of a checkpoint is a number."""
-    tensors = _load(checkpoint)["state_dict"].values()
-    return all(bool(tensor.isfinite().all()) for tensor in tensors if tensor.is_floating_point())
+def is_finite(weights: dict[str, torch.Tensor]) -> bool:
+    """True if every weight is a number."""
+    return all(bool(tensor.isfinite().all()) for tensor in weights.values() if tensor.is_floating_point())
 
 
 class LastCheckpoint(Checkpoint):
@@ -141,5 +140,6 @@ def _save(checkpoint: dict[str, Any], path: Path) -> None:
         raise OSError("the file does not hold what was written")
 
 
-def _load(checkpoint: Path) -> dict[str, Any]:
+def load_checkpoint(checkpoint: Path) -> dict[str, Any]:
+    """All that a checkpoint holds, which takes a while: its optimizer knows hundreds of tensors."""
     return torch.load(checkpoint, map_location="cpu", weights_only=True)

@@ -6,8 +6,10 @@ Batches depend on the seed and the step alone, neither on interruptions nor on h
 
 import json
 import logging
+import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from .checkpoints import (
     best_checkpoint,
     completed_steps,
     is_finite,
+    load_checkpoint,
     selected_weights,
 )
 from .machine import Machine, device_name
@@ -37,6 +40,7 @@ from .made_from import begin_stage
 from .stream import ItemStream, StreamData
 
 log = logging.getLogger(__name__)
+_THREAD_ENDS_S = 5.0
 # Lightning announces the machine and itself before every stage.
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
@@ -96,11 +100,35 @@ def fit(
     finished = folder / FINISHED
     made_from = made_from or {}
     begin_stage(folder, made_from)
-    if not finished.is_file():
-        _train(module, make_item, validation, folder, training, steps, seed, machine, callbacks, made_from)
-    module.load_state_dict(selected_weights(folder))
+    if finished.is_file():
+        weights = selected_weights(folder)
+    else:
+        weights = _train(module, make_item, validation, folder, training, steps, seed, machine, callbacks, made_from)
+    module.load_state_dict(weights)
     module.cpu().eval()
     return json.loads(finished.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """TensorBoard's thread ends of a full disk and its traceback is printed; the trainer raises the same error."""
+    usual = threading.excepthook
+
+    def told(failed: threading.ExceptHookArgs) -> None:
+        if not (isinstance(failed.exc_value, OSError) and _is_tensorboard(failed.thread)):
+            usual(failed)
+
+    threading.excepthook = told
+    try:
+        yield
+    finally:
+        for thread in filter(_is_tensorboard, threading.enumerate()):
+            thread.join(_THREAD_ENDS_S)
+        threading.excepthook = usual
+
+
+def _is_tensorboard(thread: threading.Thread | None) -> bool:
+    return type(thread).__module__.startswith("tensorboard.")
 
 
 def _train(
@@ -114,7 +142,8 @@ def _train(
     machine: Machine,
     callbacks: Sequence[Callback],
     made_from: Mapping[str, str],
-) -> None:
+) -> dict[str, torch.Tensor]:
+    """Do what is left to do; return the selected weights."""
     last = folder / LAST
     done = completed_steps(last)
     log.info("Training %s: %d of %d steps to do", folder, steps - done, steps)
@@ -161,12 +190,14 @@ def _train(
         enable_model_summary=False,
     )
     data = StreamData(stream, validation, training, machine, steps, done)
-    trainer.fit(module, datamodule=data, ckpt_path=str(last) if done else None, weights_only=True)
+    with _told_once():
+        trainer.fit(module, datamodule=data, ckpt_path=str(last) if done else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
     trainer.save_checkpoint(last)
     selected = BEST if training.select == "best" and (folder / BEST).is_file() else LAST
-    if not is_finite(folder / selected):
+    checkpoint = load_checkpoint(folder / selected)
+    if not is_finite(checkpoint["state_dict"]):
         raise DivergedError(f"The training in {folder} diverged: the weights are no numbers any more.")
     if trainer.is_global_zero:
         write_json(
@@ -175,7 +206,7 @@ def _train(
                 "planned_steps": steps,
                 "stopped_early": bool(trainer.global_step < steps),
                 "selected": selected,
-                "selected_step": completed_steps(folder / selected),
+                "selected_step": int(checkpoint["global_step"]),
                 "items_per_step": per_step,
                 "parameters": sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad),
                 "seconds": round(timer.time_elapsed("train") + timer.time_elapsed("validate"), 1),
@@ -189,3 +220,4 @@ def _train(
         )
     # The group of processes stays: under torchrun a second one would find the addresses of the first.
     trainer.strategy.barrier()
+    return checkpoint["state_dict"]

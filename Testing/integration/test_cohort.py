@@ -44,7 +44,8 @@ def table(images, tmp_path):
 
 @pytest.fixture
 def options(tiny_bundle):
-    return ["--bundle", str(tiny_bundle), "--precision", "float32", "--no-montage", "--no-report"]
+    one_sample = ["--samples", "1", "--no-montage", "--no-report"]
+    return ["--bundle", str(tiny_bundle), "--precision", "float32", *one_sample]
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_one_bad_case_does_not_stop_the_rest(run, tmp_path):
 
 
 def test_measurements_of_all_cases_are_in_one_table(run, tmp_path):
-    run()
+    run("--samples", "4")
     measured = rows(tmp_path / "out" / "measurements.csv")
     assert [row["id"] for row in measured] == ["first"] * 4 + ["last"] * 4  # samples
     assert all(row["synthetic"] == "True" and (row["category_by_volume"] or row["withheld_volume"]) for row in measured)
@@ -237,7 +238,7 @@ def test_the_batch_script_says_when_slicers_python_is_missing(batch, monkeypatch
 
 
 def test_status_files_name_what_was_done(run, tmp_path):
-    run()
+    run("--samples", "4")
     status = json.loads((tmp_path / "out" / "first" / "status.json").read_text("utf-8"))
     assert (status["status"], status["samples"]) == ("done", 4)
     assert len(status["key"]) == 64

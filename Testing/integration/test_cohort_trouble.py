@@ -43,8 +43,8 @@ def write_table(images, tmp_path):
 @pytest.fixture
 def arguments(tiny_bundle, tmp_path):
     def call(table, *extra):
-        options = ["--bundle", str(tiny_bundle), "--precision", "float32", "--no-montage", "--no-report"]
-        return ["cohort", str(table), "--out", str(tmp_path / "out"), *options, "--devices", "cpu", *extra]
+        options = ["--bundle", str(tiny_bundle), "--precision", "float32", "--samples", "1", "--devices", "cpu"]
+        return ["cohort", str(table), "--out", str(tmp_path / "out"), *options, "--no-montage", "--no-report", *extra]
 
     return call
 

@@ -71,20 +71,29 @@ def test_the_report_names_the_processes(runs):
     assert reports[0]["items_per_step"] == reports[1]["items_per_step"] == 4
 
 
-def test_an_adversarial_autoencoder_trains_on_two_processes(store, tmp_path):
+@pytest.fixture(scope="module")
+def all_stages(store, tmp_path_factory):
+    """A run of everything that a configuration needs, with an adversarial autoencoder, by torchrun."""
+    run = tmp_path_factory.mktemp("torchrun") / "run"
     adversarial = "image_autoencoder.adversarial={start_step: 1, channels: 32, layers: 1}"
-    train_on_two(tmp_path / "run", ["image-autoencoder"], "--store", store, "--preset", "smoke", "--set", adversarial)
-    report = json.loads((tmp_path / "run" / "image_autoencoder" / FINISHED).read_text())
+    options = ("--store", store, "--preset", "smoke", "--set", adversarial)
+    train_on_two(run, ["diffusion", "predicted-2-class"], *options, start=TORCHRUN)
+    return run
+
+
+def test_an_adversarial_autoencoder_trains_on_two_processes(all_stages):
+    report = json.loads((all_stages / "image_autoencoder" / FINISHED).read_text())
     assert (report["steps"], report["processes"]) == (4, 2)
+    state = torch.load(all_stages / "image_autoencoder" / LAST, weights_only=True)["state_dict"]
+    assert any(name.startswith("discriminator.") for name in state)
 
 
-def test_torchrun_trains_all_that_a_configuration_needs(store, tmp_path):
-    options = ("--store", store, "--preset", "smoke")
-    train_on_two(tmp_path / "run", ["diffusion", "predicted-2-class"], *options, start=TORCHRUN)
-    stages = [path.parent.relative_to(tmp_path / "run").as_posix() for path in tmp_path.rglob(FINISHED)]
+def test_torchrun_trains_all_that_a_configuration_needs(all_stages):
+    finished = list(all_stages.rglob(FINISHED))
     folds = ["classifier/final", "classifier/fold_0", "classifier/fold_1"]
-    assert sorted(stages) == [*folds, "diffusion/predicted-2-class", "gtv_autoencoder", "image_autoencoder"]
-    assert {json.loads(path.read_text())["processes"] for path in tmp_path.rglob(FINISHED)} == {2}
+    stages = sorted(path.parent.relative_to(all_stages).as_posix() for path in finished)
+    assert stages == [*folds, "diffusion/predicted-2-class", "gtv_autoencoder", "image_autoencoder"]
+    assert {json.loads(path.read_text())["processes"] for path in finished} == {2}
 
 
 def test_an_experiment_ends_with_the_exit_code_of_the_stage_that_failed(store, tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSetti
 from GBMResponseCore.model.bundle import open_bundle
 from tiny_bundle import write_tiny_bundle
 
+from GBMResponseTraining import cli
 from GBMResponseTraining.store.slice_store import open_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +25,38 @@ QUICK = (
 )
 
 
+ASKING = """#!/bin/sh
+printf '%s\\n' "$@" > "{folder}/asked"
+read -r code < "{folder}/answered"
+exit "$code"
+"""
+
+
+def run_script(words, environment, folder):
+    """Run a script whose `gbmresponse-train` asks this process, which has loaded everything; return its exit code."""
+    asked, answered = folder / "asked", folder / "answered"
+    for path in (asked, answered):
+        os.mkfifo(path)
+    ended = []
+
+    def run():
+        try:
+            ended.append(subprocess.run(words, env=environment, check=False).returncode)
+        finally:
+            asked.write_text("")
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while command := asked.read_text("utf-8").splitlines():
+        code = 1
+        try:
+            code = cli.main(command)
+        finally:
+            answered.write_text(f"{code}\n")
+    thread.join()
+    return ended[0]
+
+
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hospital")
@@ -30,8 +64,9 @@ def out(tmp_path_factory):
     parent = write_tiny_bundle(folder / "parent", preprocessing=rule, change_scale=[1.0] * 4)
     commands = folder / "commands"
     commands.mkdir()
-    for name, code in (("gbmresponse-train", "-m GBMResponseTraining.cli"), ("python", "")):
-        (commands / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {code} "$@"\n')
+    python = f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'
+    for name, text in (("gbmresponse-train", ASKING.format(folder=commands)), ("python", python)):
+        (commands / name).write_text(text)
         (commands / name).chmod(0o755)
     environment = {
         **os.environ,
@@ -41,11 +76,8 @@ def out(tmp_path_factory):
     }
     settings = [word for setting in QUICK for word in ("--set", f"diffusion.{setting}")]
     script = ROOT / "Testing" / "tools" / "fine_tuning.sh"
-    subprocess.run(
-        ["bash", script, folder / "out", "phantom", parent, *settings, "--accelerator", "cpu"],
-        env=environment,
-        check=True,
-    )
+    words = ["bash", script, folder / "out", "phantom", parent, *settings, "--accelerator", "cpu"]
+    assert run_script(words, environment, commands) == 0
     return folder / "out"
 
 

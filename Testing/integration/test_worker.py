@@ -101,7 +101,7 @@ def test_the_files_of_a_result_are_on_disk(worker, request_of):
 
 
 def test_previews_are_pictures_of_the_finished_slices(worker, request_of):
-    worker.send(type="predict", **request_of("preview", batch_size=1, sampling=SLOW))
+    worker.send(type="predict", **request_of("preview", samples=1, batch_size=1, sampling=SLOW))
     ready = worker.until("slice_ready")
     picture = voxels(ready["path"])
     worker.until("result")
@@ -176,8 +176,8 @@ def test_several_classes_share_their_noise(worker, request_of):
 
 
 def test_a_cancelled_prediction_keeps_its_slices_and_continues_to_identical_voxels(worker, request_of):
-    whole = worker.predict(**request_of("whole", batch_size=1, sampling=SLOW))
-    message = request_of("stopped", batch_size=1, sampling=SLOW)
+    whole = worker.predict(**request_of("whole", samples=1, batch_size=1, sampling=SLOW))
+    message = request_of("stopped", samples=1, batch_size=1, sampling=SLOW)
     worker.send(type="predict", **message)
     worker.until("slice_ready")
     worker.send(type="cancel", id="stopped")
@@ -277,7 +277,7 @@ def test_a_what_if_before_any_prediction_is_answered(tmp_path):
 
 
 def test_a_waiting_prediction_can_be_cancelled(worker, request_of):
-    worker.send(type="predict", **request_of("first", batch_size=1, sampling=SLOW))
+    worker.send(type="predict", **request_of("first", samples=1, batch_size=1, sampling=SLOW))
     worker.send(type="predict", **request_of("waiting"))
     worker.send(type="cancel", id="waiting")
     assert worker.until("result")["id"] == "first"

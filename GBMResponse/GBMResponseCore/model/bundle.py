@@ -7,12 +7,13 @@ SHA-256 before it is used.
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import torch
+from jsonschema.protocols import Validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -164,16 +165,23 @@ def open_bundle(folder: Path | str) -> Bundle:
     """
     manifest = read_manifest(folder)
     try:
-        jsonschema.validate(manifest.description, read_json(Path(__file__).with_name("bundle_schema.json")))
+        wrong = jsonschema.exceptions.best_match(_schema().iter_errors(manifest.description))
     except RecursionError as error:
         raise BundleSchemaError(f"bundle.json of {manifest.folder.name!r} is nested too deep.") from error
-    except jsonschema.ValidationError as error:
-        place = "/".join(str(part) for part in error.absolute_path) or "top level"
-        message = f"bundle.json of {manifest.folder.name!r} is not valid at {place}: {error.message[:200]}."
-        raise BundleSchemaError(message) from error
+    if wrong is not None:
+        place = "/".join(str(part) for part in wrong.absolute_path) or "top level"
+        message = f"bundle.json of {manifest.folder.name!r} is not valid at {place}: {wrong.message[:200]}."
+        raise BundleSchemaError(message)
     manifest.check()
     for _fraction in manifest.verification_steps():
         pass
     bundle = Bundle(manifest.folder, manifest.description)
     check_description(bundle)
     return bundle
+
+
+@cache
+def _schema() -> Validator:
+    """What bundle.json is checked with; that it is a valid schema itself is known by a test."""
+    schema = read_json(Path(__file__).with_name("bundle_schema.json"))
+    return jsonschema.validators.validator_for(schema)(schema)

@@ -5,7 +5,10 @@ Autoencoders are `BlockAutoencoder` (continuous or product-quantized), diffusers
 survival classifier is `ResNet`.
 """
 
-from collections.abc import Callable, Sequence
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -191,20 +194,17 @@ def day_features(days: torch.Tensor) -> torch.Tensor:
 
 def build_autoencoder(config: dict[str, Any]) -> nn.Module:
     """Build an autoencoder from its configuration, with new weights."""
-    from diffusers import VQModel
-
+    library = _of_diffusers("VQModel")
     from .block_autoencoder import BlockAutoencoder
     from .plain_vqvae import PlainVQVAE
 
-    constructors = (BlockAutoencoder, VQModel, PlainVQVAE)
+    constructors = (BlockAutoencoder, library, PlainVQVAE)
     return _from_config(config, {constructor.__name__: constructor for constructor in constructors})
 
 
 def build_denoiser(config: dict[str, Any], patch_size: int) -> Denoiser:
     """Build the denoiser from its UNet's configuration, with random weights."""
-    from diffusers import UNet2DConditionModel, UNet2DModel
-
-    unet = _from_config(config, {"UNet2DConditionModel": UNet2DConditionModel, "UNet2DModel": UNet2DModel})
+    unet = _from_config(config, {name: _of_diffusers(name) for name in ("UNet2DConditionModel", "UNet2DModel")})
     return Denoiser(unet, patch_size)
 
 
@@ -230,3 +230,32 @@ def _from_config(config: dict[str, Any], constructors: dict[str, Any]) -> nn.Mod
     if name not in constructors:
         raise BundleSchemaError(f"Unknown network class {name!r}; expected one of {sorted(constructors)}.")
     return constructors[name].from_config(config)
+
+
+def _of_diffusers(name: str) -> Any:
+    """A class of diffusers, without torch's compiler.
+
+    Its parts ask for the compiler, which nothing here uses and which takes as long to load as torch itself, so they are
+    told that there is none. A version that insists gets it.
+    """
+    try:
+        with _no_compiler():
+            return getattr(importlib.import_module("diffusers"), name)
+    except (ImportError, RuntimeError, AttributeError):
+        return getattr(importlib.import_module("diffusers"), name)
+
+
+@contextmanager
+def _no_compiler() -> Iterator[None]:
+    """Imports of the compiler fail, which diffusers expects of old versions; what is exempt from it stays as it is."""
+    if "torch._dynamo" in sys.modules:
+        yield
+        return
+    exempt = torch.compiler.disable
+    torch.compiler.disable = lambda function=None, *_, **__: (lambda inner: inner) if function is None else function
+    sys.modules["torch._dynamo"] = None
+    try:
+        yield
+    finally:
+        torch.compiler.disable = exempt
+        del sys.modules["torch._dynamo"]

@@ -6,6 +6,7 @@ Its twin `report.json` holds all of its texts and figures.
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,18 @@ if TYPE_CHECKING:
 _MOST_SLICES = 6
 _CHART = (240, 78)
 """Width and height of the plotted area, in units of the drawing."""
+
+
+@cache
+def page_template(name: str) -> Template:
+    """One of the templates of pages; compiling it takes longer than filling it."""
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template(name)
 
 
 def write_report(

@@ -14,12 +14,12 @@ probabilities p_k and true class y (one-hot y_k):
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
-from ..statistics.bootstrap import bootstrap_interval
+from ..statistics.bootstrap import bootstrap_interval, drawn_means
 
 BINS = 10
 
@@ -46,16 +46,12 @@ def classification_report(
     right = probabilities.argmax(axis=1) == labels
     squared = ((probabilities - np.eye(classes)[labels]) ** 2).sum(axis=1) / 2.0
 
-    def accuracy(rows: np.ndarray) -> float:
-        return float(right[rows].mean())
+    own = [1] if classes == 2 else range(classes)
 
-    def brier(rows: np.ndarray) -> float:
-        return float(squared[rows].mean())
+    def auc(drawn: np.ndarray) -> np.ndarray:
+        return np.mean([drawn_auc(probabilities[:, k], labels == k, drawn) for k in own], axis=0)
 
-    def auc(rows: np.ndarray) -> float:
-        return _auc(probabilities[rows], labels[rows])
-
-    figures = {"accuracy": accuracy, "auc": auc, "brier": brier}
+    figures = {"accuracy": partial(drawn_means, right), "auc": auc, "brier": partial(drawn_means, squared)}
     per_class = np.bincount(labels, minlength=classes)
     bins = _reliability(probabilities.max(axis=1), right)
     return {
@@ -71,7 +67,7 @@ def classification_report(
 
 
 def value_with_interval(
-    figure: Callable[[np.ndarray], float],
+    figure: Callable[[np.ndarray], np.ndarray],
     count: int,
     seed: int,
     strata: np.ndarray | None = None,
@@ -79,17 +75,11 @@ def value_with_interval(
 ) -> dict[str, float | None]:
     """`value`, `ci_low` and `ci_high` of a figure of `count` patients as JSON values: None where not defined.
 
-    :param figure, strata, persons: as in :func:`bootstrap_interval`.
+    :param figure, strata, persons: as the statistic and the others in :func:`bootstrap_interval`.
     """
     interval = bootstrap_interval(count, figure, seed, strata, persons)
-    values = {"value": figure(np.arange(count)), "ci_low": interval.low, "ci_high": interval.high}
+    values = {"value": float(figure(np.ones((1, count)))[0]), "ci_low": interval.low, "ci_high": interval.high}
     return {name: None if math.isnan(value) else value for name, value in values.items()}
-
-
-def _auc(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    classes = probabilities.shape[1]
-    own = [1] if classes == 2 else range(classes)
-    return float(np.mean([area_under_curve(probabilities[:, k], labels == k) for k in own]))
 
 
 def area_under_curve(scores: np.ndarray, positive: np.ndarray) -> float:
@@ -97,11 +87,23 @@ def area_under_curve(scores: np.ndarray, positive: np.ndarray) -> float:
 
     :param scores, positive: (n,), the latter bool.
     """
-    positives = int(positive.sum())
-    negatives = len(positive) - positives
-    if not positives or not negatives:
-        return float("nan")
-    return float((rankdata(scores)[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    return float(drawn_auc(scores, positive, np.ones((1, len(scores))))[0])
+
+
+def drawn_auc(scores: np.ndarray, positive: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """The same for each draw of a bootstrap (draws,).
+
+    :param drawn: how often each score was drawn (draws, n).
+    """
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
+    ordered, kind = drawn[:, order], positive[order]
+    # Of each different score, in rising order.
+    positives, others = (np.add.reduceat(ordered * part, starts, axis=1) for part in (kind, ~kind))
+    below = others.cumsum(axis=1) - others
+    pairs = positives.sum(axis=1) * others.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return (positives * (below + others / 2)).sum(axis=1) / pairs
 
 
 def _reliability(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:

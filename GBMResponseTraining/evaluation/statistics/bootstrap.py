@@ -23,35 +23,43 @@ class Interval:
 
 def bootstrap_interval(
     count: int,
-    statistic: Callable[[np.ndarray], float],
+    statistic: Callable[[np.ndarray], np.ndarray],
     seed: int = 0,
     strata: np.ndarray | None = None,
     persons: np.ndarray | None = None,
 ) -> Interval:
     """Interval of a statistic of `count` patients.
 
-    :param statistic: gets indices of the patients drawn, with repetition, and returns a number; draws with NaN are left
-        out, for example those without a patient of one class.
+    :param statistic: gets how often each patient was drawn (draws, count) and returns a number for each draw (draws,);
+        draws with NaN are left out, for example those without a patient of one class.
     :param strata: group of every patient (count,); each group keeps its size in every draw, and must have two patients.
         None: all are one group.
     :param persons: person of every entry (count,) where they are visits: those of a person are drawn together, without
         strata. None: every entry is a person.
     """
     if persons is not None:
-        visits = [np.flatnonzero(persons == person) for person in np.unique(persons)]
-        return bootstrap_interval(
-            len(visits), lambda drawn: statistic(np.concatenate([visits[index] for index in drawn])), seed
-        )
+        names, person = np.unique(persons, return_inverse=True)
+        return bootstrap_interval(len(names), lambda drawn: statistic(drawn[:, person]), seed)
     rng = np.random.default_rng(seed)
     strata = np.zeros(count, dtype=int) if strata is None else strata
     groups = [np.flatnonzero(strata == group) for group in np.unique(strata)]
-    enough = bool(groups) and min(map(len, groups)) > 1
+    if not groups or min(map(len, groups)) < 2:
+        return Interval(float("nan"), float("nan"))
+    drawn = np.empty((DRAWS, count))
+    for group in groups:
+        size = len(group)
+        picks = rng.integers(size, size=(DRAWS, size)) + size * np.arange(DRAWS)[:, None]
+        drawn[:, group] = np.bincount(picks.ravel(), minlength=DRAWS * size).reshape(DRAWS, size)
+    return _percentiles(statistic(drawn))
 
-    def draw() -> np.ndarray:
-        return np.concatenate([group[rng.integers(len(group), size=len(group))] for group in groups])
 
-    values = np.array([statistic(draw()) for _ in range(DRAWS if enough else 0)])
-    return _percentiles(values)
+def drawn_means(values: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Mean of finite values (n,) for each draw of a bootstrap (draws,); NaN where nothing was drawn.
+
+    :param drawn: how often each value was drawn (draws, n).
+    """
+    with np.errstate(invalid="ignore"):
+        return (drawn * values).sum(axis=1) / drawn.sum(axis=1)
 
 
 def group_means(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -59,8 +67,10 @@ def group_means(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
     :param values, groups: (n,), such as those of slices and their patients.
     """
-    ends = np.cumsum(np.unique(groups, return_counts=True)[1])
-    return np.array([known_mean(part) for part in np.split(values[np.argsort(groups, kind="stable")], ends)[:-1]])
+    place = np.unique(groups, return_inverse=True)[1]
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.bincount(place, np.where(known, values, 0.0)) / np.bincount(place, known)
 
 
 def known_mean(values: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .bootstrap import bootstrap_interval
+from .bootstrap import bootstrap_interval, drawn_means
 
 NAMES = ("ssim", "ssim_local", "lpips", "mse", "mse_local")
 
@@ -30,11 +30,11 @@ def skills(
         known = np.isfinite(errors) & np.isfinite(copied)
         errors, copied = errors[known], copied[known]
 
-        def skill(rows: np.ndarray, errors: np.ndarray = errors, copied: np.ndarray = copied) -> float:
-            return 1.0 - errors[rows].mean() / copied[rows].mean() if copied[rows].any() else float("nan")
+        def skill(drawn: np.ndarray, errors: np.ndarray = errors, copied: np.ndarray = copied) -> np.ndarray:
+            return _removed(drawn_means(errors, drawn), drawn_means(copied, drawn))
 
         interval = bootstrap_interval(len(errors), skill)
-        value = skill(np.arange(len(errors)))
+        value = skill(np.ones((1, len(errors))))[0]
         result[name] = {"value": float(value), "ci_low": interval.low, "ci_high": interval.high}
     return result
 
@@ -54,6 +54,12 @@ def skills_against_best(
         for name in NAMES
         if name in patient_means
     }
+
+
+def _removed(error: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """1 - error / baseline; NaN where the baseline has no error."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(baseline > 0, 1.0 - error / baseline, np.nan)
 
 
 def _errors(name: str, values: np.ndarray) -> np.ndarray:
@@ -76,16 +82,15 @@ def skill_against_best(errors: np.ndarray, baselines: Mapping[str, np.ndarray]) 
     table = table[:, np.isfinite(table).all(axis=0)]
     count = table.shape[1]
 
-    def skill(rows: np.ndarray) -> float:
-        means = table[:, rows].mean(axis=1)
-        best = means[1:].min()
-        return float(1.0 - means[0] / best) if best > 0 else float("nan")
+    def skill(drawn: np.ndarray) -> np.ndarray:
+        error, *rest = (drawn_means(values, drawn) for values in table)
+        return _removed(error, np.min(rest, axis=0))
 
     if not others or not count:
         return {"value": float("nan"), "ci_low": float("nan"), "ci_high": float("nan"), "baseline": None, "patients": 0}
     interval = bootstrap_interval(count, skill)
     return {
-        "value": skill(np.arange(count)),
+        "value": float(skill(np.ones((1, count)))[0]),
         "ci_low": interval.low,
         "ci_high": interval.high,
         "baseline": list(others)[int(table[1:].mean(axis=1).argmin())],

@@ -18,7 +18,7 @@ import numpy as np
 from GBMResponseCore import SYNTHETIC_NOTICE
 from GBMResponseCore.files import ensure_output_folder, write_json, write_text
 
-from ...evaluation.metrics.classification import area_under_curve, value_with_interval
+from ...evaluation.metrics.classification import area_under_curve, drawn_auc, value_with_interval
 from ..errors import RealismError
 from .classifiers import FEATURES, Scorer, build_network, fit_logistic, fit_network, patch_features, smoothed
 from .montage import write_comparison
@@ -139,14 +139,19 @@ def tell_apart(patches: Patches, steps: int, seed: int = 0, name: str = "") -> d
 
 def held_out_auc(scores: np.ndarray, real: np.ndarray, fold: np.ndarray) -> float:
     """Chance that a real patch scores higher than a simulated one held out from the same network; NaN if undefined."""
-    total = pairs = 0.0
+    return float(_held_out_auc(scores, real, fold, np.ones((1, len(scores))))[0])
+
+
+def _held_out_auc(scores: np.ndarray, real: np.ndarray, fold: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """The same where the patches were drawn so often (draws, n), for each draw."""
+    total, pairs = np.zeros(len(drawn)), np.zeros(len(drawn))
     for one in np.unique(fold):
         inside = fold == one
-        weight = float(real[inside].sum()) * float((~real[inside]).sum())
-        if weight:
-            total += weight * area_under_curve(scores[inside], real[inside])
-            pairs += weight
-    return total / pairs if pairs else float("nan")
+        weight = drawn[:, inside & real].sum(axis=1) * drawn[:, inside & ~real].sum(axis=1)
+        total += weight * np.nan_to_num(drawn_auc(scores[inside], real[inside], drawn[:, inside]))
+        pairs += weight
+    with np.errstate(invalid="ignore"):
+        return total / pairs
 
 
 def _evaluate(patches: Patches, inputs: np.ndarray, fit: Callable[[np.ndarray], Scorer], seed: int) -> dict[str, Any]:
@@ -161,18 +166,17 @@ def _evaluate(patches: Patches, inputs: np.ndarray, fit: Callable[[np.ndarray], 
         score = fit(training)
         scores[~training] = score(inputs[~training])
         trained.append(area_under_curve(score(inputs[training]), patches.real[training]))
-    rows = [np.flatnonzero(patches.person == one) for one in range(int(patches.person.max()) + 1)]
-    is_real = np.array([patches.real[own[0]] for own in rows])
+    is_real = patches.real[np.unique(patches.person, return_index=True)[1]]
 
-    def auc(persons: np.ndarray) -> float:
-        drawn = np.concatenate([rows[one] for one in persons])
-        return held_out_auc(scores[drawn], patches.real[drawn], patches.fold[drawn])
+    def auc(drawn: np.ndarray) -> np.ndarray:
+        return _held_out_auc(scores, patches.real, patches.fold, drawn[:, patches.person])
 
-    simulated = np.flatnonzero(~is_real)
+    # Every real person with all simulated ones.
+    each = np.eye(len(is_real))[is_real] + ~is_real
     return {
-        "auc": value_with_interval(auc, len(rows), seed, is_real.astype(int)),
+        "auc": value_with_interval(auc, len(is_real), seed, is_real.astype(int)),
         "auc_of_training": float(np.mean(trained)),
-        "auc_by_real_patient": [auc(np.append(simulated, one)) for one in np.flatnonzero(is_real)],
+        "auc_by_real_patient": auc(each).tolist(),
     }
 
 

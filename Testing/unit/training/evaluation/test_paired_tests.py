@@ -59,18 +59,18 @@ def test_the_interval_of_the_mean_is_near_the_normal_one():
 
 
 def test_draws_without_a_value_are_left_out():
-    interval = bootstrap_interval(2, lambda rows: float("nan") if len(set(rows)) == 1 else 1.0)
+    interval = bootstrap_interval(2, lambda drawn: np.where((drawn == 0).any(axis=1), np.nan, 1.0))
     assert (interval.low, interval.high) == (1.0, 1.0)
 
 
 def test_one_patient_has_no_interval():
-    for interval in (mean_interval(np.array([3.0])), bootstrap_interval(1, lambda rows: 3.0)):
+    for interval in (mean_interval(np.array([3.0])), bootstrap_interval(1, lambda drawn: np.full(len(drawn), 3.0))):
         assert np.isnan([interval.low, interval.high]).all()
 
 
 def test_nobody_has_no_interval():
     assert np.isnan(mean_interval(np.array([])).low)
-    assert np.isnan(bootstrap_interval(0, lambda rows: 0.0).high)
+    assert np.isnan(bootstrap_interval(0, lambda drawn: np.zeros(len(drawn))).high)
 
 
 def test_skill_is_the_share_of_the_copy_s_error_removed():

@@ -121,7 +121,8 @@ def test_the_card_says_that_the_perceptual_loss_was_left_out(store, tmp_path, mo
     assert "without the perceptual loss of the configuration, whose backbone was missing: image_autoencoder." in card
 
 
-def test_a_disk_that_is_too_full_for_logs_is_reported(store, tmp_path, capsys):
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_disk_that_is_too_full_for_logs_is_reported_once(store, tmp_path, capsys):
     with small_file_limit(20_000):
         assert start(store, tmp_path / "run", "train", "image-autoencoder") == 21
     assert "Traceback" not in capsys.readouterr().err
