@@ -253,7 +253,7 @@ def _no_compiler() -> Iterator[None]:
         return
     exempt = torch.compiler.disable
     torch.compiler.disable = lambda function=None, *_, **__: (lambda inner: inner) if function is None else function
-    sys.modules["torch._dynamo"] = None
+    sys.modules["torch._dynamo"] = None  # type: ignore[assignment]
     try:
         yield
     finally:

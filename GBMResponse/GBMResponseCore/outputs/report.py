@@ -36,14 +36,10 @@ _CHART = (240, 78)
 
 @cache
 def page_template(name: str) -> Template:
-    """One of the templates of pages; compiling it takes longer than filling it."""
-    return Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template(name)
+    """A page that escapes what it is given, and for which nothing may be missing; it is compiled once."""
+    loader = FileSystemLoader(Path(__file__).with_name("templates"))
+    pages = Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, autoescape=True, undefined=StrictUndefined)
+    return pages.get_template(name)
 
 
 def write_report(
@@ -86,13 +82,6 @@ def write_report(
     )
     write_json(twin, path.with_suffix(".json"))
     return write_text(page, path)
-
-
-def page_template(name: str) -> Template:
-    """A page that escapes what it is given, and for which nothing may be missing."""
-    loader = FileSystemLoader(Path(__file__).with_name("templates"))
-    pages = Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, autoescape=True, undefined=StrictUndefined)
-    return pages.get_template(name)
 
 
 def text_lines(

@@ -51,7 +51,11 @@ def classification_report(
     def auc(drawn: np.ndarray) -> np.ndarray:
         return np.mean([drawn_auc(probabilities[:, k], labels == k, drawn) for k in own], axis=0)
 
-    figures = {"accuracy": partial(drawn_means, right), "auc": auc, "brier": partial(drawn_means, squared)}
+    figures: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "accuracy": partial(drawn_means, right),
+        "auc": auc,
+        "brier": partial(drawn_means, squared),
+    }
     per_class = np.bincount(labels, minlength=classes)
     bins = _reliability(probabilities.max(axis=1), right)
     return {
