@@ -22,10 +22,11 @@ bundle=$out/run/bundles/$both
 
 run() { echo "== gbmresponse-train $*"; gbmresponse-train "$@"; }
 
-run simulate 1600 "$out/cohort" --anatomies "$anatomies" --use colin27=0.45 icbm152=0.05 'labels_*=0.025' \
-    --seed 41 --slices 4 --report
-run import cfb-gbm "$out/cohort" "$out/store"
-run split "$out/store" --shares 97.5 2.5 0
+# Pairs of one scan: only the disease changes.
+run simulate 800 "$out/cohort" --anatomies "$anatomies" --use colin27=0.55 icbm152=0.05 'labels_*=0.2' \
+    --seed 51 --slices 4 --same-scan --report
+run import cfb-gbm "$out/cohort" "$out/store" --same-scan
+run split "$out/store" --shares 97 3 0
 
 run simulate 150 "$out/test-cohort" --anatomies "$anatomies" --use robex --seed 42 --slices 4
 run import cfb-gbm "$out/test-cohort" "$out/test-store"
@@ -47,22 +48,21 @@ for name in seen unseen; do
     run split "$out/$name" --shares 0 0 100
 done
 
-# Both networks learn in phases, which the preset states.
 run export "$both" --run "$out/run" --store "$out/store" --extra-images "${extra[@]}" --preset shipped
 run reconstruction "$out/reconstruction" --model "demo-2=$out/run/image_autoencoder" \
     --store "05, 06=$out/unseen" "simulated=$out/test-store" "${unseen[@]}"
 
 # The default guidance is chosen on validation patients: read guidance_sweep.md. It was 2.
 run evaluate "$out/store" "$out/guidance" --split validation --model "2-class=$bundle:2-class:true" \
-    --guidance-sweep 0 1 2 4 7 10 --max-slices 1 --precision bfloat16
-run export "$both" --run "$out/run" --name gbm-response-demo-1 --guidance 2
+    --guidance-sweep 0 1 2 4 7 10 --max-slices 1
+run export "$both" --run "$out/run" --name gbm-response-demo-2 --guidance 2
 
 run evaluate "$out/test-store" "$out/test" --run "$out/run" --guidance-sweep 2 --samples 5 --max-slices 1 \
-    --precision bfloat16
+   
 run evaluate "$out/test-store" "$out/test-20" --model "no class=$bundle:none" --samples 20 --max-slices 1 \
-    --precision bfloat16
+   
 for name in unseen seen; do
-    run evaluate "$out/$name" "$out/evaluation-$name" --model "no class=$bundle:none" --samples 5 --precision bfloat16
+    run evaluate "$out/$name" "$out/evaluation-$name" --model "no class=$bundle:none" --samples 5
 done
 run import folder "$out/real/all.csv" "$out/all-real" --register always --keep-unknown-survival
 run realism "$out/store" "$out/all-real" "$out/realism"

@@ -168,11 +168,7 @@ def test_codes_that_a_phase_left_need_no_filling():
 
 def test_the_shipped_recipe():
     configuration = load_configuration("shipped")
-    image = [entry.image_autoencoder for _, entry in configuration.phases_of("image_autoencoder")]
-    assert [(part.crop, part.training.steps, part.training.learning_rate) for part in image] == [
-        (96, 3000, 1e-3),
-        (96, 7000, 5e-4),
-    ]
-    assert [part.frozen_encoder for part in image] == [False, True]
+    (image,) = [entry.image_autoencoder for _, entry in configuration.phases_of("image_autoencoder")]
+    assert (image.architecture, image.crop, image.training.steps) == ("continuous", 96, 3000)
     (diffusion,) = [entry.diffusion for _, entry in configuration.phases_of("diffusion")]
-    assert (diffusion.window, diffusion.fold, diffusion.training.steps) == (128, 1, 8000)
+    assert (diffusion.window, diffusion.coarse_first, diffusion.training.steps) == (128, 0.5, 5000)
