@@ -121,7 +121,7 @@ def test_the_expected_images_of_all_classes_come_one_by_one(ready, layout):
     shown, results = [], ready.widget.panel._results
 
     def count(name, _path):
-        shown.append((name, len(results._views.contents())))
+        ready.widget.panel._turns.add(lambda: shown.append((name, len(results._views.contents()))))
 
     ready.controller.expectedReady.connect(count)
     run = ready.run()

@@ -38,6 +38,7 @@ ELSEWHERE = {
     "gbmresponse-train import cheng": "unit/training/datasets/test_cheng.py",
     "gbmresponse-train import dicom": "integration/test_import_cohorts.py",
     "gbmresponse-train import folder": "integration/test_import_pairs.py",
+    "gbmresponse-train doctor": "integration/test_doctor.py",
     "gbmresponse-train import heads": "unit/training/datasets/test_heads.py",
     "gbmresponse-train import lumiere": "integration/test_import_cohorts.py",
     "gbmresponse-train import mu-glioma-post": "unit/training/store/test_leakage.py",

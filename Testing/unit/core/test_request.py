@@ -53,7 +53,7 @@ def test_every_setting_is_an_option_of_predict(entry):
     words = ["predict", "--image", "i", "--gtv", "g", "--out", "o", entry.option]
     words += [] if entry.kind is bool else [str(word) for word in (value if entry.several else [value])]
     words += ["--sampler", "ddim"] if entry.attribute == "eta" else []
-    options = cli._request(cli._parser().parse_args(words)).options
+    options = cli.request_of(cli._parser().parse_args(words)).options
     assert getattr(options, entry.attribute) == (tuple(value) if entry.several else value)
 
 
@@ -76,7 +76,7 @@ def test_facts_of_the_case_come_through_a_message_and_as_options():
     assert of_message(**facts).facts == CaseFacts(**facts)
     words = [word for name, value in facts.items() for word in (f"--{name.replace('_', '-')}", value)]
     parser = cli._parser()
-    request = cli._request(parser.parse_args(["predict", "--image", "i", "--gtv", "g", "--out", "o", *words]))
+    request = cli.request_of(parser.parse_args(["predict", "--image", "i", "--gtv", "g", "--out", "o", *words]))
     assert request.facts == CaseFacts(**facts)
     assert request.facts.weeks_since_rt == 6
     assert CaseFacts(rt_end="2026-02-01").weeks_since_rt is None

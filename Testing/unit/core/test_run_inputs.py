@@ -104,8 +104,8 @@ def test_labels_choose_the_gtv(run):
 
 def test_the_command_takes_labels():
     words = ["predict", "--image", "a", "--gtv", "b", "--out", "c", "--gtv-label", "1", "GTV core"]
-    assert cli._request(cli._parser().parse_args(words)).gtv_labels == ("1", "GTV core")
-    assert cli._request(cli._parser().parse_args(words[:7])).gtv_labels == ()
+    assert cli.request_of(cli._parser().parse_args(words)).gtv_labels == ("1", "GTV core")
+    assert cli.request_of(cli._parser().parse_args(words[:7])).gtv_labels == ()
 
 
 def test_predicted_voxels_are_not_below_the_darkest_or_above_the_brightest_possible(run):

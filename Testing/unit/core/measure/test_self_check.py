@@ -128,12 +128,12 @@ def test_no_measure_reports_a_change_when_nothing_changed(blank, kind, seed):
 
 def test_without_equal_sharpness_lesions_would_seem_to_grow(blank):
     found = []
-    for seed in range(3):
+    for seed in range(2):
         lesion = faint(1.1, None)
         image = head(lesion, seed)
         settings = {"enhancement": EnhancementRule(smoothing_mm=0.0)}
         found.append(compared(blank, image, lesion, image, unchanged=decoded(image), **settings).record["check"])
-    assert "PD" in {check["unchanged"]["category_by_area"] for check in found}
+    assert all(check["unchanged"]["volume_change"] > 0.05 for check in found)
 
 
 @pytest.mark.parametrize("kind", KINDS)
