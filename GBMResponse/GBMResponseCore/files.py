@@ -293,7 +293,10 @@ def sweep_partial_files(folder: Path | str, age_s: float = 0.0) -> None:
 
     :param age_s: only older files; 0 where no other process may write to the folder.
     """
-    for path in Path(folder).glob(".*.partial*"):
+    found: list[Path] = []
+    with suppress(OSError):  # the folder is gone meanwhile
+        found = list(Path(folder).glob(".*.partial*"))
+    for path in found:
         if _PARTIAL.fullmatch(path.name):
             with suppress(OSError):  # the next run tries again
                 if not age_s or time.time() - path.stat().st_mtime > age_s:

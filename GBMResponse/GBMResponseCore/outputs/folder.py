@@ -48,8 +48,9 @@ def folder_in_use(folder: Path) -> Iterator[None]:
     with locked(folder / LOCK):
         try:
             _sweep(folder)
-            for left in folder.glob(".preview*"):
-                shutil.rmtree(left, ignore_errors=True)
+            with suppress(OSError):  # the folder is gone meanwhile
+                for left in folder.glob(".preview*"):
+                    shutil.rmtree(left, ignore_errors=True)
             yield
         finally:
             _sweep(folder)  # an interrupt may have come while a file was being taken away

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 from GBMResponseCore import files
 from GBMResponseCore.errors import OptionError, OutputFolderError, UnreadableFileError
 from GBMResponseCore.inputs.reading import read_image
+from GBMResponseCore.outputs.folder import folder_in_use
 from small_file_limit import small_file_limit
 
 
@@ -296,3 +297,13 @@ def test_an_interrupt_while_a_temporary_file_is_taken_away_does_not_leave_it(tmp
     with pytest.raises(KeyboardInterrupt):
         files.discard(path)
     assert calls == [path, path] and not path.exists()
+
+
+def test_a_folder_that_goes_while_it_is_swept_is_no_surprise(tmp_path, monkeypatch):
+    def gone(folder, pattern):
+        raise FileNotFoundError(folder)
+
+    monkeypatch.setattr(Path, "glob", gone)
+    files.sweep_partial_files(tmp_path)
+    with folder_in_use(tmp_path):
+        pass
