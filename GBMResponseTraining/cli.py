@@ -10,6 +10,7 @@ from GBMResponseCore import SYNTHETIC_NOTICE
 from GBMResponseCore.errors import GBMResponseError, OutputFolderError
 
 from .commands import (
+    calibrate,
     card,
     check_leakage,
     doctor,
@@ -40,6 +41,7 @@ COMMANDS = (
     finetune,
     evaluate,
     selftest,
+    calibrate,
     card,
     experiment,
     simulate,

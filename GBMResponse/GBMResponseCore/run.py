@@ -23,6 +23,7 @@ from .measure.guard import judge_case
 from .measure.measurements import Measurements, measure
 from .measure.own_segments import own_notes, read_own_segments, sample_names
 from .measure.planning import Plan, PlanFiles
+from .measure.probability import ProbabilityRule
 from .model.environment import translate_import_errors, translate_memory_errors
 from .outputs.dicom_export import check_export
 from .outputs.folder import folder_in_use, refuse_to_replace
@@ -211,7 +212,8 @@ class Runner:
         if sampled and sampled.batch_size is None:
             sampled = predictor.model.resolve(sampled)
         unchanged = predictor.unchanged(slices, sampled, listener.pulse) if sampled else None
-        return measure(slices, predictions, unchanged, plan=plan, own=own)
+        rule = ProbabilityRule(**predictor.bundle.enhancement_probability)
+        return measure(slices, predictions, unchanged, plan=plan, own=own, probability=rule)
 
     def run(self, request: PredictionRequest, listener: Listener | None = None) -> RunResult:
         """Predict, measure and write.

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 from GBMResponseCore import SYNTHETIC_NOTICE
+from GBMResponseCore.measure.probability import ProbabilityRule
 
 from ..evaluation.metrics.image import HIGHER_IS_BETTER
 from ..evaluation.score_tables import (
@@ -115,6 +116,10 @@ def _conditions(description: Mapping[str, Any]) -> str:
         sentences.append(f"Told the days since the start of radiotherapy; {days:g} if none are given.")
     steps = f"{sampling['sampler']} with {sampling['steps']} steps"
     sentences.append(f"Sampled by default with {steps}, guidance scale {sampling['guidance_scale']:g}.")
+    rule = description.get("enhancement_probability")
+    if rule is not None:
+        made = f"Probability of enhancement: {ProbabilityRule(**rule)}"
+        sentences.append(f"{made}, as fits validation patients best.")
     return " ".join(sentences)
 
 

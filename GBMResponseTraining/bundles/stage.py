@@ -130,16 +130,21 @@ def export_configuration(
 
 
 def describe_bundle(
-    run: TrainingRun, configuration: ModelConfiguration, reports: Sequence[tuple[str, Mapping[str, Any]]]
+    run: TrainingRun,
+    configuration: ModelConfiguration,
+    reports: Sequence[tuple[str, Mapping[str, Any]]],
+    fitted: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the model card of an exported bundle, and held-out figures where there are any.
 
     :param reports: title and content of `report.json` of evaluations with the bundle. `metrics` of `bundle.json` are
         what :func:`evaluation_metrics` takes of the first, and of the others by title below `others`.
+    :param fitted: fields of `bundle.json` that were fitted since.
     """
     folder = exported_bundle(run, configuration)
     description = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
     del description["schema_version"], description["files"]
+    description |= fitted or {}
     if reports:
         first, *others = (evaluation_metrics(report) for _, report in reports)
         description["metrics"] = first
@@ -171,20 +176,22 @@ def exported_bundle(run: TrainingRun, configuration: ModelConfiguration) -> Path
 
 
 def check_evaluated(bundle: Bundle, title: str, report: Mapping[str, Any]) -> None:
-    """Make sure that a report has figures of these very networks.
+    """Make sure that a report has figures of these very networks, and of this probability of enhancement.
 
-    :raises OptionError: it has no row of the bundle, or the bundle has other networks by now.
+    :raises OptionError: it has no row of the bundle, or the bundle has other networks, or was calibrated, by now.
     """
     own = [
-        model["bundle"]["networks_sha256"]
+        model["bundle"]
         for model in report["models"]
         if (model["bundle"]["name"], model["bundle"]["version"]) == (bundle.name, bundle.version)
     ]
     remedy = "Evaluate the bundle as it is now; finished predictions of the same networks are kept."
     if not own:
         raise OptionError(f"The report {title!r} has no row of the bundle {bundle.name} {bundle.version}.", remedy)
-    if set(own) != {networks_sha256(bundle)}:
+    if any(entry["networks_sha256"] != networks_sha256(bundle) for entry in own):
         raise OptionError(f"The report {title!r} is of other networks than those of {bundle.name}.", remedy)
+    if any(entry.get("enhancement_probability", {}) != bundle.enhancement_probability for entry in own):
+        raise OptionError(f"{bundle.name} was calibrated after the report {title!r}.", remedy)
 
 
 def training_data(run: TrainingRun) -> str:

@@ -94,6 +94,13 @@ def spacing_mm(record: Mapping[str, Any]) -> tuple[float, float, float] | None:
     return float(steps.min()), float(record["spacing_mm"]), float(record["spacing_mm"])
 
 
+def spacing_or_usual(record: Mapping[str, Any]) -> tuple[float, float, float]:
+    """The same; if the record does not know it, with pixels of 1 mm, which an import makes unless told otherwise."""
+    steps = np.diff(np.asarray(record["slice_positions_mm"], dtype=np.float64))
+    usual = (float(steps.min()) if len(steps) else _USUAL_PIXEL_MM, _USUAL_PIXEL_MM, _USUAL_PIXEL_MM)
+    return spacing_mm(record) or usual
+
+
 def _zones_of_patient(slices: HeldOut, rows: np.ndarray, record: Mapping[str, Any]) -> list[Zone]:
     nothing = Zone(np.empty(0, np.int64), 0.0, 0.0)
     if not slices.gtv[rows].any():
@@ -104,7 +111,7 @@ def _zones_of_patient(slices: HeldOut, rows: np.ndarray, record: Mapping[str, An
     pre, post = slices.pre[nearest], slices.post[nearest]
     generated = np.isin(stack, places)
     gtv = slices.gtv[nearest] & generated[:, None, None]
-    spacing = spacing_mm(record) or _usual_spacing_mm(record)
+    spacing = spacing_or_usual(record)
     segmenter = EnhancementSegmenter(pre, gtv, generated, spacing)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # no tissue: the median of nothing
@@ -113,9 +120,3 @@ def _zones_of_patient(slices: HeldOut, rows: np.ndarray, record: Mapping[str, An
         return [nothing] * len(rows)
     sigma = segmenter.rule.smoothing_pixels(spacing)
     return [Zone(np.flatnonzero(segmenter.region[place]), threshold, true_threshold, sigma) for place in places]
-
-
-def _usual_spacing_mm(record: Mapping[str, Any]) -> tuple[float, float, float]:
-    """Of a store that does not know the size of its pixels, which an import makes 1 mm unless told otherwise."""
-    steps = np.diff(np.asarray(record["slice_positions_mm"], dtype=np.float64))
-    return float(steps.min()) if len(steps) else _USUAL_PIXEL_MM, _USUAL_PIXEL_MM, _USUAL_PIXEL_MM

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from GBMResponseCore.files import ensure_output_folder, write_json
 from GBMResponseCore.inputs.preprocessing import NormalizationSettings
+from GBMResponseCore.measure.probability import ProbabilityRule
 from GBMResponseCore.model.runtime import choose_device
 
 from ..models.lpips import load_lpips_if_present
@@ -210,7 +211,8 @@ def predict(
     :param target: what proper scores compare the samples with; None: they are not scored.
     """
     samples, volumes, first = [], [], None
-    scores = None if target is None else SampleScores(target)
+    rule = ProbabilityRule(**loaded.predictor.bundle.enhancement_probability)
+    scores = None if target is None else SampleScores(target, rule)
     for sample in range(options.samples):
         images = predict_slices(loaded, slices, assigned.tokens, seed=options.seed, sample=sample, finished=finished)
         samples.append(measure(images, slices.post))
@@ -340,7 +342,12 @@ def _describe(
     bundle = loaded.predictor.bundle
     return {
         "name": loaded.model.name,
-        "bundle": {"name": bundle.name, "version": bundle.version, "networks_sha256": networks_sha256(bundle)},
+        "bundle": {
+            "name": bundle.name,
+            "version": bundle.version,
+            "networks_sha256": networks_sha256(bundle),
+            "enhancement_probability": bundle.enhancement_probability,
+        },
         "scheme": loaded.model.scheme,
         "class_source": loaded.model.class_source,
         "sampling": asdict(loaded.sampling),

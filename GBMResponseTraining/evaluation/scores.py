@@ -11,9 +11,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from GBMResponseCore.measure.probability import ProbabilityRule
 from GBMResponseCore.measure.response import CR, PD, PR, SD, SizeRule, category_by_volume
 
-from .enhancement import Zone, voxel_ml
+from .enhancement import Zone, spacing_or_usual, voxel_ml
 from .held_out import HeldOut
 from .metrics.appearance import appearance, outside_tumor
 from .metrics.proper import average_precision, brier_score, energy_score, fair_crps, log_score, roc_auc
@@ -102,7 +103,7 @@ class Target:
     @cached_property
     def pixels_before(self) -> np.ndarray:
         """Enhancing pixels of every record before treatment (records,)."""
-        return self.enhancing_pixels(smoothed_values([self.slices.pre], self))[0]
+        return self._of_records(np.array([np.count_nonzero(mask) for mask in self.before]))
 
     @cached_property
     def pixels_after(self) -> np.ndarray:
@@ -115,9 +116,30 @@ class Target:
         counts = np.array([np.count_nonzero(values > area.threshold, axis=1) for values, area in parts])
         return np.array([self._of_records(count) for count in counts.T])
 
-    def probabilities(self, smoothed: Sequence[np.ndarray]) -> list[np.ndarray]:
+    @cached_property
+    def before(self) -> list[np.ndarray]:
+        """What enhances before treatment, of every slice, bool (z,)."""
+        found = smoothed_values([self.slices.pre], self)
+        return [values[0] > area.threshold for values, area in zip(found, self.areas, strict=True)]
+
+    def shares(self, smoothed: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Share of the members that enhance, of every slice (z,)."""
         return [(values > area.threshold).mean(axis=0) for values, area in zip(smoothed, self.areas, strict=True)]
+
+    def probabilities(self, shares: Sequence[np.ndarray], rule: ProbabilityRule) -> list[np.ndarray]:
+        """Probability of enhancement of every slice (z,), as a user is shown it.
+
+        :param shares: see :meth:`shares`.
+        """
+        found, shape = [], (1, *self.slices.pre.shape[1:])
+        for row, (share, before, area) in enumerate(zip(shares, self.before, self.areas, strict=True)):
+            pixels = area.pixels[area.zone]
+            maps = [np.zeros(shape, kind) for kind in (np.float32, bool, bool)]
+            for picture, values in zip(maps, (share, before, True), strict=True):
+                picture.ravel()[pixels] = values
+            spacing = spacing_or_usual(self.slices.records[self.slices.patient[row]])
+            found.append(rule.of(*maps, spacing).ravel()[pixels])
+        return found
 
     def _of_records(self, counts: np.ndarray) -> np.ndarray:
         return np.bincount(self.slices.patient, weights=counts, minlength=len(self.slices.records))
@@ -173,10 +195,16 @@ def members_of(images: Sequence[np.ndarray], target: Target) -> Members:
     return Members(member_values(images, target), smoothed_values(images, target))
 
 
-def score_members(name: str, kind: str, members: Members, target: Target) -> ScoredRow:
-    """All scores of ensembles; one member is a certain prediction."""
+def score_members(
+    name: str, kind: str, members: Members, target: Target, rule: ProbabilityRule | None = None
+) -> ScoredRow:
+    """All scores of ensembles; one member is a certain prediction.
+
+    :param rule: how the probability of enhancement is made of them; None: the share that enhances.
+    """
     images = [image_scores(*parts) for parts in zip(members.values, target.areas, strict=True)]
-    masks = score_masks(name, kind, target.probabilities(members.smoothed), target)
+    shares = target.shares(members.smoothed)
+    masks = score_masks(name, kind, shares if rule is None else target.probabilities(shares, rule), target)
     per_slice = [{**image, **mask} for image, mask in zip(images, masks.per_slice, strict=True)]
     counts = target.enhancing_pixels(members.smoothed)
     volumes = {"crps_volume": fair_crps(counts * target.voxel_ml, target.pixels_after * target.voxel_ml)}
@@ -262,8 +290,8 @@ def with_looks(row: ScoredRow, looks: Sequence[Sequence[dict[str, float]]]) -> S
 class SampleScores:
     """Takes the samples of a model one by one, and keeps only what their scores need."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    def __init__(self, target: Target, rule: ProbabilityRule | None = None) -> None:
+        self._target, self._rule = target, rule
         self._members: list[Members] = []
         self._looks: list[list[dict[str, float]]] = []
 
@@ -272,11 +300,16 @@ class SampleScores:
         self._members.append(members_of([images], self._target))
         self._looks.append(looks_of(images, self._target))
 
+    @property
+    def members(self) -> Members:
+        """All samples together."""
+        both = zip(*self._members, strict=True)
+        return Members(*([np.concatenate(slices) for slices in zip(*samples, strict=True)] for samples in both))
+
     def row(self, name: str) -> ScoredRow:
         """The scores of all samples together."""
-        both = zip(*self._members, strict=True)
-        members = Members(*([np.concatenate(slices) for slices in zip(*samples, strict=True)] for samples in both))
-        return with_looks(score_members(name, "model", members, self._target), self._looks)
+        row = score_members(name, "model", self.members, self._target, self._rule)
+        return with_looks(row, self._looks)
 
 
 def _area(zone: Zone, gtv: np.ndarray, post: np.ndarray) -> Area:

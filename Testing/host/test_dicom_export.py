@@ -223,7 +223,7 @@ def test_a_whole_prediction_is_offered_after_the_volume_and_is_what_the_command_
         ("MR", "SYNTHETIC expected follow-up T1-Gd (average)"),
         ("MR", "SYNTHETIC possible follow-up T1-Gd"),
         ("OT", "SYNTHETIC SD of the samples"),
-        ("OT", "SYNTHETIC share of samples that enhance"),
+        ("OT", "SYNTHETIC probability of enhancement"),
         ("SEG", "SYNTHETIC predicted enhancement"),
         ("RTSTRUCT", "SYNTHETIC predicted enhancement"),
     ]

@@ -22,6 +22,7 @@ from .enhancement import EnhancementRule, EnhancementSegmenter
 from .lesions import LesionMap, find_lesions
 from .own_segments import BEFORE, FOLLOW_UP, sample_names
 from .planning import Plan, PlanningView
+from .probability import ProbabilityRule
 from .response import (
     CATEGORIES,
     SizeChange,
@@ -67,11 +68,13 @@ class EnhancementMasks:
     """What enhances, bool (n, H, W) on the stack.
 
     :param samples: of each prediction.
+    :param chances: probability that each voxel enhances, float32, of predictions with several samples.
     :param truth, blurred: of the true follow-up, if there is one, and of the blurred copy that it is compared with.
     """
 
     before: np.ndarray
     samples: dict["Prediction", list[np.ndarray]]
+    chances: dict["Prediction", np.ndarray]
     truth: np.ndarray | None
     blurred: np.ndarray | None
 
@@ -85,8 +88,8 @@ class Measurements:
     """Measures of all predictions of a case.
 
     :param record: what `measurements.json` holds.
-    :param enhancement_probability: per class, fraction of the samples in which a voxel enhances, float32 on the input's
-        grid; only for several samples.
+    :param enhancement_probability: per class, how likely a voxel enhances, see :mod:`.probability`, float32 on the
+        input's grid; only for several samples.
     :param masks: what they were measured on.
     :param planning: as in the record, with that of the `classes`, also where it is withheld there.
     """
@@ -110,6 +113,7 @@ def measure(
     enhancement: EnhancementRule | None = None,
     plan: Plan | None = None,
     own: Mapping[str, np.ndarray] | None = None,
+    probability: ProbabilityRule | None = None,
 ) -> Measurements:
     """Measure the input, every sample and the true follow-up, if there is one, with one segmenter.
 
@@ -118,8 +122,9 @@ def measure(
         measured in them decides what is shown. None: no areas are.
     :param plan: whose coverage of the predicted enhancement is measured beside that of margins.
     :param own: masks of what enhances in the place of the segmenter's, see :mod:`.own_segments`; planning takes none.
+    :param probability: of enhancement; None: the share of the samples.
     """
-    rule, own = rule or SizeRule(), own or {}
+    rule, own, probability = rule or SizeRule(), own or {}, probability or ProbabilityRule()
     grid, case, gtv, generated = slices.grid, slices.case, slices.gtv, slices.generated
     spacing = grid.spacing[::-1]
     pre = slices.scale.normalize(slices.stack)
@@ -151,7 +156,7 @@ def measure(
         blurred_change = compare_lesions(before, find_lesions(blurred_mask, spacing, rule.lesions), rule)
 
     view, plans = PlanningView(segmenter, pre, gtv, generated, threshold, plan), {}
-    classes, maps, sample_masks = {}, {}, {}
+    classes, maps, sample_masks, chances = {}, {}, {}, {}
     for name, prediction in predictions.items():
         stacks = [whole(pixels) for pixels in prediction.pixels]
         pairs = zip(names[name], stacks, strict=True)
@@ -184,7 +189,9 @@ def measure(
         classes[name] = entry
         if len(masks) > 1:
             zero = image_like(case.image, np.zeros(case.image.GetSize()[::-1], np.float32))
-            maps[name] = grid.to_volume(np.asarray(np.mean(masks, axis=0, dtype=np.float32)), generated, zero)[0]
+            share = np.asarray(np.mean(masks, axis=0, dtype=np.float32))
+            chances[prediction] = probability.of(share, mask_before, segmenter.region, spacing)
+            maps[name] = grid.to_volume(chances[prediction], generated, zero)[0]
 
     record = {
         "notice": SYNTHETIC_NOTICE,
@@ -192,7 +199,11 @@ def measure(
         "title": TITLE,
         "caveats": list(CAVEATS),
         "unknown": list(UNKNOWN),
-        "settings": {"enhancement": segmenter.rule.to_dict(), "size": asdict(rule)},
+        "settings": {
+            "enhancement": segmenter.rule.to_dict(),
+            "size": asdict(rule),
+            "probability": asdict(probability),
+        },
         **({"outlined_by_the_user": sorted(own)} if own else {}),
         "gtv_volume_ml": case.gtv_volume_ml,
         "check": check.to_dict(),
@@ -207,7 +218,8 @@ def measure(
         shared["true_follow_up"] = view.of_mask(view.recurrence(truth.stack, truth.threshold))
     if not withheld.volume:
         record["planning"] = shared
-    found = EnhancementMasks(mask_before, sample_masks, truth.mask if truth else None, blurred_mask if truth else None)
+    after = (truth.mask, blurred_mask) if truth else (None, None)
+    found = EnhancementMasks(mask_before, sample_masks, chances, *after)
     return Measurements(rounded(record), maps, found, {**shared, "classes": plans})
 
 

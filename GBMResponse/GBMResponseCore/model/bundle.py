@@ -90,6 +90,11 @@ class Bundle(Manifest):
         """Where a prediction shows, unless the whole slice is asked for."""
         return Composition(**self.description.get("composition", {}))
 
+    @property
+    def enhancement_probability(self) -> dict[str, float]:
+        """Fields of the rule that makes the probability of enhancement, see :mod:`..measure.probability`."""
+        return self.description.get("enhancement_probability", {})
+
     @cached_property
     def scheduler_config(self) -> dict[str, Any]:
         return read_json(self._verified("scheduler/scheduler_config.json"))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TILE_HEIGHT = 300
 """About: small slices are enlarged by whole factors, so that every pixel shows as it is."""
 LIKELY = 0.5
-"""Share of the samples in which a voxel enhances that the contour on an expected image encloses."""
+"""Probability of enhancement that the contour on an expected image encloses."""
 _NEARLY_ALL, _LEAST_CHANGE = 0.999, 0.02
 """A difference between classes has full color where it is larger than in this share of the pixels, and than this part
 of white: smaller ones would make noise look like something."""
@@ -112,11 +112,9 @@ class CaseColumns:
         return Column(title, self._changes(change, largest))
 
     def chance(self, prediction: "Prediction") -> np.ndarray | None:
-        """Share of the samples in which each pixel of the generated slices enhances (k, H, W); None: not shown."""
-        masks = None if self.masks is None else self.masks.of(prediction)
-        if not masks or len(masks) < 2:
-            return None
-        return np.asarray(np.mean([mask[self.slices.indices] for mask in masks], axis=0, dtype=np.float32))
+        """Probability that each pixel of the generated slices enhances (k, H, W); None: not shown."""
+        chance = None if self.masks is None else self.masks.chances.get(prediction)
+        return None if chance is None else chance[self.slices.indices]
 
     @cached_property
     def white(self) -> float:

@@ -119,7 +119,7 @@ class DicomExport:
         for name, what in self._images.items():
             image = burned_in(self.volumes[name]) if self.burn_in else self.volumes[name]
             yield from mr_series(source, making, image, self._titled(what), next(number), self.burn_in)
-        maps = {"spread": "SD of the samples", "enhancement_probability": "share of samples that enhance"}
+        maps = {"spread": "SD of the samples", "enhancement_probability": "probability of enhancement"}
         for name, what in maps.items():
             if name in self.volumes:
                 unit = codes.UCUM.NoUnits

@@ -23,7 +23,7 @@ from .folder import folder_in_use
 from .montage import write_montage
 from .report import write_report
 from .segments import write_lines, write_segments
-from .volumes import labeled
+from .volumes import chance_from, labeled
 from .write import MONTAGE, PROVENANCE, REPORT, RunResult
 
 _OTHER = "Give the image, GTV and model that this run was made with."
@@ -137,7 +137,7 @@ def write_measures_again(result: RunResult) -> dict[str, Path]:
         for name, chance in measurements.enhancement_probability.items():
             folder = out / name if len(result.predictions) > 1 else out
             path = folder / f"enhancement_probability{result.request.format}"
-            volume = labeled(chance, f"share of {len(result.predictions[name].samples)} samples that enhance")
+            volume = labeled(chance, chance_from(result.predictions[name]))
             files[f"enhancement_probability, {name}"] = write_image(volume, path, result.slices.case.keep_orientation)
         files |= write_segments(result) | write_lines(result)
     return files

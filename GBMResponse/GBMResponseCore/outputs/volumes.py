@@ -32,9 +32,13 @@ def volumes_of(prediction: "Prediction", enhancement_probability: sitk.Image | N
         for number, image in enumerate(prediction.samples, start=1):
             volumes[f"sample_{number:02d}"] = (image, f"sample {number}")
     if enhancement_probability is not None:
-        share = f"share of {len(prediction.samples)} samples that enhance"
-        volumes["enhancement_probability"] = (enhancement_probability, share)
+        volumes["enhancement_probability"] = (enhancement_probability, chance_from(prediction))
     return {name: labeled(image, what) for name, (image, what) in volumes.items()}
+
+
+def chance_from(prediction: "Prediction") -> str:
+    """What a map of the probability of enhancement is."""
+    return f"probability of enhancement from {len(prediction.samples)} samples"
 
 
 def labeled(image: sitk.Image, what: str) -> sitk.Image:

@@ -31,7 +31,7 @@ _WHAT = {
     NodeRoles.PREDICTED: "possible follow-up T1-Gd",
     NodeRoles.SAMPLE: "possible follow-up T1-Gd",
     NodeRoles.SPREAD: "SD of the samples",
-    NodeRoles.ENHANCEMENT: "share of samples that enhance",
+    NodeRoles.ENHANCEMENT: "probability of enhancement",
     NodeRoles.MASK: "mask of the generated voxels",
     NodeRoles.DIFFERENCE: "change from the input",
     NodeRoles.CLASS_DIFFERENCE: "difference of survival classes",
@@ -39,7 +39,7 @@ _WHAT = {
 _MAPS = (NodeRoles.SPREAD, NodeRoles.ENHANCEMENT)
 _REGION = "predicted enhancement"
 _LIKELY = 0.5
-"""Share of the samples from which the engine counts a voxel to the region."""
+"""Probability of enhancement from which the engine counts a voxel to the region."""
 _FIRST_NUMBER = 9000
 _PATIENT_AND_STUDY = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyID", "StudyDate",

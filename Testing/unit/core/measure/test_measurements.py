@@ -15,6 +15,7 @@ from GBMResponseCore.inputs.resampling import image_like
 from GBMResponseCore.measure.enhancement import EnhancementSegmenter
 from GBMResponseCore.measure.measurements import CAVEATS, TITLE, measure, write_measurements
 from GBMResponseCore.measure.planning import Plan
+from GBMResponseCore.measure.probability import ProbabilityRule
 from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions
@@ -95,6 +96,17 @@ def test_samples_give_probabilities_and_a_map(case, prediction):
     values = sitk.GetArrayViewFromImage(chance)
     assert values.max() == pytest.approx(0.5)
     assert (values[sitk.GetArrayViewFromImage(prediction.generated) == 0] == 0).all()
+
+
+def test_the_rule_of_the_bundle_makes_the_map_and_is_written_down(case, prediction):
+    samples = (with_ball(case, 0), case.image)
+    slices = prediction.slices
+    result = measure(slices, {"short": faked(prediction, *samples)}, slices.pre, probability=ProbabilityRule(0.5))
+    (chance,), before = result.masks.chances.values(), result.masks.before
+    assert chance[before] == pytest.approx(0.75)  # half of a half, and half of what enhances before
+    assert not chance[~before].any()
+    assert sitk.GetArrayViewFromImage(result.enhancement_probability["short"]).max() == pytest.approx(0.75)
+    assert result.record["settings"]["probability"] == {"weight": 0.5, "smoothing_mm": 0.0, "before_mm": 0.0}
 
 
 def test_one_sample_gives_no_map(case, prediction):

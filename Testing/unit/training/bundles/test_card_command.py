@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from GBMResponseCore.errors import MissingFileError, OptionError
+from GBMResponseCore.measure.probability import ProbabilityRule
 from GBMResponseCore.model.bundle import open_bundle
 from small_store import SPLIT, write_small_store
 
@@ -74,6 +75,18 @@ def test_the_bundle_keeps_its_name(run):
 def test_the_default_guidance_is_that_of_the_last_export(copied):
     assert cli.main(["export", "2-and-4-class", "--guidance", "3.5", "--run", str(copied), "--accelerator", "cpu"]) == 0
     assert open_bundle(folder(copied)).default_sampling.guidance_scale == 3.5
+
+
+def test_a_calibrated_bundle_says_how_its_probability_is_made_and_wants_to_be_evaluated_again(copied, capsys):
+    assert cli.main(["calibrate", "2-and-4-class", "--run", str(copied), "--samples", "2"]) == 0
+    said = capsys.readouterr().out
+    rule = open_bundle(folder(copied)).enhancement_probability
+    assert f"Probability of enhancement: {ProbabilityRule(**rule)}." in said
+    assert f"Probability of enhancement: {ProbabilityRule(**rule)}, as fits" in (
+        folder(copied) / "MODEL_CARD.md"
+    ).read_text("utf-8")
+    assert card(copied, f"Phantoms={copied / 'evaluation'}") == OptionError.exit_code
+    assert "was calibrated after the report" in capsys.readouterr().err
 
 
 def test_guidance_of_a_model_without_class_is_refused_before_training(tmp_path, capsys):

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from GBMResponseCore.measure.probability import ProbabilityRule
 from scipy import ndimage
 from small_store import SLICES, SPLIT, write_small_store
 
+from GBMResponseTraining.bundles.probability import fit_probability
 from GBMResponseTraining.evaluation.enhancement import enhancement_zones
 from GBMResponseTraining.evaluation.held_out import read_held_out
 from GBMResponseTraining.evaluation.results import COPY
@@ -89,6 +91,36 @@ def test_a_copy_is_scored_by_its_absolute_error(held_out):
         post, pre = (ndimage.gaussian_filter(images[k], 1.5).ravel()[zone] for images in (held_out.post, held_out.pre))
         event, mask = post > target.zones[k].true_threshold, pre > target.zones[k].threshold
         assert scores["brier"] == pytest.approx((event != mask).mean())
+
+
+def test_a_rule_makes_the_probabilities_that_are_scored(held_out):
+    target = target_of(held_out)
+    images = [held_out.pre, held_out.post]
+    plain = score_members("model", "model", members_of(images, target), target)
+    same = score_members("model", "model", members_of(images, target), target, ProbabilityRule())
+    before = score_members("model", "model", members_of(images, target), target, ProbabilityRule(weight=0.0))
+    copy = scored([held_out.pre], target)
+    for name in ("brier", "auc", "average_precision"):
+        assert mean(same, name, target) == pytest.approx(mean(plain, name, target))
+        assert mean(before, name, target) == pytest.approx(mean(copy, name, target))
+    assert mean(plain, "brier", target) < mean(copy, "brier", target)
+
+
+def test_the_fitted_probability_is_as_good_as_share_and_mask_alone(held_out):
+    target = target_of(held_out)
+    found = fit_probability(target, target.shares(members_of([held_out.pre, held_out.post], target).smoothed))
+    rule = found.rule
+    assert found.brier == min(found.brier, found.shares, found.before)
+    assert found.patients == len(np.unique(held_out.person))
+    row = score_members("model", "model", members_of([held_out.pre, held_out.post], target), target, rule)
+    assert mean(row, "brier", target) == pytest.approx(found.brier)
+
+
+def test_samples_that_are_the_truth_have_all_the_weight(held_out):
+    target = target_of(replace(held_out, post=held_out.pre + 0.1 * (held_out.pre > 0.2)))
+    truth = [np.asarray(area.enhancing, float) for area in target.areas]
+    found = fit_probability(target, truth)
+    assert (found.rule, found.brier, found.shares) == (ProbabilityRule(), 0.0, 0.0)
 
 
 def test_the_truth_itself_cannot_be_scored_better(held_out):

@@ -1,0 +1,39 @@
+"""`gbmresponse-train calibrate`."""
+
+import argparse
+from pathlib import Path
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Declare the command."""
+    calibrate = commands.add_parser(
+        "calibrate", help="fit a bundle's probability of enhancement on the validation patients; then evaluate and card"
+    )
+    calibrate.add_argument("configuration", help="no-class, predicted-2-class, 2-class, 4-class or 2-and-4-class")
+    calibrate.add_argument("--run", dest="run_folder", type=Path, required=True, help="run folder")
+    calibrate.add_argument("--samples", type=int, default=8, help="of each slice (default: %(default)s)")
+    calibrate.add_argument("--max-slices", type=int, default=1, help="of each patient (default: %(default)s)")
+    calibrate.add_argument("--seed", type=int, default=1, help="of the noise (default: %(default)s)")
+    calibrate.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns its exit code."""
+    from GBMResponseCore.errors import OptionError
+
+    from ..bundles.probability import calibrate
+    from ..settings.model_configurations import model_configuration
+    from ..stages.training_run import TrainingRun
+
+    if arguments.samples < 2 or arguments.max_slices < 1:
+        raise OptionError("--samples must be 2 or more, and --max-slices 1 or more.")
+    configuration = model_configuration(arguments.configuration)
+    found = calibrate(
+        TrainingRun.reopen(arguments.run_folder), configuration, arguments.samples, arguments.max_slices, arguments.seed
+    )
+    print(f"Probability of enhancement: {found.rule}.")
+    print(
+        f"Brier score on {found.patients} validation patients: {found.brier:.4f}; share of the samples alone "
+        f"{found.shares:.4f}, mask alone {found.before:.4f}."
+    )
+    return 0
