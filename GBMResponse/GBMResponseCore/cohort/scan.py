@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..dicom.case import scanned
-from ..dicom.choice import DEFAULT_SERIES, choose_t1_gd, read_structure_sets
+from ..dicom.choice import DEFAULT_SERIES, NATIVE, OTHER_WEIGHTING, choose_t1_gd, read_structure_sets
 from ..errors import CaseTableError, DicomSeriesError, GBMResponseError, MissingFileError
 from ..files import write_csv
 from ..outputs.write import PROVENANCE
@@ -23,11 +23,17 @@ COLUMNS = ("id", "image", "gtv", "follow_up", "class", "bundle", "days", "unusab
 _VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 _BEFORE = ("t0", "pre", "baseline", "planning", "before")
 _AFTER = ("t1", "post", "followup", "follow-up", "fu", "after", "t2")
-_VISIT = re.compile(rf"(?<![a-z0-9])(ses-[a-z0-9]+|{'|'.join((*_BEFORE, *_AFTER))})(?![a-z0-9-])")
+_NUMBERED = ("t0", "t1", "t2")
+"""Visits where a patient has a `t0`; else T1 and T2 are weightings."""
+_VISIT, _VISIT_IN_WORDS = (
+    re.compile(rf"(?<![a-z0-9])(ses-[a-z0-9]+|{'|'.join(names)})(?![a-z0-9-])")
+    for names in ((*_BEFORE, *_AFTER), [name for name in (*_BEFORE, *_AFTER) if name not in _NUMBERED])
+)
 _SUBJECT = re.compile(r"(?<![a-z0-9])sub-([a-z0-9]+)")
 _MASK = re.compile(r"gtv|tumou?r|mask|seg|label|(?<![a-z])roi")
 _GTV = re.compile(r"gtv")
 _T1_GD = re.compile(DEFAULT_SERIES)
+_OTHER_KIND = re.compile(rf"{NATIVE}|{OTHER_WEIGHTING}|(?<![a-z])(?:ct|dose|pet|fdg)(?![a-z])")
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,11 @@ def scan_folder(root: Path, table: Path) -> list[dict[str, Any]]:
 def scan(root: Path) -> list[dict[str, Any]]:
     """The rows of a table of what is in a folder, in the order of the patients' names."""
     patients: dict[str, list[_Volume]] = defaultdict(list)
-    for path in _volumes(root):
-        volume = _named(path, root)
+    named = [_named(path, root, _VISIT) for path in _volumes(root)]
+    numbered = {volume.patient for volume in named if volume.visit == _NUMBERED[0]}
+    for volume in named:
+        if volume.patient not in numbered:
+            volume = _named(volume.path, root, _VISIT_IN_WORDS)
         patients[volume.patient].append(volume)
     rows = [_row(name, found) for name, found in sorted(patients.items())]
     return rows or _dicom_rows(root)
@@ -93,12 +102,12 @@ def _volumes(root: Path) -> Iterator[Path]:
                 yield Path(folder) / name
 
 
-def _named(path: Path, root: Path) -> _Volume:
+def _named(path: Path, root: Path, visits: re.Pattern[str]) -> _Volume:
     parts = [part.lower() for part in path.relative_to(root).parts]
     stem = next(parts[-1][: -len(suffix)] for suffix in _VOLUMES if parts[-1].endswith(suffix))
     subject = _SUBJECT.search("/".join(parts))
-    in_name = _VISIT.search(stem)
-    in_folder = next((found for part in reversed(parts[:-1]) if (found := _VISIT.search(part))), None)
+    in_name = visits.search(stem)
+    in_folder = next((found for part in reversed(parts[:-1]) if (found := visits.search(part))), None)
     visit = in_name or in_folder
     start, end = in_name.span() if in_name else (0, 0)
     what = re.sub(r"[_-]+", " ", _SUBJECT.sub("", stem[end:] if in_name else stem)).strip()
@@ -124,10 +133,13 @@ def _row(patient: str, volumes: Sequence[_Volume]) -> dict[str, Any]:
         first = next((place for place, entry in enumerate(ordered) if any(item.is_mask for item in entry)), None)
         if first is None:
             raise CaseTableError("No GTV was found.")
-        row["gtv"] = _only(_masks(ordered[first]), "GTV")
-        row["image"] = _only(_images(ordered[first]), "T1-Gd")
+        row["gtv"] = _only(_masks(ordered[first]), "GTV").path
+        image = _only(_images(ordered[first]), "T1-Gd")
+        row["image"] = image.path
+        if not _T1_GD.search(image.what):
+            row["found"] += "; no name says T1-Gd"
         if len(ordered) > first + 1 and (later := _images(ordered[first + 1])):
-            row["follow_up"] = _only(later, "T1-Gd of the follow-up")
+            row["follow_up"] = _only(later, "T1-Gd of the follow-up").path
     except CaseTableError as error:
         row["unusable"] = error.message
     return row
@@ -139,19 +151,20 @@ def _masks(visit: Sequence[_Volume]) -> list[_Volume]:
 
 
 def _images(visit: Sequence[_Volume]) -> list[_Volume]:
-    """Those called T1-Gd; else all."""
+    """Those called T1-Gd; else those whose names do not say another kind of image."""
     images = [volume for volume in visit if not volume.is_mask]
-    return [volume for volume in images if _T1_GD.search(volume.what)] or images
+    called = [volume for volume in images if _T1_GD.search(volume.what)]
+    return called or [volume for volume in images if not _OTHER_KIND.search(volume.what)]
 
 
-def _only(volumes: Sequence[_Volume], what: str) -> Path:
+def _only(volumes: Sequence[_Volume], what: str) -> _Volume:
     """:raises CaseTableError: there is none, or more than one."""
     if not volumes:
         raise CaseTableError(f"No {what} was found.")
     if len(volumes) > 1:
         names = ", ".join(volume.path.name for volume in volumes[:4])
         raise CaseTableError(f"{len(volumes)} volumes could be the {what}: {names}.")
-    return volumes[0].path
+    return volumes[0]
 
 
 def _dicom_rows(root: Path) -> list[dict[str, Any]]:

@@ -18,8 +18,9 @@ DEFAULT_SERIES = (
 )
 """Regular expression of a T1-Gd series' description, in any case."""
 
-_NATIVE = r"without|non.?contrast|pre.?contrast|nativ|ohne|sans"
-_OTHER_WEIGHTING = r"t2|flair|dwi|diff|adc|swi|perf|dsc|asl|tof|angio|loc|scout|survey"
+NATIVE = r"without|non.?contrast|pre.?contrast|nativ|ohne|sans"
+OTHER_WEIGHTING = r"t2|flair|dwi|diff|adc|swi|perf|dsc|asl|tof|angio|loc|scout|survey"
+"""What says that an image was made without agent, or is of another kind."""
 NO_AGENT = ("", "NO", "NONE", "N", "0", "WITHOUT")
 """What headers say in the place of a contrast agent if there was none."""
 _MADE_FROM_OTHERS = {"SUBTRACTION", "SUB", "MIP", "MIN IP", "PROJECTION IMAGE", "PROJECTION"}
@@ -175,8 +176,8 @@ def _evidence(series: Series, drawn: bool, slice_mm: float) -> list[tuple[int, s
         (3, f"contrast agent {series.contrast}") if series.contrast.upper() not in NO_AGENT else None,
         (3, "structures were drawn on it") if drawn else None,
         (1, f"thin slices ({slice_mm:.3g} mm)") if slice_mm <= _THIN_MM else None,
-        (-3, "the description says no contrast") if says(_NATIVE) else None,
-        (-3, "the description says another kind of image") if says(_OTHER_WEIGHTING) else None,
+        (-3, "the description says no contrast") if says(NATIVE) else None,
+        (-3, "the description says another kind of image") if says(OTHER_WEIGHTING) else None,
         (-3, f"echo time {echo:.3g} ms, as of T2") if echo is not None and echo > _LONGEST_T1_ECHO_MS else None,
         (-4, f"made from other images ({made[0]})") if made else None,
     ]

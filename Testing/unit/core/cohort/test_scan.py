@@ -63,6 +63,8 @@ def test_files_side_by_side_are_told_apart_by_patient_and_visit(tmp_path):
     [
         (["a/t1_gd.nrrd"], "No GTV was found."),
         (["a/gtv.nrrd"], "No T1-Gd was found."),
+        (["a/flair.nrrd", "a/gtv.nrrd"], "No T1-Gd was found."),
+        (["a/planning ct.nrrd", "a/t1 native.nrrd", "a/gtv.nrrd"], "No T1-Gd was found."),
         (["a/x.nrrd", "a/y.nrrd", "a/gtv.nrrd"], "2 volumes could be the T1-Gd: x.nrrd, y.nrrd."),
         (["a/t1gd.nrrd", "a/gtv.nrrd", "a/gtv2.nrrd"], "2 volumes could be the GTV: gtv.nrrd, gtv2.nrrd."),
     ],
@@ -70,6 +72,26 @@ def test_files_side_by_side_are_told_apart_by_patient_and_visit(tmp_path):
 def test_what_is_missing_or_could_be_two_things_is_unusable_and_says_why(tmp_path, names, reason):
     row, _ = only(tree(tmp_path, *names))
     assert row["unusable"] == reason
+
+
+def test_an_image_without_a_telling_name_is_taken_and_that_is_said(tmp_path):
+    row, names = only(tree(tmp_path, "a/scan.nrrd", "a/t2_flair.nrrd", "a/gtv.nrrd"))
+    assert names["image"] == "scan.nrrd"
+    assert row["found"] == "3 volumes; no name says T1-Gd"
+
+
+def test_weightings_are_no_visits_where_no_visit_is_called_t0(tmp_path):
+    names = [f"BraTS_001/BraTS_001_{what}.nii.gz" for what in ("t1", "t1ce", "t2", "flair", "seg")]
+    row, names = only(tree(tmp_path, *names))
+    assert names == {"image": "BraTS_001_t1ce.nii.gz", "gtv": "BraTS_001_seg.nii.gz"}
+    assert row["found"] == "5 volumes"
+
+
+def test_another_kind_of_image_is_no_follow_up(tmp_path):
+    tree(tmp_path, "p5_pre_t1gd.nii.gz", "p5_pre_gtv.nii.gz", "p5_post_flair.nii.gz")
+    row, names = only(tmp_path)
+    assert names.keys() == {"image", "gtv"}
+    assert "unusable" not in row
 
 
 def test_results_of_predictions_and_hidden_files_are_no_inputs(tmp_path):
