@@ -18,7 +18,6 @@ from GBMResponseCore.model.manifest import BUNDLED_MODELS, bundled_models, defau
 from GBMResponseCore.model.sampling import Conditions, generate_slices
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions
-from scipy import ndimage
 
 SAMPLE = BUNDLED_MODELS.parent / "SampleData"
 LARGEST_BUNDLE_BYTES = 45e6
@@ -68,15 +67,11 @@ def test_no_measure_of_the_sample_case_reports_a_change_when_nothing_changed(pre
         assert record["check"]["gtv_dice"] > LOWEST_GTV_DICE
 
 
-def test_the_autoencoder_of_the_bundle_is_less_sharp_than_the_scan(predictor, case):
-    """Else the self-test would have nothing to show."""
+def test_where_nothing_changes_the_bundle_draws_the_scan_as_sharp_as_it_is(predictor, case):
+    """It keeps what its autoencoder loses of the input."""
     slices = predictor.read_slices(case)
-    inside = slices.gtv[slices.indices]
-    scan, drawn = (
-        np.std(np.stack([ndimage.laplace(plane) for plane in planes])[inside])
-        for planes in (slices.pre, predictor.unchanged(slices, PredictionOptions(batch_size=2)))
-    )
-    assert drawn < 0.6 * scan
+    drawn = predictor.unchanged(slices, PredictionOptions(batch_size=2))
+    np.testing.assert_allclose(drawn, slices.pre, atol=1e-4)
 
 
 def voxels(image):
