@@ -1,12 +1,14 @@
 """Commands `gbmresponse cohort`: predict all cases of a table, here or on a cluster."""
 
 import argparse
+import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import SYNTHETIC_NOTICE
+from .. import SYNTHETIC_NOTICE, __version__
 from ..errors import OptionError
 from ..inputs.case_table import TableCase, read_case_table
 from ..model.environment import translate_import_errors
@@ -15,6 +17,7 @@ from ..setting import settings
 from .case_run import Plan
 from .cluster import LOCAL, MOST_ENDS, QUEUES, DaskWorkers, connected, every_device
 from .drive import ThisProcess, cohort_folder, run_cohort
+from .events import CaseProgress, Tell, nobody, stop_with_input, teller
 from .scan import scan_folder
 from .tables import Say
 
@@ -53,25 +56,48 @@ def add_commands(
     )
     where.add_argument("--cluster-config", type=Path, help="YAML file of Dask settings, for example of the queue")
     where.add_argument("--workers", type=int, default=4, help="at most, of a batch system (default: 4)")
-    parser.add_argument("--verbose", action="store_true", help="say more")
+    _add_common(parser)
     parser.set_defaults(run=lambda arguments: _cohort(arguments, say, request_of), wrong_usage=parser.error)
 
     report = commands.add_parser(REPORT, help="`cohort report`: one page of pictures about a cohort's folder")
     report.add_argument("out", metavar="DIR", type=Path, help="output folder of a cohort")
-    report.add_argument("--verbose", action="store_true", help="say more")
+    _add_common(report)
     report.set_defaults(run=lambda arguments: _report(arguments, say))
 
 
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--verbose", action="store_true", help="say more")
+    parser.add_argument(
+        "--events",
+        action="store_true",
+        help="for programs: print JSON lines, stop when a line comes on standard input or it ends (docs/cluster.md)",
+    )
+
+
+def _voices(arguments: argparse.Namespace, say: Say) -> tuple[Say, Tell]:
+    """Who is told in sentences and who in events."""
+    if not arguments.events:
+        return say, nobody
+    tell = teller(say)
+    stop_with_input(sys.stdin.fileno())
+    tell("ready", pid=os.getpid(), version=__version__)
+    return lambda text: tell("log", message=text), tell
+
+
 def _report(arguments: argparse.Namespace, say: Say) -> None:
+    say, tell = _voices(arguments, say)
     with translate_import_errors():
         from .sheet import write_sheets
 
-    for path in write_sheets(arguments.out):
+    files = write_sheets(arguments.out)
+    for path in files:
         say(f"  {path}")
     say(SYNTHETIC_NOTICE)
+    tell("finished", page=files[0])
 
 
 def _cohort(arguments: argparse.Namespace, say: Say, request_of: Callable[..., PredictionRequest]) -> None:
+    say, tell = _voices(arguments, say)
     say(SYNTHETIC_NOTICE)
     if arguments.out is None and arguments.scan is None:
         arguments.wrong_usage("the following arguments are required: --out")
@@ -84,13 +110,16 @@ def _cohort(arguments: argparse.Namespace, say: Say, request_of: Callable[..., P
         for row in bad:
             say(f"  {row['id']}: {row['unusable']}")
         if arguments.out is None:
+            tell("finished", table=arguments.table)
             return
     cases = read_case_table(arguments.table)
     template = request_of(arguments, image=Path(), gtv=Path(), follow_up=None, device=arguments.devices[0])
     if arguments.scheduler is None and len(arguments.devices) == 1:
-        plan = Plan(template, arguments.out)
+        plan = Plan(template, arguments.out, MOST_ENDS if arguments.events else 1)  # a program may kill us in haste
         with cohort_folder(cases, arguments.table, plan):
-            run_cohort(cases, plan, ThisProcess(plan), say)
+            listener = CaseProgress(tell) if arguments.events else None
+            run_cohort(cases, plan, ThisProcess(plan, listener=listener), say, tell=tell)
+        tell("finished")
         return
     plan = Plan(_absolute(template), arguments.out.absolute(), MOST_ENDS)
     cases = [_absolute_case(case) for case in cases]
@@ -99,7 +128,8 @@ def _cohort(arguments: argparse.Namespace, say: Say, request_of: Callable[..., P
         devices = _devices(arguments.devices) if scheduler == LOCAL else []
         opened = connected(scheduler, devices, arguments.cluster_config, arguments.workers, say)
         with opened as (client, most):
-            run_cohort(cases, plan, DaskWorkers(client, plan, most), say)
+            run_cohort(cases, plan, DaskWorkers(client, plan, most), say, tell=tell)
+    tell("finished")
 
 
 def _devices(named: Sequence[str]) -> Sequence[str]:
