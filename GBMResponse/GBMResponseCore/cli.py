@@ -40,8 +40,8 @@ _PREDICTING = ("prepare", "encode", "classify", "expected", "sample", "assemble"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    if argv[:2] == ["cohort", "report"]:
-        argv[:2] = ["cohort-report"]
+    if argv[:1] == ["cohort"] and argv[1:2] in (["report"], ["inputs"]):
+        argv[:2] = [f"cohort-{argv[1]}"]
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s")
     try:

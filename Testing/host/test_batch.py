@@ -6,8 +6,11 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import phantoms
 import pytest
+import SimpleITK as sitk
 import slicer
+from fake_dicom import ball_contours, write_series, write_structures
 from GBMResponseLib.batch.BatchCases import BatchCases, CaseState
 from GBMResponseLib.common import NodeRoles
 from GBMResponseLib.results.ResultNodes import findRuns
@@ -112,7 +115,7 @@ def test_each_case_shows_what_became_of_it_and_a_result_opens_in_the_scene(batch
     seen = set()
     batch.run.told.connect(lambda event: seen.update(batch.rows()))
     batch.start()
-    assert not batch.ui.batchSetupSection.enabled and not batch.ui.batchStartButton.enabled
+    assert not batch.ui.batchTableButton.enabled and not batch.ui.batchStartButton.enabled
     batch.wait()
     assert {("first", "Running"), ("last", "Running")} <= seen
     assert batch.rows() == [("first", "Done"), ("lost", "Unusable"), ("gone", "Failed"), ("last", "Done")]
@@ -225,6 +228,29 @@ def test_what_is_wrong_with_a_table_or_an_option_is_a_sentence_and_nothing_start
     batch.start()
     assert batch.status and batch.panel.failure is not None and not batch.run.isActive
     assert not batch.out.exists()
+
+
+def test_a_case_of_dicom_files_opens_as_the_engine_reads_it(batch, case_files):
+    """The images come by way of temporary files that are gone when the case is shown."""
+    image = sitk.Cast(sitk.ReadImage(str(case_files["pre"])), sitk.sitkInt16)
+    export = batch.folder / "export"
+    header = write_series(export / "t1", image)
+    write_structures(export / "RS.dcm", header, {"GTV": ball_contours(image, phantoms.GTV_CENTER, 12)})
+    batch.choose(f"first,{export},{export},,,")
+    batch.start()
+    batch.wait()
+    assert batch.rows() == [("first", "Done")], batch.details(0)
+    batch.open(0)
+    assert "is shown" in batch.status
+    (nodes,) = findRuns(slicer.mrmlScene)
+    before = nodes.inputVolume
+    assert before.GetName() == "first" and before.GetStorageNode() is None, "it is saved with the scene"
+    assert (slicer.util.arrayFromVolume(before) == sitk.GetArrayFromImage(image)).all()
+    generated = slicer.util.arrayFromVolume(nodes.node(NodeRoles.MASK)) > 0
+    after = slicer.util.arrayFromVolume(nodes.node(NodeRoles.PREDICTED))
+    assert (after[~generated] == slicer.util.arrayFromVolume(before)[~generated]).all() and generated.any()
+    outlined = slicer.util.arrayFromSegmentBinaryLabelmap(nodes.segmentation, nodes.segmentID, before)
+    assert outlined.any() and not list(Path(slicer.app.temporaryPath).rglob("in-*/image.nrrd"))
 
 
 def test_the_scene_may_be_closed_while_cases_run(batch, good):

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import SYNTHETIC_NOTICE, __version__
-from ..errors import OptionError
+from ..errors import CaseTableError, OptionError
+from ..files import ensure_output_folder, write_image
 from ..inputs.case_table import TableCase, read_case_table
 from ..model.environment import translate_import_errors
 from ..request import CaseFacts, PredictionRequest
@@ -21,8 +22,8 @@ from .events import CaseProgress, Tell, nobody, stop_with_input, teller
 from .scan import scan_folder
 from .tables import Say
 
-REPORT = "cohort-report"
-"""What the words `cohort report` are to the parser, as a table stands in their second place otherwise."""
+REPORT, INPUTS = "cohort-report", "cohort-inputs"
+"""What the words `cohort report` and `cohort inputs` are to the parser: else a table stands in their second place."""
 _BY_TABLE = ("image", "gtv", "follow_up", "classes", "device", *(entry.attribute for entry in settings(CaseFacts)))
 """Settings that a cohort takes from its table, has an option of its own for, or that are of one case."""
 
@@ -64,6 +65,13 @@ def add_commands(
     _add_common(report)
     report.set_defaults(run=lambda arguments: _report(arguments, say))
 
+    inputs = commands.add_parser(INPUTS, help="`cohort inputs`: images of a case as NRRD, as a prediction reads them")
+    inputs.add_argument("table", type=Path, help="of the cohort")
+    inputs.add_argument("--case", required=True, metavar="ID", help="the case")
+    inputs.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="gets image, gtv and follow_up")
+    _add_common(inputs)
+    inputs.set_defaults(run=lambda arguments: _inputs(arguments, say), out=None)
+
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verbose", action="store_true", help="say more")
@@ -94,6 +102,24 @@ def _report(arguments: argparse.Namespace, say: Say) -> None:
         say(f"  {path}")
     say(SYNTHETIC_NOTICE)
     tell("finished", page=files[0])
+
+
+def _inputs(arguments: argparse.Namespace, say: Say) -> None:
+    """:raises CaseTableError: the table has no such case, or it is unusable."""
+    say, tell = _voices(arguments, say)
+    case = next((case for case in read_case_table(arguments.table) if case.identifier == arguments.case), None)
+    if case is None or case.unusable:
+        raise CaseTableError(f"The table {arguments.table.name} has no usable case {arguments.case!r}.")
+    with translate_import_errors():
+        from ..dicom.case import load_case
+    labels, series = case.others.get("gtv_labels", ()), case.others.get("series")
+    read = load_case(case.image, case.gtv, case.follow_up, labels, series)
+    folder, files = ensure_output_folder(arguments.to), {}
+    for name, image in {"image": read.image, "gtv": read.gtv, "follow_up": read.follow_up}.items():
+        if image is not None:
+            files[name] = write_image(image, folder / f"{name}.nrrd")
+            say(f"  {files[name]}")
+    tell("finished", files={name: str(path) for name, path in files.items()})
 
 
 def _cohort(arguments: argparse.Namespace, say: Say, request_of: Callable[..., PredictionRequest]) -> None:

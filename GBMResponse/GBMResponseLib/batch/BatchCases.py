@@ -8,6 +8,7 @@ from typing import Any
 
 from GBMResponseCore.cohort.status import read_status
 from GBMResponseCore.inputs.case_table import TableCase, read_case_table
+from GBMResponseCore.request import NO_CLASS
 
 from ..common.Failure import engineErrors
 from ..common.Translation import tr as _
@@ -155,7 +156,10 @@ def _details(row: TableCase, status: dict[str, Any]) -> str:
         return f"{status.get('message', '')} {status.get('remedy', '')}".strip()
     if status.get("status") == CaseState.done.value:
         took = _("{seconds:.1f} s").format(seconds=float(status.get("seconds") or 0.0))
-        return _("class {name}, {time}").format(name=status.get("classes", ""), time=took)
+        classes = str(status.get("classes", ""))
+        if classes == f"{NO_CLASS} ({NO_CLASS})":
+            return _("{time}, without class").format(time=took)
+        return _("{time}, class {name}").format(name=classes, time=took)
     if status.get("status") == CaseState.running.value:
         return ""
     return " ".join(

@@ -13,6 +13,7 @@ from ..common.Translation import tr as _
 from ..model.ModelCatalog import ModelCatalog
 from ..run.BatchRun import CASES, REPORT, SCAN, BatchRun
 from ..run.ProgressText import timeLeft
+from ..run.RunFolders import RunFolders
 from .BatchCases import BatchCase, BatchCases, CaseState
 from .CaseOpener import CaseOpener
 
@@ -22,6 +23,8 @@ _NAME, _STATE, _DETAILS = range(3)
 class BatchPanel:
     """Shows the cases of a table, starts and stops their process, opens results.
 
+    :param reader: writes the images of a case as files that can be loaded, also while a batch is running.
+    :param folders: for these files.
     :param asks: ask the user for `table`, `folder` (of images), `newTable` and `out`; empty if they changed their mind.
     :param show: shows a run of the scene, with its `ResultManifest`.
     :param openFile: opens a file in the system's viewer.
@@ -33,6 +36,8 @@ class BatchPanel:
         batch: BatchRun,
         catalog: ModelCatalog,
         opener: CaseOpener,
+        reader: BatchRun,
+        folders: RunFolders,
         asks: dict[str, Callable[[], str]],
         show: Callable[[Any, Any], None],
         openFile: Callable[[Path], None],
@@ -40,12 +45,15 @@ class BatchPanel:
         self.cases: BatchCases | None = None
         self.failure: Failure | None = None
         self._ui, self._batch, self._catalog, self._opener = ui, batch, catalog, opener
+        self._reader, self._folders = reader, folders
         self._asks, self._show, self._openFile = asks, show, openFile
         self._parameters: Any = None
         self._table: Path | None = None
         self._scanned: Path | None = None
         self._out: Path | None = None
         self._turns = Turns()
+        self._reading: tuple[BatchCase, Path] | None = None
+        """A case whose images are being written, and where."""
         self._connect()
         self.refresh()
 
@@ -60,7 +68,8 @@ class BatchPanel:
         running = batch.kind == CASES
         ui.batchTableButton.text = self._table.name if self._table else _("Choose...")
         ui.batchOutButton.text = self._out.name if self._out else _("Choose...")
-        ui.batchSetupSection.enabled = not batch.isActive
+        for button in (ui.batchTableButton, ui.batchFolderButton, ui.batchOutButton):
+            button.enabled = not batch.isActive
         ui.batchSettingsLabel.text = self._settingsText()
         begun = self.cases is not None and self.cases.isBegun
         ui.batchStartButton.text = _("Continue") if begun else _("Start")
@@ -103,12 +112,14 @@ class BatchPanel:
     def forgetScene(self) -> None:
         """The scene is closing: nothing is loaded into it any more; the cases go on."""
         self._turns.cancel()
+        self._reader.stop()
         self._opener.forgetScene()
 
     def close(self) -> None:
         """The panel is going, and with it the process."""
         self._turns.cancel()
         self._batch.close()
+        self._reader.close()
 
     def _connect(self) -> None:
         ui, batch = self._ui, self._batch
@@ -125,6 +136,8 @@ class BatchPanel:
         batch.told.connect(self._onTold)
         batch.logged.connect(ui.logEdit.appendPlainText)
         batch.finished.connect(self._onFinished)
+        self._reader.logged.connect(ui.logEdit.appendPlainText)
+        self._reader.finished.connect(self._onRead)
 
     def _settingsText(self) -> str:
         chosen = self._parameters
@@ -134,7 +147,7 @@ class BatchPanel:
             model = self._catalog.describe(chosen.bundleFolder)
         except Failure as failure:
             return str(failure)
-        text = _("{model} {version}, {samples} samples, seed {seed}, {device}, as on the page Predict.")
+        text = _("{model} {version}, {samples} samples, seed {seed}, device: {device}, as on the page Predict.")
         values = {"model": model.name, "version": model.version, "samples": chosen.samples, "seed": chosen.seed}
         return text.format(**values, device=chosen.device.label())
 
@@ -192,7 +205,7 @@ class BatchPanel:
 
     def _onSelection(self) -> None:
         case = self._chosen()
-        isFree = not self._turns.arePending and self._out is not None
+        isFree = not (self._turns.arePending or self._reader.isActive) and self._out is not None
         self._ui.batchOpenButton.enabled = isFree and case is not None and case.hasResult
 
     def _onTable(self) -> None:
@@ -291,7 +304,26 @@ class BatchPanel:
         if case is None or not self._ui.batchOpenButton.enabled:
             return
         self.say(_("Loading {name}").format(name=case.row.identifier))
-        self._step(case, self._opener.steps(case.row, self._out / case.row.identifier), None)
+        if self._opener.mustBeRead(case.row):
+            try:
+                self._reading = case, self._folders.inputs()
+                self._reader.writeInputs(self._table, case.row.identifier, self._reading[1])
+            except Failure as failure:
+                self._fail(failure)
+        else:
+            self._step(case, self._opener.steps(case.row, self._out / case.row.identifier), None)
+        self._onSelection()
+
+    def _onRead(self, _kind: str, message: dict[str, Any], failure: Failure | None) -> None:
+        (case, folder), self._reading = self._reading, None
+        if failure is None and not self._reader.isStopping:  # it is stopped where the scene is closed
+            steps = self._opener.steps(case.row, self._out / case.row.identifier, message["files"])
+            self._step(case, _then(steps, lambda: self._folders.remove(folder)), None)
+        else:
+            self._folders.remove(folder)
+            self.say("")
+        if failure is not None:
+            self._fail(failure)
         self._onSelection()
 
     def _step(self, case: BatchCase, steps: Iterator[Any], last: Any) -> None:
@@ -313,3 +345,11 @@ class BatchPanel:
         self.failure = failure
         self._ui.logEdit.appendPlainText(f"{failure.code}: {failure} {failure.details}".rstrip())
         self.say(str(failure), True)
+
+
+def _then(steps: Iterator[Any], end: Callable[[], None]) -> Iterator[Any]:
+    """The same steps, and a call when they have ended or are given up."""
+    try:
+        yield from steps
+    finally:
+        end()

@@ -16,6 +16,7 @@ from ..results.ResultImporter import ResultImporter
 from ..results.ResultManifest import ResultManifest
 from ..results.ResultNodes import ResultNodes, findRuns
 
+_Images = tuple[Path, Path, Path | None]
 _VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 _ALONE = {"singleFile": True, "show": False}
@@ -27,17 +28,25 @@ class CaseOpener:
 
     def __init__(self, importer: ResultImporter) -> None:
         self._importer = importer
-        self._loaded: dict[Path, PredictionInputs] = {}
+        self._loaded: dict[_Images, PredictionInputs] = {}
 
     def forgetScene(self) -> None:
         """The scene is closing: let go of its nodes."""
         self._loaded.clear()
 
-    def steps(self, row: TableCase, folder: Path) -> Iterator[tuple[ResultNodes, ResultManifest] | None]:
+    def mustBeRead(self, row: TableCase) -> bool:
+        """Whether the engine has to write the images of a case as files that can be loaded: they are DICOM files."""
+        isReady = all(path is None or _isVolume(path) for path in _images(row))
+        return not isReady and self._present(row) is None
+
+    def steps(
+        self, row: TableCase, folder: Path, files: dict[str, str] | None = None
+    ) -> Iterator[tuple[ResultNodes, ResultManifest] | None]:
         """Load a case, a file per step; the last step gives the run.
 
         :param folder: of the case's result.
-        :raises Failure: a file is missing or damaged, or the images are DICOM files. No half of a result is left then.
+        :param files: what the engine has written, `image`, `gtv` and `follow_up`, to be loaded in place of the table's.
+        :raises Failure: a file is missing or damaged. No half of a result is left then.
         """
         manifest = ResultManifest.fromFolder(folder)
         run = hashlib.sha256(str(folder).encode() + manifest.provenance.read_bytes()).hexdigest()[:12]
@@ -46,35 +55,44 @@ class CaseOpener:
             yield present, manifest
             return
         yield None
-        inputs = self._inputs(row)
+        inputs = self._present(row) or self._load(row, files)
         yield None
         for nodes in self._importer.steps(manifest, inputs, hardenedCopy(inputs.volume), run):
             yield nodes and (nodes, manifest)
 
-    def _inputs(self, row: TableCase) -> PredictionInputs:
-        known = self._loaded.get(row.image)
-        if known is not None and slicer.mrmlScene.GetNodeByID(known.volume.GetID() or "") is known.volume:
-            if not known.volume.GetModifiedSinceRead() and known.volume.GetParentTransformNode() is None:
-                return known
-        if not row.image.is_file() or not _isVolume(row.image):
-            message = _("The image of the case {name} is no volume that can be loaded here.")
-            remedy = _("Images of DICOM folders are not loaded: open the report of the case in its folder instead.")
-            raise Failure("no-image", message.format(name=row.identifier), remedy, str(row.image))
+    def _present(self, row: TableCase) -> PredictionInputs | None:
+        """What was loaded of a case, if its image is still as it was."""
+        known = self._loaded.get(_images(row))
+        if known is None or slicer.mrmlScene.GetNodeByID(known.volume.GetID() or "") is not known.volume:
+            return None
+        isEdited = known.volume.GetStorageNode() is not None and known.volume.GetModifiedSinceRead()
+        return None if isEdited or known.volume.GetParentTransformNode() is not None else known
+
+    def _load(self, row: TableCase, files: dict[str, str] | None) -> PredictionInputs:
+        if files is None:
+            image, gtv, later = _images(row)
+        else:
+            image, gtv, later = (files.get(name) and Path(files[name]) for name in ("image", "gtv", "follow_up"))
         # Names of files may be those of patients.
-        volume = _load(slicer.util.loadVolume, row.image, {"name": row.identifier} | _ALONE)
-        segmentation, segmentID, followUp = None, "", None
-        if _isVolume(row.gtv):
-            name = _("{case} GTV").format(case=row.identifier)
-            segmentation = _load(slicer.util.loadSegmentation, row.gtv, {"name": name})
-            segments = segmentation.GetSegmentation()
-            names = [segments.GetNthSegmentID(number) for number in range(segments.GetNumberOfSegments())]
-            named = {name: segments.GetSegment(name).GetName() for name in names}
-            segmentID = guessTumorSegment(named) or next(iter(names), "")
-        if row.follow_up is not None and _isVolume(row.follow_up):
+        volume = _load(slicer.util.loadVolume, image, {"name": row.identifier} | _ALONE)
+        name = _("{case} GTV").format(case=row.identifier)
+        segmentation = _load(slicer.util.loadSegmentation, gtv, {"name": name})
+        segments = segmentation.GetSegmentation()
+        names = [segments.GetNthSegmentID(number) for number in range(segments.GetNumberOfSegments())]
+        named = {name: segments.GetSegment(name).GetName() for name in names}
+        segmentID = guessTumorSegment(named) or next(iter(names), "")
+        followUp = None
+        if later is not None:
             name = _("{case} follow-up").format(case=row.identifier)
-            followUp = _load(slicer.util.loadVolume, row.follow_up, {"name": name} | _ALONE)
-        inputs = self._loaded[row.image] = PredictionInputs(volume, segmentation, segmentID, followUp)
+            followUp = _load(slicer.util.loadVolume, later, {"name": name} | _ALONE)
+        for node in (volume, segmentation, followUp) if files is not None else ():
+            _forgetFile(node)
+        inputs = self._loaded[_images(row)] = PredictionInputs(volume, segmentation, segmentID, followUp)
         return inputs
+
+
+def _images(row: TableCase) -> _Images:
+    return row.image, row.gtv, row.follow_up
 
 
 def _isVolume(path: Path) -> bool:
@@ -88,3 +106,11 @@ def _load(load: Any, path: Path, properties: dict[str, Any]) -> Any:
     except RuntimeError as error:
         message = _("The file {name} cannot be loaded.").format(name=path.name)
         raise Failure("no-image", message, _("Is it still in its place?"), str(error)) from error
+
+
+def _forgetFile(node: Any) -> None:
+    """The file is temporary: from now on saving the scene saves the node."""
+    storage = node.GetStorageNode() if node is not None else None
+    if storage is not None:
+        node.SetAndObserveStorageNodeID(None)
+        slicer.mrmlScene.RemoveNode(storage)

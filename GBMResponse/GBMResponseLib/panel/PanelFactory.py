@@ -38,7 +38,8 @@ def makePanels(ui: Any, logic: Any) -> tuple[PredictionPanel, ReaderStudyPanel, 
     panel.whatIf = WhatIfSection(ui, engine.whatIf, views, panel.start)
     opener = CaseOpener(ResultImporter())
     asks = {"table": _askTable, "folder": _askCasesFolder, "newTable": _askNewTable, "out": _askOutFolder}
-    batch = BatchPanel(ui, engine.batch, engine.catalog, opener, asks, results.showLoaded, openInSystemViewer)
+    runs = (engine.batch, engine.catalog, opener, engine.caseReader, engine.folders)
+    batch = BatchPanel(ui, *runs, asks, results.showLoaded, openInSystemViewer)
     return panel, ReaderStudyPanel(ui, _askTable, _askScoresFile), batch
 
 

@@ -1,4 +1,4 @@
-"""Runs cohorts, scans and reports of cohorts: one engine process at a time, events in, a line to stop it."""
+"""Runs cohorts, scans, reports, readers of a case: one engine process at a time, events in, a line to stop it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # they know Qt
     from ..worker.DependencyInstaller import DependencyInstaller
     from ..worker.WorkerProcess import WorkerProcess
 
-CASES, SCAN, REPORT = "cases", "scan", "report"
+CASES, SCAN, REPORT, INPUTS = "cases", "scan", "report", "inputs"
 _GRACE_MS = 10_000
 """How long a case may take to stop when Slicer is closed, before its process is killed: a step, or a file."""
 _ALL_RUN = "some-cases-failed"
@@ -37,7 +37,7 @@ class BatchRun:
     ) -> None:
         self.told, self.logged, self.finished = Signal(), Signal(), Signal()
         self.kind = ""
-        """What is running: `cases`, `scan`, `report`, or nothing."""
+        """What is running: `cases`, `scan`, `report`, `inputs`, or nothing."""
         self.isStopping = False
         self._makeProcess = makeProcess
         self._catalog = catalog
@@ -72,6 +72,13 @@ class BatchRun:
         :raises Failure: something is running, or packages are missing.
         """
         self._begin(REPORT, ["report", str(out)])
+
+    def writeInputs(self, table: Path, case: str, folder: Path) -> None:
+        """Write the images of a case as NRRD, as a prediction reads them; the last event names the `files`.
+
+        :raises Failure: something is running, or packages are missing.
+        """
+        self._begin(INPUTS, ["inputs", str(table), f"--case={case}", "--to", str(folder)])
 
     def stop(self) -> None:
         """Interrupt the case; its finished slices are kept, and the next start continues."""

@@ -53,6 +53,7 @@ class Engine:
             return WorkerProcess([*python, "GBMResponseCore", *arguments], moduleFolder)
 
         self.batch = BatchRun(makeProcess, self.catalog, self.dependencies)
+        self.caseReader = BatchRun(makeProcess, self.catalog, self.dependencies)  # also while a batch is running
 
     def start(self, inputs: PredictionInputs, settings: dict[str, Any]) -> PredictionRun:
         """Begin a prediction with these settings (`PredictionSettings.fromKeywords`).
@@ -77,6 +78,7 @@ class Engine:
     def close(self) -> None:
         """End the worker and the cases of a batch, and remove temporary files."""
         self.batch.close()
+        self.caseReader.close()
         self.controller.close()
         self.process.close()
         self.folders.removeAll()  # a file that the worker has open could not be removed everywhere

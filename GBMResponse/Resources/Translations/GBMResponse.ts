@@ -858,14 +858,18 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>class {name}, {time}</source>
+        <source>{time}, class {name}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{time}, without class</source>
         <translation type="unfinished"></translation>
     </message>
 </context>
 <context>
     <name>batch.BatchPanel</name>
     <message>
-        <source>{model} {version}, {samples} samples, seed {seed}, {device}, as on the page Predict.</source>
+        <source>{model} {version}, {samples} samples, seed {seed}, device: {device}, as on the page Predict.</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -960,19 +964,11 @@
 <context>
     <name>batch.CaseOpener</name>
     <message>
-        <source>The image of the case {name} is no volume that can be loaded here.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Images of DICOM folders are not loaded: open the report of the case in its folder instead.</source>
+        <source>{case} GTV</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Is it still in its place?</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>{case} GTV</source>
         <translation type="unfinished"></translation>
     </message>
     <message>

@@ -11,7 +11,7 @@ from GBMResponseLib.batch.BatchCases import BatchCases, CaseState
 from GBMResponseLib.common.Failure import Failure
 from GBMResponseLib.common.Signal import Signal
 from GBMResponseLib.results.ResultManifest import ResultManifest
-from GBMResponseLib.run.BatchRun import CASES, REPORT, SCAN, BatchRun
+from GBMResponseLib.run.BatchRun import CASES, INPUTS, REPORT, SCAN, BatchRun
 from GBMResponseLib.settings.Choices import ClassMode, SamplerPreset
 from GBMResponseLib.settings.PredictionSettings import PredictionSettings
 
@@ -63,7 +63,7 @@ def test_before_the_start_cases_are_as_an_earlier_one_left_them(table, tmp_path)
     assert states(cases) == ["before", "failed", "waiting", "unusable"]
     details = [case.details for case in cases.all]
     assert details == [
-        "class short (chosen), 3.2 s",
+        "3.2 s, class short (chosen)",
         "It is dark. Switch it on.",
         "3 volumes",
         "No GTV was found. (1 volume)",
@@ -237,6 +237,12 @@ def test_a_process_that_cannot_be_started_is_a_failure(batch, made):
     made[-1].stopped.emit("no such program", True)
     ((kind, _message, failure),) = batch.ends
     assert kind == SCAN and failure.code == "worker-start" and failure.details == "no such program"
+
+
+def test_the_images_of_a_case_are_written_by_the_engine(batch, made):
+    batch.writeInputs("cases.csv", "first", "folder")
+    assert made[-1].arguments == ["cohort", "inputs", "cases.csv", "--case=first", "--to", "folder", "--events"]
+    assert batch.kind == INPUTS
 
 
 def test_events_of_cases_are_told_and_the_rest_is_for_the_log(batch, made):
