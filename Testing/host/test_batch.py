@@ -180,6 +180,7 @@ def test_a_batch_that_is_stopped_goes_on_where_it_was(batch, good):
     batch.wait()
     assert batch.rows() == [("first", "Waiting"), ("last", "Waiting")] and not batch.claims()
     assert batch.status.startswith("Stopped.") and not batch.panel.failure
+    assert batch.ui.batchStartButton.text == "Continue" and not batch.ui.batchReportButton.enabled
     assert list(batch.out.glob("first/.staged-*")), "finished slices are kept"
     batch.ready.parameters.steps = 2
     batch.start()

@@ -51,6 +51,8 @@ class BatchPanel:
         self._table: Path | None = None
         self._scanned: Path | None = None
         self._out: Path | None = None
+        self._wasStarted = False
+        """With this table and these results: a start is no first one any more."""
         self._turns = Turns()
         self._reading: tuple[BatchCase, Path] | None = None
         """A case whose images are being written, and where."""
@@ -72,7 +74,8 @@ class BatchPanel:
             button.enabled = not batch.isActive
         ui.batchSettingsLabel.text = self._settingsText()
         begun = self.cases is not None and self.cases.isBegun
-        ui.batchStartButton.text = _("Continue") if begun else _("Start")
+        if not batch.isActive:
+            ui.batchStartButton.text = _("Continue") if begun or self._wasStarted else _("Start")
         ui.batchStartButton.enabled = not batch.isActive and self.cases is not None and self._out is not None
         ui.batchStopButton.enabled = batch.isActive and not batch.isStopping
         ui.batchReportButton.enabled = not batch.isActive and begun
@@ -96,6 +99,7 @@ class BatchPanel:
                 raise Failure("no-folder", _("Choose the folder for the results."))
             self._read()
             self._batch.start(self._table, self._out, self._parameters.copy())
+            self._wasStarted = True
             for number in self.cases.begin():
                 self._showCase(number)
         except Failure as failure:
@@ -219,6 +223,7 @@ class BatchPanel:
         self._readAndShow()
 
     def _readAndShow(self) -> None:
+        self._wasStarted = False
         try:
             if self._table is not None:
                 self._read()
