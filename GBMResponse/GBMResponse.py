@@ -88,6 +88,7 @@ class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = None
         self.panel = None
         self.readerPanel = None
+        self.batchPanel = None
         self._parameterNode = None
         self._parameterNodeGuiTag = self._parameterNodeTag = None
         self._watched = []
@@ -109,7 +110,7 @@ class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = GBMResponseLogic()
         from GBMResponseLib.panel.PanelFactory import makePanels
 
-        self.panel, self.readerPanel = makePanels(self.ui, self.logic)
+        self.panel, self.readerPanel, self.batchPanel = makePanels(self.ui, self.logic)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneChanged)
@@ -122,6 +123,7 @@ class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
         self.removeObservers()
         self.readerPanel.close()
+        self.batchPanel.close()
         self.panel.close()
         self.logic.close()
 
@@ -146,6 +148,7 @@ class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called just before the scene is closed."""
         self.setParameterNode(None)
         self.readerPanel.close()
+        self.batchPanel.forgetScene()
         self.panel.forgetScene()
 
     def onSceneEndClose(self, caller, event) -> None:
@@ -179,6 +182,7 @@ class GBMResponseWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNodeTag = parameterNode.AddObserver(event, self._onParametersModified)
             self._watch([parameterNode.inputVolume, parameterNode.gtvSegmentation, parameterNode.followUpVolume])
         self.panel.setParameters(parameterNode)
+        self.batchPanel.setParameters(parameterNode)
 
     def _onParametersModified(self, caller, event) -> None:
         node = self._parameterNode

@@ -40,28 +40,33 @@ _PREDICTING = ("prepare", "encode", "classify", "expected", "sample", "assemble"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    if argv[:2] == ["cohort", "report"]:
-        argv[:2] = ["cohort-report"]
+    if argv[:1] == ["cohort"] and argv[1:2] in (["report"], ["inputs"]):
+        argv[:2] = [f"cohort-{argv[1]}"]
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s")
     try:
         with interrupted_when_terminated():
             arguments.run(arguments)
     except KeyboardInterrupt:
-        return _report(CancelledError("Cancelled; finished slices are kept and the same command continues."))
+        return _report(CancelledError("Cancelled; finished slices are kept and the same command continues."), arguments)
     except GBMResponseError as error:
-        return _report(error)
+        return _report(error, arguments)
     except MemoryError:
-        return _report(OutOfMemoryError("There is not enough memory."))
+        return _report(OutOfMemoryError("There is not enough memory."), arguments)
     # The last resort: what nobody thought of ends in a sentence, too.
     except Exception as error:
         file = write_diagnostics(error, arguments.out)
         remedy = "Please report it." if file is None else f"Please report it, with the file {file}."
-        return _report(GBMResponseError(f"Unexpected error ({type(error).__name__}).", remedy))
+        return _report(GBMResponseError(f"Unexpected error ({type(error).__name__}).", remedy), arguments)
     return 0
 
 
-def _report(error: GBMResponseError) -> int:
+def _report(error: GBMResponseError, arguments: argparse.Namespace) -> int:
+    if getattr(arguments, "events", False):
+        from .cohort.events import error_fields, teller
+
+        teller(_say)("error", **error_fields(error))
+        return error.exit_code
     _say(f"Error ({error.code}): {error.message}\n{error.remedy}", sys.stderr)
     return error.exit_code
 

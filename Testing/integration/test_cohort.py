@@ -267,3 +267,22 @@ def test_the_report_shows_every_case_its_skill_and_the_reasons_of_failures(run, 
 
 def test_a_folder_without_a_cohort_has_no_report(tmp_path):
     assert cli.main(["cohort", "report", str(tmp_path)]) == 68
+
+
+def test_the_images_of_a_case_are_written_as_a_prediction_reads_them(images, tmp_path, capsys):
+    """Only the label that the table names is the GTV."""
+    gtv = sitk.ReadImage(str(images / "gtv.nrrd"))
+    two = gtv + sitk.Cast(sitk.BinaryDilate(gtv != 0, (2, 2, 0)), gtv.GetPixelID())
+    sitk.WriteImage(two, str(tmp_path / "labels.nrrd"))
+    line = f"{images / 'pre.nrrd'},{tmp_path / 'labels.nrrd'},2"
+    (tmp_path / "cases.csv").write_text(f"id,image,gtv,gtv_roi\nfirst,{line}\n", encoding="utf-8")
+    command = ["cohort", "inputs", str(tmp_path / "cases.csv"), "--to", str(tmp_path / "case")]
+    assert cli.main([*command, "--case", "first"]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "case" / f"{name}.nrrd") for name in ("image", "gtv")]
+    case = load_case(images / "pre.nrrd", tmp_path / "labels.nrrd", gtv_labels=("2",))
+    for name, image in (("image", case.image), ("gtv", case.gtv)):
+        written = sitk.ReadImage(str(tmp_path / "case" / f"{name}.nrrd"))
+        assert np.array_equal(*map(sitk.GetArrayViewFromImage, (written, image)))
+        assert written.GetOrigin() == pytest.approx(image.GetOrigin())
+    assert cli.main([*command, "--case", "second"]) == 23
+    assert "no usable case 'second'" in capsys.readouterr().err

@@ -20,6 +20,8 @@ sys.path[:0] = [str(ROOT / "GBMResponse"), str(ROOT), str(ROOT / "Testing")]
 import host  # noqa: E402
 
 SIZE = (1440, 900)
+PANEL_WIDTH = 520
+BATCH_FILES = ("t1gd.nii.gz", "gtv.nii.gz")
 ONE_AXIAL_VIEW = 6  # vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
 
 
@@ -74,6 +76,35 @@ class Camera:
         for section in (ui.inputsSection, ui.modelSection, ui.survivalSection):
             section.collapsed = False
 
+    def shootBatch(self) -> None:
+        """A batch of cases that are done, failed, unusable, running and waiting, and one of them in the scene."""
+        driver, ui = self.driver, self.driver.ui
+        image, gtv = (ROOT / "GBMResponse" / "Resources" / "SampleData" / f"btp05_pre_{name}" for name in BATCH_FILES)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name, "results")
+            lines = ["id,image,gtv,unusable,found"]
+            lines += [f"patient{number:02d},{image},{gtv},,2 volumes; visits: t0" for number in (1, 2, 4, 5, 6, 7)]
+            lines.insert(3, 'patient03,,,"2 volumes could be the T1-Gd: t1gd.nii.gz, t1gd_2.nii.gz.",3 volumes')
+            lines[2] = lines[2].replace("pre_gtv", "gone")
+            table = Path(name, "glioblastoma.csv")
+            table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            driver.widget.batchPanel._asks = {"table": lambda: str(table), "out": lambda: str(folder)}
+            ui.tabWidget.currentIndex = 2
+            ui.batchTableButton.click()
+            ui.batchOutButton.click()
+            ui.batchStartButton.click()
+            cases, batch = driver.widget.batchPanel.cases.all, driver.widget.logic.engine.batch
+            driver.session.until(lambda: cases[3].details.endswith("%") or not batch.kind, 600)
+            ui.batchCasesTable.setCurrentCell(0, 0)
+            ui.batchOpenButton.click()
+            driver.session.until(lambda: "is shown" in ui.batchStatusLabel.text, 300)
+            ui.batchCasesTable.item(0, 2).setText("without class")  # as hideDuration
+            ui.batchProgressLabel.text = ui.batchProgressLabel.text.rpartition(",")[0]
+            self.shoot("batch")
+            picture = self.out / "batch.png"
+            Image.open(picture).crop((0, 0, PANEL_WIDTH, SIZE[1])).save(picture, optimize=True)
+            batch.close()
+
     def chooseInputs(self, **values) -> None:
         self.driver.widget.initializeParameterNode()
         self.driver.settle()
@@ -112,6 +143,8 @@ def main() -> int:
         ui.readerStartButton.click()
         camera.shoot("reader-study")
         reader.close()
+    camera.chooseInputs(classMode=ClassMode.auto)
+    camera.shootBatch()
     driver.close()
     return 1 if driver.session.errors else 0
 

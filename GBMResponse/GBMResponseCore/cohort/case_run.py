@@ -12,8 +12,8 @@ from typing import Any
 from uuid import uuid4
 
 from .. import __version__
-from ..errors import CancelledError, CaseTableError, GBMResponseError, OutputFolderError, ProcessEndedError
-from ..files import discard, ensure_output_folder, sha256_of_image, sweep_partial_files, write_json
+from ..errors import CancelledError, CaseTableError, GBMResponseError, ProcessEndedError
+from ..files import discard, sha256_of_image, sweep_partial_files, write_json
 from ..inputs.case import Case
 from ..inputs.case_table import TableCase
 from ..inputs.reading import read_image
@@ -24,11 +24,8 @@ from ..progress import Listener
 from ..request import PredictionRequest
 from ..run import Runner, load_request
 from .claim import Claim, ClaimedElsewhereError, Key, claimed
+from .status import DONE, ELSEWHERE, FAILED, STATUS, failed, read_status, status_mark, write_status
 
-STATUS = "status.json"
-DONE, FAILED, WAITING = "done", "failed", "waiting"
-ELSEWHERE = "elsewhere"
-"""Status, never written, of a case that another process is working on."""
 _STAGED = ".staged-"
 _INPUTS = ("image", "gtv", "follow_up")
 _SOURCES = ("image", "GTV", "follow-up")
@@ -149,44 +146,6 @@ def _run_claimed(
         status = failed(GBMResponseError(message, f"Details are in {details.name}." if details else None))
     claim.check()
     return write_status(folder, status | _since(started))
-
-
-def read_status(folder: Path) -> dict[str, Any]:
-    """The status of a case's folder; `waiting` if it has none that can be read."""
-    try:
-        status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        status = None
-    known = isinstance(status, dict) and status.get("status") in (DONE, FAILED)
-    return status if known else {"status": WAITING}
-
-
-def write_status(folder: Path, status: dict[str, Any]) -> dict[str, Any]:
-    """Write the status of a case, and return it; if it cannot be written, that is its status."""
-    try:
-        write_json(status, ensure_output_folder(folder) / STATUS)
-    except OutputFolderError as error:
-        return status | failed(error)
-    return status
-
-
-def status_mark(folder: Path) -> int | None:
-    """What changes whenever the status of a case is written; None if there is none."""
-    try:
-        return (folder / STATUS).stat().st_mtime_ns
-    except OSError:
-        return None
-
-
-def failed(error: GBMResponseError) -> dict[str, Any]:
-    """The status of a case that failed."""
-    return {
-        "status": FAILED,
-        "error_code": error.code,
-        "exit_code": error.exit_code,
-        "message": error.message,
-        "remedy": error.remedy,
-    }
 
 
 def _since(started: float) -> dict[str, float]:

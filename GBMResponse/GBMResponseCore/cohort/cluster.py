@@ -20,7 +20,8 @@ from ..errors import ClusterError, GBMResponseError, MissingPackageError, Option
 from ..inputs.case_table import TableCase
 from ..model.environment import search_path, translate_import_errors
 from ..run import Runner
-from .case_run import WAITING, Plan, Turn, failed, run_case, write_status
+from .case_run import Plan, Turn, run_case
+from .status import WAITING, failed, write_status
 from .tables import Say
 
 if TYPE_CHECKING:

@@ -1,13 +1,16 @@
 """Commands `gbmresponse cohort`: predict all cases of a table, here or on a cluster."""
 
 import argparse
+import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import SYNTHETIC_NOTICE
-from ..errors import OptionError
+from .. import SYNTHETIC_NOTICE, __version__
+from ..errors import CaseTableError, OptionError
+from ..files import ensure_output_folder, write_image
 from ..inputs.case_table import TableCase, read_case_table
 from ..model.environment import translate_import_errors
 from ..request import CaseFacts, PredictionRequest
@@ -15,11 +18,12 @@ from ..setting import settings
 from .case_run import Plan
 from .cluster import LOCAL, MOST_ENDS, QUEUES, DaskWorkers, connected, every_device
 from .drive import ThisProcess, cohort_folder, run_cohort
+from .events import CaseProgress, Tell, nobody, stop_with_input, teller
 from .scan import scan_folder
 from .tables import Say
 
-REPORT = "cohort-report"
-"""What the words `cohort report` are to the parser, as a table stands in their second place otherwise."""
+REPORT, INPUTS = "cohort-report", "cohort-inputs"
+"""What the words `cohort report` and `cohort inputs` are to the parser: else a table stands in their second place."""
 _BY_TABLE = ("image", "gtv", "follow_up", "classes", "device", *(entry.attribute for entry in settings(CaseFacts)))
 """Settings that a cohort takes from its table, has an option of its own for, or that are of one case."""
 
@@ -53,25 +57,73 @@ def add_commands(
     )
     where.add_argument("--cluster-config", type=Path, help="YAML file of Dask settings, for example of the queue")
     where.add_argument("--workers", type=int, default=4, help="at most, of a batch system (default: 4)")
-    parser.add_argument("--verbose", action="store_true", help="say more")
+    _add_common(parser)
     parser.set_defaults(run=lambda arguments: _cohort(arguments, say, request_of), wrong_usage=parser.error)
 
     report = commands.add_parser(REPORT, help="`cohort report`: one page of pictures about a cohort's folder")
     report.add_argument("out", metavar="DIR", type=Path, help="output folder of a cohort")
-    report.add_argument("--verbose", action="store_true", help="say more")
+    _add_common(report)
     report.set_defaults(run=lambda arguments: _report(arguments, say))
+
+    inputs = commands.add_parser(INPUTS, help="`cohort inputs`: images of a case as NRRD, as a prediction reads them")
+    inputs.add_argument("table", type=Path, help="of the cohort")
+    inputs.add_argument("--case", required=True, metavar="ID", help="the case")
+    inputs.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="gets image, gtv and follow_up")
+    _add_common(inputs)
+    inputs.set_defaults(run=lambda arguments: _inputs(arguments, say), out=None)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--verbose", action="store_true", help="say more")
+    parser.add_argument(
+        "--events",
+        action="store_true",
+        help="for programs: print JSON lines, stop when a line comes on standard input or it ends (docs/cluster.md)",
+    )
+
+
+def _voices(arguments: argparse.Namespace, say: Say) -> tuple[Say, Tell]:
+    """Who is told in sentences and who in events."""
+    if not arguments.events:
+        return say, nobody
+    tell = teller(say)
+    stop_with_input(sys.stdin.fileno())
+    tell("ready", pid=os.getpid(), version=__version__)
+    return lambda text: tell("log", message=text), tell
 
 
 def _report(arguments: argparse.Namespace, say: Say) -> None:
+    say, tell = _voices(arguments, say)
     with translate_import_errors():
         from .sheet import write_sheets
 
-    for path in write_sheets(arguments.out):
+    files = write_sheets(arguments.out)
+    for path in files:
         say(f"  {path}")
     say(SYNTHETIC_NOTICE)
+    tell("finished", page=files[0])
+
+
+def _inputs(arguments: argparse.Namespace, say: Say) -> None:
+    """:raises CaseTableError: the table has no such case, or it is unusable."""
+    say, tell = _voices(arguments, say)
+    case = next((case for case in read_case_table(arguments.table) if case.identifier == arguments.case), None)
+    if case is None or case.unusable:
+        raise CaseTableError(f"The table {arguments.table.name} has no usable case {arguments.case!r}.")
+    with translate_import_errors():
+        from ..dicom.case import load_case
+    labels, series = case.others.get("gtv_labels", ()), case.others.get("series")
+    read = load_case(case.image, case.gtv, case.follow_up, labels, series)
+    folder, files = ensure_output_folder(arguments.to), {}
+    for name, image in {"image": read.image, "gtv": read.gtv, "follow_up": read.follow_up}.items():
+        if image is not None:
+            files[name] = write_image(image, folder / f"{name}.nrrd")
+            say(f"  {files[name]}")
+    tell("finished", files={name: str(path) for name, path in files.items()})
 
 
 def _cohort(arguments: argparse.Namespace, say: Say, request_of: Callable[..., PredictionRequest]) -> None:
+    say, tell = _voices(arguments, say)
     say(SYNTHETIC_NOTICE)
     if arguments.out is None and arguments.scan is None:
         arguments.wrong_usage("the following arguments are required: --out")
@@ -84,13 +136,16 @@ def _cohort(arguments: argparse.Namespace, say: Say, request_of: Callable[..., P
         for row in bad:
             say(f"  {row['id']}: {row['unusable']}")
         if arguments.out is None:
+            tell("finished", table=arguments.table)
             return
     cases = read_case_table(arguments.table)
     template = request_of(arguments, image=Path(), gtv=Path(), follow_up=None, device=arguments.devices[0])
     if arguments.scheduler is None and len(arguments.devices) == 1:
-        plan = Plan(template, arguments.out)
+        plan = Plan(template, arguments.out, MOST_ENDS if arguments.events else 1)  # a program may kill us in haste
         with cohort_folder(cases, arguments.table, plan):
-            run_cohort(cases, plan, ThisProcess(plan), say)
+            listener = CaseProgress(tell) if arguments.events else None
+            run_cohort(cases, plan, ThisProcess(plan, listener=listener), say, tell=tell)
+        tell("finished")
         return
     plan = Plan(_absolute(template), arguments.out.absolute(), MOST_ENDS)
     cases = [_absolute_case(case) for case in cases]
@@ -99,7 +154,8 @@ def _cohort(arguments: argparse.Namespace, say: Say, request_of: Callable[..., P
         devices = _devices(arguments.devices) if scheduler == LOCAL else []
         opened = connected(scheduler, devices, arguments.cluster_config, arguments.workers, say)
         with opened as (client, most):
-            run_cohort(cases, plan, DaskWorkers(client, plan, most), say)
+            run_cohort(cases, plan, DaskWorkers(client, plan, most), say, tell=tell)
+    tell("finished")
 
 
 def _devices(named: Sequence[str]) -> Sequence[str]:

@@ -14,8 +14,10 @@ from ..inputs.case_table import TableCase
 from ..outputs.folder import LOCK, locked, refuse_to_replace, result_files
 from ..progress import Listener
 from ..run import Runner
-from .case_run import ELSEWHERE, FAILED, WAITING, Plan, Turn, run_case, status_mark
+from .case_run import Plan, Turn, run_case
 from .claim import STALE_S, Watch
+from .events import Tell, nobody
+from .status import ELSEWHERE, FAILED, RUNNING, WAITING, status_mark
 from .tables import Say, Tables
 
 OPTIONS = ".cohort.json"
@@ -84,13 +86,15 @@ class ThisProcess:
 
 
 def run_cohort(
-    cases: Sequence[TableCase], plan: Plan, workers: Workers, say: Say = print, stale_s: float = STALE_S
-) -> None:
+    cases: Sequence[TableCase], plan: Plan, workers: Workers, say: Say = print, stale_s: float = STALE_S,
+    tell: Tell = nobody,
+) -> None:  # fmt: skip
     """Run all cases and write the tables again and again.
 
     A case that is done is not run again, unless its voxels, the model, the software or the options changed. One that
     another client works on is waited for, or taken over if that client has ended.
 
+    :param tell: hears of each case when it is given to a worker, and what became of it.
     :param stale_s: seconds without a sign of life after which another machine's process is held to have ended.
     :raises GBMResponseError: model, device or output folder cannot be used at all, so that no case was run.
     :raises SomeCasesFailedError: at the end, if not every case succeeded.
@@ -105,8 +109,10 @@ def run_cohort(
         while waiting or elsewhere or workers.running:
             try:
                 while waiting and workers.has_room():
+                    tell("case", id=waiting[0].case.identifier, status=RUNNING)
                     workers.give(waiting.popleft())
                 for case, status in workers.take(_POLL_S):
+                    tell("case", id=case.identifier, **status)
                     if status["status"] == ELSEWHERE:
                         elsewhere[case.identifier] = Turn(case, None, marks[case.identifier])
                     elif status["status"] != WAITING:

@@ -28,7 +28,7 @@ from ..outputs import report
 from ..outputs.picture import png, stamped, text_font, with_contour
 from ..outputs.read import read_records
 from ..request import FORMATS
-from .case_run import DONE, FAILED, STATUS, read_status
+from .status import DONE, FAILED, STATUS, read_status
 
 PAGE, SHEET = "cohort.html", "contact_sheet_{:02d}.png"
 _THUMBNAIL = 120

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import OutputFolderError, SomeCasesFailedError
 from ..files import plain_cell, write_csv
 from ..inputs.case_table import TableCase
-from .case_run import DONE, read_status
+from .status import DONE, read_status
 
 SUMMARY = "summary.csv"
 MEASUREMENTS = "measurements.csv"

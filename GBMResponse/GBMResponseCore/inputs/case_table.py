@@ -28,6 +28,7 @@ class TableCase:
     :param classes: names of survival classes, or `predicted`.
     :param others, options: settings of this case alone, by attribute of a request and of its options.
     :param unusable: why the case cannot be run; then image and GTV need not be there.
+    :param found: what a scan has found; for people.
     """
 
     identifier: str
@@ -38,6 +39,7 @@ class TableCase:
     others: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     unusable: str = ""
+    found: str = ""
 
 
 def read_case_table(path: Path) -> list[TableCase]:
@@ -101,6 +103,7 @@ def _case(columns: Sequence[str], cells: Sequence[str], line: int, folder: Path)
         _others(values, folder),
         _options(values, line),
         unusable,
+        values.get("found", ""),
     )
 
 

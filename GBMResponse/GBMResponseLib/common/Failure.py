@@ -30,9 +30,13 @@ OWN_CODES = {
         "No file for the scores was chosen.",
         "Choose where the scores are kept.",
     ),
+    "no-folder": (
+        "No folder for the results of a batch was chosen.",
+        "Choose the folder for the results.",
+    ),
     "no-image": (
-        "An image of the reader study is gone.",
-        "Load the scene of the reader study again.",
+        "An image of the reader study, or of a case of a batch, is gone or cannot be loaded.",
+        "Load the scene of the reader study again; look whether the files of the case are in their place.",
     ),
     "no-segment": (
         "There is no segment that outlines the tumor.",

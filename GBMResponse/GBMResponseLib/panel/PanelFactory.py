@@ -7,9 +7,12 @@ from typing import Any
 import qt
 import slicer
 
+from ..batch.BatchPanel import BatchPanel
+from ..batch.CaseOpener import CaseOpener
 from ..common.Translation import tr as _
 from ..inputs.InputInspector import InputInspector
 from ..readerStudy.ReaderStudyPanel import ReaderStudyPanel
+from ..results.ResultImporter import ResultImporter
 from ..results.ResultSaver import ResultSaver
 from ..views.ResultViews import ResultViews
 from ..views.SyntheticMark import SyntheticMark
@@ -22,8 +25,8 @@ from .WhatIfSection import WhatIfSection
 _PACKAGES = ("GBMResponseLib", "GBMResponseCore")
 
 
-def makePanels(ui: Any, logic: Any) -> tuple[PredictionPanel, ReaderStudyPanel]:
-    """Return the pages *Predict* and *Reader study* on the widgets of GBMResponse.ui."""
+def makePanels(ui: Any, logic: Any) -> tuple[PredictionPanel, ReaderStudyPanel, BatchPanel]:
+    """Return the pages *Predict*, *Reader study* and *Batch* on the widgets of GBMResponse.ui."""
     engine = logic.engine
     views = ResultViews()
     results = ResultSection(ui, views, ResultSaver(), _askSaveFolder, openInSystemViewer)
@@ -33,7 +36,11 @@ def makePanels(ui: Any, logic: Any) -> tuple[PredictionPanel, ReaderStudyPanel]:
     SyntheticMark.install()
     panel = PredictionPanel(ui, engine.controller, inspector, models, results, _copyText)
     panel.whatIf = WhatIfSection(ui, engine.whatIf, views, panel.start)
-    return panel, ReaderStudyPanel(ui, _askTable, _askScoresFile)
+    opener = CaseOpener(ResultImporter())
+    asks = {"table": _askTable, "folder": _askCasesFolder, "newTable": _askNewTable, "out": _askOutFolder}
+    runs = (engine.batch, engine.catalog, opener, engine.caseReader, engine.folders)
+    batch = BatchPanel(ui, *runs, asks, results.showLoaded, openInSystemViewer)
+    return panel, ReaderStudyPanel(ui, _askTable, _askScoresFile), batch
 
 
 def forgetLibrary() -> None:
@@ -55,12 +62,28 @@ def _askTable() -> str:
     return _path(qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), _("Table of cases"), "", "CSV (*.csv)"))
 
 
+def _askCasesFolder() -> str:
+    return qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder of the patients' images"))
+
+
+def _askOutFolder() -> str:
+    return qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder for the results"))
+
+
+def _askNewTable() -> str:
+    return _askNewFile(_("New table of cases"))
+
+
 def _askScoresFile() -> str:
-    dialog = qt.QFileDialog(slicer.util.mainWindow(), _("File for the scores"))
+    return _askNewFile(_("File for the scores"))
+
+
+def _askNewFile(title: str) -> str:
+    dialog = qt.QFileDialog(slicer.util.mainWindow(), title)
     dialog.setAcceptMode(qt.QFileDialog.AcceptSave)
     dialog.setNameFilter("CSV (*.csv)")
     dialog.setDefaultSuffix("csv")
-    # An existing file is continued, so there is nothing to confirm.
+    # An existing file of scores is continued, an existing table refused, so there is nothing to confirm.
     dialog.setOption(qt.QFileDialog.DontConfirmOverwrite, True)
     return str(dialog.selectedFiles()[0]) if dialog.exec_() else ""
 

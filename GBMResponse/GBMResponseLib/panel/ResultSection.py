@@ -126,6 +126,12 @@ class ResultSection:
         self.setOverlay(NodeRoles.ENHANCEMENT if enhances else NodeRoles.DIFFERENCE)
         self._showCurrent()
 
+    def showLoaded(self, nodes: ResultNodes, manifest: ResultManifest) -> None:
+        """Choose and show a run whose result was loaded from a folder."""
+        self.takeNew(nodes, manifest)
+        self.prepareNew()
+        self.showNew()
+
     def takeExpected(self, run: PredictionRun, className: str, path: Path) -> None:
         """Take an expected image while the run goes on; `showExpected` shows it beside its input.
 

@@ -161,7 +161,11 @@ def readVolume(path: Path, role: str, image: Any) -> Any:
     """
     isMask = role == NodeRoles.MASK
     volume = slicer.vtkMRMLLabelMapVolumeNode() if isMask else slicer.vtkMRMLScalarVolumeNode()
-    storage = slicer.vtkMRMLNRRDStorageNode()
+    if path.name.endswith(".nrrd"):
+        storage = slicer.vtkMRMLNRRDStorageNode()
+    else:
+        storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+        storage.SetSingleFile(1)  # sample_02 is no further slice of sample_01
     storage.SetFileName(str(path))
     if not storage.ReadData(volume) or volume.GetImageData() is None:
         message = _("The file {name} of the result cannot be read.").format(name=path.name)

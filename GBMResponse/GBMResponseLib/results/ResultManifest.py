@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from GBMResponseCore.request import FORMATS
+
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
 
@@ -79,6 +81,42 @@ class ResultManifest:
             raise Failure("result", message, _remedy(), str(missing[0]))
         return manifest
 
+    @classmethod
+    def fromFolder(cls, folder: Path) -> "ResultManifest":
+        """Read the result that a folder holds, as a cohort or the command has written it.
+
+        :raises Failure: it holds none, or a file is missing.
+        """
+        try:
+            record = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+            records = record.get("classes") or {str(record["class"].get("asked", record["class"]["name"])): record}
+            first = next(iter(records.values()))
+            measurements = folder / "measurements.json"
+            measured = json.loads(measurements.read_text(encoding="utf-8")) if measurements.is_file() else {}
+            shared = {name: measured[name] for name in ("title", "before", "check") if name in measured}
+            message = {
+                "out": folder,
+                "results": [
+                    {
+                        "class": entry["class"]["name"],
+                        "token_source": entry["class"]["source"],
+                        "files": _namedFiles(folder / name if len(records) > 1 else folder, entry["files"]),
+                        "measurements": shared | measured["classes"][name] if measured else {},
+                    }
+                    for name, entry in records.items()
+                ],
+                "class_choice": {"probabilities": first["class"]["probabilities"]},
+                "seconds": first.get("seconds", {}),
+                "provenance": folder / "provenance.json",
+                "report": folder / "report.html",
+                "measurements": measurements,
+                "registered_follow_up": _namedFiles(folder, record["files"]).get("registered_follow_up"),
+            }
+        except (OSError, KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
+            details = f"{type(error).__name__}: {error}"
+            raise Failure("result", _("The result of the prediction is incomplete."), _remedy(), details) from error
+        return cls.fromMessage(message)
+
     def files(self) -> list[Path]:
         """Return the files that must exist."""
         volumes = [path for entry in self.classes for path in (*entry.volumes.values(), *entry.samples)]
@@ -97,6 +135,18 @@ def _classResult(entry: dict[str, Any]) -> ClassResult:
         samples=[Path(path) for path in files.get("samples", [])],
         measurements=dict(entry.get("measurements") or {}),
     )
+
+
+def _namedFiles(folder: Path, names: list[str]) -> dict[str, Any]:
+    """Volumes of a folder by what they hold, the samples in a list; other files are left out."""
+    named: dict[str, Any] = {"samples": []}
+    for name in sorted(names):
+        what = next((name[: -len(suffix)] for suffix in FORMATS if name.endswith(suffix)), "")
+        if what.startswith("sample_"):
+            named["samples"].append(folder / name)
+        elif what:
+            named[what] = folder / name
+    return named
 
 
 def _registeredFollowUp(message: dict[str, Any]) -> Path | None:

@@ -16,6 +16,7 @@ from ..settings.PredictionSettings import PredictionSettings
 from ..worker.DependencyInstaller import DependencyInstaller, Guide
 from ..worker.WorkerClient import WorkerClient
 from ..worker.WorkerProcess import WorkerProcess
+from .BatchRun import BatchRun
 from .PredictionController import PredictionController
 from .PredictionRun import PredictionRun, RunState
 from .RunFolders import RunFolders
@@ -46,6 +47,13 @@ class Engine:
             self.client, self.catalog, SceneExporter(), ResultImporter(), self.dependencies, self.folders, startTimer
         )
         self.whatIf = WhatIf(self.client, self.folders, startTimer)
+        python = workerCommand[:-1]  # what comes before the name of a Python module
+
+        def makeProcess(arguments: list[str]) -> WorkerProcess:
+            return WorkerProcess([*python, "GBMResponseCore", *arguments], moduleFolder)
+
+        self.batch = BatchRun(makeProcess, self.catalog, self.dependencies)
+        self.caseReader = BatchRun(makeProcess, self.catalog, self.dependencies)  # also while a batch is running
 
     def start(self, inputs: PredictionInputs, settings: dict[str, Any]) -> PredictionRun:
         """Begin a prediction with these settings (`PredictionSettings.fromKeywords`).
@@ -68,7 +76,9 @@ class Engine:
             raise Failure("cancelled", _("The prediction was cancelled."))
 
     def close(self) -> None:
-        """End the worker and remove temporary files."""
+        """End the worker and the cases of a batch, and remove temporary files."""
+        self.batch.close()
+        self.caseReader.close()
         self.controller.close()
         self.process.close()
         self.folders.removeAll()  # a file that the worker has open could not be removed everywhere

@@ -149,6 +149,21 @@ class PredictionSettings:
         with engineErrors():
             return PredictionOptions(**(values | self.further))
 
+    def cohortOptions(self, model: ModelDescription) -> list[str]:
+        """Return the options of `gbmresponse cohort`; the classes are those of its table.
+
+        :raises Failure: a value is not possible.
+        """
+        values = self.copy()
+        values.classMode, values.further = ClassMode.auto, self.further
+        options = values.options(model)
+        arguments = [f"--bundle={model.folder}", f"--devices={options.device}"]
+        for entry in engineSettings(PredictionOptions):
+            value = getattr(options, entry.attribute)
+            if entry.attribute not in ("classes", "device") and value is not None and value != entry.default:
+                arguments.append(entry.option if entry.kind is bool else f"{entry.option}={value}")
+        return arguments
+
     def request(
         self, model: ModelDescription, files: dict[str, str | None], out: Path, identifier: str
     ) -> dict[str, Any]:

@@ -86,8 +86,10 @@ class WorkerProcess:
         if self.isRunning():
             self._process.waitForReadyRead(milliseconds)
 
-    def close(self) -> None:
+    def close(self, graceMs: int = _GRACE_MS) -> None:
         """Wait until the process is gone, and kill it if it is not in time; a destroyed QProcess must not be running.
+
+        :param graceMs: time of one that is ready.
 
         The input closes first, with which a worker ends. Its launcher is killed last: it ends with the worker, and who
         kills it earlier does not know when the worker has gone.
@@ -98,7 +100,7 @@ class WorkerProcess:
         if self.isRunning():
             self._process.closeWriteChannel()
             # A worker that is not ready yet has nothing to finish: it ends as soon as it reads.
-            if not self._process.waitForFinished(_START_MS if self._worker is None else _GRACE_MS):
+            if not self._process.waitForFinished(_START_MS if self._worker is None else graceMs):
                 self._signalWorker(_KILL)
                 if not self._process.waitForFinished(_LAUNCHER_MS):
                     self._process.kill()

@@ -723,11 +723,260 @@
         <source>Scores per source; filled when all slices are judged, so that nothing is given away before.</source>
         <translation type="unfinished"></translation>
     </message>
+    <message>
+        <source>Batch</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Predict all cases of a table, in a process of its own: Slicer stays usable, and a batch that was stopped goes on where it was. Survival classes and follow-ups are those of the table.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Cases</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Cases:</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Table of cases: a CSV with the columns id, image and gtv, one case per line. Others: docs/batch.md.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Table of cases</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Look through a folder of patients and write a table of what is found. Nothing is predicted yet.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>From a folder...</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Results:</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Folder that gets a folder for each case. What is done there already is not done again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Folder for the results</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>With:</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Cases of the batch</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The cases, what has become of them, and why. A double click opens a result.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>How many cases have ended.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Progress of the batch</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Run the cases that are not done.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Start</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Interrupt the case that is running; its finished slices are kept, and Continue goes on from there.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Load images and result of the chosen case into the scene, and show them.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Open result</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Write one page about all cases, with pictures and measures, and open it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Show report</source>
+        <translation type="unfinished"></translation>
+    </message>
 </context>
 <context>
     <name>qSlicerAbstractCoreModule</name>
     <message>
         <source>Image Synthesis</source>
+        <translation type="unfinished"></translation>
+    </message>
+</context>
+<context>
+    <name>batch.BatchCases</name>
+    <message>
+        <source>Unusable</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Done before</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Waiting</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Running</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Running elsewhere</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Done</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Failed</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{seconds:.1f} s</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{time}, class {name}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{time}, without class</source>
+        <translation type="unfinished"></translation>
+    </message>
+</context>
+<context>
+    <name>batch.BatchPanel</name>
+    <message>
+        <source>{model} {version}, {samples} samples, seed {seed}, device: {device}, as on the page Predict.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose...</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Stopping: what is finished is kept.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Finished, {count} failed for the reasons in the table. Continue tries them again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Continue</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Start</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Looking through the folder</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Writing the report</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Case</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Status</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Details</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} is shown, synthetic. Its sliders and its report are on the page Predict, Results.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose a table of cases, or a folder of images.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose the folder for the results.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{done} of {total} done</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>All usable cases are done. The images are synthetic.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>All cases are done. The images are synthetic.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Loading {name}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{count} failed</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{count} unusable</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Stopped. Continue goes on with the cases that are not done.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Stopped.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>These cases were found. Look through them, choose the folder for the results, then Start.</source>
+        <translation type="unfinished"></translation>
+    </message>
+</context>
+<context>
+    <name>batch.CaseOpener</name>
+    <message>
+        <source>{case} GTV</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Is it still in its place?</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{case} follow-up</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The file {name} cannot be loaded.</source>
         <translation type="unfinished"></translation>
     </message>
 </context>
@@ -1233,6 +1482,18 @@
     </message>
     <message>
         <source>Save the run to</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Folder of the patients' images</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Folder for the results</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>New table of cases</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -1812,6 +2073,33 @@
     <name>results.RunComparison</name>
     <message>
         <source>{name}, {class_name}</source>
+        <translation type="unfinished"></translation>
+    </message>
+</context>
+<context>
+    <name>run.BatchRun</name>
+    <message>
+        <source>Press Continue: cases that are done are not run again, and finished slices are kept.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The process for the cases cannot be started.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>A batch is running already.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Wait for its end, or stop it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Install 3D Slicer again, or tell us with the log.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The process for the cases stopped unexpectedly ({reason}).</source>
         <translation type="unfinished"></translation>
     </message>
 </context>

@@ -11,7 +11,20 @@ from GBMResponseLib.common.Failure import OWN_CODES
 
 MODULE = Path(__file__).resolve().parents[3] / "GBMResponse"
 LIB = MODULE / "GBMResponseLib"
-ROOMS = ("common", "worker", "model", "settings", "inputs", "results", "run", "dicom", "views", "readerStudy", "panel")
+ROOMS = (
+    "common",
+    "worker",
+    "model",
+    "settings",
+    "inputs",
+    "results",
+    "run",
+    "dicom",
+    "views",
+    "readerStudy",
+    "batch",
+    "panel",
+)
 """Each may import those before it."""
 FILES = sorted(LIB.rglob("*.py"))
 ENGINE_CODES = {value.code for value in vars(errors).values() if isinstance(value, type)}

@@ -1,0 +1,110 @@
+"""A program runs a cohort: it hears of every case, stops it by a line, and its end ends the cohort properly."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import phantoms
+import pytest
+import SimpleITK as sitk
+
+SIZE, SPACING = (60, 64, 6), (0.95, 0.95, 8.0)
+
+
+@pytest.fixture
+def command(tiny_bundle, tmp_path):
+    """The command for a table of two good cases around an unusable one."""
+    sitk.WriteImage(phantoms.head(SIZE, SPACING, center=phantoms.GTV_CENTER), str(tmp_path / "pre.nrrd"))
+    sitk.WriteImage(phantoms.gtv(SIZE, SPACING, center=phantoms.GTV_CENTER), str(tmp_path / "gtv.nrrd"))
+    lines = ["id,image,gtv,unusable", "first,pre.nrrd,gtv.nrrd,", "lost,,,No GTV was found.", "last,pre.nrrd,gtv.nrrd,"]
+    (tmp_path / "cases.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    files = [str(tmp_path / "cases.csv"), "--out", str(tmp_path / "out")]
+    options = [
+        "--bundle",
+        str(tiny_bundle),
+        "--devices",
+        "cpu",
+        "--precision",
+        "float32",
+        "--no-montage",
+        "--no-report",
+    ]
+    return [sys.executable, "-m", "GBMResponseCore", "cohort", *files, *options, "--samples=1", "--events"]
+
+
+class Cohort:
+    """The process, and what it has told."""
+
+    def __init__(self, command, *further):
+        self.events = []
+        self.process = subprocess.Popen(
+            [*command, *further], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+
+    def until(self, kind, **fields):
+        """Read until an event comes; returns it."""
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+            if {"type": kind, **fields}.items() <= self.events[-1].items():
+                return self.events[-1]
+        raise AssertionError(self.events)
+
+    def end(self):
+        """Read the rest; returns the exit code."""
+        self.events += [json.loads(line) for line in self.process.stdout]
+        return self.process.wait(60)
+
+    def of_cases(self):
+        return [(event["id"], event["status"]) for event in self.events if event["type"] == "case"]
+
+
+def test_every_case_is_told_when_it_begins_and_what_became_of_it(command):
+    cohort = Cohort(command)
+    assert cohort.until("ready")["pid"] == cohort.process.pid
+    assert cohort.end() == 3
+    assert cohort.of_cases() == [
+        ("first", "running"), ("first", "done"), ("lost", "running"), ("lost", "failed"), ("last", "running"),
+        ("last", "done"),
+    ]  # fmt: skip
+    told = {event["id"]: event for event in cohort.events if event["type"] == "case"}
+    assert (told["lost"]["error_code"], told["lost"]["message"]) == ("case-table", "No GTV was found.")
+    assert told["last"]["seconds"] > 0
+    assert (cohort.events[-1]["type"], cohort.events[-1]["code"]) == ("error", "some-cases-failed")
+    fractions = [event["fraction"] for event in cohort.events if event["type"] == "progress"]
+    assert fractions and all(0 < fraction <= 1 for fraction in fractions)
+
+
+@pytest.mark.parametrize("how", ["line", "end"])
+def test_a_line_or_the_end_of_the_input_interrupts_the_case_and_the_same_command_continues(command, tmp_path, how):
+    cohort = Cohort(command, "--sampler=ddim", "--steps=1000")
+    cohort.until("case", id="first", status="running")
+    cohort.until("progress")
+    if how == "line":
+        cohort.process.stdin.write(b'{"type": "stop"}\n')
+        cohort.process.stdin.flush()
+    else:
+        cohort.process.stdin.close()
+    assert cohort.end() == 130
+    assert (cohort.events[-1]["type"], cohort.events[-1]["code"]) == ("error", "cancelled")
+    assert not list(Path(tmp_path, "out").glob("*/.running*")), "the claim is given back"
+    again = Cohort(command)
+    assert again.end() == 3
+    assert again.of_cases().count(("first", "done")) == 1
+    assert json.loads((tmp_path / "out" / "first" / "status.json").read_text("utf-8"))["status"] == "done"
+
+
+def test_what_stops_the_whole_cohort_is_told_as_an_error(command):
+    cohort = Cohort(command, "--bundle", "nowhere")
+    assert cohort.end() == cohort.events[-1]["exit_code"] != 0
+    assert cohort.events[-1]["type"] == "error" and cohort.events[-1]["remedy"]
+
+
+def test_the_page_about_all_cases_is_named_when_it_is_written(command, tmp_path):
+    Cohort(command).end()
+    report = Cohort([*command[:4], "report", str(tmp_path / "out"), "--events"])
+    page = Path(report.until("finished")["page"])
+    assert report.end() == 0
+    assert page == tmp_path / "out" / "cohort.html" and "No GTV was found." in page.read_text("utf-8")
