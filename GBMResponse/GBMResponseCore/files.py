@@ -252,7 +252,7 @@ def write_file(path: Path | str, write: Callable[[Path], Any], suffix: str = "",
                 os.fsync(file.fileno())
         os.replace(temporary, path)
         if durable:
-            _folder_to_disk(path.parent)
+            folder_to_disk(path.parent)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise OutputFolderError(
@@ -379,7 +379,7 @@ def _require_same(written: BinaryIO | gzip.GzipFile, meant: BinaryIO) -> None:
             return
 
 
-def _folder_to_disk(folder: Path) -> None:
+def folder_to_disk(folder: Path) -> None:
     """Bring a renaming to the disk, where the system can."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)

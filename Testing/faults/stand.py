@@ -224,6 +224,8 @@ class Stand:
             partial = [name for name in left if name.startswith(".")]
             if end.code > 0 and partial and can_clean:
                 tally.count("half_files", f"exit {end.code}, but there are {partial}")
+            if end.code > 0 and left and sent is not None:  # nothing was wrong with the folder
+                tally.count("half_files", f"exit {end.code}, but beside what is unfinished there are {left}")
             if "provenance.json" in left:
                 self._judge_result(tally, out, patient, clean=can_clean and end.code > 0)
             else:
