@@ -23,13 +23,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import uuid4
 
 from .errors import (
-    CaseTableError,
-    EmptyFileError,
-    MissingFileError,
-    OptionError,
-    OutputFolderError,
-    UnreadableFileError,
-)
+    CaseTableError, EmptyFileError, MissingFileError, OptionError, OutputFolderError, UnreadableFileError,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -293,13 +288,10 @@ def sweep_partial_files(folder: Path | str, age_s: float = 0.0) -> None:
 
     :param age_s: only older files; 0 where no other process may write to the folder.
     """
-    found: list[Path] = []
     with suppress(OSError):  # the folder is gone meanwhile
-        found = list(Path(folder).glob(".*.partial*"))
-    for path in found:
-        if _PARTIAL.fullmatch(path.name):
+        for path in list(Path(folder).glob(".*.partial*")):
             with suppress(OSError):  # the next run tries again
-                if not age_s or time.time() - path.stat().st_mtime > age_s:
+                if _PARTIAL.fullmatch(path.name) and (not age_s or time.time() - path.stat().st_mtime > age_s):
                     path.unlink()
 
 

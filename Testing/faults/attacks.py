@@ -254,7 +254,7 @@ ATTACKS: dict[str, tuple[Attack, int, int]] = {
     "clock-back": (at_points("clock-back"), 1, 10),
     "clock-ahead": (at_points("clock-ahead"), 0, 10),
     "end-kill": (at_the_end("kill", signal.SIGKILL), 2, 40),
-    "end-terminate": (at_the_end("terminate", signal.SIGTERM), 20, 1000),
+    "end-terminate": (at_the_end("terminate", signal.SIGTERM), 20, 200),
     "end-interrupt": (at_the_end("interrupt", signal.SIGINT), 20, 1000),
     "end-delete": (at_the_end("delete"), 3, 60),
     "end-file": (at_the_end("file"), 1, 40),
