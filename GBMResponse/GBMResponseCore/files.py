@@ -23,8 +23,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import uuid4
 
 from .errors import (
-    CaseTableError, EmptyFileError, MissingFileError, OptionError, OutputFolderError, UnreadableFileError,
-)  # fmt: skip
+    CaseTableError,
+    EmptyFileError,
+    MissingFileError,
+    OptionError,
+    OutputFolderError,
+    UnreadableFileError,
+)
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -181,7 +186,7 @@ def write_csv(
     writer.writerow(columns)
     for row in rows:
         cells = [row.get(name) for name in columns] if isinstance(row, Mapping) else row
-        writer.writerow([_marked_cell(cell) for cell in cells])
+        writer.writerow([f"'{x}" if isinstance(x, str) and _is_formula(x.lstrip("'")) else x for x in cells])
     return write_text("".join(f"{line[:-2]}{line_end}" for line in lines), path)
 
 
@@ -382,10 +387,6 @@ def folder_to_disk(folder: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _marked_cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and _is_formula(value.lstrip("'")) else value
 
 
 def _is_formula(text: str) -> bool:
