@@ -34,12 +34,17 @@ def at_points(action: str, sent: int | None = None, **order: object) -> Attack:
     return attack
 
 
-def at_the_end(action: str, sent: int | None = None) -> Attack:
-    """Do something at each step from the moment at which the result is put in place, then run the command again."""
+def at_the_end(action: str, sent: int | None = None, earlier: str | None = None) -> Attack:
+    """Do something at each step from the moment at which the result is put in place, then run the command again.
+
+    :param earlier: a patient whose result is in the folder before; then only one patient's may be there after it.
+    """
 
     def attack(stand: Stand, runs: int) -> Tally:
-        tally = Tally(f"{action} at a step of the end")
+        tally = Tally(f"{action} at a step of the end" + (", over another's" if earlier else ""))
         out = stand.new_folder("ending")
+        if earlier:
+            stand.run(stand.command(earlier, out))
         folder = out.with_name("ends")
         folder.mkdir()
         end = stand.run(stand.command("anna", out), ending=[str(out), str(folder), runs, action])
@@ -51,7 +56,11 @@ def at_the_end(action: str, sent: int | None = None) -> Attack:
                 tally.runs += 1  # everything was there when it was looked for last
                 continue
             _restore(left)
-            stand.judge(tally, left, "anna", End(code, (folder / f"{step}.txt").read_text("utf-8")), sent=sent)
+            end = End(code, (folder / f"{step}.txt").read_text("utf-8"))
+            found = [Tally(tally.attack) for _ in range(2 if earlier and code != 0 else 1)]
+            for name, alone in zip(("anna", earlier), found, strict=False):
+                stand.judge(alone, left, name, end, sent=sent)
+            _add(tally, min(found, key=Tally.found))
             if code != 0:
                 stand.judge_rerun(tally, left, "anna", stand.command("anna", left))
         return tally
@@ -254,6 +263,7 @@ ATTACKS: dict[str, tuple[Attack, int, int]] = {
     "clock-back": (at_points("clock-back"), 1, 10),
     "clock-ahead": (at_points("clock-ahead"), 0, 10),
     "end-kill": (at_the_end("kill", signal.SIGKILL), 2, 40),
+    "end-kill-over": (at_the_end("kill", signal.SIGKILL, earlier="bela"), 2, 40),
     "end-terminate": (at_the_end("terminate", signal.SIGTERM), 20, 200),
     "end-interrupt": (at_the_end("interrupt", signal.SIGINT), 20, 1000),
     "end-delete": (at_the_end("delete"), 3, 60),
