@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from . import SYNTHETIC_NOTICE, __version__
 from .errors import CancelledError, GBMResponseError, OptionError, OutOfMemoryError
-from .model.environment import interrupted_when_terminated, write_diagnostics
+from .model.environment import ignore_interrupts, interrupted_when_terminated, write_diagnostics
 from .outputs.write import RunResult
 from .progress import Listener, Progress
 from .request import AUTO_CLASS, CaseFacts, PredictionOptions, PredictionRequest
@@ -38,14 +38,18 @@ _PREDICTING = ("prepare", "encode", "classify", "expected", "sample", "assemble"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code."""
+    """Run one command; returns its exit code.
+
+    :param argv: its arguments; None: those of this process, which is to end with it.
+    """
+    ends = argv is None
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv[:1] == ["cohort"] and argv[1:2] in (["report"], ["inputs"]):
         argv[:2] = [f"cohort-{argv[1]}"]
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s")
     try:
-        with interrupted_when_terminated():
+        with interrupted_when_terminated(ends):
             arguments.run(arguments)
     except KeyboardInterrupt:
         return _report(CancelledError("Cancelled; finished slices are kept and the same command continues."), arguments)
@@ -282,6 +286,9 @@ class _Terminal(Listener):
         with suppress(OSError, ValueError):
             if self._bar is not None:
                 self._bar.update(100.0 * progress.fraction - self._bar.n)
+
+    def written(self) -> None:
+        ignore_interrupts()
 
 
 if __name__ == "__main__":

@@ -186,7 +186,7 @@ def write_csv(
     writer.writerow(columns)
     for row in rows:
         cells = [row.get(name) for name in columns] if isinstance(row, Mapping) else row
-        writer.writerow([_marked_cell(cell) for cell in cells])
+        writer.writerow([f"'{x}" if isinstance(x, str) and _is_formula(x.lstrip("'")) else x for x in cells])
     return write_text("".join(f"{line[:-2]}{line_end}" for line in lines), path)
 
 
@@ -252,7 +252,7 @@ def write_file(path: Path | str, write: Callable[[Path], Any], suffix: str = "",
                 os.fsync(file.fileno())
         os.replace(temporary, path)
         if durable:
-            _folder_to_disk(path.parent)
+            folder_to_disk(path.parent)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise OutputFolderError(
@@ -293,13 +293,10 @@ def sweep_partial_files(folder: Path | str, age_s: float = 0.0) -> None:
 
     :param age_s: only older files; 0 where no other process may write to the folder.
     """
-    found: list[Path] = []
     with suppress(OSError):  # the folder is gone meanwhile
-        found = list(Path(folder).glob(".*.partial*"))
-    for path in found:
-        if _PARTIAL.fullmatch(path.name):
+        for path in list(Path(folder).glob(".*.partial*")):
             with suppress(OSError):  # the next run tries again
-                if not age_s or time.time() - path.stat().st_mtime > age_s:
+                if _PARTIAL.fullmatch(path.name) and (not age_s or time.time() - path.stat().st_mtime > age_s):
                     path.unlink()
 
 
@@ -379,7 +376,7 @@ def _require_same(written: BinaryIO | gzip.GzipFile, meant: BinaryIO) -> None:
             return
 
 
-def _folder_to_disk(folder: Path) -> None:
+def folder_to_disk(folder: Path) -> None:
     """Bring a renaming to the disk, where the system can."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
@@ -390,10 +387,6 @@ def _folder_to_disk(folder: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _marked_cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and _is_formula(value.lstrip("'")) else value
 
 
 def _is_formula(text: str) -> bool:

@@ -94,6 +94,9 @@ class Listener:
     def expected_done(self, survival_class: str, volume: "sitk.Image") -> None:
         """The expected image is there, on the input's grid; no sample is yet."""
 
+    def written(self) -> None:
+        """The result has its place; what asks to stop the run was kept back meanwhile, and comes too late."""
+
 
 class TimeLeft:
     """Estimates how long a run samples on, from what it has told before."""

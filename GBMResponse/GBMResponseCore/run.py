@@ -27,7 +27,7 @@ from .measure.probability import ProbabilityRule
 from .model.environment import translate_import_errors, translate_memory_errors
 from .outputs.dicom_export import check_export
 from .outputs.folder import folder_in_use, refuse_to_replace
-from .outputs.write import UNFINISHED, RunResult, refuse_mixing, replaceable_files, write_results
+from .outputs.write import UNFINISHED, RunResult, check_complete, refuse_mixing, replaceable_files, write_results
 from .progress import Clock, Listener, Progress
 from .request import PredictionOptions, PredictionRequest
 from .setting import decided
@@ -218,8 +218,8 @@ class Runner:
     def run(self, request: PredictionRequest, listener: Listener | None = None) -> RunResult:
         """Predict, measure and write.
 
-        Nothing of the result is written before all classes are predicted. After a cancel or a crash only finished
-        slices are in the folder, in `.unfinished`, and the same request continues from them.
+        The result is made in `.unfinished`, and takes the place of an earlier one when it is complete. After a cancel
+        or a failure only finished slices are there, and the same request continues from them.
 
         :raises GBMResponseError: by inputs, options, bundle, machine or output folder.
         :raises CancelledError: a method of the listener raised it.
@@ -237,7 +237,9 @@ class Runner:
             {"image": request.image, "GTV": request.gtv, "follow-up": request.follow_up}, replaceable_files(request)
         )
         with folder_in_use(request.out):
-            return self._run_case(request, case, listener, clock)
+            result = self._run_case(request, case, listener, clock)
+        check_complete(request.out)
+        return result
 
     def _run_case(self, request: PredictionRequest, case: Case, listener: Listener, clock: Clock) -> RunResult:
         options = request.options

@@ -1,5 +1,6 @@
 """The attacks. Each takes a stand and a number of runs, and returns what came out of them."""
 
+import json
 import random
 import signal
 import time
@@ -7,7 +8,7 @@ from collections.abc import Callable
 
 from worker_session import WorkerSession
 
-from .stand import Stand, Tally, kill
+from .stand import End, Stand, Tally, kill
 
 Attack = Callable[[Stand, int], Tally]
 SEED = 12
@@ -28,6 +29,40 @@ def at_points(action: str, sent: int | None = None, **order: object) -> Attack:
             _restore(out)
             stand.judge(tally, out, "anna", end, sent=sent, can_clean=action != "read-only")
             stand.judge_rerun(tally, out, "anna", argv)
+        return tally
+
+    return attack
+
+
+def at_the_end(action: str, sent: int | None = None, earlier: str | None = None) -> Attack:
+    """Do something at each step from the moment at which the result is put in place, then run the command again.
+
+    :param earlier: a patient whose result is in the folder before; then only one patient's may be there after it.
+    """
+
+    def attack(stand: Stand, runs: int) -> Tally:
+        tally = Tally(f"{action} at a step of the end" + (", over another's" if earlier else ""))
+        out = stand.new_folder("ending")
+        if earlier:
+            stand.run(stand.command(earlier, out))
+        folder = out.with_name("ends")
+        folder.mkdir()
+        end = stand.run(stand.command("anna", out), ending=[str(out), str(folder), runs, action])
+        if end.code != 0:
+            raise RuntimeError(f"the victim ended with {end}")
+        for step, code, late in json.loads((folder / "ends.json").read_text("ascii")):
+            left = folder / str(step)
+            if late and code == 0 and action in ("delete", "file"):
+                tally.runs += 1  # everything was there when it was looked for last
+                continue
+            _restore(left)
+            end = End(code, (folder / f"{step}.txt").read_text("utf-8"))
+            found = [Tally(tally.attack) for _ in range(2 if earlier and code != 0 else 1)]
+            for name, alone in zip(("anna", earlier), found, strict=False):
+                stand.judge(alone, left, name, end, sent=sent)
+            _add(tally, min(found, key=Tally.found))
+            if code != 0:
+                stand.judge_rerun(tally, left, "anna", stand.command("anna", left))
         return tally
 
     return attack
@@ -221,12 +256,18 @@ ATTACKS: dict[str, tuple[Attack, int, int]] = {
     "kill": (at_points("kill", signal.SIGKILL), 2, 60),
     "kill-time": (killed_at_a_time, 0, 30),
     "terminate": (at_points("terminate", signal.SIGTERM), 1, 20),
-    "interrupt": (at_points("interrupt"), 1, 20),
+    "interrupt": (at_points("interrupt", signal.SIGINT), 1, 20),
     "delete": (at_points("delete"), 1, 20),
     "file": (at_points("file"), 1, 20),
     "read-only": (at_points("read-only", nobody=True), 1, 20),
     "clock-back": (at_points("clock-back"), 1, 10),
     "clock-ahead": (at_points("clock-ahead"), 0, 10),
+    "end-kill": (at_the_end("kill", signal.SIGKILL), 2, 40),
+    "end-kill-over": (at_the_end("kill", signal.SIGKILL, earlier="bela"), 2, 40),
+    "end-terminate": (at_the_end("terminate", signal.SIGTERM), 20, 200),
+    "end-interrupt": (at_the_end("interrupt", signal.SIGINT), 20, 1000),
+    "end-delete": (at_the_end("delete"), 3, 60),
+    "end-file": (at_the_end("file"), 1, 40),
     "full-nii.gz": (full_disk(".nii.gz"), 2, 40),
     "full-nrrd": (full_disk(".nrrd"), 1, 20),
     "full-mha": (full_disk(".mha"), 1, 20),

@@ -109,13 +109,13 @@ class Stand:
             )
         self._ended: dict[str, int] = {}
         self._counted: dict[tuple[str, ...], int] = {}
-        self.expected: dict[str, np.ndarray] = {}
+        self.expected: dict[str, dict[str, np.ndarray]] = {}
         for name in PATIENTS:
             out = self.new_folder("undisturbed")
             end = self.run(self.command(name, out))
             if end.code != 0:
                 raise RuntimeError(f"the undisturbed run failed: {end}")
-            self.expected[name] = _voxels(out / "predicted.nii.gz")
+            self.expected[name] = {_stem(path): _voxels(path) for path in out.glob("*.nii.gz")}
 
     def __enter__(self) -> "Stand":
         return self
@@ -224,6 +224,8 @@ class Stand:
             partial = [name for name in left if name.startswith(".")]
             if end.code > 0 and partial and can_clean:
                 tally.count("half_files", f"exit {end.code}, but there are {partial}")
+            if end.code > 0 and left and sent is not None:  # nothing was wrong with the folder
+                tally.count("half_files", f"exit {end.code}, but beside what is unfinished there are {left}")
             if "provenance.json" in left:
                 self._judge_result(tally, out, patient, clean=can_clean and end.code > 0)
             else:
@@ -274,9 +276,8 @@ class Stand:
                 for name in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection")
             ):
                 tally.count("wrong_grid", path.name)
-            elif path.name.startswith("predicted."):
-                if not np.array_equal(sitk.GetArrayViewFromImage(volume), self.expected[patient]):
-                    tally.count("mixed", f"{path.name} is not the undisturbed result of {patient}")
+            elif not np.array_equal(sitk.GetArrayViewFromImage(volume), self.expected[patient].get(_stem(path))):
+                tally.count("mixed", f"{path.name} is not that of the undisturbed result of {patient}")
 
     def _order(self, order: dict[str, Any]) -> None:
         assert self._victims.stdin is not None
@@ -301,6 +302,10 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
 
 def _voxels(path: Path) -> np.ndarray:
     return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+
+
+def _stem(path: Path) -> str:
+    return path.name.partition(".")[0]
 
 
 def _is_whole(path: Path) -> bool:

@@ -19,7 +19,7 @@ from ..inputs.case_table import TableCase
 from ..inputs.reading import read_image
 from ..model.environment import write_diagnostics
 from ..outputs.folder import LOCK, locked, refuse_to_replace
-from ..outputs.write import PROVENANCE, RunResult, move_into_place, replaceable_files
+from ..outputs.write import PROVENANCE, RunResult, check_complete, move_into_place, replaceable_files
 from ..progress import Listener
 from ..request import PredictionRequest
 from ..run import Runner, load_request
@@ -172,6 +172,7 @@ def _publish(claim: Claim, staged: Path) -> None:
     claim.check()
     with locked(claim.folder / LOCK):
         move_into_place(staged, claim.folder)
+    check_complete(claim.folder)
 
 
 def _key(request: PredictionRequest, basis: Mapping[str, str], images: Sequence[str | None]) -> str:

@@ -162,10 +162,12 @@ def _module(file: str) -> str:
 
 
 @contextmanager
-def interrupted_when_terminated() -> Iterator[None]:
+def interrupted_when_terminated(ends: bool = False) -> Iterator[None]:
     """Let a request to end the process, or a closed terminal, stop it as Ctrl+C does: with KeyboardInterrupt.
 
     What follows within seconds is taken for the same wish, so that it does not disturb the cleaning up.
+
+    :param ends: the process ends after it, which nothing disturbs any more.
     """
     first: float | None = None
 
@@ -176,18 +178,48 @@ def interrupted_when_terminated() -> Iterator[None]:
             first = now
             raise KeyboardInterrupt
 
-    before = {}
+    before = _let_stop(stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_IGN if ends else handler)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Keep requests to end the process back until this is done, or drop them: :func:`ignore_interrupts`."""
+    came = []
+
+    def hold(number: int, frame: Any) -> None:
+        came.append(number)
+
+    before = _let_stop(hold)
+    try:
+        yield
+    finally:
+        held = [number for number in before if signal.getsignal(number) is hold]
+        for number in held:
+            signal.signal(number, before[number])
+        if held and came:
+            signal.raise_signal(came[0])
+
+
+def ignore_interrupts() -> None:
+    """From now on it is too late to end the process: it has done what it was asked for."""
+    _let_stop(signal.SIG_IGN)
+
+
+def _let_stop(handler: Any) -> dict[int, Any]:
+    """Give the signals that ask a process to end a handler; returns those they had. Only the main thread can."""
+    before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
             number = getattr(signal, name, None)
             # None: not from Python; ignored: as nohup asks.
             if number is not None and signal.getsignal(number) not in (None, signal.SIG_IGN):
-                before[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+                before[number] = signal.signal(number, handler)
+    return before
 
 
 def _sentence(name: str, version: str | None, problem: str) -> str:

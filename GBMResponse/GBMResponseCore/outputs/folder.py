@@ -42,7 +42,8 @@ def folder_in_use(folder: Path) -> Iterator[None]:
 
     The system frees the lock when its process ends, however that happens.
 
-    :raises OutputFolderError: the folder cannot be written to, or another run is using it.
+    :raises OutputFolderError: the folder cannot be written to, another run is using it, or somebody removes it or
+        changes its rights meanwhile, wherever that shows.
     """
     ensure_output_folder(folder)
     with locked(folder / LOCK):
@@ -52,6 +53,10 @@ def folder_in_use(folder: Path) -> Iterator[None]:
                 for left in folder.glob(".preview*"):
                     shutil.rmtree(left, ignore_errors=True)
             yield
+        except OSError as error:
+            if str(error.filename).startswith(str(folder)):
+                raise OutputFolderError(f"Cannot use the folder {folder} any more ({error.strerror}).") from error
+            raise
         finally:
             _sweep(folder)  # an interrupt may have come while a file was being taken away
 

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from .. import SYNTHETIC_NOTICE
 from ..dicom.tree import is_dicom
 from ..errors import OutputFolderError
-from ..files import ensure_output_folder, write_image, write_json
+from ..files import ensure_output_folder, folder_to_disk, write_image, write_json
 from ..inputs.slices import CaseSlices
 from ..measure.measurements import Measurements, write_measurements
+from ..model.environment import uninterrupted
 from ..progress import Clock, Listener
 from ..request import FORMATS, PredictionRequest
 from .dicom_export import FOLDER as DICOM
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 
 PROVENANCE = "provenance.json"
 UNFINISHED = ".unfinished"
+_STAGED = "result"
 _JOURNAL = "files.json"
-"""In `.unfinished`: names of the files of earlier runs and of this one, for the run after it if this one crashes."""
+"""In `.unfinished`: the result while it is made, and names of its files and of earlier ones while it is moved."""
 _MEASUREMENTS = ("measurements.json", "measurements.csv")
 MONTAGE, REPORT, SCORE = "montage.png", ("report.html", "report.json"), "score.json"
 _FOLLOW_UP = "registered_follow_up"
@@ -64,9 +66,7 @@ class RunResult:
 
 
 def write_results(result: RunResult, listener: Listener) -> RunResult:
-    """Write everything; the provenance comes last and marks a complete result.
-
-    Files that an earlier run wrote into the folder and this one does not write are removed.
+    """Write everything, then put it in the place of what an earlier run wrote; an earlier result stays until then.
 
     :raises OutputFolderError: the folder cannot be written.
     """
@@ -77,7 +77,6 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     listener.stage("write", None)
     request, out, predictions = result.request, result.request.out, result.predictions
     several = len(predictions) > 1
-    folders = {name: out / name if several else out for name in predictions}
     chances = result.measurements.enhancement_probability if result.measurements else {}
     volumes = {name: volumes_of(entry, chances.get(name)) for name, entry in predictions.items()}
     exports = _exports(result, volumes)
@@ -94,66 +93,95 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
     summary = {"notice": SYNTHETIC_NOTICE, "synthetic": True, "classes": complete, "files": sorted(shared_names)}
     whole = summary if several else next(iter(complete.values()))
 
-    earlier = _listed_files(out)
-    journal = sorted(earlier | _listed(whole))
-    write_json({"files": journal}, ensure_output_folder(out / UNFINISHED) / _JOURNAL)
-    for folder in (out, *folders.values()):
-        _remove(folder / PROVENANCE)
-    keep = result.slices.case.keep_orientation
-    columns = CaseColumns(result.slices, result.measurements)
-    class_files: dict[str, dict[str, Path]] = {}
-    written: set[Path] = set()
-    for name, prediction in predictions.items():
-        folder = ensure_output_folder(folders[name])
-        class_files[name] = {
-            what: write_image(image, folder / f"{what}{request.format}", keep) for what, image in volumes[name].items()
-        }
-        if request.montage:
-            class_files[name]["montage"] = write_montage(columns, prediction, folder / MONTAGE)
-        if name in exports:
-            class_files[name] |= exports[name].write(folder, class_files[name].get("montage"))
-            written |= {folder / file for file in exports[name].names()}
-    files = _write_shared(result, columns, records)
-    written |= {path for group in (files, *class_files.values()) for path in group.values()}
-    _remove_stale(out, earlier, written | {folder / PROVENANCE for folder in (out, *folders.values())})
+    staged = out / UNFINISHED / _STAGED
     try:
+        shutil.rmtree(staged, ignore_errors=True)
+        keep = result.slices.case.keep_orientation
+        columns = CaseColumns(result.slices, result.measurements)
+        class_files: dict[str, dict[str, Path]] = {}
+        for name, prediction in predictions.items():
+            folder = ensure_output_folder(staged / name if several else staged)
+            made = {
+                what: write_image(image, folder / f"{what}{request.format}", keep)
+                for what, image in volumes[name].items()
+            }
+            if request.montage:
+                made["montage"] = write_montage(columns, prediction, folder / MONTAGE)
+            if name in exports:
+                made |= exports[name].write(folder, made.get("montage"))
+            class_files[name] = made
+        files = _write_shared(result, columns, records, staged)
         for name, record in complete.items():
-            class_files[name]["provenance"] = write_json(record, folders[name] / PROVENANCE)
-        files["provenance"] = write_json(whole, out / PROVENANCE) if several else out / PROVENANCE
+            place = (staged / name if several else staged) / PROVENANCE
+            class_files[name]["provenance"] = write_json(record, place)
+        files["provenance"] = write_json(whole, staged / PROVENANCE) if several else staged / PROVENANCE
+        move_into_place(staged, out, listener)
     finally:
-        if (out / PROVENANCE).is_file():  # also if an interrupt came after it: the result is complete
-            shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+        shutil.rmtree(staged, ignore_errors=True)
+    files, *groups = (
+        {what: out / path.relative_to(staged) for what, path in group.items()}
+        for group in (files, *class_files.values())
+    )
+    class_files = dict(zip(class_files, groups, strict=True))
 
     clock.mark("write")
     seconds = {name: round(spent, 3) for name, spent in (result.seconds | clock.seconds).items()}
     return replace(result, files=files, class_files=class_files, seconds=seconds)
 
 
-def move_into_place(staged: Path, out: Path) -> None:
+def move_into_place(staged: Path, out: Path, listener: Listener | None = None) -> None:
     """Move a finished result from one folder to another of the same disk, in which no other result's files remain.
 
     The provenance goes last, so that a folder with a provenance is whole. What was begun is finished by the same call.
+    An interrupt waits until it is done, as a failure or the end of the process alone leave it begun.
 
+    :param listener: is told before an interrupt comes that it comes too late.
     :raises OutputFolderError: a file cannot be moved or removed.
     """
-    earlier = _listed_files(out)
+    with uninterrupted():
+        try:
+            _move(staged, out)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is gone"
+            raise OutputFolderError(f"Cannot move a result to the folder {out} ({reason}).") from error
+        (listener or Listener()).written()
+
+
+def _move(staged: Path, out: Path) -> None:
+    """:raises OSError, OutputFolderError: a file cannot be moved or removed."""
     names = sorted(
         (path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file() and path.name != LOCK),
         key=lambda name: (name == PROVENANCE, name.endswith(PROVENANCE), name),
     )
-    listed = _listed_files(staged)
-    write_json({"files": sorted(earlier | listed)}, ensure_output_folder(out / UNFINISHED) / _JOURNAL)
-    for name in {PROVENANCE, *(known for known in earlier if known.endswith(PROVENANCE))}:
-        _remove(out / name)
-    _remove_stale(out, earlier, {out / name for name in listed | set(names)})
-    try:
-        for name in names:
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(staged / name, out / name)
-    except OSError as error:
-        raise OutputFolderError(f"Cannot move a result to the folder {out} ({error.strerror}).") from error
+    ours = _named(json.loads((staged / PROVENANCE).read_text(encoding="utf-8")))
+    earlier = _listed_files(out) | {PROVENANCE}
+    write_json({"files": sorted(earlier | ours)}, ensure_output_folder(out / UNFINISHED) / _JOURNAL)
+    moved = ours - set(names)  # by a call that did not come to its end
+    _remove_earlier(out, sorted(earlier - moved, key=lambda name: not name.endswith(PROVENANCE)))
+    for name in names:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        if name == PROVENANCE:
+            folder_to_disk(out)
+        os.replace(staged / name, out / name)
+    folder_to_disk(out)
     for left in (staged, out / UNFINISHED):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def check_complete(out: Path) -> None:
+    """Check that a result is where it was put, with all its files: somebody may have removed them meanwhile.
+
+    :raises OutputFolderError: it is not.
+    """
+    try:
+        names = _named(json.loads((out / PROVENANCE).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        names = {PROVENANCE}
+    missing = sorted(name for name in names if not (out / name).is_file())
+    if missing:
+        raise OutputFolderError(
+            f"{missing[0]} was written to the folder {out} and is not there any more.", "Repeat the same command."
+        )
 
 
 def _exports(result: RunResult, volumes: Mapping[str, Any]) -> dict[str, "DicomExport"]:
@@ -215,9 +243,9 @@ def _shared_names(result: RunResult) -> list[str]:
 
 
 def _write_shared(
-    result: RunResult, columns: "CaseColumns", records: Mapping[str, Mapping[str, Any]]
+    result: RunResult, columns: "CaseColumns", records: Mapping[str, Mapping[str, Any]], out: Path
 ) -> dict[str, Path]:
-    out, slices = result.request.out, result.slices
+    slices = result.slices
     files = write_measurements(result.measurements, out) if result.measurements else {}
     if result.request.report:
         from .report import write_report
@@ -243,24 +271,30 @@ def _listed_files(out: Path) -> set[str]:
     return found
 
 
-def _listed(record: Mapping[str, Any]) -> set[str]:
-    """Names that a provenance lists, with those of versions that did not list the shared ones."""
+def _named(record: Mapping[str, Any]) -> set[str]:
+    """Names that a provenance lists."""
     found = {str(name) for name in [*record.get("files", ()), *record.get("dicom_files", ())]}
     for folder, entry in record.get("classes", {}).items():
         found |= {f"{folder}/{name}" for name in [*entry["files"], *entry.get("dicom_files", ()), PROVENANCE]}
+    return found
+
+
+def _listed(record: Mapping[str, Any]) -> set[str]:
+    """The same, with those of versions that did not list the shared ones."""
+    found = _named(record)
     if record.get("synthetic"):
         found |= {*_MEASUREMENTS, *REPORT, SCORE, BEFORE, AFTER, LINES}
         found |= {f"{_FOLLOW_UP}{suffix}" for suffix in FORMATS}
     return found
 
 
-def _remove_stale(out: Path, names: set[str], written: set[Path]) -> None:
-    """Remove listed files that this run has not written, and folders of classes that are then empty."""
+def _remove_earlier(out: Path, names: Iterable[str]) -> None:
+    """Remove listed files, and folders of classes that are then empty."""
     for name in names:
         parts = PurePosixPath(name).parts
         inside = 0 < len(parts) <= 3 and ".." not in parts and not set(name) & set("\\:") and not name.startswith("/")
         path = out / name
-        if inside and path not in written and path.is_file():
+        if inside and path.is_file():
             _remove(path)
             for parent in list(path.parents)[: len(parts) - 1]:
                 if not any(parent.iterdir()):

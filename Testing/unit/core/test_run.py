@@ -10,7 +10,7 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore import cli, prediction, run
-from GBMResponseCore.errors import BundleIntegrityError, OutOfMemoryError
+from GBMResponseCore.errors import BundleIntegrityError, OutOfMemoryError, OutputFolderError
 from GBMResponseCore.inputs import follow_up
 from GBMResponseCore.inputs.grid import StackGrid
 from GBMResponseCore.model import networks
@@ -200,15 +200,6 @@ def test_the_provenance_is_written_last(request_of):
         assert (folder / "provenance.json").stat().st_mtime_ns >= newest
 
 
-def test_a_failed_run_takes_the_mark_of_completeness_away(request_of, monkeypatch):
-    warm = Runner()
-    warm.run(request_of())
-    monkeypatch.setattr(write, "write_measurements", lambda *_: (_ for _ in ()).throw(OSError("disk")))
-    with pytest.raises(OSError, match="disk"):
-        warm.run(request_of(options={"seed": 2}))
-    assert not (request_of().out / "provenance.json").exists()
-
-
 def test_a_warm_run_samples_at_once(request_of, monkeypatch):
     warm = Runner()
     warm.run(request_of())
@@ -304,17 +295,20 @@ def test_files_of_another_format_or_more_classes_do_not_stay(request_of):
     assert not [name for name in names_in(out) if name.endswith(".nrrd")]
 
 
-def test_what_a_run_has_written_before_it_crashed_does_not_stay(request_of, monkeypatch):
+def test_a_result_that_fails_while_it_is_written_leaves_that_of_an_earlier_run_alone(request_of, monkeypatch):
     warm = Runner()
     out = request_of().out
+    warm.run(request_of(options={"sample_count": 1}))
+    before = {name: (out / name).read_bytes() for name in names_in(out)}
     with monkeypatch.context() as patch:
         patch.setattr(write, "write_measurements", lambda *_: (_ for _ in ()).throw(OSError("power")))
         with pytest.raises(OSError, match="power"):
             warm.run(request_of(options={"sample_count": 2}))
-    assert "spread.nii.gz" in names_in(out)
-    warm.run(request_of(options={"sample_count": 1}))
+    assert {name: (out / name).read_bytes() for name in before} == before
+    assert all(name.startswith(".unfinished/") and name.endswith(".npy") for name in names_in(out) - set(before))
+    warm.run(request_of(options={"sample_count": 2}))
     assert names_in(out) == listed_in(out)
-    assert "spread.nii.gz" not in names_in(out)
+    assert "spread.nii.gz" in names_in(out)
 
 
 def test_the_mean_that_earlier_versions_wrote_does_not_stay(request_of):
@@ -363,22 +357,15 @@ def test_files_and_record_say_that_the_prediction_is_the_first_sample(request_of
     assert np.array_equal(*map(sitk.GetArrayFromImage, pictures))
 
 
-def test_an_interrupt_after_the_provenance_leaves_a_complete_result_alone(request_of, monkeypatch):
-    warm = Runner()
+def test_a_result_that_somebody_removes_at_the_last_moment_is_not_called_done(request_of, monkeypatch):
     out = request_of().out
 
-    def interrupted(record, path):
-        write_json(record, path)
-        if path.name == "provenance.json":
-            raise KeyboardInterrupt
-        return path
+    class Gone(Listener):
+        def written(self):
+            (out / "measurements.csv").unlink()
 
-    write_json = write.write_json
-    with monkeypatch.context() as patch:
-        patch.setattr(write, "write_json", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            warm.run(request_of())
-    assert names_in(out) == listed_in(out)
+    with pytest.raises(OutputFolderError, match=r"measurements\.csv was written .* not there any more"):
+        Runner().run(request_of(), Gone())
 
 
 def test_measurements_of_versions_that_did_not_list_them_do_not_stay(request_of):

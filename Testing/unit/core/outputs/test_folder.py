@@ -151,6 +151,15 @@ def test_an_interrupt_while_a_file_is_taken_away_leaves_no_part_of_it(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_folder_that_goes_in_the_midst_of_a_run_is_named_wherever_that_shows(tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(OutputFolderError, match="any more"), folder_in_use(out):
+        module.shutil.rmtree(out)
+        os.scandir(out / ".unfinished")
+    with pytest.raises(FileNotFoundError), folder_in_use(out):
+        os.scandir(tmp_path / "elsewhere")
+
+
 def test_two_runs_never_share_their_previews(tmp_path):
     assert preview_folder(tmp_path) != preview_folder(tmp_path)
 

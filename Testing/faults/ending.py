@@ -1,0 +1,86 @@
+"""What a victim does to itself at each step of its end: from before its result takes its place until it has returned.
+
+Steps are lines of Python. The process is copied at the first one, so that all are tried within minutes, and each copy
+finds the output folder as it was.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+_COUNTED = ("GBMResponseCore", "shutil.py")
+
+
+def try_every_step(out: Path, folder: Path, runs: int, action: Callable[[Path], None]) -> None:
+    """Make the next result's moving into place branch into copies of this process; the first does nothing.
+
+    :param folder: gets the output folder and what was said of each copy, by its step, and `ends.json`: the step, the
+        exit code, and whether the step came after the last look at whether everything is in its place.
+    :param runs: at most so many steps, evenly spread.
+    """
+    from GBMResponseCore.outputs import write
+
+    move = write.move_into_place
+
+    def branch(*arguments: Any) -> None:
+        write.move_into_place = move
+        before = folder / "before"
+        shutil.copytree(out, before)
+        last, ends = folder / "last.txt", []
+        steps = [0]
+        while steps:
+            number = steps.pop(0)
+            shutil.rmtree(out, ignore_errors=True)
+            out.unlink(missing_ok=True)
+            shutil.copytree(before, out)
+            pid = os.fork()
+            if pid == 0:
+                said = os.open(folder / f"{number}.txt", os.O_WRONLY | os.O_CREAT)
+                os.dup2(said, 2)
+                _watch(number, action, out, last)
+                move(*arguments)
+                return
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            if out.exists():
+                out.rename(folder / f"{number}")
+            if number == 0:
+                count, checked = map(int, last.read_text("ascii").split())
+                steps = sorted({round(1 + k * (count - 1) / max(runs - 1, 1)) for k in range(runs)})
+            else:
+                ends.append([number, code, number > checked])
+        (folder / "ends.json").write_text(json.dumps(ends), "ascii")
+        os._exit(0)
+
+    write.move_into_place = branch
+
+
+def _watch(number: int, action: Callable[[Path], None], out: Path, last: Path) -> None:
+    """Count the lines from here on and act before the given one; 0: only count."""
+    seen = checked = 0
+
+    def step(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal seen, checked
+        if not any(part in frame.f_code.co_filename for part in _COUNTED):
+            return None
+        if event == "line":
+            seen += 1
+            if frame.f_code.co_name == "check_complete":
+                checked = seen
+            if number == 0:
+                last.write_text(f"{seen} {checked}", "ascii")
+            elif seen == number:
+                sys.settrace(None)
+                action(out)
+        return step
+
+    frame = sys._getframe(1)
+    while frame is not None:
+        if any(part in frame.f_code.co_filename for part in _COUNTED):
+            frame.f_trace = step
+        frame = frame.f_back
+    sys.settrace(step)
