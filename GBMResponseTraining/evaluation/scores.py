@@ -134,11 +134,10 @@ class Target:
         found, shape = [], (1, *self.slices.pre.shape[1:])
         for row, (share, before, area) in enumerate(zip(shares, self.before, self.areas, strict=True)):
             pixels = area.pixels[area.zone]
-            maps = [np.zeros(shape, kind) for kind in (np.float32, bool, bool)]
-            for picture, values in zip(maps, (share, before, True), strict=True):
-                picture.ravel()[pixels] = values
+            share_map, before_map, region = (np.zeros(shape, kind) for kind in (np.float32, bool, bool))
+            share_map[0].ravel()[pixels], before_map[0].ravel()[pixels], region[0].ravel()[pixels] = share, before, True
             spacing = spacing_or_usual(self.slices.records[self.slices.patient[row]])
-            found.append(rule.of(*maps, spacing).ravel()[pixels])
+            found.append(rule.of(share_map, before_map, region, spacing).ravel()[pixels])
         return found
 
     def _of_records(self, counts: np.ndarray) -> np.ndarray:
