@@ -112,6 +112,7 @@ def test_each_case_shows_what_became_of_it_and_a_result_opens_in_the_scene(batch
     assert batch.rows() == [("first", "Waiting"), ("lost", "Unusable"), ("gone", "Waiting"), ("last", "Waiting")]
     assert batch.details(1) == "No GTV was found. (2 volumes)"
     assert not batch.out.exists() and not batch.ui.batchReportButton.enabled
+    batch.ready.parameters.samples = 2
     seen = set()
     batch.run.told.connect(lambda event: seen.update(batch.rows()))
     batch.start()
@@ -123,7 +124,7 @@ def test_each_case_shows_what_became_of_it_and_a_result_opens_in_the_scene(batch
     assert "1 failed" in batch.status
     assert batch.ui.batchProgressLabel.text == "2 of 4 done, 1 failed, 1 unusable"
     options = json.loads((batch.out / "first" / "provenance.json").read_text("utf-8"))
-    assert (options["steps"], options["samples"], options["bundle"]["name"]) == (2, 1, "tiny")
+    assert (options["steps"], options["samples"], options["bundle"]["name"]) == (2, 2, "tiny")
 
     batch.ui.batchCasesTable.setCurrentCell(2, 0)
     assert not batch.ui.batchOpenButton.enabled
@@ -135,6 +136,11 @@ def test_each_case_shows_what_became_of_it_and_a_result_opens_in_the_scene(batch
     generated = slicer.util.arrayFromVolume(nodes.node(NodeRoles.MASK)) > 0
     after, input_ = slicer.util.arrayFromVolume(predicted), slicer.util.arrayFromVolume(before)
     assert (after[~generated] == input_[~generated]).all() and (after[generated] != input_[generated]).any()
+    samples = nodes.sampleNodes(nodes.classes[0])
+    for number, sample in enumerate(samples, start=1):
+        written = sitk.ReadImage(str(batch.out / "first" / f"sample_{number:02d}.nii.gz"))
+        assert (slicer.util.arrayFromVolume(sample) == sitk.GetArrayFromImage(written)).all()
+    assert len(samples) == 2
     assert np.ptp(views(viewName(0))) > 50 and batch.ui.compareButton.checked
     assert "first is shown" in batch.status
     batch.open(0)
