@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from worker_session import WorkerSession
 
-from .stand import End, Stand, Tally, kill
+from .stand import PATIENTS, End, Stand, Tally, kill
 
 Attack = Callable[[Stand, int], Tally]
 SEED = 12
@@ -120,7 +120,7 @@ def two_runs_on_one_folder(stand: Stand, runs: int) -> Tally:
     tally = Tally("two runs on one folder")
     for _ in range(runs):
         out = stand.new_folder("shared")
-        started = {name: stand.start(stand.command(name, out)) for name in ("anna", "bela")}
+        started = {name: stand.start(stand.command(name, out)) for name in PATIENTS}
         ends = {name: stand.wait(victim) for name, victim in started.items()}
         done = [name for name, end in ends.items() if end.code == 0]
         for name, end in ends.items():
@@ -130,7 +130,7 @@ def two_runs_on_one_folder(stand: Stand, runs: int) -> Tally:
             if end.code == 0 and len(done) > 1:
                 alone = _judged_as_one_of(stand, out, done)
             _add(tally, alone)
-        for name in ("anna", "bela"):
+        for name in PATIENTS:
             stand.judge_rerun(tally, out, name, stand.command(name, out))
     return tally
 
@@ -150,33 +150,37 @@ def two_cohorts_on_one_folder(stand: Stand, runs: int) -> Tally:
         last = stand.run(argv)
         if last.code != 0:
             tally.count("lost", f"the rerun ended with {last.code}: {last.said[-300:]}")
-        for name in ("anna", "bela"):
+        for name in PATIENTS:
             stand.judge(tally, out / name, name, last) if last.code == 0 else None
     return tally
 
 
-def killed_cohort(stand: Stand, runs: int) -> Tally:
-    """Kill a cohort at random points; the same command brings every case to its end."""
-    tally = Tally("kill -9 of a cohort")
-    table = _table(stand)
-    chance = random.Random(SEED)
-    shared = [*stand.options(), "--devices", "cpu"]
-    last = stand.operations(["cohort", str(table), "--out", str(out := stand.new_folder("counted")), *shared], out)
-    for _ in range(runs):
-        out = stand.new_folder("cohort")
-        argv = ["cohort", str(table), "--out", str(out), *shared]
-        end = stand.run(argv, action="kill", watched=str(out), point=chance.randint(1, last))
-        for name in ("anna", "bela"):
-            stand.judge(tally, out / name, name, end, sent=signal.SIGKILL)
-        # A case that ended the process before may be reported as failed once; then it is tried again.
-        ends = [stand.run(argv) for _ in range(2)]
-        if ends[-1].code != 0:
-            tally.count("lost", f"the reruns ended with {[end.code for end in ends]}: {ends[-1].said[-300:]}")
-            continue
-        for name in ("anna", "bela"):
-            stand.judge(tally, out / name, name, ends[-1])
-            tally.runs -= 1
-    return tally
+def ended_cohort(action: str, sent: int) -> Attack:
+    """End a cohort at random points; the same command brings every case to its end."""
+
+    def attack(stand: Stand, runs: int) -> Tally:
+        tally = Tally(f"{action} of a cohort")
+        table = _table(stand)
+        chance = random.Random(SEED)
+        shared = [*stand.options(), "--devices", "cpu"]
+        last = stand.operations(["cohort", str(table), "--out", str(out := stand.new_folder("counted")), *shared], out)
+        for _ in range(runs):
+            out = stand.new_folder("cohort")
+            argv = ["cohort", str(table), "--out", str(out), *shared]
+            end = stand.run(argv, action=action, watched=str(out), point=chance.randint(1, last))
+            for name in PATIENTS:
+                stand.judge(tally, out / name, name, end, sent=sent, alone=False)
+            # A case that ended the process before may be reported as failed once; then it is tried again.
+            ends = [stand.run(argv) for _ in range(2)]
+            if ends[-1].code != 0:
+                tally.count("lost", f"the reruns ended with {[end.code for end in ends]}: {ends[-1].said[-300:]}")
+                continue
+            for name in PATIENTS:
+                stand.judge(tally, out / name, name, ends[-1])
+                tally.runs -= 1
+        return tally
+
+    return attack
 
 
 def closed_streams(stand: Stand, runs: int) -> Tally:
@@ -274,7 +278,8 @@ ATTACKS: dict[str, tuple[Attack, int, int]] = {
     "memory": (little_memory, 2, 30),
     "two-runs": (two_runs_on_one_folder, 1, 10),
     "two-cohorts": (two_cohorts_on_one_folder, 1, 8),
-    "kill-cohort": (killed_cohort, 1, 20),
+    "kill-cohort": (ended_cohort("kill", signal.SIGKILL), 1, 20),
+    "interrupt-cohort": (ended_cohort("interrupt", signal.SIGINT), 1, 20),
     "streams": (closed_streams, 2, 8),
     "pipe": (reader_gone, 1, 5),
     "environments": (bare_environments, 1, 8),
@@ -293,7 +298,7 @@ def _restore(out) -> None:
 
 def _table(stand: Stand):
     path = stand.folder / "cases.csv"
-    lines = ["id,image,gtv", *(f"{name},{stand.image(name)},{stand.gtv(name)}" for name in ("anna", "bela"))]
+    lines = ["id,image,gtv", *(f"{name},{stand.image(name)},{stand.gtv(name)}" for name in PATIENTS)]
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return path
 

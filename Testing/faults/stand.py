@@ -204,12 +204,14 @@ class Stand:
         return self._counted[key]
 
     def judge(
-        self, tally: Tally, out: Path, patient: str, end: End, *, sent: int | None = None, can_clean: bool = True
-    ) -> None:
+        self, tally: Tally, out: Path, patient: str, end: End, *, sent: int | None = None, can_clean: bool = True,
+        alone: bool = True,
+    ) -> None:  # fmt: skip
         """Look at what a run left, and count what is wrong with it.
 
         :param sent: the signal that the attack sent, which may have ended the process.
         :param can_clean: the run could still remove its temporary files; else the next one does, see `judge_rerun`.
+        :param alone: the command was about this patient alone; else this one may be done although it was stopped.
         """
         tally.runs += 1
         ended_by = -end.code if end.code < 0 else None
@@ -224,7 +226,8 @@ class Stand:
             partial = [name for name in left if name.startswith(".")]
             if end.code > 0 and partial and can_clean:
                 tally.count("half_files", f"exit {end.code}, but there are {partial}")
-            if end.code > 0 and left and sent is not None:  # nothing was wrong with the folder
+            stopped = end.code > 0 and sent is not None  # nothing was wrong with the folder
+            if stopped and left and (alone or "provenance.json" not in left):
                 tally.count("half_files", f"exit {end.code}, but beside what is unfinished there are {left}")
             if "provenance.json" in left:
                 self._judge_result(tally, out, patient, clean=can_clean and end.code > 0)
