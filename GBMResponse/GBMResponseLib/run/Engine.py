@@ -19,6 +19,7 @@ from ..worker.WorkerProcess import WorkerProcess
 from .PredictionController import PredictionController
 from .PredictionRun import PredictionRun, RunState
 from .RunFolders import RunFolders
+from .Scoring import Scoring
 from .WhatIf import WhatIf
 
 _WAIT_MS = 20
@@ -46,6 +47,8 @@ class Engine:
             self.client, self.catalog, SceneExporter(), ResultImporter(), self.dependencies, self.folders, startTimer
         )
         self.whatIf = WhatIf(self.client, self.folders, startTimer)
+        self.scoring = Scoring(self.client, self.catalog, SceneExporter(), self.controller, self.folders, startTimer)
+        self.scoring.started.connect(self.whatIf.forget)
 
     def start(self, inputs: PredictionInputs, settings: dict[str, Any]) -> PredictionRun:
         """Begin a prediction with these settings (`PredictionSettings.fromKeywords`).
@@ -69,6 +72,7 @@ class Engine:
 
     def close(self) -> None:
         """End the worker and remove temporary files."""
+        self.scoring.abandon()
         self.controller.close()
         self.process.close()
         self.folders.removeAll()  # a file that the worker has open could not be removed everywhere
