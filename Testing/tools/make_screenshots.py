@@ -74,6 +74,22 @@ class Camera:
         for section in (ui.inputsSection, ui.modelSection, ui.survivalSection):
             section.collapsed = False
 
+    def shootScore(self) -> None:
+        """The scores of the run that is shown."""
+        driver, ui = self.driver, self.driver.ui
+        scoring = driver.widget.logic.engine.scoring
+        ui.scoringFollowUpSelector.setCurrentNode(self.followUp)
+        driver.click("scoringButton")
+        driver.session.until(lambda: not scoring.isActive, 300)
+        ui.scoringSection.collapsed, ui.whatIfSection.collapsed = False, True
+        area = self.window.layout().itemAt(0).widget()
+        self.session.spin(0.2)  # the section gets its place
+        area.ensureWidgetVisible(ui.saveButton)
+        self.shoot("score")
+        ui.scoringSection.collapsed, ui.whatIfSection.collapsed = True, False
+        self.session.spin(0.2)
+        area.ensureWidgetVisible(ui.bannerLabel)
+
     def chooseInputs(self, **values) -> None:
         self.driver.widget.initializeParameterNode()
         self.driver.settle()
@@ -99,6 +115,7 @@ def main() -> int:
     camera.shoot("running")
     driver.wait()
     camera.shoot("result")
+    camera.shootScore()
     camera.shootWhatIf()
     camera.chooseInputs(samples=1, followUpVolume=None, classMode=ClassMode.compareAll)
     driver.run()
