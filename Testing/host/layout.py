@@ -50,9 +50,11 @@ class qMRMLSliceView(QtWidgets.QWidget):
         self._timer = QtCore.QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(UPDATE_MS)
-        self._timer.timeout.connect(self._render)
+        self._timer.timeout.connect(self._onTimeout)
+        self._paused, self._pending = 0, False
         overlay.SetLayer(1)
         self._window.SetOffScreenRendering(1)
+        self._window.SetMultiSamples(0)  # ctkVTKAbstractView::multiSamples(), which Slicer leaves at 0
         self._window.SetNumberOfLayers(2)
         for renderer in (base, overlay):
             renderer.GetActiveCamera().ParallelProjectionOn()
@@ -99,10 +101,34 @@ class qMRMLSliceView(QtWidgets.QWidget):
         if self.visible and not self._timer.isActive():
             self._timer.start()
 
+    def pauseRender(self) -> int:
+        self._paused += 1
+        return self._paused
+
+    def resumeRender(self) -> int:
+        """Draw what was asked for meanwhile: ctkVTKAbstractView::resumeRender."""
+        if not self._paused:
+            raise RuntimeError("qMRMLSliceView: rendering is not paused")
+        self._paused -= 1
+        if not self._paused and self._pending:
+            self._render()
+        return self._paused
+
+    def isRenderPaused(self) -> bool:
+        return self._paused > 0
+
     def forceRender(self) -> None:
         self._render()
 
+    def _onTimeout(self) -> None:
+        if self._paused:
+            self._pending = True
+        else:
+            self._render()
+
     def _render(self) -> None:
+        self._timer.stop()
+        self._pending = False
         if self.visible and not slicer.mrmlScene.IsBatchProcessing():
             self._pixels = self.array()
             self.update()
@@ -126,6 +152,7 @@ class qMRMLSliceView(QtWidgets.QWidget):
         grab = vtk.vtkWindowToImageFilter()
         grab.SetInput(self._window)
         grab.ReadFrontBufferOff()
+        grab.ShouldRerenderOff()  # it was drawn just now
         grab.Update()
         columns, rows, _ = grab.GetOutput().GetDimensions()
         pixels = vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars())

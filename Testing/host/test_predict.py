@@ -14,6 +14,8 @@ from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions
 from GBMResponseLib.common import NodeRoles
 from GBMResponseLib.common.Failure import Failure
+from GBMResponseLib.common.QtTimers import startTimer
+from GBMResponseLib.results import ResultImporter
 from GBMResponseLib.results.ResultNodes import findRuns
 from GBMResponseLib.settings.Choices import ClassMode
 from tiny_bundle import write_tiny_bundle
@@ -26,6 +28,11 @@ SLOW = {"steps": 60, "sliceBatch": 1, "samples": 2}
 
 def voxels(node) -> np.ndarray:
     return slicer.util.arrayFromVolume(node).copy()
+
+
+def nodesOfTheUser() -> set[str]:
+    """Color tables of the module are made once and stay."""
+    return {identifier for identifier in snapshot() if "ColorTable" not in identifier}
 
 
 def geometry(node) -> np.ndarray:
@@ -262,3 +269,48 @@ def test_results_do_not_depend_on_the_users_layout_or_other_nodes(ready, case):
     first = voxels(ready.run().nodes.node(NodeRoles.PREDICTED))
     slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "something else")
     np.testing.assert_array_equal(voxels(ready.run().nodes.node(NodeRoles.PREDICTED)), first)
+
+
+@pytest.mark.parametrize(
+    "function, end",
+    [("_addVolume", "cancel"), ("_addVolume", "close the scene"), ("_addVolume", "fail"), ("_group", "cancel")],
+)
+def test_a_result_enters_the_scene_whole_or_not_at_all(ready, monkeypatch, function, end):
+    """The event loop runs between its nodes: whatever ends the run takes back what is there already."""
+    ends = {"cancel": ready.controller.cancel, "close the scene": lambda: slicer.mrmlScene.Clear(False)}
+    before, items, reached = nodesOfTheUser(), hierarchyItems(), []
+    owner = ResultImporter.ResultImporter if function == "_addVolume" else ResultImporter
+    original = getattr(owner, function)
+
+    def replaced(*arguments):
+        value = original(*arguments)
+        reached.append(nodesOfTheUser() - before)
+        if len(reached) == 2 or function == "_group":
+            if end == "fail":
+                raise OSError("the disk is full")
+            startTimer(0, ends[end])
+        return value
+
+    monkeypatch.setattr(owner, function, replaced)
+    ready.predict()
+    run = ready.controller.run
+    ready.wait()
+    assert reached[-1] and run.state.name == ("failed" if end == "fail" else "cancelled")
+    assert findRuns(slicer.mrmlScene) == []
+    if end == "close the scene":
+        assert not slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    else:
+        assert nodesOfTheUser() == before and hierarchyItems() == items
+
+
+def test_no_run_is_listed_before_all_of_it_is_there(ready, monkeypatch):
+    listed, original = [], ResultImporter.ResultImporter._addVolume
+
+    def add(*arguments):
+        original(*arguments)
+        listed.append(findRuns(slicer.mrmlScene))
+
+    monkeypatch.setattr(ResultImporter.ResultImporter, "_addVolume", add)
+    ready.run()
+    assert len(listed) >= 4 and not any(listed)
+    assert len(findRuns(slicer.mrmlScene)) == 1

@@ -3,12 +3,14 @@
 import numpy as np
 import phantoms
 import pytest
+import qt
 import SimpleITK
 import slicer
 import vtk
 from GBMResponseLib.common import NodeRoles
 from GBMResponseLib.inputs.HeadBox import findHead
 from GBMResponseLib.settings.Choices import ClassMode
+from GBMResponseLib.views.Curtain import Curtain
 from GBMResponseLib.views.LayoutDescription import isOwnLayout, layoutIdentifier, ownLayouts, registerLayouts, viewName
 from GBMResponseLib.views.SyntheticMark import SyntheticMark
 
@@ -304,3 +306,79 @@ def test_the_head_is_found_where_the_transform_puts_it(wholeHead):
 def test_a_volume_without_a_head_has_no_box():
     volume = slicer.util.addVolumeFromArray(np.zeros((20, 20, 20), np.int16))
     assert findHead(volume) is None
+
+
+@pytest.fixture
+def seen(layout):
+    """The views are shown."""
+    layout.viewport().resize(900, 600)
+    layout.viewport().show()
+    yield
+    layout.viewport().hide()
+
+
+@pytest.fixture
+def turns(session):
+    """Function that returns the number of the turn of the event loop."""
+    count = [0]
+    timer = qt.QTimer()
+    timer.setInterval(0)
+    timer.connect("timeout()", lambda: count.__setitem__(0, count[0] + 1))
+    timer.start()
+    yield lambda: count[0]
+    timer.stop()
+
+
+def test_views_are_drawn_one_per_turn_of_the_event_loop(ready, shown, layout, seen, turns, monkeypatch):
+    views = ready.widget.panel._results._views
+    names = [viewName(number) for number in range(4)]
+    widgets = [layout.sliceWidget(name) for name in names]
+    opened = []
+    original = views._curtain._openNext
+    monkeypatch.setattr(views._curtain, "_openNext", lambda drawn: (opened.append(turns()), original(drawn)))
+    views.show(shown)
+    assert not any(widget.updatesEnabled for widget in widgets)
+    assert all(widget.sliceView().isRenderPaused() for widget in widgets)
+    ready.session.until(lambda: len(opened) >= 4)
+    assert len(set(opened[:4])) == 4
+    ready.settle()
+    assert all(widget.updatesEnabled and not widget.sliceView().isRenderPaused() for widget in widgets)
+    for widget in widgets:  # what is seen is what there is
+        np.testing.assert_array_equal(widget.sliceView()._pixels, widget.sliceView().array())
+
+
+def test_a_closed_view_is_drawn_once_when_it_opens(ready, shown, layout, seen):
+    view = layout.sliceWidget(viewName(0)).sliceView()
+    ready.settle()
+    drawn = []
+    original, view.array = view.array, lambda: (drawn.append(1), original())[1]
+    curtain = Curtain()
+    curtain.close([viewName(0), "a view that is gone"])
+    curtain.close([viewName(0)])
+    for _ in range(3):
+        view.scheduleRender()
+        ready.session.spin(0.05)
+    assert drawn == []
+    curtain.open()
+    ready.session.until(lambda: drawn)
+    ready.session.spin(0.05)
+    assert drawn == [1] and not view.isRenderPaused()
+    curtain.close([viewName(0)])
+    view.scheduleRender()
+    ready.session.spin(0.05)
+    curtain.finish()
+    assert drawn == [1, 1] and layout.sliceWidget(viewName(0)).updatesEnabled
+
+
+@pytest.mark.parametrize("leave", ["side by side", "layout menu", "scene closed"])
+def test_no_view_stays_closed_when_the_comparison_is_left_at_once(ready, shown, layout, seen, leave):
+    views = ready.widget.panel._results._views
+    widgets = [layout.sliceWidget(viewName(number)) for number in range(4)]
+    views.show(shown)
+    if leave == "side by side":
+        views.hide()
+    elif leave == "layout menu":
+        layout.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    else:
+        slicer.mrmlScene.Clear(False)
+    assert all(widget.updatesEnabled and not widget.sliceView().isRenderPaused() for widget in widgets)

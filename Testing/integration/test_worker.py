@@ -454,3 +454,48 @@ def test_a_worker_that_hangs_ends_when_its_caller_is_gone():
     assert process.stdout.readline().strip() == b"up"
     output, _errors = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, output) == (1, b"")
+
+
+@pytest.fixture
+def scored_request(worker, request_of, case, tmp_path):
+    """A finished run and the request that scores it against another image of the same head."""
+    worker.predict(**request_of("run", samples=4))
+    follow_up = tmp_path / "later.nrrd"
+    grown = phantoms.gtv(SIZE, SPACING, center=phantoms.GTV_CENTER, radius_mm=15.0)
+    before = sitk.ReadImage(case["image"])
+    sitk.WriteImage(before + 200 * sitk.Cast(grown, before.GetPixelID()), str(follow_up))
+    return {**request_of("run"), "id": "score", "follow_up": str(follow_up)}
+
+
+def test_a_finished_run_is_scored_as_the_command_scores_it(worker, scored_request, tmp_path):
+    run, log = Path(scored_request["out"]), tmp_path / "log.sqlite"
+    worker.send(type="score", log=str(log), case_id="board 7", **scored_request)
+    answer = worker.until("scored")
+    assert answer["id"] == "score" and answer["out"] == str(run)
+    record = json.loads(Path(answer["score"]).read_text("utf-8"))
+    assert Path(answer["log_page"]).is_file() and "board 7" in Path(answer["log_table"]).read_text("utf-8")
+    names = {name: scored_request[name] for name in ("image", "gtv", "follow_up", "bundle")}
+    words = [word for name, path in names.items() for word in (f"--{name.replace('_', '-')}", path)]
+    assert cli.main(["score", str(run), *words, "--device", "cpu", "--precision", "float32"]) == 0
+    commanded = json.loads((run / "score.json").read_text("utf-8"))
+    assert {**commanded, "scored_utc": ""} == {**record, "scored_utc": ""}
+
+
+def test_a_score_that_is_not_wanted_any_more_leaves_nothing(worker, request_of, scored_request, tmp_path):
+    worker.send(type="predict", **request_of("first", samples=1, batch_size=1, sampling=SLOW))
+    worker.send(type="score", log=str(tmp_path / "log.sqlite"), **scored_request)
+    worker.send(type="cancel", id="score")
+    assert worker.until("result")["id"] == "first"
+    assert worker.until("cancelled")["id"] == "score"
+    assert not Path(scored_request["out"], "score.json").exists() and not (tmp_path / "log.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    "changes, code",
+    [({"follow_up": None}, "score-log"), ({"out": "nowhere"}, "run-folder"), ({"log": 7}, "request")],
+)
+def test_a_score_that_is_not_possible_is_answered(worker, scored_request, changes, code):
+    worker.send(type="score", **{**scored_request, **changes})
+    while (answer := worker.next())["type"] not in ("error", "scored"):
+        pass
+    assert (answer["type"], answer["id"], answer["code"]) == ("error", "score", code)

@@ -105,6 +105,22 @@ class Camera:
             Image.open(picture).crop((0, 0, PANEL_WIDTH, SIZE[1])).save(picture, optimize=True)
             batch.close()
 
+    def shootScore(self) -> None:
+        """The scores of the run that is shown."""
+        driver, ui = self.driver, self.driver.ui
+        scoring = driver.widget.logic.engine.scoring
+        ui.scoringFollowUpSelector.setCurrentNode(self.followUp)
+        driver.click("scoringButton")
+        driver.session.until(lambda: not scoring.isActive, 300)
+        ui.scoringSection.collapsed, ui.whatIfSection.collapsed = False, True
+        area = self.window.layout().itemAt(0).widget()
+        self.session.spin(0.2)  # the section gets its place
+        area.ensureWidgetVisible(ui.saveButton)
+        self.shoot("score")
+        ui.scoringSection.collapsed, ui.whatIfSection.collapsed = True, False
+        self.session.spin(0.2)
+        area.ensureWidgetVisible(ui.bannerLabel)
+
     def chooseInputs(self, **values) -> None:
         self.driver.widget.initializeParameterNode()
         self.driver.settle()
@@ -130,6 +146,7 @@ def main() -> int:
     camera.shoot("running")
     driver.wait()
     camera.shoot("result")
+    camera.shootScore()
     camera.shootWhatIf()
     camera.chooseInputs(samples=1, followUpVolume=None, classMode=ClassMode.compareAll)
     driver.run()

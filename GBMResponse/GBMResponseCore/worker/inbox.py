@@ -87,9 +87,9 @@ class Inbox:
         try:
             message = parse_request(line)
             with self._lock:
-                if message["type"] == "predict":
+                if message["type"] in ("predict", "score"):
                     if message["id"] in self._waiting:
-                        raise RequestError(f"The id {message['id']!r} is that of a running or waiting prediction.")
+                        raise RequestError(f"The id {message['id']!r} is that of a running or waiting request.")
                     self._waiting.add(message["id"])
                 elif message["type"] in ("cancel", "stop") and message["id"] in self._waiting:
                     (self._cancelled if message["type"] == "cancel" else self._stopped).add(message["id"])

@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import RequestError
 
 PROTOCOL = 1
-REQUESTS = ("hello", "check", "load", "predict", "stop", "cancel", "what_if", "shutdown")
+REQUESTS = ("hello", "check", "load", "predict", "stop", "cancel", "what_if", "score", "shutdown")
 LONGEST_LINE = 1 << 20
 """Bytes of a request; no real one comes near."""
 _LONGEST_ID = 200
@@ -30,7 +30,7 @@ def parse_request(line: bytes) -> dict[str, Any]:
     kind, identifier = message.get("type"), message.get("id")
     if kind not in REQUESTS:
         raise RequestError(f"Unknown request type {short(kind)}.", f"Known are: {', '.join(REQUESTS)}.")
-    needed = kind in ("predict", "stop", "cancel", "what_if")
+    needed = kind in ("predict", "stop", "cancel", "what_if", "score")
     if identifier is None and not needed:
         message.pop("id", None)
     elif not isinstance(identifier, str) or len(identifier) > _LONGEST_ID or (needed and not identifier):

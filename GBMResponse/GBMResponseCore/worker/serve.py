@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from reprlib import repr as short
 from typing import TYPE_CHECKING, Any
@@ -138,19 +138,49 @@ class Worker:
         self._channel.send("loaded", bundle=bundle.folder, name=bundle.name, device=str(predictor.model.device))
 
     def _predict(self, message: dict[str, Any]) -> None:
-        identifier, self._predicted = message["id"], None
+        self._predicted = None
+        if self._pursue(message, "result", lambda *asked: _result_fields(self._runner.run(*asked))):
+            self._predicted = message["id"]
+
+    def _score(self, message: dict[str, Any]) -> None:
+        log = message.pop("log", None)
+        if not (log is None or isinstance(log, str)):
+            raise RequestError(f"The field 'log' has the value {short(log)}, which is not of type str.")
+
+        def score(request: PredictionRequest, listener: _Reporter) -> dict[str, Any]:
+            from ..outputs.score import write_score_again
+
+            listener.stage("measure", None)
+            result = self._runner.revisit(request, listener)
+            listener.stop_if_cancelled()
+            return {"out": request.out, **write_score_again(result, Path(log) if log else None)}
+
+        self._pursue(message, "scored", score)
+
+    def _pursue(
+        self,
+        message: dict[str, Any],
+        ending: str,
+        work: "Callable[[PredictionRequest, _Reporter], dict[str, Any]]",
+    ) -> bool:
+        """Do what may be cancelled, and answer with its fields.
+
+        :param ending: type of the answer.
+        :returns: whether it was done, and not cancelled.
+        """
+        identifier = message["id"]
         fields = {name: value for name, value in message.items() if name not in ("type", "id")}
         try:
             request = PredictionRequest.from_message({"format": ".nrrd", **fields})
             with _Reporter(identifier, self._channel, self._inbox, request.out) as listener:
                 listener.stop_if_cancelled()
-                ending, answer = "result", _result_fields(self._runner.run(request, listener))
-            self._predicted = identifier
+                done, answer = True, work(request, listener)
         except CancelledError:
-            ending, answer = "cancelled", {"kept_slices": listener.kept_slices}
+            done, answer = False, {"kept_slices": listener.kept_slices}
         finally:
             self._inbox.done(identifier)  # before the answer: who has it may use the id again, or cancel too late
-        self._channel.send(ending, id=identifier, **answer)
+        self._channel.send(ending if done else "cancelled", id=identifier, **answer)
+        return done
 
     def _what_if(self, message: dict[str, Any]) -> None:
         began = time.perf_counter()

@@ -1,9 +1,12 @@
 """What is shown when something could not be done, under one list of codes."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from GBMResponseCore.errors import GBMResponseError
+
+from .Translation import tr as _
 
 OWN_CODES = {
     "abandoned": (
@@ -33,6 +36,10 @@ OWN_CODES = {
     "no-folder": (
         "No folder for the results of a batch was chosen.",
         "Choose the folder for the results.",
+    ),
+    "no-follow-up": (
+        "A run cannot be scored against the volume that was chosen: it is synthetic, or the run's own image.",
+        "Choose the T1-Gd volume after treatment as it was acquired.",
     ),
     "no-image": (
         "An image of the reader study, or of a case of a batch, is gone or cannot be loaded.",
@@ -117,3 +124,23 @@ def engineErrors() -> Iterator[None]:
         yield
     except GBMResponseError as error:
         raise Failure(error.code, error.message, error.remedy, str(error.__cause__ or "")) from error
+
+
+@contextmanager
+def anyError() -> Iterator[None]:
+    """Turn whatever goes wrong into a sentence, so that nothing is left half done without one.
+
+    :raises Failure: something went wrong.
+    """
+    try:
+        yield
+    except Failure:
+        raise
+    except (OSError, MemoryError) as error:
+        message = _("The disk or the memory of this computer is full.")
+        remedy = _("Free some space, then try again.")
+        raise Failure("output-folder", message, remedy, f"{type(error).__name__}: {error}") from error
+    except Exception as error:
+        logging.exception("GBMResponse met an unexpected error")
+        message = _("Unexpected error: {error}.").format(error=f"{type(error).__name__}: {error}")
+        raise Failure("error", message, _("Look at the log, and tell us.")) from error

@@ -18,6 +18,10 @@ SCALE = PREFIX + "Scale"
 """On an overlay: window and level that its colors stand for."""
 VOLUME_SHOWN = PREFIX + "VolumeShown"
 """On an enhancement probability whose volumes are not withheld: what enhances may be shown as a region."""
+GEOMETRY = PREFIX + "Geometry"
+"""On a prediction: the exact geometry of what it was made from, whose last digits change when a scene is loaded."""
+SUMMARY = PREFIX + "Summary"
+"""On a table of scores: the sentences that go with it."""
 UNFILLED = PREFIX + "Unfilled"
 """On a segmentation's display node whose filling is hidden while runs are compared: how the user had it."""
 
@@ -28,11 +32,12 @@ FOLLOW_UP = PREFIX + "FollowUp"
 PREDICTED, DIFFERENCE, MASK, EXPECTED, SPREAD = "predicted", "difference", "generated_mask", "expected", "spread"
 CLASS_DIFFERENCE = "class_difference"
 """The last class minus the first: what the class does, as both start from the same noise."""
-ENHANCEMENT, SAMPLE, REGISTERED, MEASUREMENTS = (
+ENHANCEMENT, SAMPLE, REGISTERED, MEASUREMENTS, SCORES = (
     "enhancement_probability",
     "sample",
     "registered_follow_up",
     "measurements",
+    "scores",
 )
 
 

@@ -1,10 +1,12 @@
 """From nodes to files for the worker: on copies, with parent transforms applied, on one grid."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import slicer
 import vtk
 from GBMResponseCore.errors import OutputFolderError
@@ -18,6 +20,9 @@ from .InputFacts import PredictionInputs
 from .InputFindings import contoursOnly
 from .InputInspector import canMakeLabelmap
 
+_ROUNDING = 1e-6
+"""mm, and of directions."""
+
 
 class SceneExporter:
     """Writes the inputs of a prediction. No node enters or leaves the scene meanwhile, and none is changed."""
@@ -25,14 +30,16 @@ class SceneExporter:
     def __init__(self) -> None:
         self._image: Any = None
 
-    def steps(self, inputs: PredictionInputs, folder: Path) -> Iterator[dict[str, str | None]]:
+    def steps(self, inputs: PredictionInputs, folder: Path, geometry: str = "") -> Iterator[dict[str, str | None]]:
         """Write `image.nrrd`, `gtv.nrrd` and `follow_up.nrrd` into the folder, a file per step.
 
+        :param geometry: that the image had when it was exported before (`geometryText`); empty: it is the first time.
         :returns: after each step, the files so far: `image`, `gtv`, `follow_up` (None without one).
         :raises Failure: a node has no voxels, the segment is empty or outside, or the disk is full.
         """
         files: dict[str, str | None] = {"image": None, "gtv": None, "follow_up": None}
         image = self._image = hardenedCopy(inputs.volume)
+        _restoreGeometry(image, geometry)
         files["image"] = _write(image, folder / "image.nrrd")
         yield files
         files["gtv"] = _write(segmentOnGrid(inputs.segmentation, inputs.segmentID, image), folder / "gtv.nrrd")
@@ -48,6 +55,14 @@ class SceneExporter:
             return False
         return inputs.segmentation.GetSegmentation().GetSegment(inputs.segmentID) is not None
 
+    def haveEqualVoxels(self, first: Any, second: Any) -> bool:
+        """Whether two volumes show the same, for example because one is a copy."""
+        images = [volume.GetImageData() for volume in (first, second)]
+        if None in images or images[0].GetDimensions() != images[1].GetDimensions():
+            return False
+        voxels = [vtk_to_numpy(image.GetPointData().GetScalars()) for image in images]
+        return bool(np.array_equal(*voxels))
+
     def image(self) -> Any:
         """Hand over the copy of the volume that was written last; the result takes its geometry from it."""
         image, self._image = self._image, None
@@ -61,6 +76,27 @@ class SceneExporter:
             if path is not None:
                 digest.update(sha256_of_file(path).encode())
         return digest.hexdigest()[:16]
+
+
+def geometryText(volume: Any) -> str:
+    """Return spacing, origin and directions of a volume, with all their digits."""
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASDirectionMatrix(matrix)
+    directions = [matrix.GetElement(row, column) for row in range(3) for column in range(3)]
+    return json.dumps([*volume.GetSpacing(), *volume.GetOrigin(), *directions])
+
+
+def _restoreGeometry(volume: Any, text: str) -> None:
+    """Give a volume the digits that it had before, unless it lies elsewhere now."""
+    known = json.loads(text) if text else []
+    if not known or not np.allclose(known, json.loads(geometryText(volume)), rtol=0.0, atol=_ROUNDING):
+        return
+    matrix = vtk.vtkMatrix4x4()
+    for number, value in enumerate(known[6:]):
+        matrix.SetElement(number // 3, number % 3, value)
+    volume.SetSpacing(*known[:3])
+    volume.SetOrigin(*known[3:6])
+    volume.SetIJKToRASDirectionMatrix(matrix)
 
 
 def hardenedCopy(volume: Any) -> Any:
@@ -120,8 +156,11 @@ def segmentOnGrid(segmentation: Any, segmentID: str, reference: Any) -> Any:
     if not resample(mask, grid, onGrid, False, False) or not vtk_to_numpy(onGrid.GetPointData().GetScalars()).any():
         message = _("The segment {name} lies outside the volume.").format(name=name)
         raise Failure("no-overlap", message, _("Check that volume and segmentation belong to the same patient."))
+    voxels = slicer.vtkMRMLScalarVolumeNode()
+    logic.CopyOrientedImageDataToVolumeNode(onGrid, voxels, True, True)
+    # A new node, as one that lies there but for the last digits would keep its own.
     volume = slicer.vtkMRMLScalarVolumeNode()
-    logic.CopyOrientedImageDataToVolumeNode(onGrid, volume, True, True)
+    volume.SetAndObserveImageData(voxels.GetImageData())
     volume.CopyOrientation(reference)
     return volume
 

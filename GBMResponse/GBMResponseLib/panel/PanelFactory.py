@@ -20,6 +20,7 @@ from .ModelSection import ModelSection
 from .PredictionPanel import PredictionPanel, openInSystemViewer
 from .ResultSection import ResultSection
 from .RunsSection import RunsSection
+from .ScoringSection import ScoringSection
 from .WhatIfSection import WhatIfSection
 
 _PACKAGES = ("GBMResponseLib", "GBMResponseCore")
@@ -31,6 +32,7 @@ def makePanels(ui: Any, logic: Any) -> tuple[PredictionPanel, ReaderStudyPanel, 
     views = ResultViews()
     results = ResultSection(ui, views, ResultSaver(), _askSaveFolder, openInSystemViewer)
     results.runsSection = RunsSection(ui, results)
+    results.scoringSection = ScoringSection(ui, results, engine.scoring, _askRunFolder, _askLog, openInSystemViewer)
     models = ModelSection(ui, engine.catalog, _askModelFolder)
     inspector = InputInspector(Path(slicer.app.temporaryPath))
     SyntheticMark.install()
@@ -58,6 +60,10 @@ def _askSaveFolder() -> str:
     return qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Save the run to"))
 
 
+def _askRunFolder() -> str:
+    return qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder that the run was saved to"))
+
+
 def _askTable() -> str:
     return _path(qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), _("Table of cases"), "", "CSV (*.csv)"))
 
@@ -71,18 +77,23 @@ def _askOutFolder() -> str:
 
 
 def _askNewTable() -> str:
-    return _askNewFile(_("New table of cases"))
+    return _askFile(_("New table of cases"), "CSV (*.csv)", "csv")
 
 
 def _askScoresFile() -> str:
-    return _askNewFile(_("File for the scores"))
+    return _askFile(_("File for the scores"), "CSV (*.csv)", "csv")
 
 
-def _askNewFile(title: str) -> str:
+def _askLog() -> str:
+    return _askFile(_("Log of scores"), "SQLite (*.sqlite)", "sqlite")
+
+
+def _askFile(title: str, nameFilter: str, suffix: str) -> str:
+    """A file that is made."""
     dialog = qt.QFileDialog(slicer.util.mainWindow(), title)
     dialog.setAcceptMode(qt.QFileDialog.AcceptSave)
-    dialog.setNameFilter("CSV (*.csv)")
-    dialog.setDefaultSuffix("csv")
+    dialog.setNameFilter(nameFilter)
+    dialog.setDefaultSuffix(suffix)
     # An existing file of scores is continued, an existing table refused, so there is nothing to confirm.
     dialog.setOption(qt.QFileDialog.DontConfirmOverwrite, True)
     return str(dialog.selectedFiles()[0]) if dialog.exec_() else ""

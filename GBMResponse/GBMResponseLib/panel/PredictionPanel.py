@@ -1,6 +1,5 @@
 """What the user sees and touches: connects the widgets of the panel with the logic. Holds no computation."""
 
-import logging
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import qt
 
-from ..common.Failure import Failure
+from ..common.Failure import Failure, anyError
 from ..common.ProblemStyle import setProblem
 from ..common.QtTimers import Turns, startTimer
 from ..common.Translation import tr as _
@@ -205,13 +204,10 @@ class PredictionPanel:
         self._survival.showProbabilities({})
         self.ui.predictButton.enabled = False  # packages may be installed now, which takes minutes
         try:
-            self._controller.start(inputs, settings)
+            with anyError():
+                self._controller.start(inputs, settings)
         except Failure as failure:
             self._showFailure(failure)
-        except Exception as error:
-            logging.exception("GBMResponse prediction could not begin")
-            message = _("Unexpected error: {error}.").format(error=f"{type(error).__name__}: {error}")
-            self._showFailure(Failure("error", message, _("Look at the log, and tell us.")))
         else:
             self._guard()
         self._updateButton()

@@ -42,6 +42,7 @@ class ResultSection:
         self.said, self.described, self.forgotten = Signal(), Signal(), Signal()
         self.otherRun: ResultNodes | None = None
         self.runsSection: Any = None
+        self.scoringSection: Any = None
         self._ui = ui
         self._views = views
         self._saver = saver
@@ -254,7 +255,12 @@ class ResultSection:
             if report is not None
             else _("The report is there until Slicer is closed; it is copied with Save.")
         )
-        _showTable(ui.measurementsTable, run.measurements)
+        showTable(ui.measurementsTable, run.measurements)
+
+    def folder(self, run: ResultNodes) -> Path | None:
+        """Return the folder with the files of a run; None if they are gone, as those of a scene that was loaded."""
+        manifest = self._manifests.get(run.run)
+        return manifest.folder if manifest is not None and manifest.provenance.is_file() else None
 
     def _report(self, run: ResultNodes) -> Path | None:
         manifest = self._manifests.get(run.run)
@@ -336,7 +342,7 @@ def _description(run: ResultNodes) -> str:
     return f"{text} {note}".strip()
 
 
-def _showTable(widget: Any, table: Any) -> None:
+def showTable(widget: Any, table: Any) -> None:
     """Copy a vtkMRMLTableNode of text columns."""
     widget.visible = table is not None
     widget.clear()

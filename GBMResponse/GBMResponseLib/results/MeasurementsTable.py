@@ -34,11 +34,15 @@ def columnTitles(classes: Sequence[ClassResult]) -> list[str]:
     return [result.name for result in classes] if len(classes) > 1 else [_("Value")]
 
 
-def fillTable(table: Any, titles: Sequence[str], rows: Sequence[MeasurementRow]) -> None:
-    """Write the rows into a vtkMRMLTableNode as text columns."""
+def fillTable(table: Any, titles: Sequence[str], rows: Sequence[MeasurementRow], first: str = "") -> None:
+    """Write the rows into a vtkMRMLTableNode as text columns.
+
+    :param titles: of the columns of values.
+    :param first: title of the names; by default that they are about the synthetic image.
+    """
     import vtk
 
-    columns = [(_("Synthetic image"), [row.name for row in rows])]
+    columns = [(first or _("Synthetic image"), [row.name for row in rows])]
     columns += [(title, [row.values[number] for row in rows]) for number, title in enumerate(titles)]
     for title, texts in columns:
         array = vtk.vtkStringArray()

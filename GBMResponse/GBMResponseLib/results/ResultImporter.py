@@ -1,4 +1,4 @@
-"""From the worker's files to nodes: everything is read first, then the whole run enters the scene at once."""
+"""From the worker's files to nodes: everything is read first, then the whole run enters the scene, or nothing of it."""
 
 import json
 from collections.abc import Iterator
@@ -16,10 +16,11 @@ from ..common import NodeRoles
 from ..common.Failure import Failure
 from ..common.Translation import tr as _
 from ..inputs.InputFacts import PredictionInputs
+from ..inputs.SceneExporter import geometryText
 from .MeasurementsTable import columnTitles, fillTable, measurementRows
 from .ResultDisplay import addWithDisplay, makeDisplay
 from .ResultManifest import ClassResult, ResultManifest
-from .ResultNodes import ResultNodes
+from .ResultNodes import ResultNodes, placeNode, removeNode
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,13 @@ class ResultImporter:
     def steps(
         self, manifest: ResultManifest, inputs: PredictionInputs, image: Any, run: str, registerFollowUp: bool = True
     ) -> Iterator[ResultNodes | None]:
-        """Read one file per step; the last step adds all nodes to the scene.
+        """Read one file per step, then add one node per step; the last step makes a run of them.
 
         :param image: the copy of the input volume that was predicted from; its geometry is the result's, exactly.
         :param registerFollowUp: also load the follow-up that the engine aligned.
         :returns: None, and after the last step the nodes.
-        :raises Failure: a file cannot be read; the scene is unchanged then.
+        :raises Failure: a file cannot be read. Then, and if the iterator is closed before its end, the scene is
+            unchanged.
         """
         notice, provenance = _readProvenance(manifest.provenance)
         loaded: list[_Loaded] = []
@@ -61,6 +63,7 @@ class ResultImporter:
                 yield None
                 keep(volume, role, result.name)
                 if role == NodeRoles.PREDICTED:
+                    volume.SetAttribute(NodeRoles.GEOMETRY, geometryText(image))
                     yield None
                     difference = _difference(volume, image)
                     yield None
@@ -83,7 +86,7 @@ class ResultImporter:
             NodeRoles.CREATED: datetime.now(UTC).isoformat(timespec="seconds"),
             NodeRoles.SEGMENT: inputs.segmentID,
         }
-        yield self._addToScene(manifest, inputs, loaded, marks, provenance)
+        yield from self._addToScene(manifest, inputs, loaded, marks, provenance)
 
     def _addToScene(
         self,
@@ -92,35 +95,55 @@ class ResultImporter:
         loaded: list[_Loaded],
         marks: dict[str, str],
         provenance: str,
-    ) -> ResultNodes:
+    ) -> Iterator[ResultNodes | None]:
+        """Add a node per step. The last step makes a run of them; all are removed again unless it was the end."""
         scene = slicer.mrmlScene
-        present = [node for node in (inputs.volume, inputs.segmentation, inputs.followUp) if _isInScene(node, scene)]
-        nodes = ResultNodes(marks[NodeRoles.RUN], marks[NodeRoles.CREATED])
-        sources = {result.name: result.source for result in manifest.classes}
-        shown = {result.name for result in manifest.classes if result.volumeIsShown}
-        several = len(manifest.classes) > 1
-        counts: dict[str, int] = {}
-        for entry in loaded:
-            node, role, className = entry.volume, entry.role, entry.className
-            counts[className] = counts.get(className, 0) + (role == NodeRoles.SAMPLE)
-            name = _nodeName(role, className if several else "", counts[className], inputs.volume.GetName())
-            node.SetName(scene.GenerateUniqueName(name))
-            _mark(node, marks | {NodeRoles.ROLE: role, NodeRoles.CLASS: className})
-            if role == NodeRoles.SAMPLE:
-                node.SetAttribute(NodeRoles.SAMPLE_NUMBER, str(counts[className]))
-            node.SetAttribute(NodeRoles.CLASS_SOURCE, sources.get(className, ""))
-            if role == NodeRoles.PREDICTED:
-                node.SetAttribute(NodeRoles.PROVENANCE, provenance)
-            if role == NodeRoles.ENHANCEMENT and className in shown:
-                node.SetAttribute(NodeRoles.VOLUME_SHOWN, "1")
-            addWithDisplay(node, entry.display, role)
-            _refer(node, inputs, present)
-            nodes.addNode(node)
-        table = self._addTable(manifest, marks)
-        if table is not None:
-            nodes.addNode(table)
-        _group(nodes, inputs.volume if inputs.volume in present else None, manifest, marks)
-        return nodes
+        added: list[Any] = []
+        nodes, folder, isEnd = ResultNodes(marks[NodeRoles.RUN], marks[NodeRoles.CREATED]), 0, False
+        try:
+            for entry, number in zip(loaded, _sampleNumbers(loaded), strict=True):
+                added.append(entry.volume)
+                self._addVolume(entry, number, manifest, inputs, marks)
+                yield None
+            table = self._addTable(manifest, marks)
+            if table is not None:
+                added.append(table)
+                yield None
+            for node in added:
+                if node.GetAttribute(NodeRoles.ROLE) == NodeRoles.PREDICTED:  # without these there is no run
+                    node.SetAttribute(NodeRoles.PROVENANCE, provenance)
+                    node.SetAttribute(NodeRoles.RUN, nodes.run)
+                nodes.addNode(node)
+            folder = _group(nodes, inputs.volume if _isInScene(inputs.volume) else None, manifest, marks)
+            yield nodes
+            isEnd = True
+        finally:
+            for node in () if isEnd else added:
+                removeNode(scene, node)
+            if folder and not isEnd:
+                scene.GetSubjectHierarchyNode().RemoveItem(folder)
+
+    def _addVolume(
+        self, entry: _Loaded, number: int, manifest: ResultManifest, inputs: PredictionInputs, marks: dict[str, str]
+    ) -> None:
+        """Add a volume; a predicted one belongs to no run yet.
+
+        :param number: of the sample, from 1; 0 for what is none.
+        """
+        node, role, className = entry.volume, entry.role, entry.className
+        name = _nodeName(role, className if len(manifest.classes) > 1 else "", number, inputs.volume.GetName())
+        node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
+        _mark(node, marks | {NodeRoles.ROLE: role, NodeRoles.CLASS: className})
+        if role == NodeRoles.PREDICTED:
+            node.RemoveAttribute(NodeRoles.RUN)
+        if number:
+            node.SetAttribute(NodeRoles.SAMPLE_NUMBER, str(number))
+        result = next((result for result in manifest.classes if result.name == className), None)
+        node.SetAttribute(NodeRoles.CLASS_SOURCE, result.source if result is not None else "")
+        if role == NodeRoles.ENHANCEMENT and result is not None and result.volumeIsShown:
+            node.SetAttribute(NodeRoles.VOLUME_SHOWN, "1")
+        addWithDisplay(node, entry.display, role)
+        _refer(node, inputs)
 
     def _addTable(self, manifest: ResultManifest, marks: dict[str, str]) -> Any:
         rows = measurementRows(manifest.classes)
@@ -222,26 +245,35 @@ def _mark(node: Any, marks: dict[str, str]) -> None:
             node.SetAttribute(name, value)
 
 
-def _isInScene(node: Any, scene: Any) -> bool:
-    return node is not None and node.GetID() is not None and scene.GetNodeByID(node.GetID()) is node
+def _sampleNumbers(loaded: list[_Loaded]) -> Iterator[int]:
+    """Number of each sample in its class, from 1; 0 for what is none."""
+    counts: dict[str, int] = {}
+    for entry in loaded:
+        isSample = entry.role == NodeRoles.SAMPLE
+        counts[entry.className] = counts.get(entry.className, 0) + isSample
+        yield counts[entry.className] if isSample else 0
 
 
-def _refer(node: Any, inputs: PredictionInputs, present: list[Any]) -> None:
+def _isInScene(node: Any) -> bool:
+    return node is not None and node.GetID() is not None and slicer.mrmlScene.GetNodeByID(node.GetID()) is node
+
+
+def _refer(node: Any, inputs: PredictionInputs) -> None:
     references = (
         (NodeRoles.INPUT_VOLUME, inputs.volume),
         (NodeRoles.SEGMENTATION, inputs.segmentation),
         (NodeRoles.FOLLOW_UP, inputs.followUp),
     )
     for role, source in references:
-        if source is not None and source in present:
+        if _isInScene(source):
             node.SetNodeReferenceID(role, source.GetID())
 
 
-def _group(nodes: ResultNodes, inputVolume: Any, manifest: ResultManifest, marks: dict[str, str]) -> None:
-    """A folder beside the input volume: under its study or patient if it has one."""
+def _group(nodes: ResultNodes, inputVolume: Any, manifest: ResultManifest, marks: dict[str, str]) -> int:
+    """A folder beside the input volume: under its study or patient if it has one. Returns its item, or 0."""
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     if hierarchy is None:
-        return
+        return 0
     parent = hierarchy.GetSceneItemID()
     if inputVolume is not None and hierarchy.GetItemByDataNode(inputVolume):
         parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(inputVolume))
@@ -252,8 +284,5 @@ def _group(nodes: ResultNodes, inputVolume: Any, manifest: ResultManifest, marks
     hierarchy.SetItemAttribute(folder, NodeRoles.RUN, nodes.run)
     hierarchy.SetItemAttribute(folder, NodeRoles.SYNTHETIC, "1")
     for node in nodes.allNodes():
-        item = hierarchy.GetItemByDataNode(node)
-        if item:
-            hierarchy.SetItemParent(item, folder)
-        else:  # without the module's plugins nodes get no item by themselves
-            hierarchy.CreateItem(folder, node)
+        placeNode(hierarchy, folder, node)
+    return int(folder)

@@ -28,6 +28,7 @@ class ResultNodes:
     byClass: dict[str, dict[str, Any]] = field(default_factory=dict)
     samples: dict[str, list[Any]] = field(default_factory=dict)
     measurements: Any = None
+    scores: Any = None
     registeredFollowUp: Any = None
     classDifference: Any = None
 
@@ -56,11 +57,24 @@ class ResultNodes:
         record = record.get("classes", {}).get(className, record)
         return [] if record.get("predicted_is", "sample 1") == "expected image" else [predicted]
 
+    @property
+    def geometry(self) -> str:
+        """The geometry that the input had when it was exported (`geometryText`); empty for runs of older versions."""
+        predicted = self.node(NodeRoles.PREDICTED)
+        return (predicted.GetAttribute(NodeRoles.GEOMETRY) or "") if predicted is not None else ""
+
+    def record(self) -> dict[str, Any]:
+        """Return the engine's record of the run (`provenance.json`); empty if there is none."""
+        predicted = self.node(NodeRoles.PREDICTED)
+        return json.loads(predicted.GetAttribute(NodeRoles.PROVENANCE) or "{}") if predicted is not None else {}
+
     def addNode(self, node: Any) -> None:
         """Take up a node by its attributes."""
         className, role = node.GetAttribute(NodeRoles.CLASS) or "", node.GetAttribute(NodeRoles.ROLE) or ""
         if role == NodeRoles.MEASUREMENTS:
             self.measurements = node
+        elif role == NodeRoles.SCORES:
+            self.scores = node
         elif role == NodeRoles.REGISTERED:
             self.registeredFollowUp = node
         elif role == NodeRoles.CLASS_DIFFERENCE:
@@ -84,8 +98,28 @@ class ResultNodes:
         """Return every node of the run."""
         nodes = [node for roles in self.byClass.values() for node in roles.values()]
         nodes += [node for several in self.samples.values() for node in several]
-        shared = (self.classDifference, self.registeredFollowUp, self.measurements)
+        shared = (self.classDifference, self.registeredFollowUp, self.measurements, self.scores)
         return nodes + [node for node in shared if node is not None]
+
+
+def placeNode(hierarchy: Any, folder: int, node: Any) -> None:
+    """Put a node into a folder of the subject hierarchy."""
+    item = hierarchy.GetItemByDataNode(node)
+    if item:
+        hierarchy.SetItemParent(item, folder)
+    else:  # without the module's plugins nodes get no item by themselves
+        hierarchy.CreateItem(folder, node)
+
+
+def removeNode(scene: Any, node: Any) -> list[Any]:
+    """Take a node with its display out of the scene; returns its display nodes."""
+    displays = []
+    if node.IsA("vtkMRMLDisplayableNode"):
+        displays = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
+    for entry in (node, *displays):
+        if entry.GetID() is not None and scene.GetNodeByID(entry.GetID()) is entry:
+            scene.RemoveNode(entry)
+    return displays
 
 
 def patientOf(run: ResultNodes, hierarchy: Any) -> int | str:

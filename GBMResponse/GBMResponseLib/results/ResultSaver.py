@@ -1,5 +1,6 @@
 """Copies a run to a folder of the user's choice."""
 
+import json
 import os
 import shutil
 import uuid
@@ -46,6 +47,20 @@ class ResultSaver:
             remedy = _("Choose another folder with enough free space; a run is saved to a folder only once.")
             raise Failure("output-folder", message, remedy, str(error)) from error
         return folder
+
+    def find(self, nodes: ResultNodes, folder: Path) -> Path:
+        """Return a folder that a run was saved to before.
+
+        :raises Failure: it holds another run, or none.
+        """
+        try:
+            record = json.loads((Path(folder) / "provenance.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            record = None
+        if record is None or record != nodes.record():
+            message = _("The folder {name} does not hold this run.").format(name=Path(folder).name)
+            raise Failure("run-folder", message, _("Choose the folder that this run was saved to."))
+        return Path(folder)
 
     def _writeNodes(self, nodes: ResultNodes, folder: Path) -> None:
         several = len(nodes.classes) > 1

@@ -1,10 +1,8 @@
 """What differs between two runs: settings and circumstances of their records, and their measurements."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..common import NodeRoles
 from ..common.Translation import tr as _
 from .ResultNodes import ResultNodes
 
@@ -14,7 +12,7 @@ _SKIPPED = {"notice", "synthetic", "seconds", "files", "warnings", "classes", "c
 
 def differences(first: ResultNodes, second: ResultNodes) -> list[tuple[str, str, str]]:
     """Return name and both values of everything that is not equal, settings first."""
-    records = [dict(_flat(_record(run))) for run in (first, second)]
+    records = [dict(_flat(run.record())) for run in (first, second)]
     rows = _unequal(*records)
     return rows + _unequal(*(_measures(run) for run in (first, second)))
 
@@ -23,11 +21,6 @@ def _unequal(first: Mapping[str, str], second: Mapping[str, str]) -> list[tuple[
     names = dict.fromkeys([*first, *second])
     pairs = [(name, first.get(name, ""), second.get(name, "")) for name in names]
     return [row for row in pairs if row[1] != row[2]]
-
-
-def _record(run: ResultNodes) -> dict[str, Any]:
-    node = run.node(NodeRoles.PREDICTED)
-    return json.loads(node.GetAttribute(NodeRoles.PROVENANCE) or "{}") if node is not None else {}
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from typing import Any
 import slicer
 
 from ..common import NodeRoles
-from .ResultNodes import ResultNodes
+from .ResultNodes import ResultNodes, placeNode, removeNode
 
 
 class RunEditor:
@@ -34,12 +34,7 @@ class RunEditor:
         self.forget()
         self._folder = _folder(hierarchy, run)
         for node in run.allNodes():
-            displays = _displays(node)
-            scene.RemoveNode(node)
-            for display in displays:
-                if scene.GetNodeByID(display.GetID()) is display:
-                    scene.RemoveNode(display)
-            self._removed.append((node, displays))
+            self._removed.append((node, removeNode(scene, node)))
         if self._folder is not None:
             hierarchy.RemoveItem(self._folder[0])
 
@@ -62,12 +57,6 @@ class RunEditor:
         self._removed, self._folder = [], None
 
 
-def _displays(node: Any) -> list[Any]:
-    if not node.IsA("vtkMRMLDisplayableNode"):
-        return []
-    return [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
-
-
 def _folder(hierarchy: Any, run: ResultNodes) -> tuple[int, str, dict[str, str]] | None:
     """Item, name and attributes of the folder of a run in the subject hierarchy."""
     node = run.node(NodeRoles.PREDICTED)
@@ -86,8 +75,4 @@ def _regroup(nodes: list[Any], name: str, attributes: dict[str, str]) -> None:
     for key, value in attributes.items():
         hierarchy.SetItemAttribute(folder, key, value)
     for node in nodes:
-        item = hierarchy.GetItemByDataNode(node)
-        if item:
-            hierarchy.SetItemParent(item, folder)
-        else:
-            hierarchy.CreateItem(folder, node)
+        placeNode(hierarchy, folder, node)

@@ -20,6 +20,7 @@ from .BatchRun import BatchRun
 from .PredictionController import PredictionController
 from .PredictionRun import PredictionRun, RunState
 from .RunFolders import RunFolders
+from .Scoring import Scoring
 from .WhatIf import WhatIf
 
 _WAIT_MS = 20
@@ -54,6 +55,8 @@ class Engine:
 
         self.batch = BatchRun(makeProcess, self.catalog, self.dependencies)
         self.caseReader = BatchRun(makeProcess, self.catalog, self.dependencies)  # also while a batch is running
+        self.scoring = Scoring(self.client, self.catalog, SceneExporter(), self.controller, self.folders, startTimer)
+        self.scoring.started.connect(self.whatIf.forget)
 
     def start(self, inputs: PredictionInputs, settings: dict[str, Any]) -> PredictionRun:
         """Begin a prediction with these settings (`PredictionSettings.fromKeywords`).
@@ -79,6 +82,7 @@ class Engine:
         """End the worker and the cases of a batch, and remove temporary files."""
         self.batch.close()
         self.caseReader.close()
+        self.scoring.abandon()
         self.controller.close()
         self.process.close()
         self.folders.removeAll()  # a file that the worker has open could not be removed everywhere

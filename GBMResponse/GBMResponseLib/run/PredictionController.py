@@ -3,11 +3,11 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..common.Failure import Failure
+from ..common.Failure import Failure, anyError
 from ..common.Signal import Signal
 from ..common.Translation import tr as _
 from ..inputs.InputFacts import PredictionInputs
@@ -56,6 +56,8 @@ class PredictionController:
         self.run: PredictionRun | None = None
         self.isInstalling = False
         """Packages are being installed, which runs the event loop; no run begins meanwhile."""
+        self.isScoring: Callable[[], bool] = lambda: False
+        """Whether a run is being scored, for which the process is needed."""
         self._isSceneGone = False
         self._client = client
         self._catalog = catalog
@@ -65,6 +67,7 @@ class PredictionController:
         self._folders = folders
         self._startTimer = startTimer
         self._timer: QtTimer | None = None
+        self._steps: Generator[Any] | None = None
         self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
             "slice_ready": self._onSlice,
             "expected_ready": self._onExpected,
@@ -99,6 +102,8 @@ class PredictionController:
         """
         if self.isInstalling:
             raise Failure("busy", _("Python packages are being installed."), _("Wait for the end."))
+        if self.isScoring():
+            raise Failure("busy", _("A run is being scored."), _("Wait for its end, or cancel it."))
         if self.isActive or self._client.isBusy:
             raise Failure("busy", _("A prediction is running already."), _("Wait for its end, or cancel it."))
         model = self._catalog.describe(settings.bundleFolder)
@@ -150,6 +155,7 @@ class PredictionController:
     def close(self) -> None:
         """End the run and ask the worker to end. Temporary files are removed when it has."""
         self._stopTimer()
+        self._closeSteps()
         if self.isActive:
             self.run.state = RunState.cancelled
         self._client.shutdown()
@@ -248,7 +254,7 @@ class PredictionController:
         self.run.nodes = nodes
         self._end(RunState.done)
 
-    def _stepThrough(self, steps: Iterator[Any], onEnd: Callable[[Any], None], last: Any = None) -> None:
+    def _stepThrough(self, steps: Generator[Any], onEnd: Callable[[Any], None], last: Any = None) -> None:
         """Take one step per turn of the event loop; then hand on what the last one gave."""
 
         def step(last: Any = last) -> None:
@@ -259,6 +265,7 @@ class PredictionController:
             else:
                 self._later(lambda: self._guarded(lambda: step(result)))
 
+        self._steps = steps
         step()
 
     def _guarded(self, action: Callable[[], None]) -> None:
@@ -266,21 +273,15 @@ class PredictionController:
         if not self.isActive:
             return
         try:
-            action()
+            with anyError():
+                action()
         except Failure as failure:
             self._end(RunState.failed, failure)
-        except (OSError, MemoryError) as error:
-            message = _("The disk or the memory of this computer is full.")
-            remedy = _("Free some space, then press Predict again.")
-            self._end(RunState.failed, Failure("output-folder", message, remedy, f"{type(error).__name__}: {error}"))
-        except Exception as error:
-            logging.exception("GBMResponse prediction failed")
-            message = _("Unexpected error: {error}.").format(error=f"{type(error).__name__}: {error}")
-            self._end(RunState.failed, Failure("error", message, _("Look at the log, and tell us.")))
 
     def _end(self, state: RunState, failure: Failure | None = None) -> None:
         run = self.run
         self._stopTimer()
+        self._closeSteps()
         if run.inputFolder is not None:
             self._folders.remove(run.inputFolder)
         run.state, run.failure = state, failure
@@ -298,6 +299,12 @@ class PredictionController:
     def _later(self, action: Callable[[], None]) -> None:
         self._stopTimer()
         self._timer = self._startTimer(0, action)
+
+    def _closeSteps(self) -> None:
+        """What the steps have begun and not finished is taken back."""
+        steps, self._steps = self._steps, None
+        if steps is not None:
+            steps.close()
 
     def _stopTimer(self) -> None:
         if self._timer is not None:

@@ -1,7 +1,8 @@
 """Shows a run: pre-treatment, expected image, sample and what comes of them side by side, linked, in an own layout."""
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import slicer
@@ -15,6 +16,7 @@ from ..inputs.HeadBox import HeadBox, findHead
 from ..results.ResultDisplay import placeLegends, refreshLegends
 from ..results.ResultNodes import ResultNodes
 from .ContrastLink import ContrastLink
+from .Curtain import Curtain
 from .LayoutDescription import (
     MOST_VIEWS,
     READER_LAYOUT,
@@ -26,25 +28,12 @@ from .LayoutDescription import (
 )
 from .TumorOutline import TumorOutline
 from .UserLayout import forgetUserLayout, giveUserLayoutBack, keepUserLayout
+from .ViewContent import ViewContent, nodeIdentifier, overlayTitle, seenContent
 
 _OVERLAY_OPACITY = 0.65
 _SETTLE_MS = 60
 _MOST_COMPARED = 2
 """Classes that are shown with their differences; more of them are shown without."""
-
-
-@dataclass(frozen=True)
-class ViewContent:
-    """What one view shows.
-
-    :param fades: whether the fade slider rules the foreground.
-    """
-
-    title: str
-    background: Any
-    foreground: Any = None
-    opacity: float = 1.0
-    fades: bool = False
 
 
 class ResultViews:
@@ -60,6 +49,7 @@ class ResultViews:
         self.shownChanged = Signal()
         self.contrast = ContrastLink()
         self._outline = TumorOutline()
+        self._curtain = Curtain()
         self.overlay = NodeRoles.DIFFERENCE
         self.fade = 1.0
         self.sample = 1
@@ -112,7 +102,11 @@ class ResultViews:
         self._nodes, self._other, self._whatIf = nodes, other, None
         keepUserLayout(manager)
         registerLayouts(manager.layoutLogic().GetLayoutNode())
-        manager.setLayout(layoutIdentifier(len(self.contents())))
+        layout = layoutIdentifier(len(self.contents()))
+        if manager.layout != layout:
+            manager.setLayout(layout)
+            self._curtain.close(self._names())  # all views have new sizes
+            self._curtain.open()
 
     def show(self, nodes: ResultNodes, other: ResultNodes | None = None) -> None:
         """Show a run and jump to its tumor.
@@ -123,18 +117,20 @@ class ResultViews:
         if manager is None:
             return
         self.prepare(nodes, other)
-        for number, content in enumerate(self.contents()):
-            self._fill(manager.sliceWidget(viewName(number)), content)
-        self._follow()
-        self._outline.show(nodes.segmentation, nodes.segmentID)
-        self._fitted = []
-        self._fit()
+        with self._drawnInTurn():
+            for number, content in enumerate(self.contents()):
+                self._fill(manager.sliceWidget(viewName(number)), content)
+            self._follow()
+            self._outline.show(nodes.segmentation, nodes.segmentID)
+            self._fitted = []
+            self._fit()
         self._stopTimer()
         # The widgets of a new layout get their size in the event loop.
-        self._settleTimer = startTimer(_SETTLE_MS, self._fit)
+        self._settleTimer = startTimer(_SETTLE_MS, self._settle)
 
     def hide(self) -> None:
         """Bring the user's layout back, unless they chose another one meanwhile."""
+        self._curtain.finish()
         manager = slicer.app.layoutManager()
         if manager is not None and isOwnLayout(manager.layout):
             giveUserLayoutBack(manager)
@@ -192,9 +188,10 @@ class ResultViews:
 
     def _update(self) -> None:
         self._byUser.clear()
-        for widget, content in self._shown():
-            self._setContent(widget, content)
-        self._placeLegends()
+        with self._drawnInTurn():
+            for widget, content in self._shown():
+                self._setContent(widget, content)
+            self._placeLegends()
 
     def jumpToTumor(self) -> None:
         """Center all views on the tumor."""
@@ -216,7 +213,7 @@ class ResultViews:
             row = [ViewContent(_("Before"), before), *self._pictures(nodes, nodes.classes[0], before, False)]
             overlay = nodes.node(self.overlay) or nodes.node(NodeRoles.DIFFERENCE)
             if overlay is not None:
-                title = _overlayTitle(overlay.GetAttribute(NodeRoles.ROLE))
+                title = overlayTitle(overlay.GetAttribute(NodeRoles.ROLE))
                 row.append(ViewContent(title, before, overlay, _OVERLAY_OPACITY))
             views += [dataclasses.replace(view, title=f"{letter}: {view.title}") for view in row[-3:]]
         return views
@@ -242,7 +239,7 @@ class ResultViews:
         for name in nodes.classes:
             overlay = nodes.node(self.overlay, name) or nodes.node(NodeRoles.DIFFERENCE, name)
             if overlay is not None:
-                title = _overlayTitle(overlay.GetAttribute(NodeRoles.ROLE))
+                title = overlayTitle(overlay.GetAttribute(NodeRoles.ROLE))
                 title = f"{title} {name}" if several else title
                 views.append(ViewContent(title, before, overlay, _OVERLAY_OPACITY))
         return views[:MOST_VIEWS]
@@ -267,6 +264,7 @@ class ResultViews:
     def _onLayoutChanged(self, layout: int) -> None:
         """The user may leave the comparison with Slicer's own layout menu."""
         if not self.isShown:
+            self._curtain.finish()
             if layout != READER_LAYOUT:
                 forgetUserLayout(slicer.app.layoutManager())
             self._unfollow()
@@ -300,9 +298,25 @@ class ResultViews:
             return
         for widget, content in self._shown():
             if widget.mrmlSliceCompositeNode() is composite and composite.GetInteractionFlags():
-                self._byUser[composite] = _seen(composite, content.title)
+                self._byUser[composite] = seenContent(composite, content.title)
             elif widget.mrmlSliceCompositeNode() is composite:
                 self._setContent(widget, self._byUser.get(composite, content))
+
+    def _names(self) -> list[str]:
+        return [viewName(number) for number, _content in enumerate(self._shown())]
+
+    @contextmanager
+    def _drawnInTurn(self) -> Iterator[None]:
+        """What changes in the views meanwhile is drawn view by view."""
+        self._curtain.close(self._names())
+        try:
+            yield
+        finally:
+            self._curtain.open()
+
+    def _settle(self) -> None:
+        with self._drawnInTurn():
+            self._fit()
 
     def _fit(self) -> None:
         shown, head = self._shown(), None
@@ -362,8 +376,8 @@ class ResultViews:
         widget.mrmlSliceNode().SetLayoutLabel(content.title)
         composite = widget.mrmlSliceCompositeNode()
         self._filling = True
-        composite.SetBackgroundVolumeID(_identifier(content.background))
-        composite.SetForegroundVolumeID(_identifier(content.foreground))
+        composite.SetBackgroundVolumeID(nodeIdentifier(content.background))
+        composite.SetForegroundVolumeID(nodeIdentifier(content.foreground))
         composite.SetLabelVolumeID(None)
         composite.SetForegroundOpacity(content.opacity)
         refreshLegends(composite)
@@ -378,20 +392,3 @@ class ResultViews:
         center = [0.0, 0.0, 0.0]
         nodes.segmentation.GetSegmentCenterRAS(nodes.segmentID, center)
         return tuple(center)
-
-
-def _seen(composite: Any, title: str) -> ViewContent:
-    """What a view shows now."""
-    layers = (composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID())
-    volumes = [slicer.mrmlScene.GetNodeByID(layer) if layer else None for layer in layers]
-    return ViewContent(title, *volumes, opacity=composite.GetForegroundOpacity())
-
-
-def _identifier(volume: Any) -> str | None:
-    """The ID of a volume of the scene; None for one that is gone."""
-    identifier = volume.GetID() if volume is not None else None
-    return identifier if identifier and slicer.mrmlScene.GetNodeByID(identifier) is volume else None
-
-
-def _overlayTitle(role: str) -> str:
-    return {NodeRoles.SPREAD: _("Spread"), NodeRoles.ENHANCEMENT: _("Enhancement")}.get(role, _("Difference"))

@@ -17,8 +17,8 @@ if TYPE_CHECKING:  # they know Qt
 RESULT, FAILED, CANCELLED = "result", "failed", "cancelled"
 PATIENCE_MS = 3000
 READY_MS = 120_000
-WHAT_IF = "what_if"
-_FINAL = {"predict": "result", "check": "environment", "load": "loaded", WHAT_IF: WHAT_IF}
+WHAT_IF, SCORE = "what_if", "score"
+_FINAL = {"predict": "result", "check": "environment", "load": "loaded", WHAT_IF: WHAT_IF, SCORE: "scored"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class WorkerClient:
         return self._ready and not self._leaving and self._transport.isRunning()
 
     def submit(self, request: dict[str, Any]) -> None:
-        """Send a request (`predict`, `check` or `what_if`), starting the worker if needed.
+        """Send a request (`predict`, `check`, `what_if` or `score`), starting the worker if needed.
 
         :raises Failure: another request is under way.
         """

@@ -464,6 +464,74 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>Score against a real follow-up</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Real follow-up:</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The T1-Gd volume after treatment that this run is scored against; it may have come long after the prediction.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Case:</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>What the log calls this case. Leave it empty for a pseudonym.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Pseudonym</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Log:</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The file in which your department collects scores; it is made with the first one. Remembered on this computer.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose...</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Add scores to no log any more. The file stays where it is.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>No log</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Open the page of the log in the web browser: how often intervals held, calibration of categories, skill.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Open log</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Score this run against the real follow-up.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Score</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Scores against the real follow-up</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>How close the synthetic images came to the real follow-up, beside a copy of the input and a blurred copy. Skill: 1 - error / error of the better copy; below 0 the copy is better.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Open the report of this run in the web browser.</source>
         <translation type="unfinished"></translation>
     </message>
@@ -517,10 +585,6 @@
     </message>
     <message>
         <source>CSV with the columns patient, source, image and slices.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Choose...</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -977,6 +1041,25 @@
     </message>
     <message>
         <source>The file {name} cannot be loaded.</source>
+        <translation type="unfinished"></translation>
+    </message>
+</context>
+<context>
+    <name>common.Failure</name>
+    <message>
+        <source>The disk or the memory of this computer is full.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Free some space, then try again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Look at the log, and tell us.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Unexpected error: {error}.</source>
         <translation type="unfinished"></translation>
     </message>
 </context>
@@ -1485,6 +1568,10 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>Folder that the run was saved to</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Folder of the patients' images</source>
         <translation type="unfinished"></translation>
     </message>
@@ -1498,6 +1585,10 @@
     </message>
     <message>
         <source>File for the scores</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Log of scores</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -1561,14 +1652,6 @@
     </message>
     <message>
         <source>Cancelled.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Unexpected error: {error}.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Look at the log, and tell us.</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -1643,6 +1726,45 @@
     </message>
     <message>
         <source>B: the other</source>
+        <translation type="unfinished"></translation>
+    </message>
+</context>
+<context>
+    <name>panel.ScoringSection</name>
+    <message>
+        <source>No log is chosen: the score is with the files of the run alone.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Cancel</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Score</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose...</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Cancelled: nothing was scored.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Score this run against the real follow-up.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Scoring: the follow-up is aligned and measured. Slicer stays usable.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} (new)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The score is in the log {name}.</source>
         <translation type="unfinished"></translation>
     </message>
 </context>
@@ -1857,10 +1979,6 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>Synthetic image</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
         <source>Enhancing volume before</source>
         <translation type="unfinished"></translation>
     </message>
@@ -1914,6 +2032,10 @@
     </message>
     <message>
         <source>{change:+.0%}, within the noise of ±{noise:.0%}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Synthetic image</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -2065,12 +2187,107 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>Choose the folder that this run was saved to.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The folder {name} does not hold this run.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>The result cannot be saved to {name}.</source>
         <translation type="unfinished"></translation>
     </message>
 </context>
 <context>
     <name>results.RunComparison</name>
+    <message>
+        <source>{name}, {class_name}</source>
+        <translation type="unfinished"></translation>
+    </message>
+</context>
+<context>
+    <name>results.ScoreTable</name>
+    <message>
+        <source>Against the real follow-up</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Samples</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Expected</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Copy</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Blurred copy</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>SYNTHETIC image against real follow-up</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Skill</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The follow-up was taken as it lies: it could not be aligned.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>MSE in the GTV</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>PSNR in the GTV (dB)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>SSIM in the GTV</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>MSE of the slices</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>PSNR of the slices (dB)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>SSIM of the slices</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Overlap of the enhancement (Dice)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Distance of its surfaces (HD95, mm)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Error of its volume (ml)</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Scored against {name}, in which {volume:.1f} ml enhance ({category}).</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>In {worse} of {count} measures a copy of the input is closer than the model.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Volumes are not to be relied on here. {reason}</source>
+        <translation type="unfinished"></translation>
+    </message>
     <message>
         <source>{name}, {class_name}</source>
         <translation type="unfinished"></translation>
@@ -2129,11 +2346,15 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>A prediction is running already.</source>
+        <source>A run is being scored.</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Wait for its end, or cancel it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>A prediction is running already.</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -2153,23 +2374,7 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>The disk or the memory of this computer is full.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Free some space, then press Predict again.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
         <source>Cancelling</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Unexpected error: {error}.</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Look at the log, and tell us.</source>
         <translation type="unfinished"></translation>
     </message>
 </context>
@@ -2264,6 +2469,65 @@
     </message>
     <message>
         <source>Free some disk space, or choose another temporary folder in Slicer's settings.</source>
+        <translation type="unfinished"></translation>
+    </message>
+</context>
+<context>
+    <name>run.Scoring</name>
+    <message>
+        <source>Choose the T1-Gd volume after treatment as it was acquired.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The volume or the tumor segment that this run was predicted from is not in the scene.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Add its folder in the section Model.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} is the image that the run was predicted from, no follow-up.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>No real follow-up is chosen.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose the follow-up that it was made of.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose another volume.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Load them again, or predict again.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>A prediction or a score is being made.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Wait for its end, or cancel it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The model that this run was predicted with is not in the list: {name}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} is a synthetic image: a run is scored against a real one.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{name} is a copy that a run has aligned.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The volume {name} has no voxels.</source>
         <translation type="unfinished"></translation>
     </message>
 </context>
@@ -2363,19 +2627,7 @@
 <context>
     <name>views.ResultViews</name>
     <message>
-        <source>Difference</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
         <source>Before</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Spread</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>Enhancement</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -2407,6 +2659,21 @@
     </message>
     <message>
         <source>SYNTHETIC - research use only</source>
+        <translation type="unfinished"></translation>
+    </message>
+</context>
+<context>
+    <name>views.ViewContent</name>
+    <message>
+        <source>Difference</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Spread</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Enhancement</source>
         <translation type="unfinished"></translation>
     </message>
 </context>

@@ -74,7 +74,9 @@ def test_a_line_of_the_greatest_length_is_read():
         parse_request(line + b" ")
 
 
-@pytest.mark.parametrize("kind", ["hello", "check", "load", "predict", "stop", "cancel", "what_if", "shutdown"])
+@pytest.mark.parametrize(
+    "kind", ["hello", "check", "load", "predict", "stop", "cancel", "what_if", "score", "shutdown"]
+)
 @pytest.mark.parametrize("identifier", ["[" * 900 + "]" * 900, "7", "{}", "true", '"' + "x" * 201 + '"'])
 def test_an_id_is_a_text_or_refused(kind, identifier):
     with pytest.raises(RequestError, match="'id'"):
