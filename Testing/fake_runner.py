@@ -6,8 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from GBMResponseCore.errors import NotMRError
-from GBMResponseCore.files import sha256_of_image
-from GBMResponseCore.inputs.reading import read_image
+from GBMResponseCore.inputs.reading import read_image, sha256_of_image
 
 SECONDS = 0.0
 

@@ -18,51 +18,21 @@ Research use only: every output is synthetic. Never imports slicer, qt or vtk.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import (
-        Case,
-        CaseFacts,
-        GBMResponseError,
-        Listener,
-        PredictionOptions,
-        PredictionRequest,
-        Runner,
-        case_from_arrays,
-        case_from_images,
-        load_case,
-        measure_prediction,
-        predict,
-        sample_case,
-        to_array,
-    )
+    from .api import *  # noqa: F403
 
 __version__ = "1.0.0"
 
 SYNTHETIC_NOTICE = "SYNTHETIC image, research use only: not a medical device, not for clinical decisions."
 
-__all__ = [
-    "SYNTHETIC_NOTICE",
-    "Case",
-    "CaseFacts",
-    "GBMResponseError",
-    "Listener",
-    "PredictionOptions",
-    "PredictionRequest",
-    "Runner",
-    "case_from_arrays",
-    "case_from_images",
-    "load_case",
-    "measure_prediction",
-    "predict",
-    "sample_case",
-    "to_array",
-]
-
 
 def __getattr__(name: str) -> Any:
     """What users of the package call is loaded when it is asked for: the Slicer side has no numpy to load it with."""
-    if name in __all__:
-        return getattr(import_module(".api", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    private = name.startswith("_") and name != "__all__"
+    if private or find_spec(f"{__name__}.{name}"):  # a module of the package, which is imported next
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    api = import_module(".api", __name__)
+    return ["SYNTHETIC_NOTICE", *api.__all__] if name == "__all__" else getattr(api, name)

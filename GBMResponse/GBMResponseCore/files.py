@@ -306,16 +306,6 @@ def sha256_of_file(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256_of_image(image: "sitk.Image") -> str:
-    """SHA-256 of voxels and geometry, whatever file and compression they came in; 64 hexadecimal digits."""
-    import SimpleITK as sitk
-
-    geometry = (image.GetPixelIDValue(), image.GetNumberOfComponentsPerPixel(), image.GetSize(), image.GetSpacing())
-    digest = hashlib.sha256(repr((*geometry, image.GetOrigin(), image.GetDirection())).encode())
-    digest.update(sitk.GetArrayViewFromImage(image))
-    return digest.hexdigest()
-
-
 def _problem_of(path: Path) -> str | None:
     """What keeps this system, or ITK, from using a path; None if nothing does."""
     text = str(path)

@@ -13,7 +13,7 @@ import torch
 from . import __version__
 from .errors import NothingPredictedError, OptionError, OutOfMemoryError, RequestError
 from .inputs.case import Case
-from .inputs.resampling import image_like
+from .inputs.resampling import spread_of
 from .inputs.slices import CaseSlices, read_slices
 from .model.bundle import Bundle
 from .model.classes import ClassChoice
@@ -258,7 +258,7 @@ class _Run:
         listener.stage("assemble", name)
         volumes = [slices.to_volume(pixels, self._shares)[0] for pixels in samples]
         weight = None if self._shares is None else slices.share_volume(self._shares)
-        spread = _spread(volumes) if len(volumes) > 1 else None
+        spread = spread_of(volumes) if len(volumes) > 1 else None
         self.clock.mark("assemble")
         seconds = {stage: round(spent, 3) for stage, spent in self.clock.seconds.items()}
         asked = options.sample_count if len(samples) < options.sample_count else None
@@ -394,15 +394,3 @@ class _Run:
 
 def _stopped(samples: int, asked: int) -> str:
     return f"Stopped, as asked, after {samples} of {asked} samples."
-
-
-def _spread(volumes: list[sitk.Image]) -> sitk.Image:
-    """Voxel standard deviation of samples, float32."""
-    total = np.zeros(volumes[0].GetSize()[::-1], dtype=np.float64)
-    squares = np.zeros_like(total)
-    for volume in volumes:
-        voxels = sitk.GetArrayViewFromImage(volume).astype(np.float64)
-        total += voxels
-        squares += voxels**2
-    variance = (squares - total**2 / len(volumes)) / (len(volumes) - 1)
-    return image_like(volumes[0], np.sqrt(np.clip(variance, 0.0, None)).astype(np.float32))

@@ -42,7 +42,6 @@ TABLE_1 = (
 )
 BOTH_SCHEMES = ModelConfiguration("2-and-4-class", ("2-class", "4-class"))
 _ALL = {configuration.name: configuration for configuration in (*TABLE_1, BOTH_SCHEMES)}
-CONFIGURATION_NAMES = tuple(_ALL)
 
 
 def model_configuration(name: str) -> ModelConfiguration:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from GBMResponseCore.errors import OutputFolderError
-from GBMResponseCore.files import ensure_output_folder, sha256_of_image, write_text
+from GBMResponseCore.files import ensure_output_folder, write_text
 from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings, fit_scale
 
 from .slice_store import SINGLE_IMAGES, write_store
@@ -115,7 +115,7 @@ def head_images(
     import SimpleITK as sitk
     from GBMResponseCore.errors import ConstantImageError
     from GBMResponseCore.inputs.grid import StackGrid
-    from GBMResponseCore.inputs.reading import read_image
+    from GBMResponseCore.inputs.reading import read_image, sha256_of_image
 
     sources: dict[str, Any] = {}
     shown = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from GBMResponseCore.inputs.preprocessing import bounding_box
 from scipy import ndimage
 
 
@@ -92,6 +93,7 @@ def signed_distance(mask: np.ndarray, spacing_mm: float) -> np.ndarray:
         return np.full(mask.shape, -100.0, np.float32)
     if mask.all():
         return np.full(mask.shape, 100.0, np.float32)
-    inside = ndimage.distance_transform_edt(mask)
+    inside, box = np.zeros(mask.shape), bounding_box(mask, (1,) * mask.ndim)
+    inside[box] = ndimage.distance_transform_edt(mask[box])
     outside = ndimage.distance_transform_edt(~mask)
     return (np.where(mask, inside - 0.5, 0.5 - outside) * spacing_mm).astype(np.float32)

@@ -149,7 +149,7 @@ class Feeder:
         if follow_up is not None:
             message["follow_up"] = str(follow_up)
         if bundle is None:
-            message["sampling"] = {"steps": 1}
+            message |= {"sampling": {"steps": 1}, "samples": 2}
         try:
             self._runner.run(PredictionRequest.from_message(message))
         except GBMResponseError:

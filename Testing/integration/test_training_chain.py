@@ -54,7 +54,7 @@ def documented(cohort, store, run):
 def folders(tmp_path_factory):
     folder = tmp_path_factory.mktemp("chain")
     cohort, store, run = folder / "cohort", folder / "store", folder / "run"
-    simulate = ("simulate", 12, cohort, "--anatomies", "phantom", "--slices", 3, "--size", 64, "--processes", 1)
+    simulate = ("simulate", 8, cohort, "--anatomies", "phantom", "--slices", 3, "--size", 64, "--processes", 1)
     assert train(*simulate) == 0
     for words in documented(cohort, store, run):
         assert train(*words) == 0, words

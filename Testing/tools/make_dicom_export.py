@@ -27,7 +27,7 @@ def main(folder: Path) -> None:
     header = write_series(folder / "t1_gd", image, patient="SAMPLE-05", ContrastBolusAgent="Gadolinium")
     source = read_source(scan_tree(folder / "t1_gd").series[0])
     mask = sitk.Resample(gtv, read_series(source.series), sitk.Transform(), sitk.sitkNearestNeighbor)
-    write_structures(folder / "RS.dcm", header, {"GTV": contours_lps(source, mask)})
+    write_structures(folder / "RS.dcm", header, {"GTV": [points for points, _ in contours_lps(source, mask)]})
 
 
 if __name__ == "__main__":

@@ -67,3 +67,9 @@ def test_the_files_that_the_page_names_are_there():
     paths = set(re.findall(r"`((?:GBMResponse|GBMResponseTraining|Testing)/[\w./]+)`", PAGE))
     assert len(paths) > 10
     assert not [path for path in paths if not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("folder", FOLDERS.values(), ids=FOLDERS)
+def test_no_file_has_more_than_400_lines(folder):
+    lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in folder.rglob("*.py")}
+    assert not [name for name, lines in lengths.items() if lines > 400]

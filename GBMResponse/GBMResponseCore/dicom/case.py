@@ -8,11 +8,11 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from ..errors import DicomSeriesError, StructureSetError
-from ..files import check_file, sha256_of_image
+from ..files import check_file
 from ..inputs import case as inputs
 from ..inputs.case import Case
 from ..inputs.gtv import select_labels
-from ..inputs.reading import Note, read_volume
+from ..inputs.reading import Note, read_volume, sha256_of_image
 from .choice import choose_gtv, choose_t1_gd, note_of_choice, read_structure_sets, series_drawn_on
 from .rtstruct import DEFAULT_ROI, StructureSet, draw_rois
 from .series import grid_of, is_inverted, read_series

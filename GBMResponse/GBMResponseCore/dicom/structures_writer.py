@@ -136,13 +136,8 @@ def _joined(outer: np.ndarray, hole: np.ndarray) -> np.ndarray:
     return np.concatenate([outer[: edge + 1], meeting, hole, hole[:1], meeting, outer[edge + 1 :]])
 
 
-def contours_lps(source: Source, mask: sitk.Image) -> list[np.ndarray]:
-    """The outlines of a mask on the source's grid, points (n, 3) in LPS mm, slice by slice."""
-    return [points for points, _ in _placed_outlines(source, mask)]
-
-
-def _placed_outlines(source: Source, mask: sitk.Image) -> Iterator[tuple[np.ndarray, int]]:
-    """Outlines (n, 3) in LPS mm with the places of their slices."""
+def contours_lps(source: Source, mask: sitk.Image) -> Iterator[tuple[np.ndarray, int]]:
+    """The outlines of a mask on the source's grid, points (n, 3) in LPS mm, each with the place of its slice."""
     for place, plane in enumerate(sitk.GetArrayFromImage(mask) > 0):
         for polygon in outlines(plane):
             points = np.insert(polygon[:, ::-1], 0, place, axis=1)  # slice, row, column
@@ -152,7 +147,7 @@ def _placed_outlines(source: Source, mask: sitk.Image) -> Iterator[tuple[np.ndar
 def _contours(source: Source, mask: sitk.Image) -> list[Any]:
     pydicom = pydicom_module()
     items = []
-    for points, place in _placed_outlines(source, mask):
+    for points, place in contours_lps(source, mask):
         contour = pydicom.Dataset()
         contour.ContourImageSequence = [source.reference(place)]
         contour.ContourGeometricType = "CLOSED_PLANAR"

@@ -12,9 +12,9 @@ import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import GeometryError, ImageDimensionError, NotMRError
-from ..files import sha256_of_image
 from .case import Case, make_case
 from .geometry import AnatomicalGrid
+from .reading import sha256_of_image
 from .resampling import direction_matrix
 
 _STORED = {"b": np.uint8, "float16": np.float32, "float128": np.float64}

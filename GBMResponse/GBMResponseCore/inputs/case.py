@@ -17,14 +17,14 @@ from ..errors import (
     NotMRError,
     SmallImageError,
 )
-from ..files import check_file, sha256_of_image
+from ..files import check_file
 from .geometry import is_head_size
 from .gtv import binary, check_place, distinct, on_grid, segment_names, select_labels
 from .headers import forget_orientation
 from .limits import LARGE_SLICE_SPACING_MM, SMALL_GTV_ML, SMALLEST_MATRIX
 from .nifti import NiftiHeader, restore_nifti_orientation
 from .preprocessing import is_ct
-from .reading import Note, Volume, read_volume, scalar
+from .reading import Note, Volume, read_volume, scalar, sha256_of_image
 from .resampling import same_grid
 
 _IMAGE, _GTV, _FOLLOW_UP = "image", "GTV", "follow-up"

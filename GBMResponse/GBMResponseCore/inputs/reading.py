@@ -1,5 +1,6 @@
 """Reading of volumes that notices damage and contradictions before a library could pass over them."""
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -207,3 +208,11 @@ def _unit(name: str, header: NiftiHeader, grid: AnatomicalGrid, size: tuple[int,
     sentence = f"The header of the {name} says {unit}, which makes it {length:.3g} mm long; it was read as mm."
     notes.append(Note("unit", sentence))
     return 1.0
+
+
+def sha256_of_image(image: sitk.Image) -> str:
+    """SHA-256 of voxels and geometry, whatever file and compression they came in; 64 hexadecimal digits."""
+    geometry = (image.GetPixelIDValue(), image.GetNumberOfComponentsPerPixel(), image.GetSize(), image.GetSpacing())
+    digest = hashlib.sha256(repr((*geometry, image.GetOrigin(), image.GetDirection())).encode())
+    digest.update(sitk.GetArrayViewFromImage(image))
+    return digest.hexdigest()

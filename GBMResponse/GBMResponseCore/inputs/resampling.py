@@ -20,6 +20,18 @@ def image_like(image: sitk.Image, array: np.ndarray) -> sitk.Image:
     return result
 
 
+def spread_of(volumes: list[sitk.Image]) -> sitk.Image:
+    """Voxel standard deviation of volumes on one grid, float32."""
+    total = np.zeros(volumes[0].GetSize()[::-1], dtype=np.float64)
+    squares = np.zeros_like(total)
+    for volume in volumes:
+        voxels = sitk.GetArrayViewFromImage(volume).astype(np.float64)
+        total += voxels
+        squares += voxels**2
+    variance = (squares - total**2 / len(volumes)) / (len(volumes) - 1)
+    return image_like(volumes[0], np.sqrt(np.clip(variance, 0.0, None)).astype(np.float32))
+
+
 def same_grid(first: sitk.Image, second: sitk.Image) -> bool:
     """True if the voxels of both images coincide within 2 % of a voxel."""
     if first.GetSize() != second.GetSize():

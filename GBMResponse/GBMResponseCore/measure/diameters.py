@@ -101,9 +101,11 @@ class _Shape:
                 found = []
             longest = max(longest, float(runs.max()))
             found += list(ends[runs >= longest - _TIE_MM])
-        across = [self._longest_at_right_angle(line) for line in found]
-        best = max(range(len(found)), key=lambda number: across[number][0])
-        return np.stack([found[best], across[best][1]]) + self._first - 0.5
+        # One line of each direction: a row of corners has a pair for every two of them, all on the same line.
+        directions = {tuple(np.round(line[1] - line[0], 6)): line for line in reversed(found)}
+        across = [(*self._longest_at_right_angle(line), line) for line in directions.values()]
+        _, second, first = max(across, key=lambda entry: entry[0])
+        return np.stack([first, second]) + self._first - 0.5
 
     def _longest_at_right_angle(self, line: np.ndarray) -> tuple[float, np.ndarray]:
         """Length and ends of the longest line at a right angle to one."""

@@ -137,13 +137,13 @@ def tell_apart(patches: Patches, steps: int, seed: int = 0, name: str = "") -> d
     }
 
 
-def held_out_auc(scores: np.ndarray, real: np.ndarray, fold: np.ndarray) -> float:
-    """Chance that a real patch scores higher than a simulated one held out from the same network; NaN if undefined."""
-    return float(_held_out_auc(scores, real, fold, np.ones((1, len(scores))))[0])
+def held_out_auc(scores: np.ndarray, real: np.ndarray, fold: np.ndarray, drawn: np.ndarray | None = None) -> np.ndarray:
+    """Chance that a real patch scores higher than a simulated one held out from the same network; NaN if undefined.
 
-
-def _held_out_auc(scores: np.ndarray, real: np.ndarray, fold: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """The same where the patches were drawn so often (draws, n), for each draw."""
+    :param drawn: how often each patch was drawn (draws, n); None: all once.
+    :returns: of each draw.
+    """
+    drawn = np.ones((1, len(scores))) if drawn is None else drawn
     total, pairs = np.zeros(len(drawn)), np.zeros(len(drawn))
     for one in np.unique(fold):
         inside = fold == one
@@ -169,7 +169,7 @@ def _evaluate(patches: Patches, inputs: np.ndarray, fit: Callable[[np.ndarray], 
     is_real = patches.real[np.unique(patches.person, return_index=True)[1]]
 
     def auc(drawn: np.ndarray) -> np.ndarray:
-        return _held_out_auc(scores, patches.real, patches.fold, drawn[:, patches.person])
+        return held_out_auc(scores, patches.real, patches.fold, drawn[:, patches.person])
 
     # Every real person with all simulated ones.
     each = np.eye(len(is_real))[is_real] + ~is_real

@@ -5,6 +5,8 @@ u is tumor cell density relative to the carrying capacity (0-1), D in mm2/day, r
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 VISIBLE_DENSITY = 0.58
@@ -89,26 +91,30 @@ class GrowthModel:
         active = active_region(density, max(ACTIVE_MARGIN_VOXELS, steps))
         if active is None:
             return
-        part = density[active]
-        growth = self.rate[active] * np.float32(step_days)
+        # Flat, without gaps in memory: a neighbor along an axis is a stride away, and no face leads across an edge.
+        shape, part = density[active].shape, density[active].ravel()
+        growth = (self.rate[active] * np.float32(step_days)).ravel()
         faces = []
         for axis in range(3):
             region = list(active)
             region[axis] = slice(active[axis].start, active[axis].stop - 1)
-            faces.append(self._faces[axis][tuple(region)] * np.float32(step_days / self.spacing_mm**2))
+            face = np.zeros(shape, np.float32)
+            face[neighbor_slices(axis)[0]] = self._faces[axis][tuple(region)]
+            stride = math.prod(shape[axis + 1 :])
+            faces.append((stride, face.ravel()[:-stride] * np.float32(step_days / self.spacing_mm**2)))
         change = np.empty_like(part)
         for _ in range(steps):
             np.subtract(1.0, part, out=change)
             change *= part
             change *= growth
-            for axis, face in enumerate(faces):
-                lower, upper = neighbor_slices(axis)
-                flux = part[upper] - part[lower]
+            for stride, face in faces:
+                flux = part[stride:] - part[:-stride]
                 flux *= face
-                change[lower] += flux
-                change[upper] -= flux
+                change[:-stride] += flux
+                change[stride:] -= flux
             part += change
             np.clip(part, 0.0, 1.0, out=part)
+        density[active] = part.reshape(shape)
 
 
 def face_diffusion(diffusion: np.ndarray, axis: int) -> np.ndarray:

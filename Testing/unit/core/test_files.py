@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from GBMResponseCore import files
 from GBMResponseCore.errors import OptionError, OutputFolderError, UnreadableFileError
-from GBMResponseCore.inputs.reading import read_image
+from GBMResponseCore.inputs.reading import read_image, sha256_of_image
 from GBMResponseCore.outputs.folder import folder_in_use
 from small_file_limit import small_file_limit
 
@@ -201,13 +201,13 @@ def test_rows_of_a_table_may_be_mappings(tmp_path):
 
 
 def test_images_are_known_by_voxels_and_geometry_and_not_by_their_file(tmp_path, image):
-    hashes = {files.sha256_of_image(sitk.ReadImage(str(files.write_image(image, tmp_path / f"a{suffix}"))))
+    hashes = {sha256_of_image(sitk.ReadImage(str(files.write_image(image, tmp_path / f"a{suffix}"))))
               for suffix in (".nrrd", ".mha")}  # fmt: skip
-    assert hashes == {files.sha256_of_image(image)}
+    assert hashes == {sha256_of_image(image)}
     moved, brighter = sitk.Image(image), sitk.Image(image)
     moved.SetOrigin((0.1, 0, 0))
     brighter[0, 0, 0] += 1
-    others = {files.sha256_of_image(entry) for entry in (moved, brighter, sitk.Cast(image, sitk.sitkInt32))}
+    others = {sha256_of_image(entry) for entry in (moved, brighter, sitk.Cast(image, sitk.sitkInt32))}
     assert len(others | hashes) == 4
 
 

@@ -25,20 +25,6 @@ distributed = pytest.importorskip("distributed")
 
 
 @pytest.fixture
-def table(tmp_path):
-    def write(count, bad=()):
-        lines = ["id,image,gtv"]
-        for number in range(count):
-            image = tmp_path / f"{'bad' if number in bad else 'good'}{number}.txt"
-            image.write_text("image", "utf-8")
-            lines.append(f"case{number},{image},{image}")
-        (tmp_path / "cases.csv").write_text("\n".join(lines) + "\n", "utf-8")
-        return read_case_table(tmp_path / "cases.csv")
-
-    return write
-
-
-@pytest.fixture
 def threads(monkeypatch):
     """A cluster of two workers inside this process."""
     monkeypatch.setattr("GBMResponseCore.cohort.case_run._hashes", lambda request: ["image"])
@@ -63,7 +49,7 @@ def plan_of(folder):
 
 
 def test_cases_are_spread_and_failures_are_explained(table, tmp_path, threads):
-    cases, plan, said = table(6, bad=(2,)), plan_of(tmp_path), []
+    cases, plan, said = read_case_table(table(6, bad=(2,))), plan_of(tmp_path), []
     (tmp_path / "out").mkdir()
     with pytest.raises(SomeCasesFailedError):
         run_cohort(cases, plan, DaskWorkers(threads, plan, 2, FakeRunner), said.append)
@@ -77,7 +63,7 @@ def test_a_model_that_loads_nowhere_ends_the_cohort_with_its_own_code(table, tmp
         def basis(self, request):
             raise DeviceError("There is no device cuda:7.")
 
-    cases, plan = table(3), plan_of(tmp_path)
+    cases, plan = read_case_table(table(3)), plan_of(tmp_path)
     (tmp_path / "out").mkdir()
     with pytest.raises(cluster.GBMResponseError) as error:
         run_cohort(cases, plan, DaskWorkers(threads, plan, 2, Broken), lambda line: None)
@@ -86,7 +72,7 @@ def test_a_model_that_loads_nowhere_ends_the_cohort_with_its_own_code(table, tmp
 
 
 def test_an_interrupt_lets_running_cases_end_and_begins_no_other(table, tmp_path, threads, monkeypatch):
-    cases, plan, said = table(12), plan_of(tmp_path), []
+    cases, plan, said = read_case_table(table(12)), plan_of(tmp_path), []
     (tmp_path / "out").mkdir()
     workers = DaskWorkers(threads, plan, 2, FakeRunner)
     take, interrupted = workers.take, []
@@ -183,7 +169,7 @@ def slurm(tmp_path, monkeypatch):
 @pytest.mark.skipif(sys.platform != "linux", reason="the batch system is made of Linux' processes")
 def test_a_batch_system_starts_workers_replaces_a_lost_one_and_retires_them(table, tmp_path, slurm):
     pytest.importorskip("dask_jobqueue")
-    cases, plan, said = table(4), plan_of(tmp_path), []
+    cases, plan, said = read_case_table(table(4)), plan_of(tmp_path), []
     (tmp_path / "out").mkdir()
     killed = []
 

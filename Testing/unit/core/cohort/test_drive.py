@@ -24,20 +24,6 @@ def text_images(monkeypatch):
     monkeypatch.setattr("GBMResponseCore.cohort.case_run._hashes_of", lambda case: ["image"])
 
 
-@pytest.fixture
-def table(tmp_path):
-    def write(count, bad=()):
-        lines = ["id,image,gtv"]
-        for number in range(count):
-            image = tmp_path / f"{'bad' if number in bad else 'good'}{number}.txt"
-            image.write_text("image", "utf-8")
-            lines.append(f"case{number},{image},{image}")
-        (tmp_path / "cases.csv").write_text("\n".join(lines) + "\n", "utf-8")
-        return tmp_path / "cases.csv"
-
-    return write
-
-
 def plan_of(folder, **options):
     paths = dict.fromkeys(("image", "gtv", "out"), folder)
     return Plan(PredictionRequest(**paths, options=PredictionOptions(**options)), folder / "out")

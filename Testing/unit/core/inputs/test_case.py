@@ -3,8 +3,8 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore import errors
-from GBMResponseCore.files import sha256_of_image
 from GBMResponseCore.inputs.case import Case, load_case, make_case
+from GBMResponseCore.inputs.reading import sha256_of_image
 
 GRID = ((96, 110, 16), (1.8, 1.8, 6.5))
 GTV_ML = 4 / 3 * np.pi * 1.2**3
