@@ -69,15 +69,17 @@ def test_panel_command_and_predictor_give_identical_voxels(ready, case_files, ti
     ready.settle()
     ready.parameters.className, ready.parameters.seed = "long", 4
     ready.settle()
-    fromPanel = voxels(ready.run().nodes.node(NodeRoles.PREDICTED))
+    nodes = ready.run().nodes
+    fromPanel, precision = voxels(nodes.node(NodeRoles.PREDICTED)), nodes.record()["precision"]  # chosen by timing
     files = ["--image", str(case_files["pre"]), "--gtv", str(case_files["gtv"]), "--out", str(tmp_path)]
     options = ["--bundle", str(tiny_bundle), "--class", "long", "--seed", "4", "--no-montage"]
+    options += ["--precision", precision]
     assert main(["predict", *files, *options]) == 0
     fromCommand = voxels(slicer.util.loadVolume(str(tmp_path / "predicted.nii.gz")))
     np.testing.assert_array_equal(fromPanel, fromCommand)
     options = PredictionOptions(seed=4, classes=("long",))
     case = load_case(case_files["pre"], case_files["gtv"])
-    prediction = Predictor(open_bundle(tiny_bundle), "auto", "auto").predict(case, options)
+    prediction = Predictor(open_bundle(tiny_bundle), "auto", precision).predict(case, options)
     np.testing.assert_array_equal(fromPanel, SimpleITK.GetArrayFromImage(prediction.samples[0]))
 
 

@@ -347,11 +347,13 @@ def test_views_are_drawn_one_per_turn_of_the_event_loop(ready, shown, layout, se
         np.testing.assert_array_equal(widget.sliceView()._pixels, widget.sliceView().array())
 
 
-def test_a_closed_view_is_drawn_once_when_it_opens(ready, shown, layout, seen):
+def test_a_closed_view_is_drawn_once_when_it_opens(ready, shown, layout, seen, monkeypatch):
     view = layout.sliceWidget(viewName(0)).sliceView()
     ready.settle()
-    drawn = []
-    original, view.array = view.array, lambda: (drawn.append(1), original())[1]
+    drawn, original = [], type(view).array
+    monkeypatch.setattr(
+        type(view), "array", lambda self: (drawn.append(1) if self is view else None, original(self))[1]
+    )
     curtain = Curtain()
     curtain.close([viewName(0), "a view that is gone"])
     curtain.close([viewName(0)])

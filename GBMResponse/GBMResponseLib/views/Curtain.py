@@ -41,7 +41,7 @@ class Curtain:
         widget = slicer.app.layoutManager().sliceWidget(self._closed.pop(0))
         if widget is not None:
             view = widget.sliceView()
-            view.resumeRender()
             if isDrawn:
-                view.forceRender()
+                view.forceRender()  # first, as then nothing is left to draw
+            view.resumeRender()
             widget.setUpdatesEnabled(True)
