@@ -348,7 +348,7 @@ class GBMResponseTest(ScriptedLoadableModuleTest):
                 return
             self.delayDisplay("Predicting the sample case")
             segmentID = segmentation.GetSegmentation().GetNthSegmentID(0)
-            run = logic.predict(volume, segmentation, segmentID, waitForCompletion=True, steps=1)
+            run = logic.predict(volume, segmentation, segmentID, waitForCompletion=True, steps=1, samples=1)
             predicted = run.nodes.node("predicted")
             generated = slicer.util.arrayFromVolume(run.nodes.node("generated_mask")) > 0
             after = slicer.util.arrayFromVolume(predicted)

@@ -44,6 +44,7 @@ class GBMResponsePanelTest(unittest.TestCase):
         self.loadSample()
         self.skipWithoutPackages()
         self.widget._parameterNode.steps = 1
+        self.widget._parameterNode.samples = 1
         self.widget.ui.predictButton.click()
         self.waitUntil(lambda: not self.controller.isActive)
         self.assertIsNone(self.controller.run.failure)
