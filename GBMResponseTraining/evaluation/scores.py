@@ -29,8 +29,6 @@ HIGHER_IS_BETTER = ("auc", "average_precision")
 CATEGORIES = (PD, SD, PR, CR)
 """Size categories by volume, without new lesions and minor response."""
 
-_OF_RECORDS = ("auc", "average_precision", *VOLUME_SCORES)
-
 
 class Area(NamedTuple):
     """Where a slice is scored, and the truth there.
