@@ -20,6 +20,9 @@ from ..run.PredictionRun import PredictionRun
 from ..views.Blinker import Blinker
 from ..views.ResultViews import ResultViews
 
+_FEW_COLUMNS = 4
+"""Of a table whose columns share the width."""
+
 
 class ResultSection:
     """Shows the runs of the scene.
@@ -358,5 +361,7 @@ def showTable(widget: Any, table: Any) -> None:
             widget.setItem(row, column, qt.QTableWidgetItem(table.GetCellText(row, column)))
     widget.verticalHeader().visible = False
     widget.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
+    for column in columns[1:] if len(columns) > _FEW_COLUMNS else ():  # numbers, beside names that need the place
+        widget.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
     # Followed, not done once: the columns get their width in the event loop.
     widget.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)

@@ -22,7 +22,7 @@ def addScores(run: ResultNodes, record: dict[str, Any], followUp: Any) -> Any:
     """
     table = slicer.vtkMRMLTableNode()
     table.SetName(slicer.mrmlScene.GenerateUniqueName(_("SYNTHETIC image against real follow-up")))
-    fillTable(table, *scoreRows(record), _("Against the real follow-up"))
+    fillTable(table, *scoreRows(record), _("Measure"))
     predicted = run.node(NodeRoles.PREDICTED)
     for name in _INHERITED:
         if predicted.GetAttribute(name):
@@ -59,12 +59,15 @@ def scoreRows(record: dict[str, Any]) -> tuple[list[str], list[MeasurementRow]]:
 def summary(record: dict[str, Any], followUpName: str) -> str:
     """Return what was scored against what, and in how much the copies are closer."""
     skills = [value for entry in record["classes"].values() for value in _skills(entry).values() if value is not None]
+    sampled = any("samples" in entry["forecasts"] for entry in record["classes"].values())
     sentences = [
         _("Scored against {name}, in which {volume:.1f} ml enhance ({category}).").format(
             name=followUpName, volume=record["true_volume_ml"], category=record["true_category"]
         ),
-        _("In {worse} of {count} measures a copy of the input is closer than the model.").format(
-            worse=sum(value < 0 for value in skills), count=len(skills)
+        _("In {worse} of {count} measures a copy of the input is closer than the {who}.").format(
+            worse=sum(value < 0 for value in skills),
+            count=len(skills),
+            who=_("samples") if sampled else _("expected image"),
         ),
     ]
     if not record.get("registered", True):

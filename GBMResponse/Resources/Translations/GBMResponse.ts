@@ -2209,7 +2209,7 @@
 <context>
     <name>results.ScoreTable</name>
     <message>
-        <source>Against the real follow-up</source>
+        <source>Measure</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
@@ -2281,7 +2281,15 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>In {worse} of {count} measures a copy of the input is closer than the model.</source>
+        <source>In {worse} of {count} measures a copy of the input is closer than the {who}.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>samples</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>expected image</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
