@@ -114,6 +114,7 @@ def main() -> None:
     from GBMResponseCore.cohort import commands  # noqa: F401
     from GBMResponseCore.outputs import report  # noqa: F401
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell lets processes in the background ignore
     torch.set_num_threads(1)
     diffusers.UNet2DConditionModel, diffusers.UniPCMultistepScheduler  # loaded lazily  # noqa: B018
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
