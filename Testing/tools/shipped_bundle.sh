@@ -32,6 +32,10 @@ run simulate 150 "$out/test-cohort" --anatomies "$anatomies" --use robex --seed 
 run import cfb-gbm "$out/test-cohort" "$out/test-store"
 run split "$out/test-store" --shares 0 0 100
 
+run simulate 150 "$out/same-scan-test-cohort" --anatomies "$anatomies" --use robex --seed 52 --slices 4 --same-scan
+run import cfb-gbm "$out/same-scan-test-cohort" "$out/same-scan-test-store" --same-scan
+run split "$out/same-scan-test-store" --shares 0 0 100
+
 python "$tools/real_slices_table.py" "$real" "$out/real"
 run import heads "$out/real/whole_heads.csv" "$out/whole-heads"
 extra=("$out/whole-heads") unseen=()
@@ -52,25 +56,23 @@ run export "$both" --run "$out/run" --store "$out/store" --extra-images "${extra
 run reconstruction "$out/reconstruction" --model "demo-2=$out/run/image_autoencoder" \
     --store "05, 06=$out/unseen" "simulated=$out/test-store" "${unseen[@]}"
 
-# The default guidance is chosen on validation patients: read guidance_sweep.md. It was 2.
+# The default guidance is chosen on validation patients: read guidance_sweep.md. It was 3.
 run evaluate "$out/store" "$out/guidance" --split validation --model "2-class=$bundle:2-class:true" \
-    --guidance-sweep 0 1 2 4 7 10 --max-slices 1
-run export "$both" --run "$out/run" --name gbm-response-demo-2 --guidance 2
+    --guidance-sweep 0 1 2 3 4 7 --max-slices 1
+run export "$both" --run "$out/run" --name gbm-response-demo-2 --guidance 3
+run calibrate "$both" --run "$out/run" --samples 8 --max-slices 3
 
-run evaluate "$out/test-store" "$out/test" --run "$out/run" --guidance-sweep 2 --samples 5 --max-slices 1 \
-   
-run evaluate "$out/test-store" "$out/test-20" --model "no class=$bundle:none" --samples 20 --max-slices 1 \
-   
+tuned=(--tuning-store "$out/store" --model "demo-2=$bundle:none")
+run evaluate "$out/same-scan-test-store" "$out/same-scan" "${tuned[@]}" --samples 6 --max-slices 1 --stores
+run evaluate "$out/test-store" "$out/own-scan" "${tuned[@]}" --samples 6 --max-slices 1
 for name in unseen seen; do
-    run evaluate "$out/$name" "$out/evaluation-$name" --model "no class=$bundle:none" --samples 5
+    run evaluate "$out/$name" "$out/evaluation-$name" "${tuned[@]}" --samples 8
 done
-run import folder "$out/real/all.csv" "$out/all-real" --register always --keep-unknown-survival
-run realism "$out/store" "$out/all-real" "$out/realism"
+run realism "$out/same-scan/samples" "$out/same-scan/truths" "$out/realism" --image post
 
 # RUN/notes.md becomes a section of the card: write down what was special about this run.
 run card "$both" --run "$out/run" \
-    --report "simulated patients on the held-out head=$out/test" \
-    --report "the same patients, mean of 20 samples=$out/test-20" \
+    --report "simulated patients of one scan, head never seen=$out/same-scan" \
+    --report "simulated patients with noise and pose of their own, head never seen=$out/own-scan" \
     --report "real pairs 05 and 06, never seen=$out/evaluation-unseen" \
-    --report "real pairs 01 to 04, seen by the image autoencoder alone=$out/evaluation-seen" \
-    --report "validation patients, to choose the guidance scale=$out/guidance"
+    --report "real pairs 01 to 04, seen by the image autoencoder alone=$out/evaluation-seen"

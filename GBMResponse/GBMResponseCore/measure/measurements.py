@@ -54,7 +54,7 @@ CAVEATS = (
 )
 BLUR_MM = 5.6
 """Blur of the blurred copy: of those tried, the one nearest, by squared error in the GTV, to the follow-ups of 30
-simulated patients whom the bundled model learned from (6 pixels of 0.94 mm: see its model card)."""
+simulated patients with noise of their own (6 pixels of 0.94 mm: card of gbm-response-demo-1)."""
 UNKNOWN = ("steroid dose", "clinical status", "T2/FLAIR", "scan dates", "weeks since the end of radiotherapy")
 _COLUMNS = (
     "class", "sample", "synthetic", "volume_before_ml", "volume_after_ml", "volume_change_percent", "area_before_mm2",

@@ -71,7 +71,7 @@ def _addLegend(volume: Any, role: str) -> None:
         return
     titles = {
         NodeRoles.SPREAD: _("SD, image units"),
-        NodeRoles.ENHANCEMENT: _("part of samples"),
+        NodeRoles.ENHANCEMENT: _("probability"),
     }
     legend.SetTitleText(titles.get(role, _("change, image units")))
     legend.SetLabelFormat("%.1f" if role == NodeRoles.ENHANCEMENT else "%.0f")

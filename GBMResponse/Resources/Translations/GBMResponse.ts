@@ -2074,7 +2074,7 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>part of samples</source>
+        <source>probability</source>
         <translation type="unfinished"></translation>
     </message>
     <message>
