@@ -171,4 +171,4 @@ def test_the_shipped_recipe():
     (image,) = [entry.image_autoencoder for _, entry in configuration.phases_of("image_autoencoder")]
     assert (image.architecture, image.crop, image.training.steps) == ("continuous", 96, 3000)
     (diffusion,) = [entry.diffusion for _, entry in configuration.phases_of("diffusion")]
-    assert (diffusion.window, diffusion.coarse_first, diffusion.training.steps) == (128, 0.5, 5000)
+    assert (diffusion.window, diffusion.coarse_first, diffusion.training.steps) == (128, 0.5, 8500)
