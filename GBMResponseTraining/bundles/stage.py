@@ -17,6 +17,8 @@ from GBMResponseCore.model.networks import LatentAutoencoder
 from GBMResponseCore.request import SamplingOptions, check_guidance
 
 from ..evaluation.model_predictions import networks_sha256
+from ..evaluation.results import EXPECTED
+from ..evaluation.score_report import sentences
 from ..items.slices import images_of
 from ..models.unet_config import noise_schedule
 from ..settings.model_configurations import ModelConfiguration
@@ -146,7 +148,7 @@ def describe_bundle(
     del description["schema_version"], description["files"]
     description |= fitted or {}
     if reports:
-        first, *others = (evaluation_metrics(report) for _, report in reports)
+        first, *others = (evaluation_metrics(_of_bundle(description, report)) for _, report in reports)
         description["metrics"] = first
         if others:
             titles = [title for title, _ in reports[1:]]
@@ -162,6 +164,17 @@ def evaluation_metrics(report: Mapping[str, Any]) -> dict[str, Any]:
     """What `metrics` of `bundle.json` holds of a `report.json`: the table, and where a baseline is as good."""
     sentences = (report.get("scores") or {}).get("sentences", [])
     return {"split": report.get("split"), "table": report.get("table"), "sentences": sentences}
+
+
+def _of_bundle(description: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
+    """A report without the rows and sentences of other models, which nobody may take for those of this bundle."""
+    whose = {entry["name"]: (entry["bundle"]["name"], entry["bundle"]["version"]) for entry in report["models"]}
+    own = [name for name, bundle in whose.items() if bundle == (description["name"], description["version"])]
+    foreign = {f"{name}{what}" for name in whose.keys() - set(own) for what in ("", f", {EXPECTED}")}
+    table = {name: row for name, row in report["table"].items() if name not in foreign}
+    rows = (report.get("scores") or {}).get("rows", {})
+    said = [sentence for name in own if name in rows for sentence in sentences(name, rows[name]["skill"])]
+    return {**report, "table": table, "scores": {"sentences": said}}
 
 
 def exported_bundle(run: TrainingRun, configuration: ModelConfiguration) -> Path:

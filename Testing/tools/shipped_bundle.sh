@@ -73,6 +73,6 @@ run realism "$out/same-scan/samples" "$out/same-scan/truths" "$out/realism" --im
 # RUN/notes.md becomes a section of the card: write down what was special about this run.
 run card "$both" --run "$out/run" \
     --report "simulated patients of one scan, head never seen=$out/same-scan" \
-    --report "simulated patients with noise and pose of their own, head never seen=$out/own-scan" \
     --report "real pairs 05 and 06, never seen=$out/evaluation-unseen" \
+    --report "simulated patients with noise and pose of their own, head never seen=$out/own-scan" \
     --report "real pairs 01 to 04, seen by the image autoencoder alone=$out/evaluation-seen"

@@ -123,6 +123,16 @@ def test_the_bundle_holds_the_tables_of_all_reports(copied, tmp_path):
     assert metrics == {**expected, "others": {"Others": expected}}
 
 
+def test_rows_of_other_models_are_not_held_to_be_the_bundles(copied):
+    report = report_of(copied)
+    report["models"][1]["bundle"]["name"] = "other"
+    (copied / "evaluation" / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    assert card(copied, f"Phantoms={copied / 'evaluation'}") == 0
+    foreign = {"predicted 2-class", "predicted 2-class, expected image"}
+    assert foreign <= report["table"].keys()
+    assert open_bundle(folder(copied)).description["metrics"]["table"].keys() == report["table"].keys() - foreign
+
+
 def test_a_report_of_other_networks_is_refused(copied, capsys):
     report = report_of(copied)
     for model in report["models"]:
