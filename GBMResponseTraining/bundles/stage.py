@@ -149,7 +149,7 @@ def describe_bundle(
     description |= fitted or {}
     if reports:
         first, *others = (evaluation_metrics(_of_bundle(description, report)) for _, report in reports)
-        description["metrics"] = first
+        description["metrics"] = first | ({"title": reports[0][0]} if reports[0][0] else {})
         if others:
             titles = [title for title, _ in reports[1:]]
             description["metrics"]["others"] = dict(zip(titles, others, strict=True))

@@ -45,7 +45,8 @@ def _evaluations(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str,
     others = _object(metrics.get("others")) if "table" in metrics else metrics
     for title, entry in {str(metrics.get("split", "")): metrics, **others}.items():
         if isinstance(_object(entry).get("table"), dict):
-            yield (f"the {title} patients of the training cohort" if entry is metrics else title), entry
+            own = metrics.get("title") or f"the {title} patients of the training cohort"
+            yield (own if entry is metrics else title), entry
 
 
 def _rows(table: Mapping[str, Any]) -> list[list[str]]:

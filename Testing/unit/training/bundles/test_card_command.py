@@ -120,7 +120,7 @@ def test_the_bundle_holds_the_tables_of_all_reports(copied, tmp_path):
     assert card(copied, f"Phantoms={copied / 'evaluation'}", f"Others={tmp_path / 'again'}") == 0
     metrics = open_bundle(folder(copied)).description["metrics"]
     expected = evaluation_metrics(report_of(copied))
-    assert metrics == {**expected, "others": {"Others": expected}}
+    assert metrics == {**expected, "title": "Phantoms", "others": {"Others": expected}}
 
 
 def test_rows_of_other_models_are_not_held_to_be_the_bundles(copied):
