@@ -6,15 +6,16 @@ import numpy as np
 import phantoms
 import SimpleITK as sitk
 
-SIZE, SPACING = (60, 64, 6), (0.95, 0.95, 8.0)
+IN_PLANE, PIXEL_MM, HEIGHT_MM = (60, 64), 0.95, 48.0
 HEADS = 5
 """Different patients; the cases are these again and again."""
 
 
-def write_patients(folder: Path, count: int) -> Path:
-    """Write the images of so many cases and their table; returns the table."""
+def write_patients(folder: Path, count: int, slices: int = 6) -> Path:
+    """Write the images of so many cases of so many slices, half of them with GTV; returns their table."""
     folder.mkdir(parents=True, exist_ok=True)
-    head, gtv = (make(SIZE, SPACING, center=phantoms.GTV_CENTER) for make in (phantoms.head, phantoms.gtv))
+    size, spacing = (*IN_PLANE, slices), (PIXEL_MM, PIXEL_MM, HEIGHT_MM / slices)
+    head, gtv = (make(size, spacing, center=phantoms.GTV_CENTER) for make in (phantoms.head, phantoms.gtv))
     for number in range(HEADS):
         sitk.WriteImage(head + 20 * number, str(folder / f"head{number}.nrrd"))
     sitk.WriteImage(gtv, str(folder / "gtv.nrrd"))
@@ -45,7 +46,8 @@ def _write_broken(folder: Path, head: sitk.Image, gtv: sitk.Image) -> list[tuple
     (folder / "cut.nrrd").write_bytes(cut[: len(cut) // 2])
     (folder / "empty.nrrd").touch()
     (folder / "text.nrrd").write_text("no image", "utf-8")
-    good = "head0.nrrd"
+    good, far = "head0.nrrd", gtv * 1
+    far.SetOrigin([coordinate + 900 for coordinate in gtv.GetOrigin()])
     return [
         ("missing.nrrd", "gtv.nrrd"),
         ("cut.nrrd", "gtv.nrrd"),
@@ -55,6 +57,6 @@ def _write_broken(folder: Path, head: sitk.Image, gtv: sitk.Image) -> list[tuple
         (write(head * 0 + 7, "constant.nrrd"), "gtv.nrrd"),
         (write(head[20:45, 20:45, :], "small.nrrd"), "gtv.nrrd"),
         (good, write(gtv * 0, "nothing.nrrd")),
-        (good, write(phantoms.gtv(SIZE, SPACING, center=(900, 900, 900), at=(900, 900, 900)), "far.nrrd")),
+        (good, write(far, "far.nrrd")),
         (good, good),
     ]

@@ -43,6 +43,7 @@ class SliceModel:
         parts = (self.networks.image_autoencoder, self.networks.gtv_autoencoder, self.networks.denoiser)
         for network in parts:  # a third of the codec's time on a CPU, and a tenth of the denoiser's
             network.to(memory_format=torch.channels_last)
+        self.networks.denoiser.ease()
         self._autoencoder_slices = _AUTOENCODER_SLICES.get(self.device.type, _AUTOENCODER_SLICES["cpu"])
         self._encodings: OrderedDict[str, torch.Tensor] = OrderedDict()
         self._crops: OrderedDict[str, Crops | None] = OrderedDict()

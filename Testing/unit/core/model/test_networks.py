@@ -131,6 +131,20 @@ def test_the_class_enters_where_the_settings_say(in_cross_attention, in_time_emb
     assert torch.equal(output(denoiser, 0), output(denoiser, 1)) != denoiser.uses_class
 
 
+@pytest.mark.parametrize("in_cross_attention", [True, False])
+def test_an_eased_denoiser_computes_fewer_products_and_answers_the_same(in_cross_attention):
+    denoiser = build_denoiser(unet(class_in_cross_attention=in_cross_attention), SMOKE.diffusion.fold)
+    answers, counts = [], []
+    for _ in range(2):
+        with torch.profiler.profile() as profile:
+            answers.append([output(denoiser, token) for token in range(3)])
+        counts.append(sum(event.count for event in profile.key_averages() if event.key == "aten::linear"))
+        denoiser.ease()
+    for before, after in zip(*answers, strict=True):
+        torch.testing.assert_close(after, before, rtol=0.0, atol=1e-5)
+    assert (counts[1] < counts[0]) == in_cross_attention
+
+
 def test_settings_without_tokens_make_a_model_without_class():
     denoiser = build_denoiser(unet(tokens=0), SMOKE.diffusion.fold)
     assert not denoiser.uses_class
