@@ -76,7 +76,7 @@ class Judgement:
             return []
         from ..inputs.reading import Note
 
-        return [Note(NOTE, f"The model has seen no case like this ({self.color}): {' '.join(self.reasons)}")]
+        return [Note(NOTE, f"The model has seen no case like this ({self.color}). {' '.join(self.reasons)}")]
 
     def to_dict(self) -> dict[str, Any]:
         names = [_WORDS[name] for name in self.colors]
@@ -179,8 +179,8 @@ def judge(features: Mapping[str, float], ranges: Mapping[str, Any]) -> Judgement
         beyond = max(low - value, value - high) / max(high - low, 1e-9)
         colors[name] = GREEN if beyond <= 0 else AMBER if beyond <= 0.5 else RED
         if beyond > 0:
-            where = f"{low:.3g} to {high:.3g}"
-            reasons[name] = (beyond, f"{_WORDS[name]} {value:.3g}, in training {where}.")
+            words = _WORDS[name][0].upper() + _WORDS[name][1:]
+            reasons[name] = (beyond, f"{words}: {value:.3g} (in training {low:.3g} to {high:.3g}).")
     worst = max(colors.values(), key=COLORS.index) if colors else None
     ordered = sorted(reasons.values(), key=lambda reason: -reason[0])
     return Judgement(worst, colors, [sentence for _, sentence in ordered])
