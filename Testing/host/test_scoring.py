@@ -216,6 +216,23 @@ def test_a_score_and_a_prediction_wait_for_each_other(scored):
     driver.wait()
 
 
+def test_what_ifs_that_are_asked_for_before_and_during_a_score_are_answered_after_it(scored):
+    driver, ui, answers = scored.driver, scored.ui, []
+    driver.widget.logic.engine.whatIf.answered.connect(lambda wish, path, seconds: answers.append(wish["weight"]))
+    ui.scoringFollowUpSelector.setCurrentNode(scored.later)
+    ui.whatIfWeightSlider.value = 0.9  # not asked for yet when the score begins
+    driver.click("scoringButton")
+    scoring = scored.section._scoring
+    driver.session.until(lambda: scoring._score is None or scoring._score.isSent, WAIT_S)
+    assert scoring.isActive
+    ui.whatIfWeightSlider.value = 0.2
+    assert "computed afterwards" in ui.whatIfLabel.text
+    driver.session.until(lambda: not scoring.isActive, WAIT_S)
+    assert "Scored against month 3" in ui.scoringLabel.text
+    driver.session.until(lambda: 0.2 in answers, WAIT_S)
+    assert "80% short, 20% long" in ui.whatIfLabel.text
+
+
 def test_a_run_without_its_model_is_refused(scored):
     (run,) = findRuns(slicer.mrmlScene)
     predicted = run.node(NodeRoles.PREDICTED)

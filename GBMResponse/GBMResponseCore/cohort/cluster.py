@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -163,7 +164,12 @@ def connected(
     except ModuleNotFoundError as error:
         raise MissingPackageError("distributed", "run cases in several processes", _EXTRA) from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # that workers come and go is no news here
-    own = {"distributed.scheduler.allowed-failures": 100, "distributed.logging.distributed": "critical"}
+    own = {
+        "distributed.scheduler.allowed-failures": 100,
+        "distributed.logging.distributed": "critical",
+        # A worker's process sets up its words before it is told anything but this.
+        "distributed.nanny.pre-spawn-environ.DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical",
+    }
     if scheduler in QUEUES:
         _job_queues()  # brings defaults, which come before the settings
     settings = dask.config.merge(dask.config.config, _settings(configuration))
@@ -183,8 +189,18 @@ def connected(
                 message = f"The scheduler {scheduler} does not answer ({type(error).__name__})."
                 raise ClusterError(message) from error
             with client:
-                say(f"Dashboard: {client.dashboard_link}")
+                say(_dashboard(client, is_here=not isinstance(cluster, str)))
                 yield client, expected or max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+
+
+def _dashboard(client: "Client", *, is_here: bool) -> str:
+    """Where to look on, in words.
+
+    :param is_here: the scheduler is a part of this process, so what it lacks can be installed here.
+    """
+    if is_here and find_spec("bokeh") is None:
+        return f"Dashboard: none without the package bokeh. To see one: pip install {_EXTRA}"
+    return f"Dashboard: {client.dashboard_link}"
 
 
 def every_device() -> list[str]:

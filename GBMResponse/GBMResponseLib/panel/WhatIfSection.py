@@ -119,6 +119,8 @@ class WhatIfSection:
             self._say(_("This slice has no tumor: nothing is predicted here."))
         else:
             self._whatIf.ask(self._run.identifier, index, self._weight, self._days)
+            if self._whatIf.isWaiting:
+                self._say(_("A run is being scored: this slice is computed afterwards."))
 
     def _onSliceModified(self, _caller: Any, _event: str) -> None:
         if self._run is not None and self._volume is not None:

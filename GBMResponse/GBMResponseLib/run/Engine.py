@@ -56,7 +56,6 @@ class Engine:
         self.batch = BatchRun(makeProcess, self.catalog, self.dependencies)
         self.caseReader = BatchRun(makeProcess, self.catalog, self.dependencies)  # also while a batch is running
         self.scoring = Scoring(self.client, self.catalog, SceneExporter(), self.controller, self.folders, startTimer)
-        self.scoring.started.connect(self.whatIf.forget)
 
     def start(self, inputs: PredictionInputs, settings: dict[str, Any]) -> PredictionRun:
         """Begin a prediction with these settings (`PredictionSettings.fromKeywords`).

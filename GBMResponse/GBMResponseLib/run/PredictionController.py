@@ -3,12 +3,13 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..common.Failure import Failure, anyError
 from ..common.Signal import Signal
+from ..common.Steps import Later, Steps
 from ..common.Translation import tr as _
 from ..inputs.InputFacts import PredictionInputs
 from ..model.ModelCatalog import ModelCatalog
@@ -65,9 +66,8 @@ class PredictionController:
         self._importer = importer
         self._dependencies = dependencies
         self._folders = folders
-        self._startTimer = startTimer
-        self._timer: QtTimer | None = None
-        self._steps: Generator[Any] | None = None
+        self._later = Later(startTimer)
+        self._steps = Steps(self._later, self._guarded)
         self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
             "slice_ready": self._onSlice,
             "expected_ready": self._onExpected,
@@ -116,9 +116,9 @@ class PredictionController:
         logging.info("GBMResponse prediction %s started", self.run.identifier)
         self._setProgress(ProgressState(stageText("export"), 0.0))
         if installed:
-            self._later(self._checkEnvironment)
+            self._later.call(self._checkEnvironment)
         else:
-            self._later(self._export)
+            self._later.call(self._export)
         return self.run
 
     def _installMissing(self) -> bool:
@@ -154,8 +154,7 @@ class PredictionController:
 
     def close(self) -> None:
         """End the run and ask the worker to end. Temporary files are removed when it has."""
-        self._stopTimer()
-        self._closeSteps()
+        self._steps.stop()
         if self.isActive:
             self.run.state = RunState.cancelled
         self._client.shutdown()
@@ -171,8 +170,7 @@ class PredictionController:
     def _prepareExport(self) -> None:
         run = self.run
         run.inputFolder = self._folders.inputs()
-        steps = self._exporter.steps(run.inputs, run.inputFolder)
-        self._stepThrough(steps, self._sendRequest)
+        self._steps.run(self._exporter.steps(run.inputs, run.inputFolder), self._sendRequest)
 
     def _sendRequest(self, files: dict[str, str | None]) -> None:
         run = self.run
@@ -233,7 +231,7 @@ class PredictionController:
     def _onEnvironment(self, message: dict[str, Any]) -> None:
         problems = [str(problem) for problem in message.get("problems", [])]
         if message.get("ok", not problems):
-            self._later(self._export)
+            self._later.call(self._export)
         else:
             remedy = _("Restart Slicer and try again; if it stays, look at the log.")
             text = " ".join(problems) or _("The installed packages do not work.")
@@ -248,25 +246,11 @@ class PredictionController:
             run.warnings.append(_("The follow-up could not be aligned; it is shown as it is."))
         register = run.settings.registerFollowUp
         steps = self._importer.steps(run.manifest, run.inputs, run.image, run.identifier, register)
-        self._stepThrough(steps, self._onImported)
+        self._steps.run(steps, self._onImported)
 
     def _onImported(self, nodes: Any) -> None:
         self.run.nodes = nodes
         self._end(RunState.done)
-
-    def _stepThrough(self, steps: Generator[Any], onEnd: Callable[[Any], None], last: Any = None) -> None:
-        """Take one step per turn of the event loop; then hand on what the last one gave."""
-
-        def step(last: Any = last) -> None:
-            try:
-                result = next(steps)
-            except StopIteration:
-                onEnd(last)
-            else:
-                self._later(lambda: self._guarded(lambda: step(result)))
-
-        self._steps = steps
-        step()
 
     def _guarded(self, action: Callable[[], None]) -> None:
         """Whatever goes wrong ends the run with a sentence; nothing is left half done without one."""
@@ -280,8 +264,7 @@ class PredictionController:
 
     def _end(self, state: RunState, failure: Failure | None = None) -> None:
         run = self.run
-        self._stopTimer()
-        self._closeSteps()
+        self._steps.stop()
         if run.inputFolder is not None:
             self._folders.remove(run.inputFolder)
         run.state, run.failure = state, failure
@@ -295,18 +278,3 @@ class PredictionController:
     def _setProgress(self, progress: ProgressState) -> None:
         self.progress = progress
         self.progressChanged.emit(progress)
-
-    def _later(self, action: Callable[[], None]) -> None:
-        self._stopTimer()
-        self._timer = self._startTimer(0, action)
-
-    def _closeSteps(self) -> None:
-        """What the steps have begun and not finished is taken back."""
-        steps, self._steps = self._steps, None
-        if steps is not None:
-            steps.close()
-
-    def _stopTimer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer = None

@@ -3,7 +3,7 @@
 import json
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from GBMResponseCore.model.manifest import BUNDLE_FILE
 from ..common import NodeRoles
 from ..common.Failure import Failure, anyError
 from ..common.Signal import Signal
+from ..common.Steps import Later, Steps
 from ..common.Translation import tr as _
 from ..inputs.InputFacts import PredictionInputs
 from ..model.ModelCatalog import ModelCatalog
@@ -58,7 +59,7 @@ class Score:
 class Scoring:
     """At most one score at a time, and none during a prediction. Nothing of the scene is changed.
 
-    Signals: `started()`, `finished(Score)`.
+    Signal: `finished(Score)`.
 
     :param controller: whose predictions a score waits for.
     :param startTimer: calls a function once after some milliseconds; returns the timer.
@@ -73,14 +74,13 @@ class Scoring:
         folders: RunFolders,
         startTimer: "Callable[[int, Callable[[], None]], QtTimer]",
     ) -> None:
-        self.started, self.finished = Signal(), Signal()
+        self.finished = Signal()
         self._client = client
         self._catalog = catalog
         self._exporter = exporter
         self._controller = controller
         self._folders = folders
-        self._startTimer = startTimer
-        self._timer: QtTimer | None = None
+        self._steps = Steps(Later(startTimer), self._guarded)
         self._score: Score | None = None
         controller.isScoring = lambda: self.isActive
         client.eventReceived.connect(self._onEvent)
@@ -131,8 +131,7 @@ class Scoring:
         model = self._model(run)
         self._score = Score(run.run, followUp, folder, model, log, caseId.strip(), self._folders.inputs())
         logging.info("GBMResponse score of %s started", run.run)
-        self.started.emit()
-        self._later(self._exporter.steps(_inputs(run, followUp), self._score.inputFolder, run.geometry), {})
+        self._steps.run(self._exporter.steps(_inputs(run, followUp), self._score.inputFolder, run.geometry), self._send)
 
     def cancel(self) -> None:
         """End it without a score, unless it is being written already."""
@@ -144,7 +143,7 @@ class Scoring:
     def abandon(self) -> None:
         """End it at once, because its scene is going; nobody is told."""
         score, self._score = self._score, None
-        self._stopTimer()
+        self._steps.stop()
         if score is not None:
             self._folders.remove(score.inputFolder)
             if score.isSent:
@@ -160,19 +159,10 @@ class Scoring:
         message = _("The model that this run was predicted with is not in the list: {name}.").format(name=name or "?")
         raise Failure("bundle", message, _("Add its folder in the section Model."))
 
-    def _later(self, steps: Iterator[dict[str, str | None]], files: dict[str, str | None]) -> None:
-        """Write a file per turn of the event loop, then ask."""
-        self._timer = self._startTimer(0, lambda: self._step(steps, files))
-
-    def _step(self, steps: Iterator[dict[str, str | None]], files: dict[str, str | None]) -> None:
-        self._timer = None
+    def _guarded(self, action: Callable[[], None]) -> None:
         try:
             with anyError():
-                more = next(steps, None)
-                if more is None:
-                    self._send(files)
-                else:
-                    self._later(steps, more)
+                action()
         except Failure as failure:
             self._end(failure=failure)
 
@@ -211,15 +201,10 @@ class Scoring:
         score, self._score = self._score, None
         if score is None:
             return
-        self._stopTimer()
+        self._steps.stop()
         self._folders.remove(score.inputFolder)
         score.record, score.failure = record, failure
         self.finished.emit(score)
-
-    def _stopTimer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer = None
 
 
 def _inputs(run: ResultNodes, followUp: Any) -> PredictionInputs:

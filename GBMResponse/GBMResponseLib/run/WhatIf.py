@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..common.Failure import Failure
 from ..common.Signal import Signal
+from ..common.Steps import Later
 from ..common.Translation import tr as _
 from ..worker.WorkerClient import RESULT, WHAT_IF, RequestOutcome, WorkerClient
 from .RunFolders import RunFolders
@@ -21,6 +22,8 @@ SETTLE_MS = 40
 class WhatIf:
     """Of many wishes the newest one counts: while a question is under way, nothing is queued but the last wish.
 
+    While the worker has other work, the wish waits for its end.
+
     Signals: `answered(wish, path, seconds)`, `failed(Failure)`.
 
     :param startTimer: calls a function once after some milliseconds; returns the timer.
@@ -32,12 +35,16 @@ class WhatIf:
         self.answered, self.failed = Signal(), Signal()
         self._client = client
         self._folders = folders
-        self._startTimer = startTimer
-        self._timer: QtTimer | None = None
+        self._later = Later(startTimer)
         self._wish: dict[str, Any] | None = None
         self._asked: dict[str, Any] | None = None
         self._identifier = ""
         client.finished.connect(self._onFinished)
+
+    @property
+    def isWaiting(self) -> bool:
+        """Whether the worker has other work to end first, as a score."""
+        return self._client.isBusy
 
     def ask(self, of: str, index: int, weight: float | None, days: float | None) -> None:
         """Wish for a slice; the answer comes as `answered`, unless another wish comes before it is asked for.
@@ -48,28 +55,22 @@ class WhatIf:
         :param days: since radiotherapy; None for those of the prediction.
         """
         self._wish = {"of": of, "index": index, "weight": weight, "days": days}
-        if self._timer is None and self._asked is None:
-            self._timer = self._startTimer(SETTLE_MS, self._onTimer)
+        if self._asked is None and not self._later.isPending:
+            self._later.call(self._send, SETTLE_MS)
 
     def forget(self) -> None:
         """Nobody waits for an answer any more."""
         self._wish = None
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer = None
+        self._later.stop()
         if self._asked is not None:
             self._asked = None
             if not self._client.isBusy:
                 self._client.abandon()
 
-    def _onTimer(self) -> None:
-        self._timer = None
-        self._send()
-
     def _send(self) -> None:
-        wish, self._wish = self._wish, None
-        if wish is None or self._client.isBusy:
+        if self._wish is None or self._client.isBusy:
             return
+        wish, self._wish = self._wish, None
         try:
             if not self._client.isWarm:
                 message = _("The prediction process has ended, and with it what it knew of this case.")
@@ -83,11 +84,12 @@ class WhatIf:
             self.failed.emit(failure)
 
     def _onFinished(self, outcome: RequestOutcome) -> None:
-        if self._asked is None or outcome.message.get("id") not in (None, self._identifier):
-            return
         asked, self._asked = self._asked, None
-        if outcome.kind == RESULT:
+        isMine = asked is not None and outcome.message.get("id") in (None, self._identifier)
+        if isMine and outcome.kind == RESULT:
             self.answered.emit(asked, Path(outcome.message["path"]), float(outcome.message.get("seconds", 0.0)))
-        elif outcome.failure is not None:
+        elif isMine and outcome.failure is not None:
             self.failed.emit(outcome.failure)
+        else:  # it gave way to what has ended now
+            self._wish = self._wish or asked
         self._send()

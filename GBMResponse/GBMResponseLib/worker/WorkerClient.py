@@ -8,6 +8,7 @@ from GBMResponseCore.worker.protocol import PROTOCOL
 
 from ..common.Failure import Failure
 from ..common.Signal import Signal
+from ..common.Steps import Later
 from ..common.Translation import tr as _
 
 if TYPE_CHECKING:  # they know Qt
@@ -48,8 +49,7 @@ class WorkerClient:
         self.eventReceived, self.logReceived, self.finished = Signal(), Signal(), Signal()
         self.version = ""
         self._transport = transport
-        self._startTimer = startTimer
-        self._timer: QtTimer | None = None
+        self._later = Later(startTimer)
         self._request: dict[str, Any] | None = None
         self._ready = False
         self._cancelling = False
@@ -82,7 +82,7 @@ class WorkerClient:
         if self.isWarm:
             self._transport.send(request)
             return
-        self._restartTimer(READY_MS, self._onNotReady)
+        self._later.call(self._onNotReady, READY_MS)
         if not self._transport.isRunning():
             self._start()
         elif not self._leaving:
@@ -100,14 +100,14 @@ class WorkerClient:
         self._cancelling = True
         if self.isWarm and "id" in self._request:
             self._transport.send({"type": "cancel", "id": self._request["id"]})
-            self._restartTimer(PATIENCE_MS, self._onCancelIgnored)
+            self._later.call(self._onCancelIgnored, PATIENCE_MS)
         else:
             self._onCancelIgnored()
 
     def abandon(self) -> None:
         """Cancel without telling anyone: nobody waits for the outcome any more."""
         request, self._request = self._request, None
-        self._stopTimer()
+        self._later.stop()
         if request is None:
             return
         if self.isWarm and "id" in request:
@@ -118,7 +118,7 @@ class WorkerClient:
     def shutdown(self) -> None:
         """Ask the worker to end, without an outcome for the current request."""
         self._request = None
-        self._stopTimer()
+        self._later.stop()
         if self._transport.isRunning():
             self._transport.send({"type": "shutdown"})
             self._leave(self._transport.closeInput)
@@ -166,7 +166,7 @@ class WorkerClient:
         self._ready = True
         self.version = str(message.get("version", ""))
         if self._request is not None and not self._cancelling:
-            self._stopTimer()
+            self._later.stop()
             self._transport.send(self._request)
 
     def _onStopped(self, reason: str, failedToStart: bool) -> None:
@@ -190,7 +190,7 @@ class WorkerClient:
 
     def _onCancelIgnored(self) -> None:
         if self._transport.isRunning():
-            self._restartTimer(PATIENCE_MS, self._transport.kill)
+            self._later.call(self._transport.kill, PATIENCE_MS)
             self._leave(self._transport.terminate)
         else:
             self._finish(RequestOutcome(CANCELLED))
@@ -200,17 +200,8 @@ class WorkerClient:
         if self._request is None:
             return
         self._request, self._cancelling = None, False
-        self._stopTimer()
+        self._later.stop()
         self.finished.emit(outcome)
-
-    def _restartTimer(self, milliseconds: int, callback: Callable[[], None]) -> None:
-        self._stopTimer()
-        self._timer = self._startTimer(milliseconds, callback)
-
-    def _stopTimer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer = None
 
 
 def _mismatch(details: str) -> Failure:

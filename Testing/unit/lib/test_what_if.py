@@ -100,11 +100,39 @@ def test_a_prediction_does_not_wait_for_an_answer_and_does_not_get_it(whatIf, cl
     assert [outcome.message["id"] for outcome in client.outcomes] == ["run"]
 
 
-def test_nothing_is_asked_while_a_prediction_runs(whatIf, client, wire, clock):
-    client.submit({"type": "predict", "id": "run"})
+@pytest.mark.parametrize(("work", "end"), [("predict", "result"), ("score", "scored")])
+def test_a_wish_waits_for_other_work_and_is_asked_after_it(whatIf, client, wire, clock, work, end):
+    client.submit({"type": work, "id": "other"})
+    for weight in (0.1, 0.2):
+        assert whatIf.isWaiting
+        whatIf.ask("run", 5, weight, None)
+        clock.runOut()
+    assert weights(wire) == []
+    wire.answer(type=end, id="other")
+    assert weights(wire) == [0.2] and not whatIf.isWaiting
+    answer(wire)
+    assert [wish["weight"] for wish, *_rest in whatIf.answers] == [0.2]
+
+
+@pytest.mark.parametrize("end", ["scored", "error", "cancelled"])
+def test_a_question_that_gave_way_to_a_score_is_asked_again_after_it(whatIf, client, wire, clock, end):
     whatIf.ask("run", 5, 0.1, None)
     clock.runOut()
-    assert weights(wire) == []
+    client.submit({"type": "score", "id": "score"})
+    assert [message["type"] for message in wire.sent] == ["what_if", "cancel", "score"]
+    wire.answer(type=end, id="score", message="No.")
+    assert weights(wire) == [0.1, 0.1] and whatIf.failures == []
+    answer(wire)
+    assert [wish["weight"] for wish, *_rest in whatIf.answers] == [0.1]
+
+
+def test_of_a_question_that_gave_way_and_a_newer_wish_the_newer_one_is_asked(whatIf, client, wire, clock):
+    whatIf.ask("run", 5, 0.1, None)
+    clock.runOut()
+    client.submit({"type": "score", "id": "score"})
+    whatIf.ask("run", 5, 0.7, None)
+    wire.answer(type="scored", id="score")
+    assert weights(wire) == [0.1, 0.7]
 
 
 def test_what_is_forgotten_is_not_answered(whatIf, client, wire, clock):

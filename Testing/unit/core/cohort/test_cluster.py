@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import fake_runner
@@ -108,6 +109,28 @@ def test_an_unknown_scheduler_is_refused():
         pass
 
 
+def test_the_dashboard_is_where_it_is_said_to_be():
+    pytest.importorskip("bokeh", reason="bokeh, of the extra cluster, draws the dashboard")
+    said, opener = [], urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with connected(cluster.LOCAL, [], None, None, said.append):
+        with opener.open(said[0].removeprefix("Dashboard: "), timeout=60) as answer:
+            page = answer.read().decode()
+    assert "<title>Dask Diagnostic UI</title>" in page and "Dask needs bokeh" not in page
+
+
+def test_without_a_dashboard_it_is_said_how_to_get_one(monkeypatch):
+    monkeypatch.setitem(sys.modules, "bokeh", None)
+    said = []
+    with connected(cluster.LOCAL, [], None, None, said.append):
+        assert said == ["Dashboard: none without the package bokeh. To see one: pip install 'gbmresponse[cluster]'"]
+
+
+def test_the_workers_of_this_machine_say_nothing_of_their_own(tmp_path, capfd):
+    with connected(cluster.LOCAL, ["cpu"], None, None, lambda line: None) as (client, _):
+        client.wait_for_workers(1, timeout=60)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_without_dask_the_extra_is_named(table, tmp_path, monkeypatch, capsys):
     table(1)
     monkeypatch.setitem(sys.modules, "distributed", None)
@@ -181,7 +204,7 @@ def test_a_batch_system_starts_workers_replaces_a_lost_one_and_retires_them(tabl
 
     with connected("slurm", [], slurm / "settings.yaml", 1, say) as (client, most):
         run_cohort(cases, plan, DaskWorkers(client, plan, most, fake_runner.SlowRunner), say)
-    assert said[0].startswith("Dashboard: http://")
+    assert said[0].startswith("Dashboard: ")
     assert sorted(set(ran(tmp_path))) == [f"case{number}" for number in range(4)]
     assert sum("done" in line for line in said) == 4
     jobs = sorted(path.name for path in slurm.glob("job-*"))
