@@ -9,12 +9,13 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("victims are forked and limited as Linux does it", allow_module_level=True)
 
+from GBMResponseCore.errors import OutputFolderError
+from GBMResponseCore.outputs import write
+
 from faults.attacks import ATTACKS
 from faults.ending import try_every_step
 from faults.stand import Stand
 from faults.victim import ACTIONS
-from GBMResponseCore.errors import OutputFolderError
-from GBMResponseCore.outputs import write
 
 pytestmark = pytest.mark.slow
 
