@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from GBMResponseCore import SYNTHETIC_NOTICE
 from GBMResponseCore.errors import GBMResponseError, OutputFolderError
+from GBMResponseCore.kept import files_kept
 
 from .commands import (
     calibrate,
@@ -58,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
-        return arguments.run(arguments)
+        with files_kept():
+            return arguments.run(arguments)
     except GBMResponseError as error:
         print(f"Error ({error.code}): {error.message}\n{error.remedy}", file=sys.stderr)
         return error.exit_code

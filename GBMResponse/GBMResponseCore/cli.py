@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from . import SYNTHETIC_NOTICE, __version__
 from .errors import CancelledError, GBMResponseError, OptionError, OutOfMemoryError
+from .kept import files_kept
 from .model.environment import ignore_interrupts, interrupted_when_terminated, write_diagnostics
 from .outputs.write import RunResult
 from .progress import Listener, Progress
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s")
     try:
-        with interrupted_when_terminated(ends):
+        with interrupted_when_terminated(ends), files_kept():
             arguments.run(arguments)
     except KeyboardInterrupt:
         return _report(CancelledError("Cancelled; finished slices are kept and the same command continues."), arguments)

@@ -30,6 +30,7 @@ from .errors import (
     OutputFolderError,
     UnreadableFileError,
 )
+from .kept import note_removed, note_written
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -251,6 +252,7 @@ def write_file(path: Path | str, write: Callable[[Path], Any], suffix: str = "",
             with open(temporary, "r+b") as file:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
+        note_written(path)
         if durable:
             folder_to_disk(path.parent)
     except (OSError, EOFError, zlib.error) as error:
@@ -279,6 +281,7 @@ def copy_file(source: Path | str, path: Path | str) -> Path:
 
 def discard(path: Path) -> None:
     """Remove a file of our own if it can be removed, also if an interrupt comes just then."""
+    note_removed(path)
     try:
         with suppress(OSError):  # the folder itself may be gone meanwhile, or be a file
             path.unlink()

@@ -1,13 +1,12 @@
 """Write trained networks as a model bundle."""
 
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 from GBMResponseCore.errors import OutputFolderError
 from GBMResponseCore.files import sha256_of_file, write_bytes, write_json, write_text
+from GBMResponseCore.kept import move, remove_folder
 from GBMResponseCore.model.bundle import WEIGHTS
 from GBMResponseCore.model.manifest import SCHEMA_VERSION
 from safetensors import SafetensorError
@@ -35,16 +34,16 @@ def export_bundle(
     :raises OutputFolderError: it cannot be written; a bundle that was there stays.
     """
     temporary = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(temporary, ignore_errors=True)
+    remove_folder(temporary)
     try:
         _write_parts(temporary, networks, scheduler, texts, half)
         write_description(temporary, description)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
+        remove_folder(folder)
+        move(temporary, folder)
     except (OSError, SafetensorError) as error:
         raise OutputFolderError(f"Cannot write the bundle {folder.name} to the folder {folder.parent}.") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove_folder(temporary)
 
 
 def write_description(folder: Path, description: dict[str, Any]) -> None:

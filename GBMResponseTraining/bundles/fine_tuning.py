@@ -13,6 +13,7 @@ from typing import Any
 from GBMResponseCore.errors import OptionError, OutputFolderError
 from GBMResponseCore.files import ensure_output_folder, write_json
 from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
+from GBMResponseCore.kept import remove_folder
 from GBMResponseCore.model.bundle import WEIGHTS, Bundle, Networks, open_bundle
 from safetensors import safe_open
 
@@ -165,7 +166,7 @@ def _copy(source: Path, target: Path) -> None:
     partial = target.with_name(f".{target.name}.partial")
     try:
         for folder in (partial, target):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)
         shutil.copytree(source, partial)
         os.replace(partial, target)
     except OSError as error:

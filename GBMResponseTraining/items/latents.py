@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from GBMResponseCore.files import write_json
+from GBMResponseCore.kept import note_removed
 from GBMResponseCore.model.networks import LatentAutoencoder
 from scipy import ndimage
 from tqdm import tqdm
@@ -65,6 +66,7 @@ def encode_store(
 
     if not complete() and is_first():
         for outdated in (made_with, folder / CHANGE_SCALE):
+            note_removed(outdated)
             outdated.unlink(missing_ok=True)
         for name in _PARTS:
             autoencoder = autoencoders["gtv" if name == "gtv" else "image"].to(device)

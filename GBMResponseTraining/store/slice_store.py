@@ -17,7 +17,6 @@ A store is made in two steps, so that an interrupted run continues: :func:`write
 
 import io
 import json
-import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from typing import Any
 import numpy as np
 from GBMResponseCore.errors import OutputFolderError
 from GBMResponseCore.files import check_file, discard, write_bytes, write_file, write_json
+from GBMResponseCore.kept import move
 
 _TYPES = {"pre": np.float16, "post": np.float16, "gtv": np.uint8, "patient": np.int32}
 ARRAYS = tuple(_TYPES)
@@ -168,7 +168,7 @@ def _write(
         # From here on an older store in the folder is no longer complete.
         (folder / _RECORDS).unlink(missing_ok=True)
         for name, path in new.items():
-            os.replace(path, folder / f"{name}.npy")
+            move(path, folder / f"{name}.npy")
     except OSError as error:
         raise OutputFolderError(f"Cannot write the slice store to the folder {folder} ({error.strerror}).") from error
     finally:

@@ -20,7 +20,7 @@ def try_every_step(out: Path, folder: Path, runs: int, action: Callable[[Path], 
     """Make the next result's moving into place branch into copies of this process; the first does nothing.
 
     :param folder: gets the output folder and what was said of each copy, by its step, and `ends.json`: the step, the
-        exit code, and whether the step came after the last look at whether everything is in its place.
+        exit code, and whether everything had been looked for by then: :class:`Looks`.
     :param runs: at most so many steps, evenly spread.
     """
     from GBMResponseCore.outputs import write
@@ -49,32 +49,62 @@ def try_every_step(out: Path, folder: Path, runs: int, action: Callable[[Path], 
             if out.exists():
                 out.rename(folder / f"{number}")
             if number == 0:
-                count, checked = map(int, last.read_text("ascii").split())
+                count = int(last.read_text("ascii"))
                 steps = sorted({round(1 + k * (count - 1) / max(runs - 1, 1)) for k in range(runs)})
             else:
-                ends.append([number, code, number > checked])
+                ends.append([number, code, (folder / f"{number}.late").exists()])
         (folder / "ends.json").write_text(json.dumps(ends), "ascii")
         os._exit(0)
 
     write.move_into_place = branch
 
 
+class Looks:
+    """Files that this process has looked for where they are now, and found.
+
+    An action that comes when all files of a result have been looked for cannot be found out any more.
+    """
+
+    def __init__(self) -> None:
+        self._found: set[str] = set()
+        is_file = Path.is_file
+
+        def look(path: Path) -> bool:
+            there = is_file(path)
+            if there:
+                self._found.add(os.path.abspath(path))
+            return there
+
+        Path.is_file = look  # type: ignore[method-assign]
+        sys.addaudithook(self._forget_moved)
+
+    def _forget_moved(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "os.rename":
+            self._found.discard(os.path.abspath(arguments[1]))
+
+    def complete(self, out: Path) -> bool:
+        """Whether a result has its place and all its files have been looked for; its provenance is read for that."""
+        files = {str(path) for path in out.absolute().rglob("*") if not path.is_dir()}
+        provenance = str(out.absolute() / "provenance.json")
+        return provenance in files and files - {provenance} <= self._found
+
+
 def _watch(number: int, action: Callable[[Path], None], out: Path, last: Path) -> None:
     """Count the lines from here on and act before the given one; 0: only count."""
-    seen = checked = 0
+    seen, looks = 0, Looks()
 
     def step(frame: FrameType, event: str, argument: object) -> Any:
-        nonlocal seen, checked
+        nonlocal seen
         if not any(part in frame.f_code.co_filename for part in _COUNTED):
             return None
         if event == "line":
             seen += 1
-            if frame.f_code.co_name == "check_complete":
-                checked = seen
             if number == 0:
-                last.write_text(f"{seen} {checked}", "ascii")
+                last.write_text(str(seen), "ascii")
             elif seen == number:
                 sys.settrace(None)
+                if looks.complete(out):
+                    last.with_name(f"{number}.late").touch()
                 action(out)
         return step
 

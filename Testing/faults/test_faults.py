@@ -1,5 +1,7 @@
 """A few runs of each attack; `make faults` does many."""
 
+import json
+import os
 import sys
 
 import pytest
@@ -7,8 +9,13 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("victims are forked and limited as Linux does it", allow_module_level=True)
 
+from GBMResponseCore.errors import OutputFolderError
+from GBMResponseCore.outputs import write
+
 from faults.attacks import ATTACKS
+from faults.ending import try_every_step
 from faults.stand import Stand
+from faults.victim import ACTIONS
 
 pytestmark = pytest.mark.slow
 
@@ -25,3 +32,40 @@ def test_nothing_is_wrong_mixed_half_untyped_or_lost(stand, name):
     tally = attack(stand, few)
     assert tally.runs >= few
     assert not tally.notes
+
+
+NAMES = ("expected.txt", "summary.txt")
+
+
+def ends_of_deletions(out, listed):
+    """Delete a small result before each line of its end; the exit codes, and whether the attack came too late."""
+    staged = out / ".unfinished" / "result"
+    staged.mkdir(parents=True)
+    for name in NAMES:
+        (staged / name).write_text(name, "ascii")
+    (staged / "provenance.json").write_text(json.dumps({"files": listed}), "ascii")
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            try_every_step(out, out.parent, 1000, ACTIONS["delete"])
+            write.move_into_place(staged, out)
+            write.check_complete(out)
+            code = 0
+        except OutputFolderError as error:
+            code = error.exit_code
+        finally:
+            os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
+    return [(code, late) for _step, code, late in json.loads((out.parent / "ends.json").read_text("ascii"))]
+
+
+def test_a_deletion_is_too_late_to_be_found_out_only_when_every_file_had_been_looked_for(tmp_path):
+    *others, before_last, last = ends_of_deletions(tmp_path / "out", NAMES)
+    assert set(others) == {(21, False)}
+    assert before_last == last == (0, True)  # the end of the loop that looks, and the line after it
+
+
+def test_a_look_that_passes_over_a_file_is_found_out(tmp_path):
+    ends = ends_of_deletions(tmp_path / "out", NAMES[:1])
+    assert ends[-1] == (0, False) and (0, True) not in ends

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ import SimpleITK as sitk
 from GBMResponseCore import cli
 from GBMResponseCore.dicom.case import load_case
 from GBMResponseCore.run import Runner
+from last_rename import code_without_the_last_folder
 
 SIZE, SPACING = (60, 64, 6), (0.95, 0.95, 8.0)
 SCRIPT = Path(cli.__file__).resolve().parents[1] / "Scripts" / "GBMResponseBatch.py"
@@ -286,3 +288,27 @@ def test_the_images_of_a_case_are_written_as_a_prediction_reads_them(images, tmp
         assert written.GetOrigin() == pytest.approx(image.GetOrigin())
     assert cli.main([*command, "--case", "second"]) == 23
     assert "no usable case 'second'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["cohort", "report", "inputs", "scan"])
+def test_a_folder_that_is_gone_at_the_end_is_an_error(images, options, tmp_path, monkeypatch, capsys, command):
+    def call(word):
+        folder, cases = tmp_path / word, tmp_path / word / "tables" / "cases.csv"
+        cases.parent.mkdir(parents=True)
+        cases.write_text(f"id,image,gtv\nfirst,{images / 'pre.nrrd'},{images / 'gtv.nrrd'}\n", encoding="utf-8")
+        run = ["cohort", str(cases), "--out", str(folder / "out"), *options, "--devices", "cpu"]
+        if command == "report":
+            shutil.copytree(done, folder / "out")
+        return cli.main({
+            "cohort": run,
+            "report": ["cohort", "report", str(folder / "out")],
+            "inputs": ["cohort", "inputs", str(cases), "--case", "first", "--to", str(folder / "case")],
+            "scan": ["cohort", str(folder / "tables" / "new.csv"), "--scan", str(images)],
+        }[command])  # fmt: skip
+
+    if command == "report":
+        command = "cohort"
+        assert call("done") == 0
+        command, done = "report", tmp_path / "done" / "out"
+    assert code_without_the_last_folder(monkeypatch, call) == 21
+    assert "was written and is not there any more" in capsys.readouterr().err

@@ -23,6 +23,7 @@ from GBMResponseCore.dicom.derived import segmentation
 from GBMResponseCore.dicom.network import PASSWORD, Server
 from GBMResponseCore.dicom.source import Making, read_source
 from GBMResponseCore.dicom.structures_writer import structure_set
+from last_rename import code_without_the_last_folder
 from pydicom.uid import generate_uid
 from tiny_bundle import write_tiny_bundle
 
@@ -420,3 +421,11 @@ def test_the_validator_finds_no_errors_in_what_a_run_writes(run):
     for path in sorted((run / "out" / "dicom").iterdir()):
         said = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False).stderr.splitlines()
         assert [line for line in said if line.startswith("Error") and KNOWN_LATER not in line] == [], path.name
+
+
+def test_copies_that_are_gone_at_the_end_are_an_error(export, tmp_path, monkeypatch, capsys):
+    def copy(word):
+        return call("dicom", "deidentify", export, "--out", tmp_path / word)
+
+    assert code_without_the_last_folder(monkeypatch, copy) == 21
+    assert "was written and is not there any more" in capsys.readouterr().err

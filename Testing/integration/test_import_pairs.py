@@ -1,6 +1,7 @@
 """Cohorts of phantoms, from files to a slice store. In-plane 2.2 mm and a matrix of 96 keep it fast."""
 
 import csv
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from fake_cfb_gbm import Patient, write_tables
 from GBMResponseCore.errors import MissingPackageError, OptionError, OutputFolderError
 from GBMResponseCore.inputs.grid import StackGrid
 from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings, fit_scale
+from last_rename import code_without_the_last_folder
 
 from GBMResponseTraining.cli import main
 from GBMResponseTraining.datasets.errors import DatasetError
@@ -522,6 +524,18 @@ def test_commands_import_a_folder_and_split_it(tmp_path, folder, capsys):
     printed = capsys.readouterr().out
     assert "train: 1\nvalidation: 1\ntest: 1\n" in printed
     assert {row["split"] for row in rows(tmp_path / "store" / "patient_split.csv")} == {"train", "validation", "test"}
+
+
+def test_a_split_that_is_gone_at_the_end_is_an_error(tmp_path, folder, monkeypatch, capsys):
+    lines = [f"P{number},pre.nii.gz,post.nii.gz,gtv.nii.gz,{100 * number}" for number in range(1, 4)]
+    (folder / "cohort.csv").write_text("\n".join(["patient,pre,post,gtv,survival_days", *lines]))
+    assert main(["import", "folder", str(folder / "cohort.csv"), str(tmp_path / "store")]) == 0
+
+    def split(word):
+        return main(["split", str(shutil.copytree(tmp_path / "store", tmp_path / word))])
+
+    assert code_without_the_last_folder(monkeypatch, split) == OutputFolderError.exit_code
+    assert "was written and is not there any more" in capsys.readouterr().err
 
 
 def test_options_of_the_match_reach_the_import(tmp_path, folder, monkeypatch):

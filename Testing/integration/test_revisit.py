@@ -9,9 +9,10 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore import cli
-from GBMResponseCore.errors import MissingFileError, OptionError, RunFolderError, ScoreLogError
+from GBMResponseCore.errors import MissingFileError, OptionError, OutputFolderError, RunFolderError, ScoreLogError
 from GBMResponseCore.outputs.folder import result_files
 from GBMResponseCore.outputs.read import read_records
+from last_rename import code_without_the_last_folder
 from tiny_bundle import write_tiny_bundle
 
 SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
@@ -209,3 +210,18 @@ def test_what_is_written_later_goes_when_the_folder_gets_another_run(run, inputs
     assert run / "score.json" in result_files([run])
     finished(inputs, run, "--no-report", "--samples", "2")
     assert not (run / "score.json").exists() and not (run / "report.json").exists()
+
+
+@pytest.mark.parametrize("command", ["measure", "report", "score", "log"])
+def test_a_folder_that_is_gone_at_the_end_is_an_error(finished_run, inputs, tmp_path, monkeypatch, capsys, command):
+    """The last file of `log` is a table beside the department's log."""
+
+    def revisit(word):
+        copy = shutil.copytree(finished_run, tmp_path / word / "run")
+        (tmp_path / word / "log").mkdir()
+        kept = ["--log", str(tmp_path / word / "log" / "scores.sqlite")] if command == "log" else []
+        name = "score" if command == "log" else command
+        return again(name, copy, inputs, "--follow-up", str(inputs["image"]), *kept)
+
+    assert code_without_the_last_folder(monkeypatch, revisit) == OutputFolderError.exit_code
+    assert "was written and is not there any more" in capsys.readouterr().err

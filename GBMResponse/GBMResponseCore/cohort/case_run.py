@@ -17,6 +17,7 @@ from ..files import discard, sweep_partial_files, write_json
 from ..inputs.case import Case
 from ..inputs.case_table import TableCase
 from ..inputs.reading import read_image, sha256_of_image
+from ..kept import files_kept
 from ..model.environment import write_diagnostics
 from ..outputs.folder import LOCK, locked, refuse_to_replace
 from ..outputs.write import PROVENANCE, RunResult, check_complete, move_into_place, replaceable_files
@@ -130,10 +131,11 @@ def _run_claimed(
         discard(folder / STATUS)
         inputs = {source: getattr(request, name) for source, name in zip(_SOURCES, _INPUTS, strict=True)}
         refuse_to_replace(inputs, replaceable_files(request))
-        result = runner.run(replace(request, out=staged), listener)
-        status = _done(result, request) | {"key": _key(request, basis, _hashes_of(result.slices.case))}
-        write_json(status | _since(started), staged / STATUS)
-        _publish(claim, staged)
+        with files_kept():  # at the end of the cohort the user may have taken finished cases away
+            result = runner.run(replace(request, out=staged), listener)
+            status = _done(result, request) | {"key": _key(request, basis, _hashes_of(result.slices.case))}
+            write_json(status | _since(started), staged / STATUS)
+            _publish(claim, staged)
         return status | _since(started)
     except (CancelledError, ClaimedElsewhereError):
         raise

@@ -4,12 +4,11 @@ import csv
 import io
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import OutputFolderError, SomeCasesFailedError
-from ..files import plain_cell, write_csv
+from ..files import discard, plain_cell, write_csv
 from ..inputs.case_table import TableCase
 from .status import DONE, read_status
 
@@ -73,8 +72,7 @@ class Tables:
         if measured:
             _write_table(columns, measured, self._out / MEASUREMENTS, self._say)
         else:
-            with suppress(OSError):
-                (self._out / MEASUREMENTS).unlink()  # of an earlier run
+            discard(self._out / MEASUREMENTS)  # of an earlier run
 
     def raise_if_failed(self) -> None:
         """:raises SomeCasesFailedError: not every case is done."""
@@ -104,8 +102,7 @@ def _write_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], path
                     raise
                 time.sleep(_BETWEEN_TRIES_S)
             else:
-                with suppress(OSError):
-                    beside.unlink(missing_ok=True)
+                discard(beside)
                 return
     except OutputFolderError as error:
         message = error.message

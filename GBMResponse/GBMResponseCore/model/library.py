@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from ..errors import BundleError, OptionError, OutputFolderError
 from ..files import copy_file, ensure_output_folder
+from ..kept import move, remove_folder
 from .manifest import BUNDLE_FILE, Manifest, bundled_models, default_bundle, read_manifest
 
 BUNDLE_VARIABLE = "GBMRESPONSE_BUNDLE"
@@ -72,15 +73,15 @@ def add_bundle(source: Path) -> Manifest:
         target = ensure_output_folder(models_folder()) / bundle.name
         partial = target.with_name(f".{bundle.name}.partial")
         try:
-            shutil.rmtree(partial, ignore_errors=True)
+            remove_folder(partial)
             for name in (*bundle.files, BUNDLE_FILE):
                 (partial / name).parent.mkdir(parents=True, exist_ok=True)
                 copy_file(folder / name, partial / name)
-            partial.rename(target)
+            move(partial, target)
         except OSError as error:
             raise OutputFolderError(f"The model cannot be kept in {target.parent} ({error.strerror}).") from error
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            remove_folder(partial)
     return open_bundle(target)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from .. import SYNTHETIC_NOTICE
 from ..errors import ScoreLogError
 from ..files import write_json, write_text
+from ..kept import note_written
 from ..measure.score_log import LoggedScore, ScoreLog, summaries
 from ..measure.scoring import score
 from ..setting import decided
@@ -49,6 +50,7 @@ def write_log(log: ScoreLog) -> dict[str, Path]:
 
     :raises OutputFolderError: a file cannot be written.
     """
+    note_written(log.path)
     page, table = (log.path.with_suffix(suffix) for suffix in (".html", ".csv"))
     return {"log_page": write_log_page(log.rows(), page), "log_table": log.export(table)}
 

@@ -1,8 +1,6 @@
 """Write what a run has computed into its folder, so that results of another run never stand beside it."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -13,6 +11,7 @@ from ..dicom.tree import is_dicom
 from ..errors import OutputFolderError
 from ..files import ensure_output_folder, folder_to_disk, write_image, write_json
 from ..inputs.slices import CaseSlices
+from ..kept import move, note_removed, remove_folder, require_files
 from ..measure.measurements import Measurements, write_measurements
 from ..model.environment import uninterrupted
 from ..progress import Clock, Listener
@@ -95,7 +94,7 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
 
     staged = out / UNFINISHED / _STAGED
     try:
-        shutil.rmtree(staged, ignore_errors=True)
+        remove_folder(staged)
         keep = result.slices.case.keep_orientation
         columns = CaseColumns(result.slices, result.measurements)
         class_files: dict[str, dict[str, Path]] = {}
@@ -117,7 +116,7 @@ def write_results(result: RunResult, listener: Listener) -> RunResult:
         files["provenance"] = write_json(whole, staged / PROVENANCE) if several else staged / PROVENANCE
         move_into_place(staged, out, listener)
     finally:
-        shutil.rmtree(staged, ignore_errors=True)
+        remove_folder(staged)
     files, *groups = (
         {what: out / path.relative_to(staged) for what, path in group.items()}
         for group in (files, *class_files.values())
@@ -162,10 +161,10 @@ def _move(staged: Path, out: Path) -> None:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         if name == PROVENANCE:
             folder_to_disk(out)
-        os.replace(staged / name, out / name)
+        move(staged / name, out / name)
     folder_to_disk(out)
     for left in (staged, out / UNFINISHED):
-        shutil.rmtree(left, ignore_errors=True)
+        remove_folder(left)
 
 
 def check_complete(out: Path) -> None:
@@ -177,11 +176,7 @@ def check_complete(out: Path) -> None:
         names = _named(json.loads((out / PROVENANCE).read_text(encoding="utf-8")))
     except (OSError, ValueError):
         names = {PROVENANCE}
-    missing = sorted(name for name in names if not (out / name).is_file())
-    if missing:
-        raise OutputFolderError(
-            f"{missing[0]} was written to the folder {out} and is not there any more.", "Repeat the same command."
-        )
+    require_files(out / name for name in names)
 
 
 def _exports(result: RunResult, volumes: Mapping[str, Any]) -> dict[str, "DicomExport"]:
@@ -303,6 +298,7 @@ def _remove_earlier(out: Path, names: Iterable[str]) -> None:
 
 def _remove(path: Path) -> None:
     """:raises OutputFolderError: the file cannot be removed."""
+    note_removed(path)
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

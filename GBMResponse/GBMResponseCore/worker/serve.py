@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..errors import CancelledError, GBMResponseError, NothingPredictedError, ProtocolError, RequestError
 from ..files import ensure_output_folder
+from ..kept import files_kept
 from ..model.environment import describe_environment, interrupted_when_terminated
 from ..outputs.folder import preview_folder
 from ..progress import EnoughError, Listener, Progress, TimeLeft
@@ -153,7 +154,8 @@ class Worker:
             listener.stage("measure", None)
             result = self._runner.revisit(request, listener)
             listener.stop_if_cancelled()
-            return {"out": request.out, **write_score_again(result, Path(log) if log else None)}
+            with files_kept():
+                return {"out": request.out, **write_score_again(result, Path(log) if log else None)}
 
         self._pursue(message, "scored", score)
 

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import numpy as np
 import SimpleITK as sitk
 from GBMResponseCore.errors import OutputFolderError
 from GBMResponseCore.files import write_csv, write_image, write_json, write_text
+from GBMResponseCore.kept import move, remove_folder
 
 from ...datasets.pair import DAYS_PER_WEEK
 from ..patient import SimulatedPatient
@@ -67,7 +67,7 @@ def write_patient(out: Path, number: int, patient: SimulatedPatient) -> None:
             write_image(_volume(patient, gtv.astype(np.uint8)), partial / time / f"{number}_{time}_gtv.nii.gz")
         record = {"id": number, **patient.record, "gtv_t1_empty": not bool(patient.gtv_post.any())}
         write_json(record, partial / f"{number}_truth.json")
-        partial.replace(target)
+        move(partial, target)
     except OSError as error:
         raise OutputFolderError(f"Cannot write patient {number} to the folder {out} ({error.strerror}).") from error
 
@@ -79,7 +79,7 @@ def partial_folder(out: Path) -> Path:
 
 def remove_partial(out: Path) -> None:
     """Remove what an interrupted run left."""
-    shutil.rmtree(partial_folder(out), ignore_errors=True)
+    remove_folder(partial_folder(out))
 
 
 def is_finished(out: Path, number: int) -> bool:

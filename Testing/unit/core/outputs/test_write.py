@@ -2,13 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 from GBMResponseCore.errors import OutputFolderError
 from GBMResponseCore.model.environment import ignore_interrupts
-from GBMResponseCore.outputs import write
 from GBMResponseCore.outputs.write import check_complete, move_into_place
 from GBMResponseCore.progress import Listener
 
@@ -49,7 +49,7 @@ def steps_of(monkeypatch, do):
 
         return step
 
-    for owner, name in ((os, "replace"), (Path, "unlink"), (Path, "rmdir"), (write.shutil, "rmtree")):
+    for owner, name in ((os, "replace"), (Path, "unlink"), (Path, "rmdir"), (shutil, "rmtree")):
         monkeypatch.setattr(owner, name, before(getattr(owner, name)))
     return count
 

@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from GBMResponseCore.errors import OptionError, OutputFolderError
 from GBMResponseCore.inputs.reading import read_image
 from GBMResponseCore.inputs.resampling import same_grid
+from last_rename import code_without_the_last_folder
 
 from GBMResponseTraining import cli
 from GBMResponseTraining.datasets.hospital.folder import read_folder
@@ -52,6 +53,14 @@ def cohort(tmp_path_factory):
 def test_images_are_named_as_those_of_cfb_gbm(cohort):
     found = sorted(path.relative_to(cohort / "data" / "2").as_posix() for path in (cohort / "data/2").rglob("*.nii.gz"))
     assert found == ["t0/2_t0_gtv.nii.gz", "t0/2_t0_t1gd.nii.gz", "t1/2_t1_gtv.nii.gz", "t1/2_t1_t1gd.nii.gz"]
+
+
+def test_a_cohort_that_is_gone_at_the_end_is_an_error(tmp_path, monkeypatch, capsys):
+    def call(word):
+        return simulate(1, tmp_path / word, "--processes", "1")
+
+    assert code_without_the_last_folder(monkeypatch, call) == OutputFolderError.exit_code
+    assert "was written and is not there any more" in capsys.readouterr().err
 
 
 def test_importer_reads_every_patient(cohort):

@@ -1,0 +1,74 @@
+"""What a command has written is looked for at its end, under the name that it has by then."""
+
+import pytest
+from GBMResponseCore.errors import OutputFolderError
+from GBMResponseCore.files import discard, write_text
+from GBMResponseCore.kept import files_kept, move, remove_folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "new").mkdir()
+    return tmp_path / "new"
+
+
+def test_a_file_that_somebody_removed_is_missed(folder):
+    with pytest.raises(OutputFolderError, match=r"b\.txt was written and is not there"), files_kept():
+        for name in "abc":
+            write_text("text", folder / f"{name}.txt")
+        (folder / "b.txt").unlink()
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["file", "folder"])
+@pytest.mark.parametrize("gone", [False, True], ids=["kept", "gone"])
+def test_what_was_moved_is_looked_for_where_it_is_now(folder, whole, gone):
+    def work():
+        with files_kept():
+            path = write_text("text", folder / "a.txt")
+            target = folder.parent / "moved"
+            move(*(folder, target) if whole else (path, target))
+            if gone:
+                (target / "a.txt" if whole else target).unlink()
+
+    if gone:
+        with pytest.raises(OutputFolderError, match="moved"):
+            work()
+    else:
+        work()
+
+
+def test_what_was_removed_by_intent_is_not_missed(folder):
+    with files_kept():
+        write_text("text", folder / "a.txt")
+        discard(write_text("text", folder.parent / "b.txt"))
+        remove_folder(folder)
+    assert not folder.exists() and not (folder.parent / "b.txt").exists()
+
+
+def test_a_folder_is_not_taken_for_another_whose_name_begins_alike(folder):
+    beside = folder.with_name("new files")
+    beside.mkdir()
+    with pytest.raises(OutputFolderError, match="new files"), files_kept():
+        write_text("text", folder / "a.txt")
+        write_text("text", beside / "b.txt").unlink()
+        remove_folder(folder)
+
+
+def test_a_relative_name_is_that_of_the_folder_it_was_written_in(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with files_kept():
+        write_text("text", "a.txt")
+        monkeypatch.chdir(folder.parent)
+
+
+def test_what_a_case_has_written_is_its_own_concern(folder):
+    with files_kept():
+        with files_kept():
+            path = write_text("text", folder / "a.txt")
+        path.unlink()
+
+
+def test_an_error_is_not_hidden_by_what_is_missing(folder):
+    with pytest.raises(KeyboardInterrupt), files_kept():
+        write_text("text", folder / "a.txt").unlink()
+        raise KeyboardInterrupt
