@@ -5,10 +5,12 @@ Autoencoders are `BlockAutoencoder` (continuous or product-quantized), diffusers
 survival classifier is `ResNet`.
 """
 
+import functools
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -216,7 +218,7 @@ def day_features(days: torch.Tensor) -> torch.Tensor:
 
 def build_autoencoder(config: dict[str, Any]) -> nn.Module:
     """Build an autoencoder from its configuration, with new weights."""
-    library = _of_diffusers("VQModel")
+    library = of_diffusers("VQModel")
     from .block_autoencoder import BlockAutoencoder
     from .plain_vqvae import PlainVQVAE
 
@@ -226,7 +228,7 @@ def build_autoencoder(config: dict[str, Any]) -> nn.Module:
 
 def build_denoiser(config: dict[str, Any], patch_size: int) -> Denoiser:
     """Build the denoiser from its UNet's configuration, with random weights."""
-    unet = _from_config(config, {name: _of_diffusers(name) for name in ("UNet2DConditionModel", "UNet2DModel")})
+    unet = _from_config(config, {name: of_diffusers(name) for name in ("UNet2DConditionModel", "UNet2DModel")})
     return Denoiser(unet, patch_size)
 
 
@@ -254,14 +256,15 @@ def _from_config(config: dict[str, Any], constructors: dict[str, Any]) -> nn.Mod
     return constructors[name].from_config(config)
 
 
-def _of_diffusers(name: str) -> Any:
-    """A class of diffusers, without torch's compiler.
+@functools.cache
+def of_diffusers(name: str) -> Any:
+    """A class of diffusers, without what it loads and nothing here uses: torch's compiler and scipy's statistics.
 
-    Its parts ask for the compiler, which nothing here uses and which takes as long to load as torch itself, so they are
-    told that there is none. A version that insists gets it.
+    They take longer to load than torch itself. Its parts ask for the compiler and are told that there is none; for its
+    schedulers, statistics are an empty module until they are used. A version that insists gets both.
     """
     try:
-        with _no_compiler():
+        with _no_compiler(), _no_statistics():
             return getattr(importlib.import_module("diffusers"), name)
     except (ImportError, RuntimeError, AttributeError):
         return getattr(importlib.import_module("diffusers"), name)
@@ -281,3 +284,16 @@ def _no_compiler() -> Iterator[None]:
     finally:
         torch.compiler.disable = exempt
         del sys.modules["torch._dynamo"]
+
+
+@contextmanager
+def _no_statistics() -> Iterator[None]:
+    """`import scipy.stats` loads nothing; whoever uses `scipy.stats` afterwards loads it."""
+    if "scipy.stats" in sys.modules:
+        yield
+        return
+    sys.modules["scipy.stats"] = ModuleType("scipy.stats")
+    try:
+        yield
+    finally:
+        del sys.modules["scipy.stats"]

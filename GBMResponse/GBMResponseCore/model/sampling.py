@@ -20,7 +20,7 @@ from ..errors import BundleError, BundleSchemaError, OptionError
 from ..request import SamplingOptions
 from ..setting import decided
 from .crops import Crops
-from .networks import guided_output
+from .networks import guided_output, of_diffusers
 from .noise import draw_noise, pair_and_sign, slice_generator
 from .windows import Windows
 
@@ -79,8 +79,6 @@ def build_scheduler(config: dict[str, Any], options: SamplingOptions) -> Any:
     :raises BundleSchemaError: it lacks a key, or has one that is not known here, which would change the result.
     :raises OptionError: the schedule cannot be taken in this number of steps.
     """
-    from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
-
     wrong = [key for key in _SCHEDULE if key not in config] + sorted(set(config) - {*_SCHEDULE, *_NOT_NEEDED})
     if wrong or config.get("clip_sample"):
         raise BundleSchemaError(f"The noise schedule is not supported (see {(wrong or ['clip_sample'])[0]!r}).")
@@ -93,15 +91,19 @@ def build_scheduler(config: dict[str, Any], options: SamplingOptions) -> Any:
     spacing = "leading" if decided(options.steps) >= _FEW_STEPS else "trailing"
     if options.sampler == "ddim":
         offset = 1 if options.steps < training_steps else 0
-        scheduler = DDIMScheduler(
+        scheduler = of_diffusers("DDIMScheduler")(
             **common, clip_sample=False, set_alpha_to_one=False, steps_offset=offset, timestep_spacing=spacing
         )
     elif options.sampler == "ddpm":
-        scheduler = DDPMScheduler(**common, clip_sample=False, variance_type="fixed_small", timestep_spacing=spacing)
+        scheduler = of_diffusers("DDPMScheduler")(
+            **common, clip_sample=False, variance_type="fixed_small", timestep_spacing=spacing
+        )
     elif options.sampler == "dpmpp":
-        scheduler = DPMSolverMultistepScheduler(**common, algorithm_type="dpmsolver++", use_lu_lambdas=True)
+        scheduler = of_diffusers("DPMSolverMultistepScheduler")(
+            **common, algorithm_type="dpmsolver++", use_lu_lambdas=True
+        )
     else:
-        scheduler = UniPCMultistepScheduler(**common, use_exponential_sigmas=True)
+        scheduler = of_diffusers("UniPCMultistepScheduler")(**common, use_exponential_sigmas=True)
     scheduler.set_timesteps(options.steps)
     return scheduler
 

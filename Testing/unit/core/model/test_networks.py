@@ -193,18 +193,22 @@ def test_the_paper_preset_has_the_released_autoencoder():
 
 LEAN = """
 import sys, torch
-from GBMResponseCore.model.networks import _of_diffusers
-exempt, before = torch.compiler.disable, "torch._dynamo" in sys.modules
-print(_of_diffusers("UNet2DModel").__name__, ("torch._dynamo" in sys.modules) == before)
+from GBMResponseCore.model.networks import of_diffusers
+names = ("torch._dynamo", "scipy.stats")
+exempt, before = torch.compiler.disable, [name in sys.modules for name in names]
+print(of_diffusers("UNet2DModel").__name__, [name in sys.modules for name in names] == before)
 print(torch.compiler.disable is exempt)
 print(torch.compile(lambda values: values + 1, backend="eager")(torch.ones(1)).item())
+scheduler = sys.modules["diffusers"].EulerDiscreteScheduler(use_beta_sigmas=True)
+scheduler.set_timesteps(4)
+print(len(scheduler.sigmas))
 """
 
 
-def test_torch_s_compiler_is_not_loaded_with_diffusers_and_works_afterwards(monkeypatch):
+def test_torch_s_compiler_and_scipy_s_statistics_are_not_loaded_with_diffusers_and_work_afterwards(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", search_path())
     done = subprocess.run([sys.executable, "-c", LEAN], capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines() == ["UNet2DModel True", "True", "2.0"], done.stderr
+    assert done.stdout.splitlines() == ["UNet2DModel True", "True", "2.0", "5"], done.stderr
 
 
 def test_a_diffusers_that_insists_on_torch_s_compiler_gets_it(monkeypatch):
@@ -218,5 +222,5 @@ def test_a_diffusers_that_insists_on_torch_s_compiler_gets_it(monkeypatch):
 
     monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
     monkeypatch.setattr(networks, "importlib", SimpleNamespace(import_module=load))
-    assert networks._of_diffusers("DAY_FEATURES") == networks.DAY_FEATURES
+    assert networks.of_diffusers("DAY_FEATURES") == networks.DAY_FEATURES
     assert seen == [True, False]
