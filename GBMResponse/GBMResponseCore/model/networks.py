@@ -10,6 +10,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from types import ModuleType
 from typing import Any
 
@@ -258,13 +259,14 @@ def _from_config(config: dict[str, Any], constructors: dict[str, Any]) -> nn.Mod
 
 @functools.cache
 def of_diffusers(name: str) -> Any:
-    """A class of diffusers, without what it loads and nothing here uses: torch's compiler and scipy's statistics.
+    """A class of diffusers, without what it loads and nothing here uses.
 
-    They take longer to load than torch itself. Its parts ask for the compiler and are told that there is none; for its
-    schedulers, statistics are an empty module until they are used. A version that insists gets both.
+    That takes longer than to load torch itself. Its parts ask for torch's compiler and are told that there is none; what
+    its other schedulers count with is loaded when they do; no list of all installed packages is made. A version that
+    insists gets everything.
     """
     try:
-        with _no_compiler(), _no_statistics():
+        with _no_compiler(), _late("scipy.stats", "scipy.integrate"), _no_list_of_packages():
             return getattr(importlib.import_module("diffusers"), name)
     except (ImportError, RuntimeError, AttributeError):
         return getattr(importlib.import_module("diffusers"), name)
@@ -286,14 +288,33 @@ def _no_compiler() -> Iterator[None]:
         del sys.modules["torch._dynamo"]
 
 
+class _Late(ModuleType):
+    """Stands for a module until one of its names is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # who walks through all modules looks for a file
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
 @contextmanager
-def _no_statistics() -> Iterator[None]:
-    """`import scipy.stats` loads nothing; whoever uses `scipy.stats` afterwards loads it."""
-    if "scipy.stats" in sys.modules:
-        yield
-        return
-    sys.modules["scipy.stats"] = ModuleType("scipy.stats")
+def _late(*names: str) -> Iterator[None]:
+    """Imports of these modules load nothing. To use one at once is a RecursionError; afterwards it is loaded then."""
+    missing = [name for name in names if name not in sys.modules]
+    sys.modules.update((name, _Late(name)) for name in missing)
     try:
         yield
     finally:
-        del sys.modules["scipy.stats"]
+        for name in missing:
+            del sys.modules[name]
+
+
+@contextmanager
+def _no_list_of_packages() -> Iterator[None]:
+    """It names packages whose distribution has another name, of which none is used here."""
+    listing = metadata.packages_distributions
+    metadata.packages_distributions = dict
+    try:
+        yield
+    finally:
+        metadata.packages_distributions = listing
