@@ -8,7 +8,14 @@ these patients say nothing about real ones.
 
 from .anatomy.anatomy import Anatomy, SubjectShape, load_anatomy
 from .anatomy.library import AnatomyLibrary, choose_anatomies
-from .patient import HiddenPatient, SimulatedPatient, SimulationSettings, simulate_hidden_patient, simulate_patient
+from .patient import (
+    HiddenPatient,
+    SimulatedPatient,
+    SimulationSettings,
+    enhancing_masks,
+    simulate_hidden_patient,
+    simulate_patient,
+)
 
 __all__ = [
     "Anatomy",
@@ -18,6 +25,7 @@ __all__ = [
     "SimulationSettings",
     "SubjectShape",
     "choose_anatomies",
+    "enhancing_masks",
     "load_anatomy",
     "simulate_hidden_patient",
     "simulate_patient",

@@ -169,10 +169,67 @@ def displaced(host: Host, fields: Sequence[np.ndarray], mass_effect: MassEffect)
     return [host.grid.sample(field, points, fill=float(field.min())) for field in fields]
 
 
+@dataclass(frozen=True)
+class _Visits:
+    """How both visits of a patient are imaged."""
+
+    before: HeadRenderer
+    after: HeadRenderer
+    positions: np.ndarray
+    step: float
+
+
 def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSettings) -> SimulatedPatient:
     """Simulate and render one patient; the same arguments give the same arrays."""
     hidden = simulate_hidden_patient(seed, library, settings)
-    anatomy, shape, course = hidden.anatomy, hidden.shape, hidden.course
+    visits, course = _visits(hidden, settings), hidden.course
+    before, after, positions, view = visits.before, visits.after, visits.positions, visits.before.view
+    coil = random_stream(seed, 11).standard_normal(BIAS_TERMS)
+    scans = (6, 6) if settings.same_scan else (6, 7)
+    first_scan, second_scan = (Scanner(random_stream(seed, purpose), before.style, view, coil) for purpose in scans)
+    right, anterior = view.first_pixel_ras_mm()
+    clinical = draw_clinical(random_stream(seed, 9), hidden.biology.age_years)
+    if settings.same_scan:
+        clinical["white_matter_level"] = clinical["white_matter_level"][:1] * 2
+    return SimulatedPatient(
+        pre=np.stack([first_scan.acquire(before.slice_image(height), height) for height in positions]),
+        post=np.stack([second_scan.acquire(after.slice_image(height), height) for height in positions]),
+        gtv=np.stack([before.mask(course.gtv_depth, height) for height in positions]),
+        gtv_post=np.stack([after.mask(course.gtv_post_depth, height) for height in positions]),
+        brain=np.stack([before.brain(height) for height in positions]),
+        spacing_mm=view.spacing_mm,
+        slice_spacing_mm=visits.step,
+        origin_ras_mm=(right, anterior, float(positions[0])),
+        record={
+            **hidden.record(),
+            **clinical,
+            **draw_observation(
+                random_stream(seed, 10), hidden.course.interval_days, hidden.survival_days, settings.censored_share
+            ),
+            **before.style.record(),
+        },
+    )
+
+
+def enhancing_masks(
+    seed: int, library: AnatomyLibrary, settings: SimulationSettings, least: float = 0.2
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the lesion takes up gadolinium before and after, bool, on the grid of :func:`simulate_patient`.
+
+    Tumor, edge of the scar, radiation necrosis and cavity wall; no vessels, no dura, no blood.
+
+    :param least: by how much they are brighter for it, of white matter's level.
+    """
+    visits = _visits(simulate_hidden_patient(seed, library, settings), settings)
+    before, after = (
+        np.stack([renderer.uptake(height) > least for height in visits.positions])
+        for renderer in (visits.before, visits.after)
+    )
+    return before, after
+
+
+def _visits(hidden: HiddenPatient, settings: SimulationSettings) -> _Visits:
+    anatomy, shape, course, seed = hidden.anatomy, hidden.shape, hidden.course, hidden.seed
     first_visit, second_visit = random_stream(seed, 3), random_stream(seed, 4)
     drawn_spacing = float(first_visit.uniform(*settings.spacing_range_mm))
     style = draw_style(first_visit, settings.spin_echo_probability)
@@ -217,31 +274,7 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
         positions, step = whole_head_slices(slice_generator, low[2], high[2], style.slice_spacing_mm)
     else:
         positions, step = gtv_slices(hidden, settings.slices)
-    coil = random_stream(seed, 11).standard_normal(BIAS_TERMS)
-    scans = (6, 6) if settings.same_scan else (6, 7)
-    first_scan, second_scan = (Scanner(random_stream(seed, purpose), style, view, coil) for purpose in scans)
-    right, anterior = view.first_pixel_ras_mm()
-    clinical = draw_clinical(random_stream(seed, 9), hidden.biology.age_years)
-    if settings.same_scan:
-        clinical["white_matter_level"] = clinical["white_matter_level"][:1] * 2
-    return SimulatedPatient(
-        pre=np.stack([first_scan.acquire(before.slice_image(height), height) for height in positions]),
-        post=np.stack([second_scan.acquire(after.slice_image(height), height) for height in positions]),
-        gtv=np.stack([before.mask(course.gtv_depth, height) for height in positions]),
-        gtv_post=np.stack([after.mask(course.gtv_post_depth, height) for height in positions]),
-        brain=np.stack([before.brain(height) for height in positions]),
-        spacing_mm=spacing,
-        slice_spacing_mm=step,
-        origin_ras_mm=(right, anterior, float(positions[0])),
-        record={
-            **hidden.record(),
-            **clinical,
-            **draw_observation(
-                random_stream(seed, 10), hidden.course.interval_days, hidden.survival_days, settings.censored_share
-            ),
-            **style.record(),
-        },
-    )
+    return _Visits(before, after, positions, step)
 
 
 def head_extent(anatomy: Anatomy, shape: SubjectShape) -> tuple[np.ndarray, np.ndarray, Grid]:

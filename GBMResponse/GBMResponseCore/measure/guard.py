@@ -6,7 +6,7 @@ ordinary case may still be predicted badly.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,11 +63,13 @@ class Judgement:
     :param color: of its worst feature; None if the bundle holds no ranges.
     :param colors: of each feature that has a range.
     :param reasons: a sentence for each that is not green, the worst first.
+    :param beyond: how far each of them lies beyond its range, in widths of it; 0 or less inside.
     """
 
     color: str | None
     colors: dict[str, str]
     reasons: list[str]
+    beyond: dict[str, float] = field(default_factory=dict)
 
     @property
     def notes(self) -> "list[Note]":
@@ -170,17 +172,17 @@ def judge(features: Mapping[str, float], ranges: Mapping[str, Any]) -> Judgement
         if isinstance(together, Mapping) and set(together["features"]) <= set(features):
             features[name] = _distance(features, together)
             known[name] = together["range"]
-    colors, reasons = {}, {}
+    colors, reasons, farthest = {}, {}, {}
     for name, value in features.items():
         ends = known.get(name)
         if not (isinstance(ends, Sequence) and len(ends) == 2 and all(isinstance(end, int | float) for end in ends)):
             continue
         low, high = ends
-        beyond = max(low - value, value - high) / max(high - low, 1e-9)
+        farthest[name] = beyond = max(low - value, value - high) / max(high - low, 1e-9)
         colors[name] = GREEN if beyond <= 0 else AMBER if beyond <= 0.5 else RED
         if beyond > 0:
             words = _WORDS[name][0].upper() + _WORDS[name][1:]
             reasons[name] = (beyond, f"{words}: {value:.3g} (in training {low:.3g} to {high:.3g}).")
     worst = max(colors.values(), key=COLORS.index) if colors else None
     ordered = sorted(reasons.values(), key=lambda reason: -reason[0])
-    return Judgement(worst, colors, [sentence for _, sentence in ordered])
+    return Judgement(worst, colors, [sentence for _, sentence in ordered], farthest)

@@ -6,6 +6,8 @@ patient's right. Every texture is a 3-D field, so neighboring slices agree. Leve
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..anatomy.anatomy import Anatomy, SubjectShape
@@ -17,6 +19,8 @@ from .appearance import Look, Textures
 from .painting import LesionPainter
 
 COARSE_STEP_PIXELS = 4
+NO_UPTAKE = 0.9
+"""Level of tumor, cavity wall and radiation necrosis without gadolinium."""
 
 
 class HeadRenderer:
@@ -65,10 +69,18 @@ class HeadRenderer:
 
     def slice_image(self, height_mm: float) -> np.ndarray:
         """Noise-free plane averaged over the slice thickness, float32 (size, size)."""
-        planes = [self._plane(height_mm + offset) for offset in self.style.plane_offsets_mm()]
+        return self._slice(height_mm, self._painter)
+
+    def uptake(self, height_mm: float) -> np.ndarray:
+        """How much brighter gadolinium makes the lesion in :meth:`slice_image`; vessels and dura are left out."""
+        plain = LesionPainter(self.lesion, self.textures, replace(self.look, enhancement=NO_UPTAKE))
+        return self._slice(height_mm, self._painter) - self._slice(height_mm, plain)
+
+    def _slice(self, height_mm: float, painter: LesionPainter) -> np.ndarray:
+        planes = [self._plane(height_mm + offset, painter) for offset in self.style.plane_offsets_mm()]
         return np.mean(planes, axis=0)
 
-    def _plane(self, height_mm: float) -> np.ndarray:
+    def _plane(self, height_mm: float, painter: LesionPainter) -> np.ndarray:
         subject, source = self.points(height_mm)
         depth = np.full(subject.shape[:2], -60.0, np.float32)
         near_brain = bounding_window(self.anatomy.brain_depth(source[::4, ::4]) > -14, 4)
@@ -86,7 +98,7 @@ class HeadRenderer:
         window = bounding_window(inside, 2)
         if window is not None:
             ventricles = doubled(self.anatomy.tissue(source[window][::2, ::2], "ventricles"))
-            image[window] = self._painter.paint(image[window], subject[window], depth[window], csf[window], ventricles)
+            image[window] = painter.paint(image[window], subject[window], depth[window], csf[window], ventricles)
         return image
 
     def _tissue(self, source: np.ndarray, depth: np.ndarray) -> np.ndarray:

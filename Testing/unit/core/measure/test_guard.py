@@ -92,10 +92,13 @@ def test_what_the_model_has_not_seen_is_red_and_says_why(slices, cohort, what, r
 
 
 @pytest.mark.parametrize(
-    ("value", "color"), [(1.0, GREEN), (2.0, GREEN), (2.5, AMBER), (0.5, AMBER), (2.6, RED), (0.4, RED)]
+    ("value", "color", "beyond"),
+    [(1.2, GREEN, -0.2), (2.0, GREEN, 0), (2.5, AMBER, 0.5), (0.5, AMBER, 0.5), (2.6, RED, 0.6), (0.4, RED, 0.6)],
 )
-def test_a_feature_is_as_far_out_as_its_range_is_wide(value, color):
-    assert judge({"noise": value}, {IMAGE_FEATURES: {"noise": [1.0, 2.0]}}).color == color
+def test_a_feature_is_as_far_out_as_its_range_is_wide(value, color, beyond):
+    judgement = judge({"noise": value}, {IMAGE_FEATURES: {"noise": [1.0, 2.0]}})
+    assert judgement.color == color
+    assert judgement.beyond == pytest.approx({"noise": beyond})
 
 
 def test_the_worst_feature_decides_and_comes_first():

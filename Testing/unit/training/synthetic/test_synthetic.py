@@ -12,6 +12,7 @@ from GBMResponseTraining.synthetic import (
     SimulationSettings,
     SubjectShape,
     choose_anatomies,
+    enhancing_masks,
     load_anatomy,
     simulate_hidden_patient,
     simulate_patient,
@@ -69,6 +70,20 @@ def test_same_seed_same_patient(library, patients):
         np.testing.assert_array_equal(getattr(again, name), getattr(patients[0], name))
     assert patients[1].record != patients[0].record
     assert not np.array_equal(patients[0].pre, patients[1].pre)
+
+
+@pytest.mark.parametrize("visit", [0, 1])
+def test_masks_of_enhancement_hold_what_takes_up_gadolinium_and_no_vessels(library, patients, visit):
+    patient = patients[0]
+    image, gtv = ((patient.pre, patient.gtv), (patient.post, patient.gtv_post))[visit]
+    mask = enhancing_masks(1, library, SETTINGS)[visit]
+    assert mask.shape == image.shape and mask.dtype == bool and mask.any()
+    assert image[mask].mean() > 1.2 * np.median(image[patient.brain & ~gtv])
+    assert (mask & ndimage.binary_dilation(gtv, iterations=6)).sum() > 0.85 * mask.sum()
+    bright = patient.brain & ~ndimage.binary_dilation(gtv, iterations=12) & (image > 1.4)
+    assert bright.any() and not (bright & mask).any()
+    strict = enhancing_masks(1, library, SETTINGS, least=0.4)[visit]
+    assert 0 < strict.sum() < mask.sum() and not (strict & ~mask).any()
 
 
 def test_of_the_same_scan_only_the_disease_changes(library):

@@ -1,0 +1,48 @@
+"""Exact masks of what enhances in a simulated cohort, and the table of its scans for `bench_segmenter.py`.
+
+The follow-up stands beside the GTV of before treatment, as a prediction does. The heads are those of the simulation.
+
+    python Testing/tools/make_exact_masks.py COHORT ANATOMIES OUT [--patients N]
+"""
+
+import argparse
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from GBMResponseCore.files import write_csv, write_image
+
+from GBMResponseTraining.synthetic import AnatomyLibrary, SimulationSettings, enhancing_masks
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cohort", type=Path, help="folder that `gbmresponse-train simulate` made")
+    parser.add_argument("anatomies", help="folder of prepared heads, or `phantom`")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--patients", type=int, help="the first N; default: all")
+    arguments = parser.parse_args()
+    known = json.loads((arguments.cohort / "simulation.json").read_text(encoding="utf-8"))
+    values = {entry.name: known["simulation"][entry.name] for entry in fields(SimulationSettings)}
+    settings = SimulationSettings(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+    library, rows = AnatomyLibrary(arguments.anatomies), []
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for number in range(1, (arguments.patients or known["patients"]) + 1):
+        folder = arguments.cohort.absolute() / "data" / str(number)
+        paths = [arguments.out.absolute() / f"{number}_{visit}_enhancing.nii.gz" for visit in ("t0", "t1")]
+        if not all(path.is_file() for path in paths):
+            seed = json.loads((folder / f"{number}_truth.json").read_text(encoding="utf-8"))["seed"]
+            for path, mask in zip(paths, enhancing_masks(seed, library, settings), strict=True):
+                image = sitk.GetImageFromArray(mask.astype(np.uint8))
+                image.CopyInformation(sitk.ReadImage(str(folder / "t0" / f"{number}_t0_gtv.nii.gz")))
+                write_image(image, path)
+        for visit, path in zip(("t0", "t1"), paths, strict=True):
+            image, gtv = folder / visit / f"{number}_{visit}_t1gd.nii.gz", folder / "t0" / f"{number}_t0_gtv.nii.gz"
+            rows.append({"id": f"{number} {visit}", "image": image, "gtv": gtv, "mask": path})
+    write_csv(tuple(rows[0]), rows, arguments.out / "scans.csv")
+
+
+if __name__ == "__main__":
+    main()
