@@ -33,7 +33,7 @@ class Orthanc:
         passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
         passwords.add_password(None, self._root, USER, PASSWORD)
         opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(passwords))
-        with opener.open(f"{self._root}{path}", timeout=30) as answer:
+        with opener.open(f"{self._root}{path}", timeout=600) as answer:
             return json.load(answer)
 
 
@@ -54,7 +54,7 @@ def running(folder: Path) -> Iterator[Orthanc]:
     with open(folder / "log.txt", "w") as log:
         process = subprocess.Popen(["Orthanc", str(folder / "orthanc.json")], stdout=log, stderr=log)
     try:
-        server, deadline = Orthanc(port), time.monotonic() + 120
+        server, deadline = Orthanc(port), time.monotonic() + 600
         while True:
             try:
                 server.ask("/system")
@@ -66,4 +66,4 @@ def running(folder: Path) -> Iterator[Orthanc]:
         yield server
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(600)

@@ -269,7 +269,7 @@ ATTACKS: dict[str, tuple[Attack, int, int]] = {
     "end-kill": (at_the_end("kill", signal.SIGKILL), 2, 40),
     "end-kill-over": (at_the_end("kill", signal.SIGKILL, earlier="bela"), 2, 40),
     "end-terminate": (at_the_end("terminate", signal.SIGTERM), 20, 200),
-    "end-interrupt": (at_the_end("interrupt", signal.SIGINT), 20, 1000),
+    "end-interrupt": (at_the_end("interrupt", signal.SIGINT), 20, 2000),
     "end-delete": (at_the_end("delete"), 3, 60),
     "end-file": (at_the_end("file"), 1, 40),
     "full-nii.gz": (full_disk(".nii.gz"), 2, 40),

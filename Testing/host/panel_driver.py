@@ -6,7 +6,7 @@ import slicer
 
 from host.session import Session
 
-WAIT_S = 240
+WAIT_S = 600
 """Generous: a loaded machine with two cores needs half a minute to load torch."""
 
 

@@ -17,7 +17,7 @@ from GBMResponseLib.results.ResultNodes import findRuns
 from GBMResponseLib.views.LayoutDescription import viewName
 from PySide6.QtWidgets import QTableWidget
 
-WAIT_S = 240
+WAIT_S = 600
 HEAD = "id,image,gtv,follow_up,unusable,found"
 
 

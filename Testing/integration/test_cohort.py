@@ -16,6 +16,7 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore import cli
+from GBMResponseCore.cohort import commands
 from GBMResponseCore.dicom.case import load_case
 from GBMResponseCore.run import Runner
 from last_rename import code_without_the_last_folder
@@ -310,5 +311,8 @@ def test_a_folder_that_is_gone_at_the_end_is_an_error(images, options, tmp_path,
         command = "cohort"
         assert call("done") == 0
         command, done = "report", tmp_path / "done" / "out"
+    told = []
+    monkeypatch.setattr(commands, "_voices", lambda _, say: (say, lambda kind, **fields: told.append(kind)))
     assert code_without_the_last_folder(monkeypatch, call) == 21
+    assert told.count("finished") == 1, "of the first call alone"
     assert "was written and is not there any more" in capsys.readouterr().err

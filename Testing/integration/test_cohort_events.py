@@ -55,7 +55,7 @@ class Cohort:
     def end(self):
         """Read the rest; returns the exit code."""
         self.events += [json.loads(line) for line in self.process.stdout]
-        return self.process.wait(60)
+        return self.process.wait(600)
 
     def of_cases(self):
         return [(event["id"], event["status"]) for event in self.events if event["type"] == "case"]

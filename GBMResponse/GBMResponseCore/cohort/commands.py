@@ -12,6 +12,7 @@ from .. import SYNTHETIC_NOTICE, __version__
 from ..errors import CaseTableError, OptionError
 from ..files import ensure_output_folder, write_image
 from ..inputs.case_table import TableCase, read_case_table
+from ..kept import files_kept
 from ..model.environment import translate_import_errors
 from ..request import CaseFacts, PredictionRequest
 from ..setting import settings
@@ -97,7 +98,8 @@ def _report(arguments: argparse.Namespace, say: Say) -> None:
     with translate_import_errors():
         from .sheet import write_sheets
 
-    files = write_sheets(arguments.out)
+    with files_kept():  # also in the other commands: before they tell that they have finished
+        files = write_sheets(arguments.out)
     for path in files:
         say(f"  {path}")
     say(SYNTHETIC_NOTICE)
@@ -115,10 +117,12 @@ def _inputs(arguments: argparse.Namespace, say: Say) -> None:
     labels, series = case.others.get("gtv_labels", ()), case.others.get("series")
     read = load_case(case.image, case.gtv, case.follow_up, labels, series)
     folder, files = ensure_output_folder(arguments.to), {}
-    for name, image in {"image": read.image, "gtv": read.gtv, "follow_up": read.follow_up}.items():
-        if image is not None:
-            files[name] = write_image(image, folder / f"{name}.nrrd")
-            say(f"  {files[name]}")
+    with files_kept():
+        for name, image in {"image": read.image, "gtv": read.gtv, "follow_up": read.follow_up}.items():
+            if image is not None:
+                files[name] = write_image(image, folder / f"{name}.nrrd")
+    for path in files.values():
+        say(f"  {path}")
     tell("finished", files={name: str(path) for name, path in files.items()})
 
 
@@ -130,7 +134,8 @@ def _cohort(arguments: argparse.Namespace, say: Say, request_of: Callable[..., P
     if arguments.workers < 1:
         raise OptionError(f"There cannot be {arguments.workers} workers.")
     if arguments.scan is not None:
-        rows = scan_folder(arguments.scan, arguments.table)
+        with files_kept():
+            rows = scan_folder(arguments.scan, arguments.table)
         bad = [row for row in rows if row.get("unusable")]
         say(f"{arguments.table}: {len(rows)} patients, {len(rows) - len(bad)} of them usable.")
         for row in bad:
@@ -142,14 +147,14 @@ def _cohort(arguments: argparse.Namespace, say: Say, request_of: Callable[..., P
     template = request_of(arguments, image=Path(), gtv=Path(), follow_up=None, device=arguments.devices[0])
     if arguments.scheduler is None and len(arguments.devices) == 1:
         plan = Plan(template, arguments.out, MOST_ENDS if arguments.events else 1)  # a program may kill us in haste
-        with cohort_folder(cases, arguments.table, plan):
+        with cohort_folder(cases, arguments.table, plan), files_kept():
             listener = CaseProgress(tell) if arguments.events else None
             run_cohort(cases, plan, ThisProcess(plan, listener=listener), say, tell=tell)
         tell("finished")
         return
     plan = Plan(_absolute(template), arguments.out.absolute(), MOST_ENDS)
     cases = [_absolute_case(case) for case in cases]
-    with cohort_folder(cases, arguments.table, plan):
+    with cohort_folder(cases, arguments.table, plan), files_kept():
         scheduler = arguments.scheduler or LOCAL
         devices = _devices(arguments.devices) if scheduler == LOCAL else []
         opened = connected(scheduler, devices, arguments.cluster_config, arguments.workers, say)

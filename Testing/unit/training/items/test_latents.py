@@ -83,7 +83,7 @@ def test_another_process_waits_for_the_first(store, autoencoders, tmp_path, monk
     first = threading.Thread(target=encode, args=(store, tmp_path, autoencoders), name="first")
     first.start()
     for thread in (first, waiting):
-        thread.join(60)
+        thread.join(600)
         assert not thread.is_alive()
 
 
