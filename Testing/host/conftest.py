@@ -106,6 +106,14 @@ def ready(driver, layout, case, tiny_bundle):
 
 
 @pytest.fixture
+def exact(monkeypatch):
+    """Runs in float32: each process, and each class, would choose its precision by timing."""
+    from GBMResponseLib.settings.PredictionSettings import PredictionSettings
+
+    monkeypatch.setattr(PredictionSettings, "further", {"precision": "float32"})
+
+
+@pytest.fixture
 def shown(ready, layout):
     """A run that was just made and is shown; the user had one view."""
     import slicer

@@ -108,6 +108,14 @@ def snapshot() -> dict:
     return {node.GetID(): node.GetMTime() for node in nodes if not any(node.IsA(className) for className in ignored)}
 
 
+def isMarked(name: str) -> bool:
+    """Return whether a slice view shows the words of the mark."""
+    view = slicer.app.layoutManager().sliceWidget(name).sliceView()
+    props = view.renderWindow().GetRenderers().GetItemAsObject(0).GetViewProps()
+    shown = [prop for prop in map(props.GetItemAsObject, range(props.GetNumberOfItems())) if prop.GetVisibility()]
+    return any("SYNTHETIC" in (prop.GetInput() or "") for prop in shown if prop.IsA("vtkTextActor"))
+
+
 def hierarchyItems() -> list[str]:
     """Return the names of all subject hierarchy items, with their depth."""
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()

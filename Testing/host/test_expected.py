@@ -11,9 +11,8 @@ from GBMResponseLib.common import NodeRoles
 from GBMResponseLib.results.ResultNodes import findRuns
 from GBMResponseLib.settings.Choices import ClassMode
 from GBMResponseLib.views.LayoutDescription import isOwnLayout, viewName
-from GBMResponseLib.views.SyntheticMark import SyntheticMark
 
-from host.panel_driver import snapshot
+from host.panel_driver import isMarked, snapshot
 
 RED_ONLY = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
 SLOW = {"steps": 60, "sliceBatch": 1}
@@ -59,7 +58,7 @@ def test_the_expected_image_is_shown_and_explained_before_the_samples_are_there(
     assert "expected image" in volume.GetName() and volume.GetName().startswith("SYNTHETIC")
     assert volume.GetAttribute(NodeRoles.SYNTHETIC) == "1" and not volume.GetSaveWithScene()
     assert layout.sliceWidget(viewName(1)).mrmlSliceNode().GetLayoutLabel() == "Expected (average)"
-    assert SyntheticMark.install().isMarked(viewName(1))
+    assert isMarked(viewName(1))
     assert "average: it fades what is uncertain" in drawing.status
     assert not findRuns(slicer.mrmlScene)
     early = voxels(volume)

@@ -8,6 +8,7 @@ import qt
 import slicer
 from GBMResponseLib.common.ProblemStyle import setProblem
 from GBMResponseLib.panel.PreviewStrip import PreviewStrip
+from GBMResponseLib.panel.ResultSection import showTable
 
 FORM = Path(__file__).resolve().parents[2] / "GBMResponse" / "Resources" / "UI" / "GBMResponse.ui"
 CONTROLS = ("QAbstractButton", "QComboBox", "QAbstractSpinBox", "QLineEdit", "QPlainTextEdit", "QTableWidget")
@@ -32,6 +33,49 @@ def test_every_control_has_a_tooltip_and_a_name_for_screen_readers(driver):
         named = widget.accessibleName or widget in buddies or (isinstance(text, str) and text.strip(". "))
         assert named, name
         assert widget.toolTip or name.endswith("Section"), name
+
+
+def test_no_section_is_wider_than_the_panel_whatever_things_are_called(shown, ready):
+    name = "GBM-0012_2026-03-31_T1w_Gd_MPRAGE_isotropic_sagittal.nii"
+    ui, parameters = ready.ui, ready.parameters
+    parameters.inputVolume.SetName(name)
+    parameters.gtvSegmentation.SetName(name)
+    parameters.followUpVolume = slicer.modules.volumes.logic().CloneVolume(slicer.mrmlScene, shown.inputVolume, name)
+    ready.settle()
+    ready.widget.panel.refreshRuns()
+    assert name in ui.runComboBox.currentText
+    ui.modelComboBox.setItemText(0, name)
+    for button in ("scoringLogButton", "batchTableButton", "batchOutButton", "readerTableButton", "readerFileButton"):
+        getattr(ui, button).text = name
+    ui.scoringFollowUpSelector.setCurrentNode(parameters.followUpVolume)
+    showTable(ui.scoringTable, shown.measurements)
+    for widget in (ui.whatIfWeightWidget, ui.whatIfDaysWidget, ui.sampleWidget, ui.failureButton, ui.progressWidget):
+        widget.visible = True
+    sections = [widget for key, widget in vars(ui).items() if key.endswith("Section")]
+    kept = [(section.visible, section.collapsed) for section in sections]
+    for section in sections:
+        section.visible, section.collapsed = True, False
+    for widget in vars(ui).values():
+        if widget.inherits("QComboBox"):
+            widget.setStyleSheet("QComboBox {}")  # forgets how wide it was at its first show
+    area = qt.QScrollArea()
+    area.widgetResizable = True
+    area.setWidget(ready.widget.parent)
+    area.resize(520, 900)
+    try:
+        area.show()
+        ready.session.spin(0.3)
+        assert len(sections) >= 11 and area.verticalScrollBar().visible
+        page = area.viewport().width
+        assert 480 < page < 520
+        widths = {section.objectName: section.minimumSizeHint().width() for section in sections}
+        assert max(widths.values()) + 44 <= page, widths  # frames of page and tabs
+        assert ready.widget.parent.minimumSizeHint().width() <= page
+    finally:
+        area.takeWidget()
+        area.close()
+        for section, (visible, collapsed) in zip(sections, kept, strict=True):
+            section.visible, section.collapsed = visible, collapsed
 
 
 def test_mnemonics_of_the_page_are_unique(driver):

@@ -10,6 +10,8 @@ from GBMResponseLib.views.LayoutDescription import READER_LAYOUT, isOwnLayout
 from GBMResponseLib.views.SyntheticMark import SyntheticMark
 from GBMResponseLib.views.UserLayout import restoreAfterStart
 
+from host.panel_driver import isMarked
+
 TWO = slicer.vtkMRMLLayoutNode.SlicerLayoutTwoOverTwoView
 CONVENTIONAL = slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView
 
@@ -82,7 +84,7 @@ def test_a_study_started_in_its_own_layout_is_blinded(ready, study, layout, tmp_
     layout.setLayout(READER_LAYOUT)  # as a scene from elsewhere may bring it
     study.start()
     mark = SyntheticMark.install()
-    assert mark._blinded and mark.isMarked("GBMResponseReader")
+    assert mark._blinded and isMarked("GBMResponseReader")
     study.close()
     assert not mark._blinded and layout.layout in (TWO, CONVENTIONAL)
 

@@ -11,6 +11,8 @@ from GBMResponseLib.common.NodeRoles import isSynthetic
 from GBMResponseLib.results.ResultNodes import findRuns
 from GBMResponseLib.views.SyntheticMark import SyntheticMark
 
+from host.panel_driver import isMarked
+
 
 @pytest.fixture
 def mark(layout):
@@ -32,12 +34,12 @@ def test_a_further_layer_is_marked(mark, layout):
     layout.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
     composite = layout.sliceWidget("Red").mrmlSliceCompositeNode()
     composite.SetBackgroundVolumeID(volume("real").GetID())
-    assert not mark.isMarked("Red")
+    assert not isMarked("Red")
     composite.SetNthLayerVolumeID(composite.Layer_Last, volume("made", SYNTHETIC="1").GetID())
     composite.SetNthLayerOpacity(composite.Layer_Last, 0.5)
-    assert mark.isMarked("Red")
+    assert isMarked("Red")
     composite.SetNthLayerOpacity(composite.Layer_Last, 0.0)
-    assert not mark.isMarked("Red")
+    assert not isMarked("Red")
     composite.SetNthLayerVolumeID(composite.Layer_Last, None)
 
 

@@ -90,7 +90,7 @@ def test_a_folder_without_a_model_is_named(ready, tmp_path, unchanged):
     unchanged()
     ready.parameters.bundleFolder = str(tmp_path / "nowhere")
     ready.settle()
-    assert "There is no bundle.json in the folder 'nowhere'" in ready.ui.predictButton.toolTip
+    assert "There is no folder 'nowhere'" in ready.ui.predictButton.toolTip
     assert not ready.ui.predictButton.enabled
     ready.widget.panel._findingsList.fixButtons()["bundle"].click()
     ready.settle()

@@ -176,7 +176,7 @@ def test_comparing_classes_brings_a_result_for_each(ready, views):
     assert len(shown) >= 3
 
 
-def test_cancelled_slices_are_kept_and_the_next_run_is_the_same_as_an_uninterrupted_one(ready):
+def test_cancelled_slices_are_kept_and_the_next_run_is_the_same_as_an_uninterrupted_one(ready, exact):
     for name, value in SLOW.items():
         setattr(ready.parameters, name, value)
     ready.settle()

@@ -13,6 +13,8 @@ from GBMResponseLib.views.LayoutDescription import READER_LAYOUT, READER_VIEW
 from GBMResponseLib.views.SyntheticMark import SyntheticMark
 from PySide6.QtTest import QTest
 
+from host.panel_driver import isMarked
+
 RED_ONLY = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
 KEYS = {str(digit): getattr(qt.Qt, f"Key_{digit}") for digit in range(10)}
 
@@ -58,11 +60,11 @@ def test_slices_are_shown_alone_and_say_nothing_about_their_source(study, layout
     study.click("readerStartButton")
     assert layout.layout == READER_LAYOUT
     assert np.ptp(views(READER_VIEW)) > 50
-    assert SyntheticMark.install().isMarked(READER_VIEW)
+    assert isMarked(READER_VIEW)
     text = study.ui.readerQuestionLabel.text + layout.sliceWidget(READER_VIEW).mrmlSliceNode().GetLayoutLabel()
     assert "real:" not in text and "tiny" not in text
     press(study, qt.Qt.Key_Right)
-    assert SyntheticMark.install().isMarked(READER_VIEW)  # real or not
+    assert isMarked(READER_VIEW)  # real or not
 
 
 def test_scores_by_keyboard_are_in_the_file_at_once(study):
@@ -88,7 +90,7 @@ def test_a_finished_study_is_summed_up_by_source_and_the_layout_comes_back(study
     assert "real" in cells
     assert layout.layout == RED_ONLY
     assert not slicer.mrmlScene.GetNodesByName("Reader study image").GetNumberOfItems()
-    assert not SyntheticMark.install().isMarked("Red")
+    assert not isMarked("Red")
 
 
 def test_a_stopped_study_goes_on_where_it_was(study):

@@ -12,7 +12,8 @@ from GBMResponseLib.inputs.HeadBox import findHead
 from GBMResponseLib.settings.Choices import ClassMode
 from GBMResponseLib.views.Curtain import Curtain
 from GBMResponseLib.views.LayoutDescription import isOwnLayout, layoutIdentifier, ownLayouts, registerLayouts, viewName
-from GBMResponseLib.views.SyntheticMark import SyntheticMark
+
+from host.panel_driver import isMarked
 
 RED_ONLY = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
 BEFORE, EXPECTED, SAMPLE, LAST = (viewName(number) for number in range(4))
@@ -105,29 +106,26 @@ def test_window_and_level_are_those_of_the_input(shown):
 
 
 def test_synthetic_images_are_marked_in_the_picture(ready, shown, views):
-    mark = SyntheticMark.install()
-    assert [mark.isMarked(name) for name in (BEFORE, EXPECTED, SAMPLE, LAST)] == [False, True, True, True]
+    assert [isMarked(name) for name in (BEFORE, EXPECTED, SAMPLE, LAST)] == [False, True, True, True]
     marked = views(EXPECTED)[:MARK_ROWS]
     ready.ui.fadeSlider.value = 0
-    assert not mark.isMarked(EXPECTED)
+    assert not isMarked(EXPECTED)
     assert (views(EXPECTED)[:MARK_ROWS] != marked).any(-1).sum() > 100
     ready.ui.fadeSlider.value = 1
-    assert mark.isMarked(EXPECTED)
+    assert isMarked(EXPECTED)
 
 
 def test_the_users_own_views_are_marked_too(shown, layout, views):
-    mark = SyntheticMark.install()
     layout.setLayout(RED_ONLY)
-    assert not mark.isMarked("Red")
+    assert not isMarked("Red")
     slicer.util.setSliceViewerLayers(background=shown.node(NodeRoles.PREDICTED))
-    assert mark.isMarked("Red")
+    assert isMarked("Red")
 
 
 def test_the_mark_survives_saving(shown, layout, tmp_path):
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
     slicer.mrmlScene.Clear(False)
-    mark = SyntheticMark.install()
-    assert not any(mark.isMarked(name) for name in layout.sliceViewNames())
+    assert not any(isMarked(name) for name in layout.sliceViewNames())
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
     predicted = next(
         node
@@ -135,7 +133,7 @@ def test_the_mark_survives_saving(shown, layout, tmp_path):
         if node.GetAttribute(NodeRoles.ROLE) == NodeRoles.PREDICTED
     )
     slicer.util.setSliceViewerLayers(background=predicted)
-    assert mark.isMarked("Red")
+    assert isMarked("Red")
 
 
 def test_a_view_of_a_loaded_scene_is_marked_by_itself(ready, shown, layout, tmp_path):
@@ -144,11 +142,11 @@ def test_a_view_of_a_loaded_scene_is_marked_by_itself(ready, shown, layout, tmp_
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
     slicer.mrmlScene.Clear(False)
     ready.settle()
-    assert not SyntheticMark.install().isMarked("Red")
+    assert not isMarked("Red")
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
     ready.settle()
     assert layout.sliceWidget("Red").mrmlSliceCompositeNode().GetBackgroundVolumeID()
-    assert SyntheticMark.install().isMarked("Red")
+    assert isMarked("Red")
 
 
 def test_views_are_followed_after_the_scene_was_closed(ready, shown, layout):
@@ -158,7 +156,7 @@ def test_views_are_followed_after_the_scene_was_closed(ready, shown, layout):
     volume = slicer.util.addVolumeFromArray(np.ones((8, 8, 8), np.float32))
     volume.SetAttribute(NodeRoles.SYNTHETIC, "1")
     slicer.util.setSliceViewerLayers(background=volume)
-    assert SyntheticMark.install().isMarked("Red")
+    assert isMarked("Red")
 
 
 def test_a_scene_saved_during_the_comparison_opens_with_it_and_can_leave_it(ready, shown, layout, tmp_path):
@@ -168,7 +166,7 @@ def test_a_scene_saved_during_the_comparison_opens_with_it_and_can_leave_it(read
     slicer.util.loadScene(str(tmp_path / "scene.mrb"))
     ready.settle()
     assert isOwnLayout(layout.layout)
-    assert SyntheticMark.install().isMarked(EXPECTED)
+    assert isMarked(EXPECTED)
     assert ready.ui.compareButton.checked
     ready.ui.fadeSlider.value = 0.25
     assert layout.sliceWidget(EXPECTED).mrmlSliceCompositeNode().GetForegroundOpacity() == 0.25

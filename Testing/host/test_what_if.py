@@ -11,16 +11,15 @@ from GBMResponseLib.common import NodeRoles
 from GBMResponseLib.results.ResultNodes import findRuns
 from GBMResponseLib.settings.Choices import ClassMode
 from GBMResponseLib.views.LayoutDescription import viewName
-from GBMResponseLib.views.SyntheticMark import SyntheticMark
 from tiny_bundle import write_tiny_bundle
 
-from host.panel_driver import snapshot
+from host.panel_driver import isMarked, snapshot
 
 RED_ONLY = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
 
 
 @pytest.fixture
-def asked(ready, layout):
+def asked(ready, layout, exact):
     """A run that is shown, without samples and slice by slice, so that all its slices are reproduced exactly."""
     layout.setLayout(RED_ONLY)
     ready.parameters.samples, ready.parameters.sliceBatch = 0, 1
@@ -67,7 +66,7 @@ def test_the_end_of_the_slider_is_the_expected_image_of_that_class(asked):
     assert view(asked).mrmlSliceNode().GetLayoutLabel() == "What if: 0% short, 100% long (preview)"
     assert shown.GetName().startswith("SYNTHETIC") and shown.GetAttribute(NodeRoles.SYNTHETIC) == "1"
     assert not shown.GetSaveWithScene()
-    assert SyntheticMark.install().isMarked(viewName(1))
+    assert isMarked(viewName(1))
     expected = asked.run.nodes.node(NodeRoles.EXPECTED)
     assert view(asked).mrmlSliceCompositeNode().GetBackgroundVolumeID() == expected.GetID()
     matrix = slicer.vtkMRMLScalarVolumeNode()

@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore import cli
@@ -21,16 +20,7 @@ from GBMResponseCore.dicom.case import load_case
 from GBMResponseCore.run import Runner
 from last_rename import code_without_the_last_folder
 
-SIZE, SPACING = (60, 64, 6), (0.95, 0.95, 8.0)
 SCRIPT = Path(cli.__file__).resolve().parents[1] / "Scripts" / "GBMResponseBatch.py"
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("images")
-    sitk.WriteImage(phantoms.head(SIZE, SPACING, center=phantoms.GTV_CENTER), str(folder / "pre.nrrd"))
-    sitk.WriteImage(phantoms.gtv(SIZE, SPACING, center=phantoms.GTV_CENTER), str(folder / "gtv.nrrd"))
-    return folder
 
 
 @pytest.fixture
@@ -58,18 +48,6 @@ def run(table, options, tmp_path):
         return cli.main(arguments)
 
     return call
-
-
-@pytest.fixture
-def runs(monkeypatch):
-    """Counts the cases that are really run."""
-    counted = []
-    original = Runner.run
-    monkeypatch.setattr(
-        Runner, "run", lambda self, request, listener=None: counted.append(request.out.parent.name)
-        or original(self, request, listener),
-    )  # fmt: skip
-    return counted
 
 
 def rows(path):

@@ -8,24 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore import cli, files
 from GBMResponseCore.cohort import tables
 from GBMResponseCore.outputs.folder import folder_in_use
-from GBMResponseCore.run import Runner
 from worker_session import wait_until
-
-SIZE, SPACING = (60, 64, 6), (0.95, 0.95, 8.0)
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("images")
-    sitk.WriteImage(phantoms.head(SIZE, SPACING, center=phantoms.GTV_CENTER), str(folder / "pre.nrrd"))
-    sitk.WriteImage(phantoms.gtv(SIZE, SPACING, center=phantoms.GTV_CENTER), str(folder / "gtv.nrrd"))
-    return folder
 
 
 @pytest.fixture
@@ -47,18 +35,6 @@ def arguments(tiny_bundle, tmp_path):
         return ["cohort", str(table), "--out", str(tmp_path / "out"), *options, "--no-montage", "--no-report", *extra]
 
     return call
-
-
-@pytest.fixture
-def runs(monkeypatch):
-    """Counts the cases that are really run."""
-    counted = []
-    original = Runner.run
-    monkeypatch.setattr(
-        Runner, "run", lambda self, request, listener=None: counted.append(request.out.parent.name)
-        or original(self, request, listener),
-    )  # fmt: skip
-    return counted
 
 
 def summary(tmp_path, name="summary.csv"):

@@ -152,7 +152,7 @@ def test_the_class_changes_the_tumor_more_than_the_rest(case, by_class):
 
 
 def test_told_short_the_tumor_enhances_more_than_told_long(samples, case):
-    """As in the simulation; under the same noise, over a few samples."""
+    """As in the simulation; under the same noise, over two samples of opposite noise and an independent one."""
     inside = voxels(case.gtv) > 0
     brightness = {name: [voxels(image)[inside].mean() for image in images] for name, images in samples.items()}
     assert np.mean(brightness["short"]) > np.mean(brightness["long"])

@@ -158,7 +158,10 @@ def read_manifest(folder: Path | str) -> Manifest:
     folder = Path(folder)
     path = folder / BUNDLE_FILE
     if not path.is_file():
-        raise BundleError(f"There is no bundle.json in the folder {(folder.name or str(folder))!r}.")
+        name = folder.name or str(folder)
+        raise BundleError(
+            f"There is no bundle.json in the folder {name!r}." if folder.is_dir() else f"There is no folder {name!r}."
+        )
     description = read_json(path)
     version = description.get("schema_version") if isinstance(description, dict) else None
     if version != SCHEMA_VERSION:

@@ -80,10 +80,6 @@ class SyntheticMark:
             self._update(name)
         self._follow3D()
 
-    def isMarked(self, name: str) -> bool:
-        """Whether a view carries the mark now."""
-        return name in self._actors and bool(self._actors[name].GetVisibility())
-
     def close(self) -> None:
         """Remove marks and observers."""
         self._stopObserving()

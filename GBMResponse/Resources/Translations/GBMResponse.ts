@@ -1814,6 +1814,10 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
+        <source>A run is being scored: this slice is computed afterwards.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>SYNTHETIC what-if, preview</source>
         <translation type="unfinished"></translation>
     </message>

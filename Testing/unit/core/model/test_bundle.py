@@ -112,6 +112,8 @@ def test_a_wrong_field_is_named(copied, change, place):
 def test_a_folder_without_description_is_refused(tmp_path):
     with pytest.raises(BundleError, match=r"no bundle\.json"):
         open_bundle(tmp_path)
+    with pytest.raises(BundleError, match="no folder 'nowhere'"):
+        open_bundle(tmp_path / "nowhere")
 
 
 def test_a_description_that_is_not_json_is_refused(copied):
