@@ -29,7 +29,7 @@ from scipy import ndimage
 IN_USE = ("median", 1.25, 12.0, "all")
 VALUES = {
     "median": (1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3, 1.4),
-    "upper quartile": (1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3),
+    "80th percentile": (1.0, 1.025, 1.05, 1.075, 1.1, 1.15, 1.2),
     "white matter": (1.0, 1.05, 1.1, 1.15, 1.2, 1.25),
     "quartile ranges": (0.8, 1.2, 1.6, 2.0, 2.5),
     "part of the GTV's brightest": (0.2, 0.3, 0.4, 0.5),
@@ -58,12 +58,12 @@ class Scan:
 
     @cached_property
     def bases(self) -> dict[str, float]:
-        low, median, high = np.quantile(self.around, (0.25, 0.5, 0.75))
+        low, median, high, bright = np.quantile(self.around, (0.25, 0.5, 0.75, 0.8))
         counts, edges = np.histogram(self.around[self.around > median], 40)
         peak = int(ndimage.gaussian_filter1d(counts.astype(float), 2.0).argmax())
         brightest = np.quantile(self.levels[self.gtv], 0.99) - median
         white = edges[peak : peak + 2].mean()
-        return dict(zip(VALUES, (median, high, white, high - low, brightest), strict=False))  # the head has none
+        return dict(zip(VALUES, (median, bright, white, high - low, brightest), strict=False))  # the head has none
 
     @cached_property
     def features(self) -> torch.Tensor:

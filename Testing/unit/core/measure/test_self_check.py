@@ -18,6 +18,7 @@ from GBMResponseCore.measure.lesions import Lesion, LesionMap
 from GBMResponseCore.measure.measurements import measure, write_measurements
 from GBMResponseCore.measure.response import compare_lesions, noise_band
 from GBMResponseCore.model.bundle import open_bundle
+from GBMResponseCore.outputs.report_words import answers
 from GBMResponseCore.prediction import Predictor
 from scipy import ndimage
 
@@ -256,3 +257,40 @@ def test_the_table_holds_overlap_and_reasons(blank, scan, tmp_path):
     assert {float(row["gtv_dice"]) for row in rows} == {measured.record["check"]["gtv_dice"]}
     assert {row["withheld_volume"] for row in rows} == {""}
     assert float(rows[0]["volume_change_percent"]) == 0
+
+
+NOTHING = np.zeros(SHAPE)
+NOT_FOUND = "Cannot say how much will enhance. The intensity threshold does not find this tumor"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "gtv", "words"),
+    [
+        (NOTHING, NOTHING, ball(12), NOT_FOUND),
+        (-0.9 * ball(13), -0.9 * ball(13), ball(13), NOT_FOUND),
+        (ball(4), ball(4), None, "cannot say (SD or PD: the band crosses a threshold)"),
+        (ball(9, (0, 0, 46)), ball(9, (0, 0, 46)), None, "SD in 100% of the samples"),
+        (ball(10, (-20, 0, 0)), ball(10, (-20, 0, 0)), None, "SD in 100% of the samples"),
+        (several(1.0, None), several(1.0, None), None, "SD in 100% of the samples"),
+        (ball(13), NOTHING, None, "0.0 ml (0.0 to 0.0) expected after treatment"),
+        (ball(8), ball(14), None, "PD in 100% of the samples"),
+    ],
+    ids=[
+        "nothing enhances",
+        "cavity alone",
+        "tiny",
+        "at the surface",
+        "at the end of the field",
+        "several",
+        "gone",
+        "grown",
+    ],
+)
+def test_the_answer_to_a_hard_case_is_sensible(blank, before, after, gtv, words):
+    image, drawn = head(before, 1), (before if gtv is None else gtv) > 0.5
+    samples = [decoded(head(after, seed)) for seed in range(FEWEST_SAMPLES)]
+    measured = compared(blank, image, before, *samples, unchanged=decoded(image), gtv=drawn)
+    (sentence,) = answers({"short": blank}, measured)
+    assert words in sentence
+    if words == NOT_FOUND:
+        assert "ml" not in sentence
