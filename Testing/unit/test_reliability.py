@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = [f"F{number}" for number in range(1, 19)]
-ROWS += [str(number) for number in range(1, 21)]
+ROWS += [f"E{number}" for number in range(1, 21)]
 ROWS += [f"B{number}" for number in range(1, 12)]
 
 
