@@ -149,13 +149,14 @@ $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# torch comes first and alone: the pinned version is then in place before another package asks for it.
+# torch comes first and alone: the pinned version is then in place before another package asks for it. Files are compiled
+# when they are imported, which most never are: a third less to do until the demo is there.
 $(VENV)/.installed-torch: $(VENV)/.created constraints.txt
-	$(PIP) install -c constraints.txt $(TORCH_INDEX) torch
+	$(PIP) install --no-compile -c constraints.txt $(TORCH_INDEX) torch
 	@touch $@
 
 $(VENV)/.installed-demo: $(VENV)/.installed-torch pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e .
+	$(PIP) install --no-compile -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed-torch pyproject.toml constraints.txt
