@@ -2,10 +2,9 @@
 
 python Testing/benchmarks/bench_segmenter.py --tune GROUP=SCANS ... --test GROUP=SCANS ...
 
-SCANS is a table: `id`, `image`, `gtv`, `mask`, and `label` where the mask has several; that of a simulated cohort comes
-from `Testing/tools/make_exact_masks.py`. A follow-up stands beside the GTV of before treatment, as a prediction does.
-Scans count alike within a group, groups count alike. Dice and volumes are those of the slices with GTV. A rule of each
-kind is chosen by its Dice on the first groups, where that of the trained head is one of voxels it has learned from.
+SCANS: a table `id`, `image`, `gtv`, `mask`, and `label` where the mask has several; of a simulated cohort from
+`Testing/tools/make_exact_masks.py`. Dice and volumes are those of the slices with GTV. Of each kind the rule with the
+highest mean Dice on the first groups; then all scans, by the threshold in use and by the head that learned from those.
 """
 
 import argparse
@@ -40,10 +39,7 @@ NEAR_MM, PARTS = (4.0, 8.0, 12.0), ("all", "touching", "opened")
 
 @dataclass
 class Scan:
-    """The box around the region: levels above black, smoothed as the rule in use does; mm from GTV and surface.
-
-    `around` holds the levels of the tissue around, `true_count` the voxels of the mask, also those outside the box.
-    """
+    """The box around the region: levels above black, smoothed as the rule in use does; mm from GTV and surface."""
 
     name: str
     levels: np.ndarray
@@ -54,15 +50,14 @@ class Scan:
     truth: np.ndarray
     around: np.ndarray
     true_count: int
-    voxel_ml: float
+    true_ml: float
 
     @cached_property
     def bases(self) -> dict[str, float]:
         low, median, high, bright = np.quantile(self.around, (0.25, 0.5, 0.75, 0.8))
         counts, edges = np.histogram(self.around[self.around > median], 40)
-        peak = int(ndimage.gaussian_filter1d(counts.astype(float), 2.0).argmax())
+        white = edges[ndimage.gaussian_filter1d(counts.astype(float), 2.0).argmax()] + (edges[1] - edges[0]) / 2
         brightest = np.quantile(self.levels[self.gtv], 0.99) - median
-        white = edges[peak : peak + 2].mean()
         return dict(zip(VALUES, (median, bright, white, high - low, brightest), strict=False))  # the head has none
 
     @cached_property
@@ -98,7 +93,6 @@ class Scan:
 
 
 def scans_of(path: str) -> list[Scan]:
-    """Scans of a table in which anything enhances in the slices with GTV."""
     bundle, found = open_bundle(default_bundle()), []
     for row in csv.DictReader(Path(path).open(encoding="utf-8")):
         case, mask = load_case(Path(row["image"]), Path(row["gtv"])), sitk.ReadImage(row["mask"])
@@ -109,11 +103,12 @@ def scans_of(path: str) -> list[Scan]:
         segmenter = EnhancementSegmenter(pre, slices.gtv, shown, spacing)
         levels = 1.0 + ndimage.gaussian_filter(pre, segmenter.rule.smoothing_pixels(spacing))
         distance, depth = signed_distance(slices.gtv, spacing), segmenter.depth_mm
-        around = levels[shown[:, None, None] & (depth >= segmenter.rule.rim_mm) & (abs(distance - 28.5) < 16.5)]
+        rule, deep = segmenter.rule, shown[:, None, None] & (depth >= segmenter.rule.rim_mm)
+        around = levels[deep & (distance > rule.near_mm) & (distance <= rule.around_mm)]
         box = bounding_box(segmenter.region, (0, 8, 8))
         parts = (part[box] for part in (levels, segmenter.region, slices.gtv, distance, depth, truth))
         if truth.any():
-            found.append(Scan(row["id"], *parts, around, int(truth.sum()), float(np.prod(spacing)) / 1000))
+            found.append(Scan(row["id"], *parts, around, int(truth.sum()), truth.sum() * np.prod(spacing) / 1000))
     return found
 
 
@@ -137,8 +132,8 @@ def trained_head(scans: list[Scan]) -> torch.nn.Module:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tune", nargs="+", required=True, metavar="GROUP=SCANS")
-    parser.add_argument("--test", nargs="+", default=[], metavar="GROUP=SCANS")
+    for option in ("--tune", "--test"):
+        parser.add_argument(option, nargs="+", required=True, metavar="GROUP=SCANS")
     arguments = parser.parse_args()
     groups = {name: scans_of(path) for name, path in (e.split("=", 1) for e in arguments.tune + arguments.test)}
     tuned = list(groups)[: len(arguments.tune)]
@@ -151,15 +146,15 @@ def main() -> None:
         return sum(scores(rule, name)[:, 0].mean() for name in tuned)
 
     best = [max(product((kind,), values, NEAR_MM, PARTS), key=tuned_score) for kind, values in VALUES.items()]
-    print("Mean Dice; median volume error | " + " | ".join(f"{n}, {len(scans)}" for n, scans in groups.items()))
+    print("| mean Dice, median size of the volume's error | " + " | ".join(f"{n}, {len(s)}" for n, s in groups.items()))
     for rule in (IN_USE, *best):
         found = (scores(rule, name) for name in groups)
-        cells = (f"{entry[:, 0].mean():.2f}; {np.median(entry[:, 1]):+.0%}" for entry in found)
+        cells = (f"{entry[:, 0].mean():.2f}, {np.median(abs(entry[:, 1])):.0%}" for entry in found)
         print("| " + " ".join(map(str, rule)) + " | " + " | ".join(cells) + " |")
     for name, scans in groups.items():
-        for scan, (value, error) in zip(scans, scores(IN_USE, name), strict=True):
-            true = scan.true_count * scan.voxel_ml
-            print(f"| {name} {scan.name} | {true:.1f} | {true * (1 + error):.1f} | {error:+.0%} | {value:.2f} |")
+        for scan, now, then in zip(scans, scores(IN_USE, name), scores(best[-1], name), strict=True):
+            figures = (f"{scan.true_ml * (1 + error):.1f} | {error:+.0%} | {value:.2f}" for value, error in (now, then))
+            print(f"| {name} {scan.name} | {scan.true_ml:.1f} | " + " | ".join(figures) + " |")
 
 
 if __name__ == "__main__":

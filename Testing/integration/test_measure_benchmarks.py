@@ -1,0 +1,73 @@
+"""The programs that compare segmenters and try the check of unusual input, on a cohort of one patient."""
+
+import csv
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from benchmarks import bench_guard, bench_segmenter
+from GBMResponseCore.measure.guard import IMAGE_FEATURES
+from GBMResponseCore.model.manifest import AUTOENCODER_FEATURES, REBUILT
+from tiny_bundle import write_tiny_bundle
+from tools import make_exact_masks
+
+from GBMResponseTraining import cli
+
+
+@pytest.fixture(scope="module")
+def masks(tmp_path_factory):
+    """Table of the scans of a simulated patient, with exact masks."""
+    folder = tmp_path_factory.mktemp("exact")
+    cohort = ["simulate", "1", str(folder / "cohort"), "--anatomies", "phantom", "--slices", "4", "--seed", "3"]
+    assert cli.main([*cohort, "--processes", "1"]) == 0
+    run(make_exact_masks, folder / "cohort", "phantom", folder / "masks", "--patients", 1)
+    return folder / "masks" / "scans.csv"
+
+
+def run(program, *arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", [program.__name__, *map(str, arguments)])
+        program.main()
+
+
+def test_exact_masks_lie_on_the_images_beside_the_gtv_of_before(masks):
+    rows = list(csv.DictReader(masks.open(encoding="utf-8")))
+    assert [row["id"] for row in rows] == ["1 t0", "1 t1"]
+    assert len({row["gtv"] for row in rows}) == 1
+    for row in rows:
+        image, mask = (sitk.ReadImage(row[name]) for name in ("image", "mask"))
+        assert image.GetOrigin() == mask.GetOrigin() and image.GetSize() == mask.GetSize()
+        found, levels = (sitk.GetArrayFromImage(entry) for entry in (mask, image))
+        assert levels[found > 0].mean() > 1.2 * np.median(levels[levels > levels.max() / 10])
+
+
+def test_rules_are_scored_beside_the_one_in_use(masks, capsys):
+    run(bench_segmenter, "--tune", f"ours={masks}", "--test", f"theirs={masks}")
+    lines = capsys.readouterr().out.splitlines()
+    table = [line.split("|")[1:-1] for line in lines if line.startswith("|")]
+    in_use, *best = table[1:8]
+    assert in_use[0].strip() == "median 1.25 12.0 all" and len(best) == len(bench_segmenter.VALUES)
+    assert all(row[1] == row[2] for row in (in_use, *best))  # the same scans
+    dice = [float(row[1].split(",")[0]) for row in (in_use, *best)]
+    assert 0 < dice[0] <= dice[1] <= 1  # the best of its own kind
+    assert [row[0].strip() for row in table[8:]] == ["ours 1 t0", "ours 1 t1", "theirs 1 t0", "theirs 1 t1"]
+
+
+def test_corrupted_input_is_told_from_usual(masks, tmp_path, capsys):
+    row = next(csv.DictReader(masks.open(encoding="utf-8")))
+    (tmp_path / "cases.csv").write_text(f"id,image,gtv\nA,{row['image']},{row['gtv']}\n", "utf-8")
+    ranges = {IMAGE_FEATURES: {"noise": [0.0, 0.1]}, AUTOENCODER_FEATURES: {REBUILT: [0.0, 1e9]}}
+    bundle = write_tiny_bundle(tmp_path / "bundle", ranges=ranges)
+    run(bench_guard, tmp_path / "cases.csv", "--other", f"same={tmp_path / 'cases.csv'}", "--bundle", bundle)
+    table = {cells[1].strip(): [cell.strip() for cell in cells[2:-1]] for cells in map(split, output(capsys))}
+    assert table["usual"][1:4] == table["same"][1:4] == ["0.50"] * 3
+    assert table["noise, SD 0.3"][1:3] == ["1.00", "1.00"] and table["noise, SD 0.3"][-1] == "1"
+    assert set(bench_guard.CORRUPTIONS) < set(table)
+
+
+def split(line):
+    return line.split("|")
+
+
+def output(capsys):
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
