@@ -205,11 +205,7 @@ def _predict(arguments: argparse.Namespace) -> None:
 
     for prediction in result.predictions.values():
         choice = prediction.class_choice
-        chances = ", ".join(f"{name} {chance:.0%}" for name, chance in choice.probabilities.items())
-        _say(
-            f"Model: {result.bundle.name} {result.bundle.version}. "
-            f"Survival class: {choice.name} ({choice.class_source}; {chances or '-'})."
-        )
+        _say(f"Model: {result.bundle.name} {result.bundle.version}. {choice.sentence}")
         if choice.note:
             _say(choice.note)
     options, seconds = prediction.options, result.seconds

@@ -217,8 +217,7 @@ def _hash(content: Mapping[str, Any]) -> str:
 
 
 def _done(result: RunResult, request: PredictionRequest) -> dict[str, Any]:
-    choices = [prediction.class_choice for prediction in result.predictions.values()]
-    classes = " + ".join(f"{choice.name} ({choice.class_source})" for choice in choices)
+    classes = " + ".join(prediction.class_choice.title for prediction in result.predictions.values())
     return {
         "status": DONE,
         "classes": classes,

@@ -119,6 +119,17 @@ class ClassChoice:
     note: str = ""
     second: tuple[int, float] | None = None
 
+    @property
+    def title(self) -> str:
+        """For people: `none`, or name and source, as in `short (chosen)`."""
+        return self.name if self.class_source == self.name else f"{self.name} ({self.class_source})"
+
+    @property
+    def sentence(self) -> str:
+        """The title, and what the classifier said."""
+        chances = ", ".join(f"{name} {chance:.0%}" for name, chance in self.probabilities.items())
+        return f"Survival class: {self.title}{f', by the classifier {chances}' if chances else ''}."
+
 
 def patient_probabilities(slice_logits: "np.ndarray", temperature: float = 1.0) -> "np.ndarray":
     """Pool logits (slices, classes) to patient probabilities (classes,): softmax of the mean logit.

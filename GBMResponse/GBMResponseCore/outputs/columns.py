@@ -131,7 +131,7 @@ class CaseColumns:
         columns = []
         for what, (pixels, enhancing) in shown.items():
             pictures = self._grays(pixels, self.white, enhancing, synthetic=True)
-            columns.append(Column(f"SYNTHETIC {what}, class {choice.name} ({choice.class_source})", pictures))
+            columns.append(Column(f"SYNTHETIC {what}, class {choice.title}", pictures))
         changes = self._changes(pixels - self.slices.pre, 1.0 + self.white)
         return *columns, Column(f"SYNTHETIC {what} minus before, class {choice.name}", changes)
 

@@ -89,11 +89,10 @@ def text_lines(
 ) -> list[str]:
     """What the page says of one class, as lines of plain text."""
     choice = prediction.class_choice
-    chances = ", ".join(f"{name} {chance:.0%}" for name, chance in choice.probabilities.items()) or "-"
     shown = f"Samples: {len(prediction.samples)}. Shown as predicted: {prediction.predicted_name}."
     lines = [
         SYNTHETIC_NOTICE, "",
-        f"Survival class: {choice.name} ({choice.class_source}); probabilities: {chances}.",
+        choice.sentence,
         f"Expected image: {prediction.expected_method}. {shown}", "",
         *answers({choice.name: prediction}, measurements), "",
     ]  # fmt: skip

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from GBMResponseCore.errors import OptionError
-from GBMResponseCore.model.classes import ClassScheme, coarsen, patient_probabilities
+from GBMResponseCore.model.classes import ClassChoice, ClassScheme, coarsen, patient_probabilities
 
 TWO = ClassScheme.from_thresholds("2-class", ("short", "long"), (400.0,), 0)
 FOUR = ClassScheme.from_thresholds("4-class", ("q1", "q2", "q3", "q4"), (250.0, 400.0, 540.0), 2)
@@ -70,3 +70,18 @@ def test_repeating_slices_does_not_raise_confidence():
 
 def test_quartiles_coarsen_to_halves():
     np.testing.assert_allclose(coarsen(np.array([0.1, 0.2, 0.3, 0.4]), FOUR, TWO), [0.3, 0.7])
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "chances", "sentence"),
+    [
+        ("none", "none", {}, "Survival class: none."),
+        ("short", "chosen", {}, "Survival class: short (chosen)."),
+        (
+            "long", "predicted", {"short": 0.4, "long": 0.6},
+            "Survival class: long (predicted), by the classifier short 40%, long 60%.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_choice_is_told_in_a_sentence(name, source, chances, sentence):
+    assert ClassChoice("2-class", name, 0, source, chances).sentence == sentence
