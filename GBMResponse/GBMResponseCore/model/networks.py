@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..errors import BundleSchemaError
+from .environment import loading
 from .quantizer import quantize
 from .resnet import ResNet
 
@@ -239,12 +240,12 @@ def _from_config(config: dict[str, Any], constructors: dict[str, Any]) -> nn.Mod
 def of_diffusers(name: str) -> Any:
     """A class of diffusers, without what it loads and nothing here uses.
 
-    That takes longer than to load torch itself. Its parts ask for torch's compiler and are told that there is none; what
+    That takes longer than to load torch. Its parts ask for the compiler of torch and are told that there is none; what
     its other schedulers count with is loaded when they do; no list of all installed packages is made. A version that
     insists gets everything.
     """
     try:
-        with _no_compiler(), _late("scipy.stats", "scipy.integrate"), _no_list_of_packages():
+        with _no_compiler(), _late("scipy.stats", "scipy.integrate"), _no_list_of_packages(), loading():
             return getattr(importlib.import_module("diffusers"), name)
     except (ImportError, RuntimeError, AttributeError):
         return getattr(importlib.import_module("diffusers"), name)
