@@ -24,7 +24,8 @@ from .measure.measurements import Measurements, measure
 from .measure.own_segments import own_notes, read_own_segments, sample_names
 from .measure.planning import Plan, PlanFiles
 from .measure.probability import ProbabilityRule
-from .model.environment import loading, translate_import_errors, translate_memory_errors
+from .model.environment import translate_import_errors, translate_memory_errors
+from .model.loading import loading
 from .outputs.dicom_export import check_export
 from .outputs.folder import folder_in_use, refuse_to_replace
 from .outputs.write import UNFINISHED, RunResult, check_complete, refuse_mixing, replaceable_files, write_results

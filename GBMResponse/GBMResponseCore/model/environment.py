@@ -4,7 +4,6 @@
 how this process is ended, and what it leaves for developers when it fails.
 """
 
-import gc
 import importlib
 import json
 import os
@@ -26,14 +25,15 @@ from typing import Any
 from .. import __version__
 from ..errors import DependencyError, GBMResponseError, OutOfMemoryError
 from ..files import write_text
+from .loading import loading, of_diffusers
 
 PACKAGES = (
     "torch", "diffusers", "safetensors", "jsonschema", "jinja2", "tqdm", "Pillow", "numpy", "scipy", "SimpleITK",
 )  # fmt: skip
 _MODULES = {"Pillow": "PIL"}
 """Modules of packages that are named otherwise."""
-_LOADED_LAZILY = {"diffusers": "UNet2DConditionModel", "PIL.Image": "open"}
-"""Modules that may load although their parts do not -> a part that is needed."""
+_LOADED_LAZILY = {"PIL.Image": "open"}
+"""Modules that may load although their parts do not -> a part that is needed; so does diffusers."""
 _INSTALL_TORCH = "Install PyTorch with the PyTorch extension (module PyTorch Utils), or with pip."
 _INSTALL_OTHERS = "Install the packages of Resources/requirements.txt."
 _REINSTALL = "Uninstall it and install it again; on Windows, also install the Visual C++ redistributable."
@@ -43,18 +43,6 @@ _NO_MEMORY = (
 )  # fmt: skip
 """Of torch's allocators, of C++ and, the last two, of oneDNN."""
 _CLEANING_UP_S = 5.0
-
-
-@contextmanager
-def loading() -> Iterator[None]:
-    """Look for no garbage while packages load: there is none, and to look takes up to a quarter of the time."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
 
 
 @contextmanager
@@ -265,10 +253,13 @@ def _probe(packages: Sequence[str]) -> None:
         entry: dict[str, Any] = {"name": name, "version": None, "problem": None}
         module_name = _MODULES.get(name, name)
         try:
-            module = importlib.import_module(module_name)
+            with loading():
+                module = importlib.import_module(module_name)
             for part, needed in _LOADED_LAZILY.items():
                 if part.split(".")[0] == module_name:
                     getattr(importlib.import_module(part), needed)
+            if name == "diffusers":
+                of_diffusers("UNet2DConditionModel")
             entry["version"] = installed_version(name) or getattr(module, "__version__", "?")
         except ModuleNotFoundError as error:
             missing = error.name or module_name

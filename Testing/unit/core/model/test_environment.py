@@ -1,11 +1,9 @@
 """What is said about missing and damaged packages. The damaged ones are real packages in front of the good ones."""
 
-import gc
-
 import pytest
 from GBMResponseCore.errors import DependencyError
 from GBMResponseCore.model import environment
-from GBMResponseCore.model.environment import describe_environment, installed_version, loading, translate_import_errors
+from GBMResponseCore.model.environment import describe_environment, installed_version, translate_import_errors
 
 
 def describe_with(monkeypatch, tmp_path, code):
@@ -76,18 +74,3 @@ def test_a_failing_import_is_a_typed_error(error, words):
 def test_an_error_about_a_file_is_none_of_imports():
     with pytest.raises(FileNotFoundError), translate_import_errors():
         open("nowhere")
-
-
-def test_no_garbage_is_looked_for_while_packages_load_and_afterwards_it_is():
-    assert gc.isenabled()
-    with pytest.raises(ImportError), loading():
-        assert not gc.isenabled()
-        raise ImportError
-    assert gc.isenabled()
-    gc.disable()
-    try:
-        with loading():
-            pass
-        assert not gc.isenabled(), "who has switched it off keeps it off"
-    finally:
-        gc.enable()
