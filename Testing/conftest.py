@@ -20,6 +20,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_: None)
 
+# Modules and tests stay to the end: the collector of garbage need not look through all of them again and again.
+gc.disable()
+
 
 def pytest_collection_modifyitems(items):
     """Short files come last, so that no process ends long after the others."""
@@ -27,9 +30,9 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Modules and tests stay to the end: the collector of garbage need not look through all of them again and again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

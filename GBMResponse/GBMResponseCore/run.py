@@ -25,6 +25,7 @@ from .measure.own_segments import own_notes, read_own_segments, sample_names
 from .measure.planning import Plan, PlanFiles
 from .measure.probability import ProbabilityRule
 from .model.environment import translate_import_errors, translate_memory_errors
+from .model.loading import loading
 from .outputs.dicom_export import check_export
 from .outputs.folder import folder_in_use, refuse_to_replace
 from .outputs.write import UNFINISHED, RunResult, check_complete, refuse_mixing, replaceable_files, write_results
@@ -65,10 +66,11 @@ class Runner:
             return self._predictor(bundle, device, precision)
 
     def _predictor(self, bundle: Path | str | None, device: str, precision: str) -> "Predictor":
-        from .model.bundle import open_bundle
-        from .model.library import find_bundle
-        from .outputs import montage, report  # noqa: F401  a package they miss shows now, not after the sampling
-        from .prediction import Predictor
+        with loading():
+            from .model.bundle import open_bundle
+            from .model.library import find_bundle
+            from .outputs import montage, report  # noqa: F401  a package they miss shows now, not after the sampling
+            from .prediction import Predictor
 
         folder = find_bundle(bundle)
         description = folder / "bundle.json"

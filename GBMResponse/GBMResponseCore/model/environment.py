@@ -25,14 +25,15 @@ from typing import Any
 from .. import __version__
 from ..errors import DependencyError, GBMResponseError, OutOfMemoryError
 from ..files import write_text
+from .loading import loading, of_diffusers
 
 PACKAGES = (
     "torch", "diffusers", "safetensors", "jsonschema", "jinja2", "tqdm", "Pillow", "numpy", "scipy", "SimpleITK",
 )  # fmt: skip
 _MODULES = {"Pillow": "PIL"}
 """Modules of packages that are named otherwise."""
-_LOADED_LAZILY = {"diffusers": "UNet2DConditionModel", "PIL.Image": "open"}
-"""Modules that may load although their parts do not -> a part that is needed."""
+_LOADED_LAZILY = {"PIL.Image": "open"}
+"""Modules that may load although their parts do not -> a part that is needed; so does diffusers."""
 _INSTALL_TORCH = "Install PyTorch with the PyTorch extension (module PyTorch Utils), or with pip."
 _INSTALL_OTHERS = "Install the packages of Resources/requirements.txt."
 _REINSTALL = "Uninstall it and install it again; on Windows, also install the Visual C++ redistributable."
@@ -252,10 +253,13 @@ def _probe(packages: Sequence[str]) -> None:
         entry: dict[str, Any] = {"name": name, "version": None, "problem": None}
         module_name = _MODULES.get(name, name)
         try:
-            module = importlib.import_module(module_name)
+            with loading():
+                module = importlib.import_module(module_name)
             for part, needed in _LOADED_LAZILY.items():
                 if part.split(".")[0] == module_name:
                     getattr(importlib.import_module(part), needed)
+            if name == "diffusers":
+                of_diffusers("UNet2DConditionModel")
             entry["version"] = installed_version(name) or getattr(module, "__version__", "?")
         except ModuleNotFoundError as error:
             missing = error.name or module_name

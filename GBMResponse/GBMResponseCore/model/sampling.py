@@ -20,7 +20,8 @@ from ..errors import BundleError, BundleSchemaError, OptionError
 from ..request import SamplingOptions
 from ..setting import decided
 from .crops import Crops
-from .networks import guided_output, of_diffusers
+from .loading import of_diffusers
+from .networks import guided_output
 from .noise import draw_noise, pair_and_sign, slice_generator
 from .windows import Windows
 

@@ -1,15 +1,10 @@
 """Networks from configurations, and the authors' plain VQ-VAE."""
 
 import dataclasses
-import subprocess
-import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
 from GBMResponseCore.errors import BundleSchemaError
-from GBMResponseCore.model import networks
-from GBMResponseCore.model.environment import search_path
 from GBMResponseCore.model.networks import (
     Denoiser,
     LatentAutoencoder,
@@ -189,40 +184,3 @@ def test_the_paper_preset_has_the_released_autoencoder():
         ours = build_autoencoder(load_configuration("paper").image_autoencoder.network()).state_dict()
         released = PlainVQVAE().state_dict()
     assert {name: tensor.shape for name, tensor in ours.items()} == {n: t.shape for n, t in released.items()}
-
-
-LEAN = """
-import sys, torch
-from GBMResponseCore.model.networks import of_diffusers
-names = ("torch._dynamo", "scipy.stats", "scipy.integrate")
-exempt, before = torch.compiler.disable, [name in sys.modules for name in names]
-print(of_diffusers("UNet2DModel").__name__, [name in sys.modules for name in names] == before)
-print(torch.compiler.disable is exempt)
-print(torch.compile(lambda values: values + 1, backend="eager")(torch.ones(1)).item())
-euler = sys.modules["diffusers"].EulerDiscreteScheduler(use_beta_sigmas=True)
-euler.set_timesteps(4)
-several = sys.modules["diffusers"].LMSDiscreteScheduler()
-several.set_timesteps(4)
-print(len(euler.sigmas), several.get_lms_coefficient(1, 1, 0) != 0)
-"""
-
-
-def test_what_diffusers_loads_and_nothing_uses_is_not_loaded_and_works_afterwards(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", search_path())
-    done = subprocess.run([sys.executable, "-c", LEAN], capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines() == ["UNet2DModel True", "True", "2.0", "5 True"], done.stderr
-
-
-def test_a_diffusers_that_insists_on_torch_s_compiler_gets_it(monkeypatch):
-    seen = []
-
-    def load(name):
-        seen.append("torch._dynamo" in sys.modules and sys.modules["torch._dynamo"] is None)
-        if seen[-1]:
-            raise RuntimeError("import of torch._dynamo halted")
-        return networks
-
-    monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
-    monkeypatch.setattr(networks, "importlib", SimpleNamespace(import_module=load))
-    assert networks.of_diffusers("DAY_FEATURES") == networks.DAY_FEATURES
-    assert seen == [True, False]
