@@ -1,11 +1,13 @@
 """The programs that compare segmenters and try the check of unusual input, on a cohort of one patient."""
 
 import csv
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from benchmarks import bench_guard, bench_segmenter
+from benchmarks import bench_guard, bench_margins, bench_segmenter
 from GBMResponseCore.measure.guard import IMAGE_FEATURES
 from GBMResponseCore.model.manifest import AUTOENCODER_FEATURES, REBUILT
 from tiny_bundle import write_tiny_bundle
@@ -63,6 +65,22 @@ def test_corrupted_input_is_told_from_usual(masks, tmp_path, capsys):
     assert table["usual"][1:4] == table["same"][1:4] == ["0.50"] * 3
     assert table["noise, SD 0.3"][1:3] == ["1.00", "1.00"] and table["noise, SD 0.3"][-1] == "1"
     assert set(bench_guard.CORRUPTIONS) < set(table)
+
+
+def test_a_prediction_whose_margins_are_the_exact_ones_is_not_away_from_them(masks, tmp_path, capsys):
+    before, after = csv.DictReader(masks.open(encoding="utf-8"))
+    files = before["image"], before["gtv"], after["image"]
+    (tmp_path / "cases.csv").write_text(f"id,image,gtv,follow_up\nA,{','.join(files)}\n", "utf-8")
+    exact = bench_margins.exact_curve(*(Path(path) for path in (*files[:2], after["mask"])))
+    assert exact == sorted(exact) and 0 < exact[0] < exact[-1] <= 1
+    (tmp_path / "A").mkdir()
+    score = {"classes": {"none": {"planning": {"covered": exact}}}, "true_planning": {"covered": [0.5] * len(exact)}}
+    (tmp_path / "A" / "score.json").write_text(json.dumps(score), "utf-8")
+    run(bench_margins, tmp_path, tmp_path / "cases.csv", masks)
+    printed = capsys.readouterr().out
+    predicted, found, true, away = ([*map(str.strip, line.split("|")[2:-1])] for line in printed.splitlines()[1:5])
+    assert predicted == true and {*found} == {"50%"} and {*away} == {"0%"}
+    assert "margin of 50% of the prediction covers that part of the exact mask: 1 of 1" in printed
 
 
 def split(line):
