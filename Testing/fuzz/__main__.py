@@ -30,8 +30,9 @@ def main() -> int:
         print(f"Seed {arguments.seed}.")
         for kind, share in ({arguments.kind: 1.0} if arguments.kind else SHARES).items():
             fuzzer.feed_many(kind, max(1, round(share * arguments.inputs)), arguments.seed)
-            print(f"{kind}: {fuzzer.findings.total(kind)} inputs, {time.monotonic() - started:.0f} s", flush=True)
-        findings = fuzzer.findings
+            findings = fuzzer.findings
+            so_far = f"{len(findings.examples)} kinds of findings so far, {time.monotonic() - started:.0f} s"
+            print(f"{kind}: {findings.total(kind)} inputs, {so_far}", flush=True)
     print("", *findings.sentences(), "", findings.table(), sep="\n")
     print(f"\n{findings.total()} inputs, {len(findings.examples)} kinds of findings, seed {arguments.seed}.")
     return 1 if findings.examples else 0
