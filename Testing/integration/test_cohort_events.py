@@ -13,14 +13,13 @@ import SimpleITK as sitk
 SIZE, SPACING = (60, 64, 6), (0.95, 0.95, 8.0)
 
 
-@pytest.fixture
-def command(tiny_bundle, tmp_path):
+def command_in(folder, tiny_bundle):
     """The command for a table of two good cases around an unusable one."""
-    sitk.WriteImage(phantoms.head(SIZE, SPACING, center=phantoms.GTV_CENTER), str(tmp_path / "pre.nrrd"))
-    sitk.WriteImage(phantoms.gtv(SIZE, SPACING, center=phantoms.GTV_CENTER), str(tmp_path / "gtv.nrrd"))
+    sitk.WriteImage(phantoms.head(SIZE, SPACING, center=phantoms.GTV_CENTER), str(folder / "pre.nrrd"))
+    sitk.WriteImage(phantoms.gtv(SIZE, SPACING, center=phantoms.GTV_CENTER), str(folder / "gtv.nrrd"))
     lines = ["id,image,gtv,unusable", "first,pre.nrrd,gtv.nrrd,", "lost,,,No GTV was found.", "last,pre.nrrd,gtv.nrrd,"]
-    (tmp_path / "cases.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    files = [str(tmp_path / "cases.csv"), "--out", str(tmp_path / "out")]
+    (folder / "cases.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    files = [str(folder / "cases.csv"), "--out", str(folder / "out")]
     options = [
         "--bundle",
         str(tiny_bundle),
@@ -32,6 +31,11 @@ def command(tiny_bundle, tmp_path):
         "--no-report",
     ]
     return [sys.executable, "-m", "GBMResponseCore", "cohort", *files, *options, "--samples=1", "--events"]
+
+
+@pytest.fixture
+def command(tiny_bundle, tmp_path):
+    return command_in(tmp_path, tiny_bundle)
 
 
 class Cohort:
@@ -61,10 +65,19 @@ class Cohort:
         return [(event["id"], event["status"]) for event in self.events if event["type"] == "case"]
 
 
-def test_every_case_is_told_when_it_begins_and_what_became_of_it(command):
+@pytest.fixture(scope="module")
+def undisturbed(tiny_bundle, tmp_path_factory):
+    """A cohort that has ended, and its command."""
+    command = command_in(tmp_path_factory.mktemp("undisturbed"), tiny_bundle)
     cohort = Cohort(command)
-    assert cohort.until("ready")["pid"] == cohort.process.pid
-    assert cohort.end() == 3
+    cohort.end()
+    return cohort, command
+
+
+def test_every_case_is_told_when_it_begins_and_what_became_of_it(undisturbed):
+    cohort, _ = undisturbed
+    assert (cohort.events[0]["type"], cohort.events[0]["pid"]) == ("ready", cohort.process.pid)
+    assert cohort.process.returncode == 3
     assert cohort.of_cases() == [
         ("first", "running"), ("first", "done"), ("lost", "running"), ("lost", "failed"), ("last", "running"),
         ("last", "done"),
@@ -102,9 +115,10 @@ def test_what_stops_the_whole_cohort_is_told_as_an_error(command):
     assert cohort.events[-1]["type"] == "error" and cohort.events[-1]["remedy"]
 
 
-def test_the_page_about_all_cases_is_named_when_it_is_written(command, tmp_path):
-    Cohort(command).end()
-    report = Cohort([*command[:4], "report", str(tmp_path / "out"), "--events"])
+def test_the_page_about_all_cases_is_named_when_it_is_written(undisturbed):
+    _, command = undisturbed
+    out = Path(command[command.index("--out") + 1])
+    report = Cohort([*command[:4], "report", str(out), "--events"])
     page = Path(report.until("finished")["page"])
     assert report.end() == 0
-    assert page == tmp_path / "out" / "cohort.html" and "No GTV was found." in page.read_text("utf-8")
+    assert page == out / "cohort.html" and "No GTV was found." in page.read_text("utf-8")
