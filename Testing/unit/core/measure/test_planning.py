@@ -146,6 +146,7 @@ def test_few_samples_get_no_interval_and_others_one_that_holds_their_margins(par
 def test_margins_have_volumes_that_grow_and_start_at_the_gtv(parts):
     record = view(parts).margins()
     voxel = np.prod(parts[2].spacing) / 1000
+    assert record["margins_mm"][0] == 0
     assert record["volumes_ml"][0] == pytest.approx(parts[4].sum() * voxel)
     assert np.all(np.diff(record["volumes_ml"]) >= 0)
     assert record["limits"] == list(LIMITS)
