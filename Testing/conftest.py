@@ -22,6 +22,7 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 
 # Modules and tests stay to the end: the collector of garbage need not look through all of them again and again.
 gc.disable()
+gc.set_threshold(10_000, 10, 10)
 
 
 def pytest_collection_modifyitems(items):

@@ -160,8 +160,7 @@ def _change(before: float, after: float) -> float | None:
 
 def _matches(before: LesionMap, after: LesionMap, match_mm: float) -> set[tuple[int, int]]:
     """Pairs (lesion before, lesion after) that overlap after the first is dilated."""
-    margin = [int(np.ceil(match_mm / step)) + 1 for step in before.spacing_mm]
-    box = bounding_box((before.labels > 0) | (after.labels > 0), margin)
+    box = bounding_box((before.labels > 0) | (after.labels > 0))
     if not before.lesions or not after.lesions or box is None:
         return set()
     old, new = before.labels[box], after.labels[box]

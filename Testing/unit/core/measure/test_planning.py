@@ -95,7 +95,8 @@ def test_a_dose_that_falls_linearly_gives_a_linear_histogram():
     assert at[45] == pytest.approx(16 / 20)
     assert at[0] == 1
     assert record["dose_that_covers_gy"] == {"50%": 51, "80%": 45, "95%": 42}
-    assert record["covered_by_isodoses"]["95%"] == pytest.approx(4 / 20)
+    # 57, 48 and 30 Gy.
+    assert record["covered_by_isodoses"] == pytest.approx({"95%": 4 / 20, "80%": 13 / 20, "50%": 1})
 
 
 SIZE, PIXELS = (120, 128, 14), (1.6, 1.6, 5.0)
@@ -146,6 +147,7 @@ def test_few_samples_get_no_interval_and_others_one_that_holds_their_margins(par
 def test_margins_have_volumes_that_grow_and_start_at_the_gtv(parts):
     record = view(parts).margins()
     voxel = np.prod(parts[2].spacing) / 1000
+    assert record["margins_mm"][0] == 0
     assert record["volumes_ml"][0] == pytest.approx(parts[4].sum() * voxel)
     assert np.all(np.diff(record["volumes_ml"]) >= 0)
     assert record["limits"] == list(LIMITS)

@@ -171,7 +171,8 @@ def test_minor_response_is_an_option(after, category):
 
 @pytest.mark.parametrize(("after", "category"), [(1.25, PD), (1.249, SD), (0.501, SD), (0.5, PR)])
 def test_thresholds_of_the_area_belong_to_the_category(after, category):
-    assert category_by_area(400.0, 400.0 * after, RULE) == category
+    for unit in (400.0, 0.4):
+        assert category_by_area(unit, unit * after, RULE) == category
 
 
 def test_area_and_volume_thresholds_agree_for_isotropic_growth():
