@@ -14,6 +14,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 from torch.nn import functional
 
+_LARGEST_BLOCK = 512
 _BLACK = -1.0
 """Normalized intensity of air. Images are shifted by it, so that the zeros that convolutions pad with are air."""
 
@@ -42,6 +43,8 @@ class _Encoder(nn.Module):
         super().__init__()
         self.patch = patch
         side = patch * 2 ** (len(widths) - 1)
+        if side > _LARGEST_BLOCK:
+            raise ValueError(f"blocks of {side} pixels are larger than any slice")
         self.shortcut = nn.Conv2d(1, latent_channels, side, stride=side, bias=False)
         self.conv_in = nn.Conv2d(patch**2, widths[0], 3, padding=1)
         self.levels = nn.ModuleList()

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.modules.module import register_module_module_registration_hook
 
 from ..errors import BundleError, BundleSchemaError
 from ..setting import decided
@@ -18,6 +19,9 @@ _QUICK_SIZE = 64
 """Rows and columns of a slice that any of our networks takes, and that costs little."""
 
 
+_MOST_LAYERS = 5_000
+
+
 @contextmanager
 def must_fit(what: str) -> Iterator[None]:
     """Turn whatever a part of a bundle makes of the code into an error of that bundle.
@@ -25,6 +29,15 @@ def must_fit(what: str) -> Iterator[None]:
     :param what: the part, for the message.
     :raises BundleSchemaError: the part cannot be used.
     """
+    layers = 0
+
+    def count(*_: object) -> None:
+        nonlocal layers
+        layers += 1
+        if layers > _MOST_LAYERS:  # their number may be one that no loop comes to
+            raise ValueError("it has more layers than any network")
+
+    hook = register_module_module_registration_hook(count)
     try:
         yield
     except BundleError:
@@ -38,6 +51,8 @@ def must_fit(what: str) -> Iterator[None]:
         reason = (str(error).strip().splitlines() or [""])[0][:200]
         message = f"{what} cannot be used ({type(error).__name__}: {reason})."
         raise BundleSchemaError(message, "Install the bundle again, or ask who made it.") from error
+    finally:
+        hook.remove()
 
 
 def check_description(bundle: "Bundle") -> None:

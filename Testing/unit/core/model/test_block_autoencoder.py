@@ -111,3 +111,8 @@ def test_a_bundle_with_eight_latent_channels_predicts(predictor):
     made, given = (sitk.GetArrayFromImage(volume) for volume in (prediction.samples[0], image))
     assert (made[generated] != given[generated]).any()
     assert np.array_equal(made[~generated], given[~generated])
+
+
+def test_blocks_larger_than_any_slice_are_refused_before_their_functions_are_counted():
+    with pytest.raises(ValueError, match="larger than any slice"):
+        small(patch=10**5)

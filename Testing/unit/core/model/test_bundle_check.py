@@ -17,14 +17,20 @@ CONFIGS = {
         "no channels": lambda c: c.update(block_out_channels=[]),
         "other channels": lambda c: c.update(block_out_channels=[2 * n for n in c["block_out_channels"]]),
         "less than nothing": lambda c: c.update(in_channels=-1),
+        "layers without end": lambda c: c.update(layers_per_block=10**400),
         "an unknown block": lambda c: c.update(down_block_types=["NoBlock"] * len(c["down_block_types"])),
         "no class of networks": lambda c: c.pop("_class_name"),
     },
     "image_autoencoder": {
         "other latents": lambda c: c.update(latent_channels=5),
+        "layers without end": lambda c: c.update(layers_per_block=10**6),
         "a list for a number": lambda c: c.update(num_vq_embeddings=[1]),
     },
-    "classifier": {"an unknown block": lambda c: c.update(block="nothing"), "no layers": lambda c: c.update(layers=[])},
+    "classifier": {
+        "an unknown block": lambda c: c.update(block="nothing"),
+        "no layers": lambda c: c.update(layers=[]),
+        "layers without end": lambda c: c.update(layers=[10**400, 1, 1, 1]),
+    },
     "scheduler": {
         "an unknown schedule": lambda c: c.update(beta_schedule="none"),
         "a text for a number": lambda c: c.update(beta_start="low"),
