@@ -53,6 +53,10 @@ def test_no_section_is_wider_than_the_panel_whatever_things_are_called(shown, re
     showTable(ui.scoringTable, shown.measurements)
     for widget in (ui.whatIfWeightWidget, ui.whatIfDaysWidget, ui.sampleWidget, ui.failureButton, ui.progressWidget):
         widget.visible = True
+    labels = [label for label in vars(ui).values() if label.inherits("QLabel") and label.wordWrap]
+    said = [label.text for label in labels]
+    for label in labels:
+        label.text, label.visible = "What a sentence says in many words. " * 8, True
     sections = [widget for key, widget in vars(ui).items() if key.endswith("Section")]
     kept = [(section.visible, section.collapsed) for section in sections]
     for section in sections:
@@ -70,6 +74,8 @@ def test_no_section_is_wider_than_the_panel_whatever_things_are_called(shown, re
         assert panel.minimumSizeHint().width() <= PAGE, widths
     finally:
         panel.visible = wasVisible
+        for label, text in zip(labels, said, strict=True):
+            label.text = text
         for section, (visible, collapsed) in zip(sections, kept, strict=True):
             section.visible, section.collapsed = visible, collapsed
 
