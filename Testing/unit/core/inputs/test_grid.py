@@ -7,6 +7,7 @@ import SimpleITK as sitk
 from GBMResponseCore.errors import BundleSchemaError, GeometryError
 from GBMResponseCore.inputs.grid import StackGrid
 from GBMResponseCore.inputs.preprocessing import InPlaneRule
+from GBMResponseCore.inputs.resampling import outer_corners
 from phantoms import IDENTITY, rotation
 
 SAGITTAL = np.array([[0, 0, 1], [1, 0, 0], [0, -1, 0]], float)  # columns: image axes toward P, I, L
@@ -288,3 +289,27 @@ def test_a_slab_holds_the_slices_between_the_first_and_the_last(volume):
     assert slab.GetSize() == (256, 256, 5)
     assert slab.GetOrigin() == grid.reference[:, :, 3:].GetOrigin()
     assert inside.tolist() == [0, 1, 4]
+
+
+@pytest.mark.parametrize("count", [60, 160])
+def test_the_stack_lies_around_the_head_however_many_voxels_the_volume_has(count):
+    """Of a large volume every n-th voxel is looked at."""
+    spacing, middle = 480 / count, np.array((150.0, 300.0, 240.0))
+    z, y, x = np.ogrid[:count, :count, :count]
+    squares = [(index * spacing - place) ** 2 for index, place in zip((x, y, z), middle, strict=True)]
+    image = sitk.GetImageFromArray((sum(squares) < 80**2).astype(np.uint8))
+    image.SetSpacing([spacing] * 3)
+    grid = StackGrid.for_image(image, InPlaneRule())
+    center = np.array(grid.origin) + (np.array(grid.size) - 1) / 2 * np.array(grid.spacing)
+    assert np.abs(center - middle)[:2].max() < spacing
+
+
+@pytest.mark.parametrize("name", [name for name, grid in GRIDS.items() if grid[3] == "resampled"])
+def test_the_slices_of_a_resampled_stack_fill_the_volume_and_none_lies_beyond(volume, name):
+    image = volume(name)
+    grid = StackGrid.for_image(image, RULE)
+    along = np.array(grid.direction)[2::3]
+    corners, first = outer_corners(image) @ along, grid.origin @ along
+    last, step = first + (grid.size[2] - 1) * grid.spacing[2], grid.spacing[2]
+    assert corners.min() <= first < corners.min() + step
+    assert corners.max() - step < last <= corners.max()
