@@ -44,8 +44,7 @@ def _no_compiler() -> Iterator[None]:
     if "torch._dynamo" in sys.modules:
         yield
         return
-    import torch
-
+    torch = importlib.import_module("torch")
     exempt = torch.compiler.disable
     torch.compiler.disable = lambda function=None, *_, **__: (lambda inner: inner) if function is None else function
     sys.modules["torch._dynamo"] = None  # type: ignore[assignment]
