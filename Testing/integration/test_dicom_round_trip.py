@@ -269,12 +269,12 @@ def test_no_name_is_found_in_anything_that_is_written(tiny_bundle, tmp_path):
 
 def found_in(folders) -> list[tuple[Path, str]]:
     found = []
-    for folder in folders:
-        for path in folder.rglob("*"):
-            try:
-                found += [(path, hit) for hit in secrets_in(path.read_bytes() + path.name.encode())]
-            except OSError:
-                continue
+    paths = (Path(at) / name for folder in folders for at, _, names in os.walk(folder) for name in names)
+    for path in paths:  # of a run that goes on: files and folders may be gone meanwhile
+        try:
+            found += [(path, hit) for hit in secrets_in(path.read_bytes() + path.name.encode())]
+        except OSError:
+            continue
     return found
 
 

@@ -553,7 +553,7 @@ def test_training_patients_are_no_test(store, tiny_bundle, tmp_path):
 
 
 def test_a_missing_bundle_is_refused(store, tmp_path):
-    with pytest.raises(BundleError, match="no bundle"):
+    with pytest.raises(BundleError, match="no folder 'absent'"):
         evaluate(only(tmp_path / "absent"), store, tmp_path / "out")
 
 
