@@ -13,7 +13,7 @@ from typing import Any
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Look for no garbage while packages load: there is none, and to look takes up to a quarter of the time."""
+    """Look for no garbage while packages load: there is none, and to look takes time."""
     before = gc.isenabled()
     gc.disable()
     try:

@@ -102,7 +102,7 @@ class Denoiser(nn.Module):
         return self.unet.config.get("class_embed_type") == "simple_projection"
 
     def ease(self) -> None:
-        """Leave out what the class's cross-attention computes in vain, a twentieth of an evaluation on a CPU.
+        """Leave out what the class's cross-attention computes in vain.
 
         For inference only: distributed training waits for gradients of the parameters that are left out.
         """
