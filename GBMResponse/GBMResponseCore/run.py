@@ -19,6 +19,7 @@ from .inputs.follow_up import AlignedFollowUp, align_follow_up
 from .inputs.preprocessing import NormalizationSettings
 from .inputs.reading import Note
 from .inputs.slices import CaseSlices
+from .measure.enhancement import EnhancementRule
 from .measure.guard import judge_case
 from .measure.measurements import Measurements, measure
 from .measure.own_segments import own_notes, read_own_segments, sample_names
@@ -214,8 +215,9 @@ class Runner:
         if sampled and sampled.batch_size is None:
             sampled = predictor.model.resolve(sampled)
         unchanged = predictor.unchanged(slices, sampled, listener.pulse) if sampled else None
-        rule = ProbabilityRule(**predictor.bundle.enhancement_probability)
-        return measure(slices, predictions, unchanged, plan=plan, own=own, probability=rule)
+        found_by = EnhancementRule.with_head(predictor.bundle.enhancement_head)
+        likely = ProbabilityRule(**predictor.bundle.enhancement_probability)
+        return measure(slices, predictions, unchanged, None, found_by, plan, own, likely)
 
     def run(self, request: PredictionRequest, listener: Listener | None = None) -> RunResult:
         """Predict, measure and write.

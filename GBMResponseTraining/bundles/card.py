@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 from GBMResponseCore import SYNTHETIC_NOTICE
+from GBMResponseCore.measure.enhancement import EnhancementRule
 from GBMResponseCore.measure.probability import ProbabilityRule
 
 from ..evaluation.metrics.image import HIGHER_IS_BETTER
@@ -116,6 +117,8 @@ def _conditions(description: Mapping[str, Any]) -> str:
         sentences.append(f"Told the days since the start of radiotherapy; {days:g} if none are given.")
     steps = f"{sampling['sampler']} with {sampling['steps']} steps"
     sentences.append(f"Sampled by default with {steps}, guidance scale {sampling['guidance_scale']:g}.")
+    found_by = EnhancementRule.with_head(description.get("enhancement_head"))
+    sentences.append(f"Enhancing tissue: {found_by}.")
     rule = description.get("enhancement_probability")
     if rule is not None:
         made = f"Probability of enhancement: {ProbabilityRule(**rule)}"

@@ -17,7 +17,8 @@ def inherit(description: dict[str, Any], parent: Bundle) -> None:
     """Complete the fields of a fine-tuned bundle's `bundle.json` with what only its parent knows."""
     before = parent.description
     description["latents"]["requantize"] = before["latents"]["requantize"]
-    description |= {name: before[name] for name in ("composition", "enhancement_probability") if name in before}
+    kept = ("composition", "enhancement_head", "enhancement_probability")
+    description |= {name: before[name] for name in kept if name in before}
     if parent.default_days is not None:
         description["conditioning"].setdefault("default_days_since_rt", parent.default_days)
     # What the parent has learned is usual for its children, too.

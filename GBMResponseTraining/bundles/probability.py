@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from GBMResponseCore.measure.enhancement import EnhancementRule
 from GBMResponseCore.measure.probability import ProbabilityRule
 
 from ..evaluation.enhancement import enhancement_zones
 from ..evaluation.held_out import read_held_out
 from ..evaluation.metrics.proper import brier_score
 from ..evaluation.model_predictions import EvaluatedModel, assign_classes, open_model, predict_slices
-from ..evaluation.scores import Target, smoothed_values
+from ..evaluation.scores import Target, evidence_of
 from ..evaluation.statistics.bootstrap import group_means, known_mean
 from ..settings.model_configurations import ModelConfiguration
 from ..stages.training_run import TrainingRun
@@ -82,10 +83,11 @@ def calibrate(
     slices = read_held_out(run.store_folder, SPLIT, slices_per_patient)
     loaded = model.load()
     tokens = assign_classes(loaded, slices).tokens
-    target = Target(slices, enhancement_zones(slices), samples)
+    rule = EnhancementRule.with_head(loaded.predictor.bundle.enhancement_head)
+    target = Target(slices, enhancement_zones(slices, rule), samples)
     finished = folder.parent / ".calibration"
     images = (predict_slices(loaded, slices, tokens, seed=seed, sample=k, finished=finished) for k in range(samples))
-    members = [smoothed_values([image], target) for image in images]
+    members = [evidence_of([image], target) for image in images]
     shares = target.shares([np.concatenate(parts) for parts in zip(*members, strict=True)])
     fitted = fit_probability(target, shares)
     describe_bundle(run, configuration, [], {"enhancement_probability": asdict(fitted.rule)})

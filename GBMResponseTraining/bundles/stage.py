@@ -16,7 +16,7 @@ from GBMResponseCore.model.bundle import Bundle, open_bundle
 from GBMResponseCore.model.networks import LatentAutoencoder
 from GBMResponseCore.request import SamplingOptions, check_guidance
 
-from ..evaluation.model_predictions import networks_sha256
+from ..evaluation.model_predictions import head_sha256, networks_sha256
 from ..evaluation.results import EXPECTED
 from ..evaluation.score_report import sentences
 from ..items.slices import images_of
@@ -203,6 +203,8 @@ def check_evaluated(bundle: Bundle, title: str, report: Mapping[str, Any]) -> No
         raise OptionError(f"The report {title!r} has no row of the bundle {bundle.name} {bundle.version}.", remedy)
     if any(entry["networks_sha256"] != networks_sha256(bundle) for entry in own):
         raise OptionError(f"The report {title!r} is of other networks than those of {bundle.name}.", remedy)
+    if report["models"][0]["bundle"].get("enhancement_head_sha256") != head_sha256(bundle):
+        raise OptionError(f"Enhancing tissue is found otherwise in the report {title!r} than by {bundle.name}.", remedy)
     if any(entry.get("enhancement_probability", {}) != bundle.enhancement_probability for entry in own):
         raise OptionError(f"{bundle.name} was calibrated after the report {title!r}.", remedy)
 

@@ -1,50 +1,63 @@
 """Enhancing tissue of evaluated slices, found by the engine's segmenter: the measure that a user is shown.
 
-:mod:`GBMResponseCore.measure.enhancement` defines it. One threshold, from the pre-treatment image, serves that image
-and all predictions of a patient; the true follow-up has one from its own tissue. A store holds the slices with GTV
-alone: where slices are missing between those of a patient, the head is taken to be that of the nearest one.
+:mod:`GBMResponseCore.measure.enhancement` defines it. The tissue of the pre-treatment image serves that
+image and all predictions of a patient; the true follow-up is measured beside its own tissue. A store holds the slices
+with GTV alone: where slices are missing between those of a patient, the head is taken to be that of the nearest one.
 """
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from GBMResponseCore.measure.enhancement import EnhancementSegmenter, smoothed
+from GBMResponseCore.measure.enhancement import EnhancementRule, EnhancementSegmenter
+from GBMResponseCore.measure.enhancement_head import Tissue
 
 from .held_out import HeldOut
 
 _USUAL_PIXEL_MM = 1.0
 
 
-class Zone(NamedTuple):
-    """Where enhancement of a slice is looked for.
+@dataclass(frozen=True, eq=False)
+class Zone:
+    """Where enhancement of a slice is looked for, and how.
 
     :param pixels: indices of its flat pixels, ascending.
-    :param threshold: smoothed intensity from which a prediction, or the pre-treatment image, enhances.
-    :param true_threshold: the same of the true follow-up.
-    :param sigma: of the smoothing in pixels, (slice, row, column).
+    :param tissue, true_tissue: around the GTV before treatment, and at the true follow-up.
+    :param distance_mm, depth_mm: of the pixels, see :class:`EnhancementSegmenter`.
     """
 
     pixels: np.ndarray
-    threshold: float
-    true_threshold: float
-    sigma: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    tissue: Tissue
+    true_tissue: Tissue
+    distance_mm: np.ndarray
+    depth_mm: np.ndarray
+    rule: EnhancementRule
+    spacing_mm: tuple[float, float, float]
 
-    def smoothed(self, image: np.ndarray) -> np.ndarray:
-        """Intensities of an image (H, W) in the zone (z,), as the segmenter looks at them."""
+    def evidence(self, image: np.ndarray, true: bool = False) -> np.ndarray:
+        """How clearly pixels of an image (H, W) enhance (z,), float32; they do above 0.
+
+        :param true: the image is the true follow-up.
+        """
         where = np.zeros(image.shape, bool)
         where.ravel()[self.pixels] = True
-        return smoothed(image[None], where[None], self.sigma)
+        tissue = self.true_tissue if true else self.tissue
+        return self.rule.evidence(image[None], where[None], tissue, self.distance_mm, self.depth_mm, self.spacing_mm)
 
 
-def enhancement_zones(slices: HeldOut) -> list[Zone]:
-    """Zone of every slice; one without pixels where a patient has no GTV or no head."""
+def enhancement_zones(slices: HeldOut, rule: EnhancementRule | None = None) -> list[Zone]:
+    """Zone of every slice; one without pixels where a patient has no GTV or no head.
+
+    :param rule: of the segmenter; None: that of a bundle without a head.
+    """
+    rule = rule or EnhancementRule()
     zones: dict[int, Zone] = {}
     for patient, record in enumerate(slices.records):
         rows = slices.rows_of(patient)
         if len(rows):
-            zones |= dict(zip(rows.tolist(), _zones_of_patient(slices, rows, record), strict=True))
+            zones |= dict(zip(rows.tolist(), _zones_of_patient(slices, rows, record, rule), strict=True))
     return [zones[row] for row in range(len(slices))]
 
 
@@ -56,10 +69,7 @@ def enhancing_pixels(images: np.ndarray, zones: Sequence[Zone], true: bool = Fal
     :param true: the images are the true follow-ups.
     """
     return np.array(
-        [
-            np.count_nonzero(zone.smoothed(image) > (zone.true_threshold if true else zone.threshold))
-            for image, zone in zip(images, zones, strict=True)
-        ]
+        [np.count_nonzero(zone.evidence(image, true) > 0) for image, zone in zip(images, zones, strict=True)]
     )
 
 
@@ -101,8 +111,11 @@ def spacing_or_usual(record: Mapping[str, Any]) -> tuple[float, float, float]:
     return spacing_mm(record) or usual
 
 
-def _zones_of_patient(slices: HeldOut, rows: np.ndarray, record: Mapping[str, Any]) -> list[Zone]:
-    nothing = Zone(np.empty(0, np.int64), 0.0, 0.0)
+def _zones_of_patient(
+    slices: HeldOut, rows: np.ndarray, record: Mapping[str, Any], rule: EnhancementRule
+) -> list[Zone]:
+    spacing, none = spacing_or_usual(record), np.empty(0, np.float32)
+    nothing = Zone(np.empty(0, np.int64), Tissue(0.0, 0.0), Tissue(0.0, 0.0), none, none, rule, spacing)
     if not slices.gtv[rows].any():
         return [nothing] * len(rows)
     places = slices.stack_indices[rows] - slices.stack_indices[rows[0]]
@@ -111,12 +124,14 @@ def _zones_of_patient(slices: HeldOut, rows: np.ndarray, record: Mapping[str, An
     pre, post = slices.pre[nearest], slices.post[nearest]
     generated = np.isin(stack, places)
     gtv = slices.gtv[nearest] & generated[:, None, None]
-    spacing = spacing_or_usual(record)
-    segmenter = EnhancementSegmenter(pre, gtv, generated, spacing)
+    segmenter = EnhancementSegmenter(pre, gtv, generated, spacing, rule)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # no tissue: the median of nothing
-        threshold, true_threshold = segmenter.threshold(pre), segmenter.threshold(post)
-    if np.isnan(threshold):
+        tissue, true_tissue = segmenter.tissue(pre), segmenter.tissue(post)
+    if np.isnan(tissue.median):
         return [nothing] * len(rows)
-    sigma = segmenter.rule.smoothing_pixels(spacing)
-    return [Zone(np.flatnonzero(segmenter.region[place]), threshold, true_threshold, sigma) for place in places]
+    regions = ((segmenter.region[k], segmenter.distance_mm[k], segmenter.depth_mm[k]) for k in places)
+    return [
+        Zone(np.flatnonzero(region), tissue, true_tissue, distance[region], depth[region], rule, spacing)
+        for region, distance, depth in regions
+    ]

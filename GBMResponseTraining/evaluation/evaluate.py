@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from GBMResponseCore.files import ensure_output_folder, write_json
 from GBMResponseCore.inputs.preprocessing import NormalizationSettings
+from GBMResponseCore.measure.enhancement import EnhancementRule
 from GBMResponseCore.measure.probability import ProbabilityRule
 from GBMResponseCore.model.runtime import choose_device
 
@@ -26,6 +27,7 @@ from .model_predictions import (
     OpenedModel,
     assign_classes,
     class_probabilities,
+    head_sha256,
     networks_sha256,
     open_model,
     predict_slices,
@@ -95,7 +97,7 @@ def evaluate(
         _check_fit(model, slices, options)
     to_sweep = _model_to_sweep(opened) if options.guidance_sweep else None
     mean = training_mean(store_folder)
-    tuning = tuning_of_store(options.tuning_store or store_folder)
+    tuning = tuning_of_store(options.tuning_store or store_folder, segmenter_of(opened))
     out = ensure_output_folder(out)
     result = evaluate_models(
         opened, checks, slices, mean, options, out / _FINISHED, store_folder.resolve().name, to_sweep, tuning
@@ -103,6 +105,11 @@ def evaluate(
     report = report_of(result)
     _write(result, report, out)
     return report
+
+
+def segmenter_of(models: Sequence[OpenedModel]) -> EnhancementRule:
+    """What finds enhancing tissue in all pictures of an evaluation: that of the first model's bundle."""
+    return EnhancementRule.with_head(models[0].bundle.enhancement_head)
 
 
 def evaluate_models(
@@ -130,7 +137,7 @@ def evaluate_models(
         lpips.to(choose_device(options.device))
     measure = options.measure(slices, lpips)
     wants_volumes = options.samples >= FEWEST_SAMPLES
-    zones = enhancement_zones(slices) if options.samples > 1 or to_sweep else None
+    zones = enhancement_zones(slices, segmenter_of(models)) if options.samples > 1 or to_sweep else None
     target = Target(slices, zones, options.samples) if options.samples > 1 else None
     baselines = [Row(COPY, "baseline", measure(slices.pre, slices.post))]
     if tuning is not None:
@@ -346,6 +353,7 @@ def _describe(
             "name": bundle.name,
             "version": bundle.version,
             "networks_sha256": networks_sha256(bundle),
+            "enhancement_head_sha256": head_sha256(bundle),
             "enhancement_probability": bundle.enhancement_probability,
         },
         "scheme": loaded.model.scheme,

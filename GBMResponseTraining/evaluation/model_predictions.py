@@ -150,6 +150,12 @@ def networks_sha256(bundle: Bundle) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def head_sha256(bundle: Bundle) -> str | None:
+    """Hash of the network by which a bundle finds enhancing tissue; None if it has none."""
+    head = bundle.enhancement_head
+    return None if head is None else hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()
+
+
 def assign_classes(loaded: LoadedModel, slices: HeldOut) -> ClassAssignment:
     """Class of every patient, by the model's class source.
 

@@ -80,6 +80,13 @@ def evaluation_notes(
 ) -> list[str]:
     """What a reader of the figures must know."""
     notes = []
+    head = models[0].description["bundle"]["enhancement_head_sha256"]
+    others = [model.name for model in models if model.description["bundle"]["enhancement_head_sha256"] != head]
+    if others:
+        notes.append(
+            f"Enhancing tissue of all rows is found as {models[0].name} does, also of models that a user sees measured "
+            f"otherwise: {', '.join(others)}."
+        )
     if options.split != "test":
         notes.append(f"These are {options.split} patients: the figures are no test.")
     if not has_lpips:

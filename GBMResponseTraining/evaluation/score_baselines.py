@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from GBMResponseCore.measure.enhancement import EnhancementRule
 from scipy import ndimage
 
 from .enhancement import enhancement_zones
@@ -25,6 +26,7 @@ from .scores import (
     VOLUME_SCORES,
     ScoredRow,
     Target,
+    evidence_of,
     image_scores,
     log_scores,
     looks_of,
@@ -34,7 +36,6 @@ from .scores import (
     score_masks,
     score_members,
     size_category,
-    smoothed_values,
     with_looks,
 )
 from .spread import OFFSET_ML
@@ -83,18 +84,21 @@ class Tuning:
     categories: dict[str, int]
 
 
-def tuning_of_store(folder: Path) -> Tuning | None:
-    """Tune on up to 30 training patients of a store, else on validation patients; None if it has neither."""
+def tuning_of_store(folder: Path, rule: EnhancementRule | None = None) -> Tuning | None:
+    """Tune on up to 30 training patients of a store, else on validation patients; None if it has neither.
+
+    :param rule: of the segmenter, see :func:`.enhancement.enhancement_zones`.
+    """
     splits = set(stored_split(folder).values())
     for split in TUNING_SPLITS:
         if split in splits:
-            return tune(read_held_out(folder, split, _TUNING_SLICES, _TUNING_PATIENTS), split)
+            return tune(read_held_out(folder, split, _TUNING_SLICES, _TUNING_PATIENTS), split, rule)
     return None
 
 
-def tune(slices: HeldOut, split: str) -> Tuning:
+def tune(slices: HeldOut, split: str, rule: EnhancementRule | None = None) -> Tuning:
     """Choose blur and spread on slices of training patients, by the mean over patients."""
-    target = Target(slices, enhancement_zones(slices), 1)
+    target = Target(slices, enhancement_zones(slices, rule), 1)
     blurs = {sigma: _blurred(slices.pre, sigma) for sigma in SIGMAS}
     values = {sigma: member_values([images], target) for sigma, images in blurs.items()}
     scored = {sigma: _image_row(BLURRED, members, target) for sigma, members in values.items()}
@@ -209,10 +213,10 @@ def _mask_row(target: Target, sigma: float) -> ScoredRow:
     """Scores of the mask of what enhances before, blurred."""
     shape = target.slices.pre.shape[1:]
     chances = []
-    for values, area in zip(smoothed_values([target.slices.pre], target), target.areas, strict=True):
+    for values, area in zip(evidence_of([target.slices.pre], target), target.areas, strict=True):
         pixels = area.pixels[area.zone]
         mask = np.zeros(shape, np.float32)
-        mask.ravel()[pixels] = values[0] > area.threshold
+        mask.ravel()[pixels] = values[0] > 0
         chances.append(ndimage.gaussian_filter(mask, sigma).ravel()[pixels])
     return score_masks(BLURRED_MASK, "baseline", chances, target)
 

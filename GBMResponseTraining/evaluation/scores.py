@@ -37,7 +37,6 @@ class Area(NamedTuple):
     :param gtv, zone: bool (p,), the pixels of either.
     :param truth: intensities of the true follow-up, clipped, float (p,).
     :param enhancing: bool (z,), the truth in the zone.
-    :param threshold: smoothed intensity from which a prediction enhances.
     """
 
     pixels: np.ndarray
@@ -45,18 +44,17 @@ class Area(NamedTuple):
     zone: np.ndarray
     truth: np.ndarray
     enhancing: np.ndarray
-    threshold: float
 
 
 class Members(NamedTuple):
     """Pictures of an ensemble in the area of every slice.
 
     :param values: intensities (m, p) of every slice.
-    :param smoothed: smoothed intensities in the zone (m, z) of every slice, from which enhancement is told.
+    :param evidence: how clearly the zone's pixels enhance (m, z), of every slice; they do above 0.
     """
 
     values: list[np.ndarray]
-    smoothed: list[np.ndarray]
+    evidence: list[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -108,21 +106,19 @@ class Target:
         """Enhancing pixels of every record at the true follow-up (records,)."""
         return self._of_records(np.array([np.count_nonzero(area.enhancing) for area in self.areas]))
 
-    def enhancing_pixels(self, smoothed: Sequence[np.ndarray]) -> np.ndarray:
+    def enhancing_pixels(self, evidence: Sequence[np.ndarray]) -> np.ndarray:
         """Enhancing pixels of every member and record (m, records)."""
-        parts = zip(smoothed, self.areas, strict=True)
-        counts = np.array([np.count_nonzero(values > area.threshold, axis=1) for values, area in parts])
+        counts = np.array([np.count_nonzero(values > 0, axis=1) for values in evidence])
         return np.array([self._of_records(count) for count in counts.T])
 
     @cached_property
     def before(self) -> list[np.ndarray]:
         """What enhances before treatment, of every slice, bool (z,)."""
-        found = smoothed_values([self.slices.pre], self)
-        return [values[0] > area.threshold for values, area in zip(found, self.areas, strict=True)]
+        return [values[0] > 0 for values in evidence_of([self.slices.pre], self)]
 
-    def shares(self, smoothed: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def shares(self, evidence: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Share of the members that enhance, of every slice (z,)."""
-        return [(values > area.threshold).mean(axis=0) for values, area in zip(smoothed, self.areas, strict=True)]
+        return [(values > 0).mean(axis=0) for values in evidence]
 
     def probabilities(self, shares: Sequence[np.ndarray], rule: ProbabilityRule) -> list[np.ndarray]:
         """Probability of enhancement of every slice (z,), as a user is shown it.
@@ -182,14 +178,14 @@ def member_values(images: Sequence[np.ndarray], target: Target) -> list[np.ndarr
     ]
 
 
-def smoothed_values(images: Sequence[np.ndarray], target: Target) -> list[np.ndarray]:
-    """Smoothed intensities in the zone of every slice (m, z), of `m` pictures (n, H, W) of all slices."""
-    return [np.stack([zone.smoothed(picture[k]) for picture in images]) for k, zone in enumerate(target.zones)]
+def evidence_of(images: Sequence[np.ndarray], target: Target) -> list[np.ndarray]:
+    """How clearly the zone of every slice enhances (m, z), of `m` pictures (n, H, W) of all slices."""
+    return [np.stack([zone.evidence(picture[k]) for picture in images]) for k, zone in enumerate(target.zones)]
 
 
 def members_of(images: Sequence[np.ndarray], target: Target) -> Members:
     """The same pictures both ways."""
-    return Members(member_values(images, target), smoothed_values(images, target))
+    return Members(member_values(images, target), evidence_of(images, target))
 
 
 def score_members(
@@ -200,10 +196,10 @@ def score_members(
     :param rule: how the probability of enhancement is made of them; None: the share that enhances.
     """
     images = [image_scores(*parts) for parts in zip(members.values, target.areas, strict=True)]
-    shares = target.shares(members.smoothed)
+    shares = target.shares(members.evidence)
     masks = score_masks(name, kind, shares if rule is None else target.probabilities(shares, rule), target)
     per_slice = [{**image, **mask} for image, mask in zip(images, masks.per_slice, strict=True)]
-    counts = target.enhancing_pixels(members.smoothed)
+    counts = target.enhancing_pixels(members.evidence)
     volumes = {"crps_volume": fair_crps(counts * target.voxel_ml, target.pixels_after * target.voxel_ml)}
     categories = [[size_category(*pair) for pair in zip(target.pixels_before, row, strict=True)] for row in counts]
     weight = target.samples / len(counts)
@@ -314,8 +310,8 @@ def _area(zone: Zone, gtv: np.ndarray, post: np.ndarray) -> Area:
     pixels = np.union1d(inside, zone.pixels)
     in_zone = np.isin(pixels, zone.pixels)
     truth = post.ravel()[pixels].astype(np.float64)
-    enhancing = zone.smoothed(post) > zone.true_threshold
-    return Area(pixels, np.isin(pixels, inside), in_zone, np.clip(truth, -1.0, 1.0), enhancing, zone.threshold)
+    enhancing = zone.evidence(post, true=True) > 0
+    return Area(pixels, np.isin(pixels, inside), in_zone, np.clip(truth, -1.0, 1.0), enhancing)
 
 
 def _mean(values: np.ndarray) -> float:

@@ -25,7 +25,9 @@ def main() -> None:
     parser.add_argument("--patients", type=int, help="the first N; default: all")
     arguments = parser.parse_args()
     known = json.loads((arguments.cohort / "simulation.json").read_text(encoding="utf-8"))
-    values = {entry.name: known["simulation"][entry.name] for entry in fields(SimulationSettings)}
+    # Settings that a cohort does not name are younger than it, and were as by default.
+    names = [entry.name for entry in fields(SimulationSettings) if entry.name in known["simulation"]]
+    values = {name: known["simulation"][name] for name in names}
     settings = SimulationSettings(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
     library, rows = AnatomyLibrary(arguments.anatomies), []
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Whether a case's measures can be trusted: measured where the answer is known, and withheld with a reason where not.
 
-Three things decide, all of them measured on the case itself; nothing is switched on by hand. The threshold has to find
+Three things decide, all of them measured on the case itself; nothing is switched on by hand. The segmenter has to find
 this tumor: what enhances before treatment is compared with the GTV. An image in which nothing changed, the input as the
 model's own decoder draws it, has to show no change. And there have to be samples.
 """
@@ -22,7 +22,7 @@ FEWEST_SAMPLES = 4
 """Fewer samples get no interval, and their category is indeterminate."""
 NO_SAMPLES = (
     "There are no samples. The expected image is an average: it fades enhancement that is uncertain, so volumes by a "
-    "threshold mean nothing in it."
+    "segmenter mean nothing in it."
 )
 _OF_AREAS = (
     "area_before_mm2", "area_after_mm2", "area_change", "measurable", "category_by_area", "by_area",
@@ -68,7 +68,7 @@ class SelfCheck:
     def _against_volumes(self) -> str | None:
         if self.gtv_dice < LOWEST_GTV_DICE:
             return (
-                "The intensity threshold does not find this tumor: what enhances before treatment overlaps little with "
+                "The segmenter does not find this tumor: what enhances before treatment overlaps little with "
                 f"the GTV (Dice {self.gtv_dice:.2f}, at least {LOWEST_GTV_DICE:.2f} is needed)."
             )
         change = self.unchanged

@@ -1,14 +1,16 @@
-"""A simple segmenter of enhancing tissue near the GTV, the same for the input, predictions and the true follow-up.
+"""What finds enhancing tissue near the GTV, the same for the input, predictions and the true follow-up.
 
-A voxel enhances if it is brighter than 1.25 times the median of the tissue around the GTV. Looked at are the
-generated slices only, there the GTV itself and what is within 12 mm of it and at least 12 mm below the head's surface,
-which keeps scalp and dura out. It is a proxy, not a lesion segmentation: vessels and blood products count as well.
+A bundle may bring a small network that learned it (:mod:`.enhancement_head`). Without one a voxel enhances if it is
+brighter than 1.25 times the median of the tissue around the GTV: a proxy, by which vessels and blood products count as
+well. Looked at are the generated slices only, there the GTV itself and what is near it and at least 12 mm below the
+head's surface, which keeps scalp and dura out.
 
-Every image is smoothed alike before it is compared with the threshold. A scan is sharper and noisier than an image from
-a decoder: unsmoothed, the noise tears holes into the scan's mask, the decoder's blur fills them, and lesions seem to
-grow although nothing changed (docs/measurements.md).
+Every image is smoothed alike before. A scan is sharper and noisier than an image from a decoder: unsmoothed, the noise
+tears holes into the scan's mask, the decoder's blur fills them, and lesions seem to grow although nothing changed
+(docs/measurements.md).
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +18,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..inputs.preprocessing import bounding_box
+from .enhancement_head import FEATURES, EnhancementHead, Tissue, features, reach_pixels
 
 _SMOOTHING_REACH = 4.0
 """Standard deviations after which the Gaussian is cut off, SciPy's default."""
@@ -29,30 +32,91 @@ class EnhancementRule:
 
     :param smoothing_mm: standard deviation of the Gaussian that smooths every image in its slices. 1.5 mm is the least
         at which images with and without a decoder's blur have the same mask (Dice 0.98 on real cases 01 to 04).
-    :param ratio: of the intensity to the median of the tissue around.
-    :param near_mm: distance from the GTV that is looked at.
+    :param ratio: of the intensity to the median of the tissue around; a head does without.
+    :param near_mm: distance from the GTV that is measured.
+    :param reach_mm: distance from the GTV that planning looks at. Compositions end about there, so that nothing
+        predicted lies beyond.
     :param rim_mm: depth below the head's surface that is not looked at, outside the GTV.
     :param around_mm: the tissue around lies between `near_mm` and this distance from the GTV.
+    :param head: of a bundle, in the place of the ratio.
     """
 
     smoothing_mm: float = 1.5
     ratio: float = 1.25
     near_mm: float = 12.0
+    reach_mm: float = 25.0
     rim_mm: float = 12.0
     around_mm: float = 45.0
+    head: EnhancementHead | None = None
+
+    @classmethod
+    def with_head(cls, entry: Mapping[str, Any] | None) -> "EnhancementRule":
+        """The rule of a bundle with this `enhancement_head`; None: of one without."""
+        return cls(head=None if entry is None else EnhancementHead.from_dict(entry))
+
+    def evidence(
+        self,
+        stack: np.ndarray,
+        where: np.ndarray,
+        tissue: Tissue,
+        distance_mm: np.ndarray,
+        depth_mm: np.ndarray,
+        spacing_mm: tuple[float, float, float],
+    ) -> np.ndarray:
+        """How clearly voxels enhance (k,), float32; they do above 0.
+
+        :param stack: normalized (n, H, W); slices are not mixed.
+        :param where: the voxels, bool (n, H, W).
+        :param tissue: of the image, see :meth:`EnhancementSegmenter.tissue`.
+        :param distance_mm, depth_mm: of the voxels (k,), see :func:`.enhancement_head.features`.
+        """
+        if self.head is None:
+            return smoothed(stack, where, self.smoothing_pixels(spacing_mm)) - (tissue.median * self.ratio - 1.0)
+        return self.head.logits(self.features(stack, where, tissue, distance_mm, depth_mm, spacing_mm))
+
+    def features(
+        self,
+        stack: np.ndarray,
+        where: np.ndarray,
+        tissue: Tissue,
+        distance_mm: np.ndarray,
+        depth_mm: np.ndarray,
+        spacing_mm: tuple[float, float, float],
+    ) -> np.ndarray:
+        """What a head looks at, (k, 8), see :func:`.enhancement_head.features`; arguments as of :meth:`evidence`."""
+        margin = reach_pixels(spacing_mm)
+        box = bounding_box(where, (0, margin, margin))
+        if box is None:
+            return np.zeros((0, FEATURES), np.float32)
+        seen = np.zeros(where.shape, bool)
+        seen[box] = True
+        levels = smoothed(stack, seen, self.smoothing_pixels(spacing_mm)).reshape(where[box].shape) + 1.0
+        return features(levels, where[box], tissue, distance_mm, depth_mm, spacing_mm)
 
     def smoothing_pixels(self, spacing_mm: tuple[float, float, float]) -> tuple[float, float, float]:
         """Standard deviation of the Gaussian in voxels (slice, row, column) of this size; slices are not mixed."""
         return (0.0, self.smoothing_mm / spacing_mm[1], self.smoothing_mm / spacing_mm[2])
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """The settings in use; whether there is a head, without its weights."""
+        unused = {"ratio"} if self.head else set()
+        return {name: value for name, value in asdict(self).items() if name not in unused} | {
+            "head": self.head is not None
+        }
+
+    def __str__(self) -> str:
+        if self.head is None:
+            return f"what is brighter than {self.ratio:g} x the median of the tissue around"
+        return (
+            f"what is found by a network of {sum(map(len, self.head.hidden)) + 2 * len(self.head.output) + 1} weights"
+        )
 
 
 class EnhancementSegmenter:
     """The segmenter of one case; arrays are axial stacks (slices, rows, columns), normalized to -1...
 
-    `depth_mm` is the depth of each voxel below the head's surface, -inf far from the generated slices.
+    `region` is what is measured, and lies in `reach`, which planning looks at, both bool. `depth_mm` is the depth of
+    each voxel below the head's surface, -inf far from the generated slices, and `distance_mm` that from the GTV.
 
     :param pre: the input.
     :param spacing_mm: of the stack, same order.
@@ -77,27 +141,31 @@ class EnhancementSegmenter:
         deep = inside_mm >= self.rule.rim_mm
         near = outside_mm <= self.rule.near_mm
         shown = np.asarray(generated, bool)[slab, None, None]
-        self.depth_mm = np.full(pre.shape, -np.inf, np.float32)
-        self.depth_mm[slab] = inside_mm
-        self.region = np.zeros(pre.shape, bool)
+        self.depth_mm, self.distance_mm = (np.full(pre.shape, fill, np.float32) for fill in (-np.inf, np.inf))
+        self.depth_mm[slab], self.distance_mm[slab] = inside_mm, outside_mm
+        self.region, self.reach, self._around = (np.zeros(pre.shape, bool) for _ in range(3))
         self.region[slab] = shown & (gtv[slab] | (deep & near))
-        self._around = np.zeros(pre.shape, bool)
+        self.reach[slab] = shown & (gtv[slab] | (deep & (outside_mm <= self.rule.reach_mm)))
         self._around[slab] = shown & deep & ~near & (outside_mm <= self.rule.around_mm)
         if not self._around.any():
             self._around[slab] = shown & (inside_mm > 0)
 
-    def threshold(self, stack: np.ndarray) -> float:
-        """Normalized intensity from which a voxel of an image with this tissue enhances."""
-        return (float(np.median(self._smoothed(stack, self._around))) + 1.0) * self.rule.ratio - 1.0
+    def tissue(self, stack: np.ndarray) -> Tissue:
+        """The tissue around the GTV of an image; input and predictions share that of the input."""
+        levels = smoothed(stack, self._around, self.rule.smoothing_pixels(self.spacing_mm))
+        low, high = np.quantile(levels, (0.25, 0.75)) if len(levels) else (np.nan, np.nan)
+        return Tissue(float(np.median(levels)) + 1.0, float(high - low))
 
-    def segment(self, stack: np.ndarray, threshold: float) -> np.ndarray:
-        """Mask of the enhancing voxels, bool."""
+    def segment(self, stack: np.ndarray, tissue: Tissue, where: np.ndarray | None = None) -> np.ndarray:
+        """Mask of the enhancing voxels, bool.
+
+        :param where: is looked at, bool; None: `region`.
+        """
+        where = self.region if where is None else where
         mask = np.zeros(stack.shape, bool)
-        mask[self.region] = self._smoothed(stack, self.region) > threshold
+        places = self.distance_mm[where], self.depth_mm[where]
+        mask[where] = self.rule.evidence(stack, where, tissue, *places, self.spacing_mm) > 0
         return mask
-
-    def _smoothed(self, stack: np.ndarray, where: np.ndarray) -> np.ndarray:
-        return smoothed(stack, where, self.rule.smoothing_pixels(self.spacing_mm))
 
 
 def smoothed(stack: np.ndarray, where: np.ndarray, sigma: tuple[float, float, float]) -> np.ndarray:

@@ -46,9 +46,9 @@ CAVEATS = (
     "Size categories compare the scan before treatment with a synthetic one. They are no RANO categories: RANO 2.0 "
     "takes the first scan after radiotherapy as reference, and needs steroids, clinical status and confirmation.",
     UNKNOWN_WEEKS,
-    "Enhancing tissue is found by one intensity threshold near the GTV, in the generated slices only: vessels and "
-    "blood products count, faint enhancement does not. All images are smoothed alike before, as a scan is sharper than "
-    "a synthetic image.",
+    "Enhancing tissue is found automatically near the GTV, in the generated slices only, by a small network of the "
+    "model or by one intensity threshold (settings say which): vessels and blood products may count, faint enhancement "
+    "may not. All images are smoothed alike before, as a scan is sharper than a synthetic image.",
     "The noise band of a volume change (37 percentage points below 1 ml, 15 below 5 ml, 5 above) comes from a third "
     "party's repeated measurements, not from this software.",
 )
@@ -129,8 +129,9 @@ def measure(
     spacing = grid.spacing[::-1]
     pre = slices.scale.normalize(slices.stack)
     segmenter = EnhancementSegmenter(pre, gtv, generated, spacing, enhancement)
-    threshold = segmenter.threshold(pre)
-    mask_before = own.get(BEFORE, segmenter.segment(pre, threshold))
+    tissue = segmenter.tissue(pre)
+    found_before = segmenter.segment(pre, tissue, segmenter.reach)
+    mask_before = own.get(BEFORE, found_before & segmenter.region)
     before = find_lesions(mask_before, spacing, rule.lesions)
 
     def whole(pixels: np.ndarray) -> np.ndarray:
@@ -143,7 +144,7 @@ def measure(
     if own and own.keys() >= {BEFORE, *(sample for entry in names.values() for sample in entry)}:
         still = compare_lesions(before, before, rule)
     elif unchanged is not None:
-        mask = segmenter.segment(whole(unchanged), threshold)
+        mask = segmenter.segment(whole(unchanged), tissue)
         still = compare_lesions(before, find_lesions(mask, spacing, rule.lesions), rule)
     check = SelfCheck(dice(mask_before, gtv), still)
     withheld = check.withheld()
@@ -152,15 +153,16 @@ def measure(
     if slices.follow_up is not None:
         truth = _Truth(whole(slices.truth), segmenter, before, rule, slices.follow_up.registered, own.get(FOLLOW_UP))
         blurry = whole(blurred(slices.pre, spacing))
-        blurred_mask = segmenter.segment(blurry, threshold)
+        blurred_mask = segmenter.segment(blurry, tissue)
         blurred_change = compare_lesions(before, find_lesions(blurred_mask, spacing, rule.lesions), rule)
 
-    view, plans = PlanningView(segmenter, pre, gtv, generated, threshold, plan), {}
+    view, plans = PlanningView(segmenter, found_before, gtv, generated, plan), {}
     classes, maps, sample_masks, chances = {}, {}, {}, {}
     for name, prediction in predictions.items():
         stacks = [whole(pixels) for pixels in prediction.pixels]
-        pairs = zip(names[name], stacks, strict=True)
-        masks = [own.get(sample, segmenter.segment(stack, threshold)) for sample, stack in pairs]
+        wide = [segmenter.segment(stack, tissue, segmenter.reach) for stack in stacks]
+        pairs = zip(names[name], wide, strict=True)
+        masks = [own.get(sample, found & segmenter.region) for sample, found in pairs]
         sample_masks[prediction] = masks
         lesions = [find_lesions(mask, spacing, rule.lesions) for mask in masks]
         changes = [compare_lesions(before, after, rule) for after in lesions]
@@ -184,7 +186,7 @@ def measure(
             }
             entry["score"] = {who: hidden.apply(score) for who, score in scores.items()}
         if stacks:
-            plans[name] = view.of_samples([view.recurrence(stack, threshold) for stack in stacks])
+            plans[name] = view.of_samples([view.recurrence(found) for found in wide])
             entry |= {} if hidden.volume else {"planning": plans[name]}
         classes[name] = entry
         if len(masks) > 1:
@@ -215,7 +217,7 @@ def measure(
         record["true_follow_up"] = withheld.apply(truth.to_dict())
     shared = {**view.margins(), "copy_of_the_input": view.of_copy()}
     if truth is not None:
-        shared["true_follow_up"] = view.of_mask(view.recurrence(truth.stack, truth.threshold))
+        shared["true_follow_up"] = view.of_mask(view.recurrence(truth.found))
     if not withheld.volume:
         record["planning"] = shared
     after = (truth.mask, blurred_mask) if truth else (None, None)
@@ -292,7 +294,10 @@ def blurred(planes: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.nd
 
 
 class _Truth:
-    """The true follow-up, measured by the same segmenter with a threshold from its own tissue."""
+    """The true follow-up, measured by the same segmenter beside its own tissue.
+
+    `found` is what enhances in the segmenter's `reach`.
+    """
 
     def __init__(
         self,
@@ -303,8 +308,8 @@ class _Truth:
         registered: bool,
         own: np.ndarray | None,
     ) -> None:
-        self.stack, self.threshold = stack, segmenter.threshold(stack)
-        self.mask = segmenter.segment(stack, self.threshold) if own is None else own
+        self.stack, self.found = stack, segmenter.segment(stack, segmenter.tissue(stack), segmenter.reach)
+        self.mask = self.found & segmenter.region if own is None else own
         self._lesions = find_lesions(self.mask, segmenter.spacing_mm, rule.lesions)
         self._change = compare_lesions(before, self._lesions, rule)
         self._registered = registered

@@ -1,6 +1,6 @@
-"""What the user has outlined as enhancing, in the place of what the threshold finds.
+"""What the user has outlined as enhancing, in the place of what the segmenter finds.
 
-A change between an image that was outlined by hand and one that was segmented by a threshold is partly one of method.
+A change between an image that was outlined by hand and one that was segmented automatically is partly one of method.
 It is measured on every case whether that shows: the input as the model draws it if nothing changes is segmented like
 the samples and compared with what was outlined before (:mod:`.check`), and what this spoils is withheld. Who outlines
 the scan before and all samples is taken at their word.
@@ -64,5 +64,5 @@ def read_own_segments(files: Mapping[str, Path], slices: CaseSlices, names: Iter
 def own_notes(names: Iterable[str]) -> list[Note]:
     """What is to be said of images that the user has outlined; nothing of none."""
     listed = ", ".join(names)
-    sentence = f"What enhances was outlined by the user in: {listed}; in all other images by the threshold."
+    sentence = f"What enhances was outlined by the user in: {listed}; in all other images by the segmenter."
     return [Note(NOTE, sentence)] if listed else []

@@ -9,7 +9,7 @@ cropped there. What a plan covers of a prediction says nothing about what it cov
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,16 @@ from ..errors import NoOverlapError
 from ..inputs.grid import StackGrid
 from ..inputs.resampling import resample_linear
 from .check import FEWEST_SAMPLES
-from .enhancement import EnhancementSegmenter, signed_distance
+from .enhancement import EnhancementRule, EnhancementSegmenter, signed_distance
 
 MARGINS_MM = tuple(range(0, 31))
 FRACTIONS = (0.5, 0.8, 0.95)
-REACH_MM = 25.0
-"""Distance from the GTV that is looked at. Compositions end about there, so that nothing predicted lies beyond."""
 SKULL_MM = 12.0
 _DOSE_STEPS = 40
 LIMITS = (
-    f"Looked at is what enhances in the predicted slices, those with GTV, within {REACH_MM:g} mm of it; what enhances "
-    "already before treatment and more than 12 mm away, such as vessels, is left out.",
+    "Looked at is what enhances in the predicted slices, those with GTV, within "
+    f"{EnhancementRule.reach_mm:g} mm of it; what enhances already before treatment and more than 12 mm away, such as "
+    "vessels, is left out.",
     "Tumor above and below these slices is not predicted, so no margin along the patient follows from it.",
 )
 
@@ -114,33 +113,28 @@ def level_that_covers(weights: np.ndarray, reached_at: np.ndarray, fraction: flo
 class PlanningView:
     """The planning view of one case.
 
-    :param segmenter: of the case; its threshold and smoothing are kept, it looks farther from the GTV.
-    :param pre: the normalized input (n, H, W).
-    :param threshold: of the input and predictions.
+    :param segmenter: of the case.
+    :param before: what of the input enhances in the segmenter's `reach`, bool (n, H, W).
     """
 
     def __init__(
         self,
         segmenter: EnhancementSegmenter,
-        pre: np.ndarray,
+        before: np.ndarray,
         gtv: np.ndarray,
         generated: np.ndarray,
-        threshold: float,
         plan: Plan | None = None,
     ) -> None:
-        self._plan, self._gtv, self._spacing = plan or Plan(), gtv, segmenter.spacing_mm
-        rule = replace(segmenter.rule, near_mm=REACH_MM)
-        self._segmenter = EnhancementSegmenter(pre, gtv, generated, self._spacing, rule)
-        before = self._segmenter.segment(pre, threshold)
+        self._plan, self._spacing = plan or Plan(), segmenter.spacing_mm
         self._far_before = before & ~segmenter.region
         self._before = before & segmenter.region
         self._generated = np.broadcast_to(np.asarray(generated, bool)[:, None, None], gtv.shape)
-        inside = self._segmenter.depth_mm >= SKULL_MM
+        inside = segmenter.depth_mm >= SKULL_MM
         self._distance = margin_distance(gtv, self._spacing, inside)
 
-    def recurrence(self, stack: np.ndarray, threshold: float) -> np.ndarray:
-        """What of an image would have to be covered, bool."""
-        return self._segmenter.segment(stack, threshold) & ~self._far_before
+    def recurrence(self, found: np.ndarray) -> np.ndarray:
+        """What of an image would have to be covered, bool, of what enhances in the segmenter's `reach`."""
+        return found & ~self._far_before
 
     def of_samples(self, masks: Sequence[np.ndarray]) -> dict[str, Any]:
         """Coverage of what the samples say, ready for JSON; few samples get no interval.

@@ -95,6 +95,11 @@ class Bundle(Manifest):
         """Fields of the rule that makes the probability of enhancement, see :mod:`..measure.probability`."""
         return self.description.get("enhancement_probability", {})
 
+    @property
+    def enhancement_head(self) -> dict[str, Any] | None:
+        """Weights of what finds enhancing tissue, see :mod:`..measure.enhancement_head`; None: a threshold does."""
+        return self.description.get("enhancement_head")
+
     @cached_property
     def scheduler_config(self) -> dict[str, Any]:
         return read_json(self._verified("scheduler/scheduler_config.json"))

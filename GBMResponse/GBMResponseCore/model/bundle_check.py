@@ -74,6 +74,9 @@ def check_description(bundle: "Bundle") -> None:
             raise ValueError("a model of windows, or one that keeps the input's detail, must generate the change")
         if bundle.residual_scale is not None:
             _expect("latents/change_scale", len(bundle.residual_scale), {1, bundle.latent_channels})
+        head = bundle.enhancement_head
+        for name in ("hidden_bias", "output") if head else ():
+            _expect(f"enhancement_head/{name}", len(head[name]), {len(head["hidden"])})
         _expect("in_plane/size modulo latents/downsampling", rule.size % latents["downsampling"], {0})
 
 

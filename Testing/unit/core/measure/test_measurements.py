@@ -117,7 +117,7 @@ def test_scalp_far_tissue_and_other_slices_do_not_enhance(case, prediction):
     grid, generated = prediction.slices.grid, prediction.slices.generated
     pre, spacing = prediction.slices.scale.normalize(grid.to_stack(case.image)), grid.spacing[::-1]
     segmenter = EnhancementSegmenter(pre, grid.to_stack(case.gtv, label=True), generated, spacing)
-    bright = segmenter.segment(np.full_like(pre, 1.5), 0.0)
+    bright = segmenter.segment(np.full_like(pre, 1.5), segmenter.tissue(pre))
     far = grid.to_stack(image_like(case.image, distance_mm(case.image))) > 12 + 12 + max(SPACING)
     assert bright.any()
     assert not bright[~generated].any()

@@ -116,7 +116,8 @@ def parts():
 
 def view(parts, plan=None):
     _, _, _, pre, mask, generated, segmenter = parts
-    return PlanningView(segmenter, pre, mask, generated, segmenter.threshold(pre), plan)
+    before = segmenter.segment(pre, segmenter.tissue(pre), segmenter.reach)
+    return PlanningView(segmenter, before, mask, generated, plan)
 
 
 def test_the_view_finds_recurrence_beyond_what_the_measures_look_at(parts):
@@ -124,9 +125,10 @@ def test_the_view_finds_recurrence_beyond_what_the_measures_look_at(parts):
     distance = margin_distance(mask, grid.spacing[::-1])
     inside = generated[:, None, None] & (distance > 14) & (distance < 22) & (segmenter.depth_mm > 15)
     bright = np.where(inside, 2.0, pre)
-    found = view(parts).recurrence(bright, segmenter.threshold(pre))
+    tissue = segmenter.tissue(pre)
+    found = view(parts).recurrence(segmenter.segment(bright, tissue, segmenter.reach))
     assert (found & inside).sum() > 0.5 * inside.sum()
-    assert not segmenter.segment(bright, segmenter.threshold(pre))[inside & (distance > 16)].any()
+    assert not segmenter.segment(bright, tissue)[inside & (distance > 16)].any()
     record = view(parts).of_mask(found & inside)
     assert 14 <= record["margin_that_covers_mm"]["50%"] <= record["margin_that_covers_mm"]["95%"] <= 25
     assert record["covered"][MARGINS_MM.index(13)] == 0

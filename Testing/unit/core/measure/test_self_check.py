@@ -260,7 +260,7 @@ def test_the_table_holds_overlap_and_reasons(blank, scan, tmp_path):
 
 
 NOTHING = np.zeros(SHAPE)
-NOT_FOUND = "Cannot say how much will enhance. The intensity threshold does not find this tumor"
+NOT_FOUND = "Cannot say how much will enhance. The segmenter does not find this tumor"
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from GBMResponseCore.errors import BundleError, BundleIntegrityError, BundleSchemaError
 from GBMResponseCore.inputs.composition import Composition
+from GBMResponseCore.measure.enhancement import EnhancementRule
 from GBMResponseCore.model.bundle import WEIGHTS, open_bundle
 from tiny_bundle import write_tiny_bundle
 
@@ -63,6 +65,25 @@ def test_a_bundle_may_say_where_a_prediction_fades_out(tiny_bundle, copied):
 def test_an_impossible_composition_is_refused(copied, wrong):
     edit(copied, lambda description: description.update(composition=wrong))
     with pytest.raises(BundleSchemaError, match=r"composition|fade out"):
+        open_bundle(copied)
+
+
+HEAD = {"hidden": [[1.0] * 8, [0.5] * 8], "hidden_bias": [0.0, 1.0], "output": [1.0, -1.0], "output_bias": 0.5}
+
+
+def test_a_bundle_may_bring_a_head_that_finds_enhancing_tissue(tiny_bundle, copied):
+    assert open_bundle(tiny_bundle).enhancement_head is None
+    edit(copied, lambda description: description.update(enhancement_head=HEAD))
+    rule = EnhancementRule.with_head(open_bundle(copied).enhancement_head)
+    assert rule.head.logits(np.ones((1, 8), np.float32)) == pytest.approx([8.0 - 5.0 + 0.5])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"output": [1.0]}, {"hidden_bias": []}, {"hidden": [[1.0] * 7] * 2}, {"output_bias": None}, {"more": 1}]
+)
+def test_a_head_whose_weights_do_not_fit_is_refused(copied, wrong):
+    edit(copied, lambda description: description.update(enhancement_head={**HEAD, **wrong}))
+    with pytest.raises(BundleSchemaError, match="enhancement_head"):
         open_bundle(copied)
 
 

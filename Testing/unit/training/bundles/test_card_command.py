@@ -5,8 +5,10 @@ import shutil
 
 import pytest
 from GBMResponseCore.errors import MissingFileError, OptionError
+from GBMResponseCore.measure.enhancement import EnhancementRule
 from GBMResponseCore.measure.probability import ProbabilityRule
 from GBMResponseCore.model.bundle import open_bundle
+from scans import write_scans
 from small_store import SPLIT, write_small_store
 
 from GBMResponseTraining import cli
@@ -87,6 +89,19 @@ def test_a_calibrated_bundle_says_how_its_probability_is_made_and_wants_to_be_ev
     ).read_text("utf-8")
     assert card(copied, f"Phantoms={copied / 'evaluation'}") == OptionError.exit_code
     assert "was calibrated after the report" in capsys.readouterr().err
+
+
+def test_a_fitted_segmenter_is_in_the_bundle_which_wants_to_be_calibrated_and_evaluated_again(copied, tmp_path, capsys):
+    assert cli.main(["calibrate", "2-and-4-class", "--run", str(copied), "--samples", "2"]) == 0
+    table = write_scans(tmp_path / "scans", "one")
+    assert cli.main(["segmenter", "2-and-4-class", "--run", str(copied), "--scans", str(table)]) == 0
+    assert "scans/scans.csv: mean Dice 0." in capsys.readouterr().out
+    bundle = open_bundle(folder(copied))
+    assert EnhancementRule.with_head(bundle.enhancement_head).head is not None
+    assert ProbabilityRule(**bundle.enhancement_probability) == ProbabilityRule()
+    assert "found by a network of 321 weights" in (folder(copied) / "MODEL_CARD.md").read_text("utf-8")
+    assert card(copied, f"Phantoms={copied / 'evaluation'}") == OptionError.exit_code
+    assert "Enhancing tissue is found otherwise in the report" in capsys.readouterr().err
 
 
 def test_guidance_of_a_model_without_class_is_refused_before_training(tmp_path, capsys):

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 from GBMResponseCore.errors import GuidanceError
-from GBMResponseCore.measure.enhancement import EnhancementSegmenter
+from GBMResponseCore.measure.enhancement import EnhancementRule, EnhancementSegmenter
+from GBMResponseCore.measure.enhancement_head import EnhancementHead
 from scipy import ndimage
 from small_store import write_small_store
 from tiny_bundle import write_tiny_bundle
@@ -22,6 +23,9 @@ Y, X = np.mgrid[:SIZE, :SIZE] - SIZE / 2
 HEAD = np.hypot(X, Y) < 60
 PRE = np.where(HEAD, 0.0, -1.0)
 LESION = np.hypot(X, Y) < 5
+
+EDGES = EnhancementHead(((0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0),), (0.0,), (1.0,), -1.2)
+"""What is bright beside what is dark enhances."""
 
 
 def slices(count=2, pre=PRE, gtv=LESION, names=None):
@@ -96,28 +100,31 @@ def test_a_true_follow_up_of_brighter_tissue_does_not_enhance_more():
     assert pixels(brighter, scanned, true=True).tolist() == [0]
 
 
-def test_enhancement_is_what_the_engine_measures_for_a_user():
+@pytest.mark.parametrize("rule", [EnhancementRule(), EnhancementRule(head=EDGES)], ids=["threshold", "head"])
+def test_enhancement_is_what_the_engine_measures_for_a_user(rule):
     """A patient of three thick slices: distances count in mm and in space, as in the panel."""
     rng = np.random.default_rng(0)
     spacing = (4.0, 1.5, 1.5)
     gtv = np.stack([LESION, np.hypot(X - 6, Y) < 8, LESION])
-    pre, post = (np.where(HEAD, rng.normal(0, 0.2, (3, SIZE, SIZE)), -1).astype(np.float32) for _ in range(2))
+    pre, post = (np.where(HEAD, rng.normal(0, 0.8, (3, SIZE, SIZE)), -1).astype(np.float32) for _ in range(2))
     record = {"id": "P1", "slice_positions_mm": [0.0, 4.0, 8.0], "stack_spacing_mm": list(spacing[::-1])}
     stack = HeldOut(pre, post, gtv, np.zeros(3, int), np.array([0.0, 4.0, 8.0]), np.arange(3), [record])
-    segmenter = EnhancementSegmenter(pre, gtv, np.ones(3, bool), spacing)
-    expected = segmenter.segment(post, segmenter.threshold(pre)).sum(axis=(1, 2))
-    assert pixels(post, stack).tolist() == expected.tolist()
-    truth = segmenter.segment(post, segmenter.threshold(post)).sum(axis=(1, 2))
-    assert pixels(post, stack, true=True).tolist() == truth.tolist()
-    assert enhancing_ml(post, stack, enhancement_zones(stack))[0] == pytest.approx(expected.sum() * 0.009)
+    segmenter = EnhancementSegmenter(pre, gtv, np.ones(3, bool), spacing, rule)
+    zones = enhancement_zones(stack, rule)
+    expected = segmenter.segment(post, segmenter.tissue(pre)).sum(axis=(1, 2))
+    assert 0 < expected.sum() < segmenter.region.sum()
+    assert enhancing_pixels(post, zones).tolist() == expected.tolist()
+    truth = segmenter.segment(post, segmenter.tissue(post)).sum(axis=(1, 2))
+    assert enhancing_pixels(post, zones, True).tolist() == truth.tolist()
+    assert enhancing_ml(post, stack, zones)[0] == pytest.approx(expected.sum() * 0.009)
 
 
-def test_slices_of_a_patient_with_a_gap_have_one_threshold():
+def test_slices_of_a_patient_with_a_gap_have_one_tissue():
     pre = np.stack([PRE, np.where(HEAD, 0.4, -1)]).astype(np.float32)
     record = {"id": "P1", "slice_positions_mm": [0.0, 20.0], "stack_spacing_mm": [1.0, 1.0, 5.0]}
     gap = HeldOut(pre, pre, np.stack([LESION, LESION]), np.zeros(2, int), np.array([0, 20]), np.array([0, 4]), [record])
     first, second = enhancement_zones(gap)
-    assert first.threshold == second.threshold
+    assert first.tissue == second.tissue
     # Nothing is above or below within 12 mm, and the head goes on between the slices: 12 pixels around the GTV.
     near = int((ndimage.distance_transform_edt(~LESION) <= 12).sum())
     assert len(first.pixels) == len(second.pixels) == pytest.approx(near, rel=0.01)

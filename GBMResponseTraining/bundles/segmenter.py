@@ -1,0 +1,180 @@
+"""Fit the network by which a bundle finds enhancing tissue, on scans whose enhancing tissue is known.
+
+Of simulated patients it is known exactly; of real ones experts have outlined it. Every group of scans counts alike, and
+every scan of a group.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from GBMResponseCore.errors import OptionError
+from GBMResponseCore.inputs.case import load_case
+from GBMResponseCore.inputs.slices import read_slices
+from GBMResponseCore.measure.enhancement import EnhancementRule, EnhancementSegmenter
+from GBMResponseCore.measure.enhancement_head import EnhancementHead
+from GBMResponseCore.measure.probability import ProbabilityRule
+from GBMResponseCore.model.bundle import Bundle, open_bundle
+from torch import nn
+
+from ..settings.model_configurations import ModelConfiguration
+from ..stages.training_run import TrainingRun
+from .stage import describe_bundle, exported_bundle
+
+COLUMNS = ("id", "image", "gtv", "mask")
+CUTS = tuple(np.linspace(0.25, 0.6, 8).round(2).tolist())
+"""Probabilities from which a voxel may enhance; the one with the highest mean Dice is taken."""
+_UNITS, _STEPS, _VOXELS, _BATCH = 32, 1500, 6000, 4096
+_LEAST_SPREAD = 0.02
+"""Features that hardly differ between the scans say nothing."""
+_DIGITS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """The generated slices of a scan.
+
+    :param rows: features of the voxels that planning looks at (k, 8).
+    :param near: those of them that are measured, bool (k,).
+    :param truth: those that enhance, bool (k,).
+    :param true_voxels: that enhance in all generated slices.
+    """
+
+    name: str
+    rows: np.ndarray
+    near: np.ndarray
+    truth: np.ndarray
+    true_voxels: int
+
+    def dice(self, found: np.ndarray) -> float:
+        """Dice coefficient of what is found, bool (k,), where it is measured, with all that enhances."""
+        found = found & self.near
+        return float(2 * (found & self.truth).sum() / (found.sum() + self.true_voxels))
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """The head, and the mean Dice coefficient of each group's scans that it learned from."""
+
+    head: EnhancementHead
+    dice: dict[str, float]
+
+
+def read_scans(table: Path, bundle: Bundle) -> list[Scan]:
+    """Scans of a table `id`, `image`, `gtv`, `mask`, and `label` where the mask has several.
+
+    Those without any enhancing tissue in their slices are left out.
+
+    :raises OptionError: the table lacks a column, or a mask cannot be read.
+    :raises GBMResponseError: by an image or a GTV.
+    """
+    with table.open(encoding="utf-8", newline="") as file:
+        entries = list(csv.DictReader(file))
+    if not entries or not set(COLUMNS) <= set(entries[0]):
+        raise OptionError(f"{table.name} is no table of scans with the columns {', '.join(COLUMNS)}.")
+    found = (_read_scan(entry, bundle) for entry in entries)
+    return [scan for scan in found if scan.truth.any()]
+
+
+def fit_head(groups: Mapping[str, Sequence[Scan]], seed: int = 1) -> FittedHead:
+    """Fit a head on as many voxels of each scan, near and far from the GTV.
+
+    :raises OptionError: there is no scan.
+    """
+    if not groups or not all(groups.values()):
+        raise OptionError("There is no scan with enhancing tissue in its slices.")
+    draws, torch_draws = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    rows, truth, weights = (np.concatenate(part) for part in zip(*_drawn(groups, draws), strict=True))
+    mean, deviation = rows.mean(axis=0), np.maximum(rows.std(axis=0), _LEAST_SPREAD)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = nn.Sequential(nn.Linear(rows.shape[1], _UNITS), nn.ReLU(), nn.Linear(_UNITS, 1))
+    optimizer = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
+    x, y, w = (torch.from_numpy(part.astype(np.float32)) for part in ((rows - mean) / deviation, truth, weights))
+    for _ in range(_STEPS):
+        pick = torch.randint(len(x), (_BATCH,), generator=torch_draws)
+        logits = network(x[pick])[:, 0]
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, y[pick], w[pick])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    head = _folded(network, mean, deviation)
+    logits = {name: [head.logits(scan.rows) for scan in scans] for name, scans in groups.items()}
+
+    def dice(cut: float) -> dict[str, float]:
+        level = np.log(cut / (1 - cut))
+        pairs = ((name, zip(scans, logits[name], strict=True)) for name, scans in groups.items())
+        return {name: float(np.mean([scan.dice(values > level) for scan, values in part])) for name, part in pairs}
+
+    best = max(CUTS, key=lambda cut: sum(dice(cut).values()))
+    bias = round(head.output_bias - float(np.log(best / (1 - best))), _DIGITS)
+    return FittedHead(EnhancementHead(head.hidden, head.hidden_bias, head.output, bias), dice(best))
+
+
+def fit_segmenter(
+    run: TrainingRun, configuration: ModelConfiguration, tables: Sequence[Path], seed: int = 1
+) -> FittedHead:
+    """Fit a head on tables of scans and write it into `bundle.json` of the bundle of a run.
+
+    The probability of enhancement was fitted with another segmenter, so it goes: `calibrate` fits it anew.
+
+    :raises OptionError: there is no bundle, or no scan, or a table of scans is none.
+    :raises GBMResponseError: by an image or a GTV.
+    :raises OutputFolderError: the bundle cannot be written.
+    """
+    bundle = open_bundle(exported_bundle(run, configuration))
+    fitted = fit_head({f"{table.parent.name}/{table.name}": read_scans(table, bundle) for table in tables}, seed)
+    fields = {"enhancement_head": asdict(fitted.head), "enhancement_probability": asdict(ProbabilityRule())}
+    describe_bundle(run, configuration, [], fields)
+    return fitted
+
+
+def _read_scan(entry: Mapping[str, str], bundle: Bundle) -> Scan:
+    slices = read_slices(
+        load_case(Path(entry["image"]), Path(entry["gtv"])), bundle.in_plane_rule, bundle.normalization
+    )
+    try:
+        mask = sitk.ReadImage(entry["mask"])
+    except RuntimeError as error:
+        raise OptionError(f"The mask of {entry['id']} cannot be read.") from error
+    truth = slices.grid.to_stack(mask == int(entry["label"]) if entry.get("label") else mask > 0, label=True)
+    truth &= slices.generated[:, None, None]
+    image, spacing, rule = slices.scale.normalize(slices.stack), slices.grid.spacing[::-1], EnhancementRule()
+    segmenter = EnhancementSegmenter(image, slices.gtv, slices.generated, spacing, rule)
+    where = segmenter.reach
+    places = segmenter.distance_mm[where], segmenter.depth_mm[where]
+    rows = rule.features(image, where, segmenter.tissue(image), *places, spacing)
+    return Scan(entry["id"], rows, segmenter.region[where], truth[where], int(truth.sum()))
+
+
+def _drawn(
+    groups: Mapping[str, Sequence[Scan]], draws: np.random.Generator
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Features, truth and weight of voxels of all scans, two of three of them where it is measured."""
+    drawn = []
+    for scans in groups.values():
+        for scan in scans:
+            near, far = np.flatnonzero(scan.near), np.flatnonzero(~scan.near)
+            parts = ((near, 2 * _VOXELS // 3), (far, _VOXELS // 3))
+            pick = np.concatenate([draws.choice(part, count) for part, count in parts if len(part)])
+            drawn.append((scan.rows[pick], scan.truth[pick], np.full(len(pick), 1.0 / len(scans))))
+    mean = np.mean([weights.mean() for *_, weights in drawn])
+    return [(rows, truth, weights / mean) for rows, truth, weights in drawn]
+
+
+def _folded(network: nn.Sequential, mean: np.ndarray, deviation: np.ndarray) -> EnhancementHead:
+    """The head of a network of standardized features."""
+    hidden, bias, output, output_bias = (part.detach().double().numpy() for part in network.parameters())
+    hidden = hidden / deviation
+    bias = bias - hidden @ mean
+
+    def numbers(values: np.ndarray) -> tuple[float, ...]:
+        return tuple(float(f"{value:.{_DIGITS}g}") for value in values)
+
+    return EnhancementHead(tuple(map(numbers, hidden)), numbers(bias), numbers(output[0]), float(output_bias[0]))
