@@ -6,7 +6,7 @@ again, measured without the smoothing that makes all images equally sharp.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +95,12 @@ def _tested(case: TableCase, predictor: Predictor) -> CheckedCase:
         slices = predictor.read_slices(load_case(case.image, case.gtv))
         drawn = predictor.unchanged(slices, PredictionOptions(batch_size=_SLICES_AT_ONCE))
         copied = slices.read(slices.to_volume(slices.pre)[0])
-        record = measure(slices, {}, drawn).record
+        rule = EnhancementRule.with_head(predictor.bundle.enhancement_head)
+        record = measure(slices, {}, drawn, enhancement=rule).record
         records = {
-            COPY: measure(slices, {}, copied).record,
+            COPY: measure(slices, {}, copied, enhancement=rule).record,
             AUTOENCODER: record,
-            UNSMOOTHED: measure(slices, {}, drawn, enhancement=EnhancementRule(smoothing_mm=0.0)).record,
+            UNSMOOTHED: measure(slices, {}, drawn, enhancement=replace(rule, smoothing_mm=0.0)).record,
         }
     except GBMResponseError as error:
         return CheckedCase(case.identifier, {}, {}, error.message)
