@@ -29,6 +29,7 @@ ELSEWHERE = {
     "gbmresponse predict --bundle": "integration/test_command.py",
     "gbmresponse predict --dicom": "integration/test_dicom_round_trip.py",
     "gbmresponse-train calibrate": "unit/training/bundles/test_card_command.py",
+    "gbmresponse-train segmenter": "unit/training/bundles/test_card_command.py",
     "gbmresponse-train card": "unit/training/bundles/test_card_command.py",
     "gbmresponse-train check-leakage": "unit/training/store/test_leakage.py",
     "gbmresponse-train evaluate": "unit/training/evaluation/test_evaluate_command.py",
