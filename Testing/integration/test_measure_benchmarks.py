@@ -48,7 +48,8 @@ def test_rules_are_scored_beside_the_one_in_use(masks, capsys):
     lines = capsys.readouterr().out.splitlines()
     table = [line.split("|")[1:-1] for line in lines if line.startswith("|")]
     in_use, *best = table[1:8]
-    assert in_use[0].strip() == "median 1.25 12.0 all" and len(best) == len(bench_segmenter.VALUES)
+    assert in_use[0].strip() == "median 1.25 12.0 all" and len(best) == len(bench_segmenter.VALUES) + 1
+    assert best[-1][0].strip() == "head 0.0 12.0 all"
     assert all(row[1] == row[2] for row in (in_use, *best))  # the same scans
     dice = [float(row[1].split(",")[0]) for row in (in_use, *best)]
     assert 0 < dice[0] <= dice[1] <= 1  # the best of its own kind

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.inputs.grid import StackGrid
 from GBMResponseCore.measure.check import LOWEST_GTV_DICE
+from GBMResponseCore.measure.enhancement import EnhancementRule
 from GBMResponseCore.measure.measurements import measure
 from GBMResponseCore.measure.response import noise_band
 from GBMResponseCore.model.bundle import open_bundle
@@ -52,7 +53,8 @@ def test_no_measure_of_the_sample_case_reports_a_change_when_nothing_changed(pre
         predictor.unchanged(slices, PredictionOptions(batch_size=2)),
         slices.read(slices.to_volume(slices.pre)[0]),
     ):
-        record = measure(slices, {}, still).record
+        rule = EnhancementRule.with_head(predictor.bundle.enhancement_head)
+        record = measure(slices, {}, still, enhancement=rule).record
         change = record["check"]["unchanged"]
         assert abs(change["volume_change"]) <= noise_band(change["volume_before_ml"])
         assert abs(change["area_change"]) < 0.2
