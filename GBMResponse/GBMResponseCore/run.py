@@ -217,7 +217,8 @@ class Runner:
         unchanged = predictor.unchanged(slices, sampled, listener.pulse) if sampled else None
         found_by = EnhancementRule.with_head(predictor.bundle.enhancement_head)
         likely = ProbabilityRule(**predictor.bundle.enhancement_probability)
-        return measure(slices, predictions, unchanged, None, found_by, plan, own, likely)
+        factor = predictor.bundle.volume_interval_factor
+        return measure(slices, predictions, unchanged, None, found_by, plan, own, likely, factor)
 
     def run(self, request: PredictionRequest, listener: Listener | None = None) -> RunResult:
         """Predict, measure and write.

@@ -17,7 +17,7 @@ def inherit(description: dict[str, Any], parent: Bundle) -> None:
     """Complete the fields of a fine-tuned bundle's `bundle.json` with what only its parent knows."""
     before = parent.description
     description["latents"]["requantize"] = before["latents"]["requantize"]
-    kept = ("composition", "enhancement_head", "enhancement_probability")
+    kept = ("composition", "enhancement_head", "enhancement_probability", "volume_interval_factor")
     description |= {name: before[name] for name in kept if name in before}
     if parent.default_days is not None:
         description["conditioning"].setdefault("default_days_since_rt", parent.default_days)

@@ -205,7 +205,8 @@ def check_evaluated(bundle: Bundle, title: str, report: Mapping[str, Any]) -> No
         raise OptionError(f"The report {title!r} is of other networks than those of {bundle.name}.", remedy)
     if report["models"][0]["bundle"].get("enhancement_head_sha256") != head_sha256(bundle):
         raise OptionError(f"Enhancing tissue is found otherwise in the report {title!r} than by {bundle.name}.", remedy)
-    if any(entry.get("enhancement_probability", {}) != bundle.enhancement_probability for entry in own):
+    fitted = (bundle.enhancement_probability, bundle.volume_interval_factor)
+    if any((e.get("enhancement_probability", {}), e.get("volume_interval_factor", 1.0)) != fitted for e in own):
         raise OptionError(f"{bundle.name} was calibrated after the report {title!r}.", remedy)
 
 

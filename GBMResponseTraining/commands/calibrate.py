@@ -7,7 +7,8 @@ from pathlib import Path
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     calibrate = commands.add_parser(
-        "calibrate", help="fit a bundle's probability of enhancement on the validation patients; then evaluate and card"
+        "calibrate",
+        help="fit a bundle's probability of enhancement and intervals on validation patients; then evaluate and card",
     )
     calibrate.add_argument("configuration", help="no-class, predicted-2-class, 2-class, 4-class or 2-and-4-class")
     calibrate.add_argument("--run", dest="run_folder", type=Path, required=True, help="run folder")
@@ -36,4 +37,5 @@ def run(arguments: argparse.Namespace) -> int:
         f"Brier score on {found.patients} validation patients: {found.brier:.4f}; share of the samples alone "
         f"{found.shares:.4f}, mask alone {found.before:.4f}."
     )
+    print(f"Intervals of volumes: {found.interval_factor:g} times as wide as the samples say.")
     return 0

@@ -190,7 +190,8 @@ def evaluate_models(
             )
         )
     volumes = {result.name: result.prediction.volumes for result in results}
-    spread = evaluate_spread(slices, zones, volumes) if wants_volumes else None
+    factors = {model.model.name: model.bundle.volume_interval_factor for model in models}
+    spread = evaluate_spread(slices, zones, volumes, factors) if wants_volumes else None
     scored = [] if target is None else baseline_rows(target, tuning)
     if target is not None:
         scored += [result.reconstruction.scored for result in results if result.reconstruction]
@@ -355,6 +356,7 @@ def _describe(
             "networks_sha256": networks_sha256(bundle),
             "enhancement_head_sha256": head_sha256(bundle),
             "enhancement_probability": bundle.enhancement_probability,
+            "volume_interval_factor": bundle.volume_interval_factor,
         },
         "scheme": loaded.model.scheme,
         "class_source": loaded.model.class_source,

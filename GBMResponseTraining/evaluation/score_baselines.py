@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from GBMResponseCore.measure.enhancement import EnhancementRule
+from GBMResponseCore.measure.interval import SOFTENING_ML
 from scipy import ndimage
 
 from .enhancement import enhancement_zones
@@ -38,7 +39,6 @@ from .scores import (
     size_category,
     with_looks,
 )
-from .spread import OFFSET_ML
 from .statistics.bootstrap import group_means, known_mean
 
 BLURRED = "blurred copy"
@@ -109,7 +109,7 @@ def tune(slices: HeldOut, split: str, rule: EnhancementRule | None = None) -> Tu
     sigma |= {name: _least(name, {key: _mean(row, name, slices) for key, row in masks.items()}) for name in MASK_SCORES}
     sigma["mse_local"] = _least("mse_local", {key: _local_error(images, slices) for key, images in blurs.items()})
     before, after = (count * target.voxel_ml for count in (target.pixels_before, target.pixels_after))
-    changes = np.log((after + OFFSET_ML) / (before + OFFSET_ML))
+    changes = np.log((after + SOFTENING_ML) / (before + SOFTENING_ML))
     present = np.unique(slices.patient)
     known = [k for k in present if target.pixels_before[k] > 0]
     sizes = Counter(size_category(target.pixels_before[k], target.pixels_after[k]) for k in known)
@@ -199,7 +199,7 @@ def _base_rate_row(target: Target, tuning: Tuning) -> ScoredRow:
 def _usual_changes_row(target: Target, tuning: Tuning) -> ScoredRow:
     before, after = (count * target.voxel_ml for count in (target.pixels_before, target.pixels_after))
     ratios = np.exp(np.array(tuning.volume_changes))[:, None]
-    volumes = np.maximum((before + OFFSET_ML) * ratios - OFFSET_ML, 0.0)
+    volumes = np.maximum((before + SOFTENING_ML) * ratios - SOFTENING_ML, 0.0)
     nothing: list[dict[str, Any]] = [{} for _ in range(len(target.slices))]
     return ScoredRow(USUAL_CHANGES, "baseline", nothing, {"crps_volume": fair_crps(volumes, after)})
 

@@ -3,8 +3,8 @@
 Volume: that of :mod:`.enhancement`, summed over the evaluated slices of a patient. Patients are persons: several visits
 of one count once, with their mean.
 
-Five to ten samples have no 2.5 % quantile, so an interval assumes that truth and samples are normal draws of one
-distribution of log(volume + 0.5 ml): mean ± t(n - 1) s sqrt(1 + 1/n), Student's prediction interval of one more draw.
+Five to ten samples have no 2.5 % quantile, so an interval is that of :mod:`GBMResponseCore.measure.interval`, which a
+user is shown: mean ± k t(n - 1) s sqrt(1 + 1/n) of log(volume + 0.5 ml), with the bundle's own factor k.
 The rank of the truth among the samples assumes nothing: it falls into each third equally often if the spread is right,
 into the middle third too rarely if it is too small.
 """
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from GBMResponseCore.measure.interval import prediction_interval
 
 from .enhancement import Zone, enhancing_ml
 from .held_out import HeldOut
@@ -21,23 +21,6 @@ from .statistics.bootstrap import group_means, mean_interval
 
 FEWEST_SAMPLES = 5
 LEVELS = (50, 80, 95)
-OFFSET_ML = 0.5
-
-_ROUNDING = 1e-9
-
-
-def prediction_interval(samples: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Student's prediction interval of one more draw.
-
-    :param samples: (n, patients), n at least 2.
-    :param level: in percent.
-    :return: limits (patients,).
-    """
-    count = len(samples)
-    t = stats.t.ppf(0.5 + level / 200.0, count - 1)
-    half = t * samples.std(axis=0, ddof=1) * np.sqrt(1.0 + 1.0 / count)
-    mean = samples.mean(axis=0)
-    return mean - half, mean + half
 
 
 def rank_thirds(truth: np.ndarray, samples: np.ndarray) -> np.ndarray:
@@ -56,10 +39,13 @@ def rank_thirds(truth: np.ndarray, samples: np.ndarray) -> np.ndarray:
     return inside / (high - low)[:, None]
 
 
-def evaluate_spread(slices: HeldOut, zones: Sequence[Zone], volumes: Mapping[str, np.ndarray]) -> dict[str, Any] | None:
+def evaluate_spread(
+    slices: HeldOut, zones: Sequence[Zone], volumes: Mapping[str, np.ndarray], factors: Mapping[str, float]
+) -> dict[str, Any] | None:
     """Calibration of the samples' spread of every model; None if no voxel's size is known.
 
     :param volumes: by model, of every sample and record (samples, records) in ml.
+    :param factors: of the intervals, by model.
     :return: `patients` whose volume is known, `true_mean_ml`, `copy` and `models`.
     """
     truth = enhancing_ml(slices.post, slices, zones, true=True)
@@ -74,31 +60,33 @@ def evaluate_spread(slices: HeldOut, zones: Sequence[Zone], volumes: Mapping[str
         "patients": len(np.unique(persons[known])),
         "true_mean_ml": float(group_means(truth[known], persons[known]).mean()),
         "copy": volume_report(truth, copied, persons),
-        "models": {name: spread_report(truth, samples, persons) for name, samples in volumes.items()},
+        "models": {name: spread_report(truth, samples, persons, factors[name]) for name, samples in volumes.items()},
     }
 
 
-def spread_report(truth: np.ndarray, samples: np.ndarray, persons: np.ndarray | None = None) -> dict[str, Any]:
+def spread_report(
+    truth: np.ndarray, samples: np.ndarray, persons: np.ndarray | None = None, factor: float = 1.0
+) -> dict[str, Any]:
     """Coverage, ranks and spread of one model.
 
     :param truth: volume of every record (records,) in ml; those with NaN are left out.
     :param samples: the same of every sample (n, records).
     :param persons: person of every record (records,); None: every record is a person.
-    :return: `coverage` by level in percent, `mean_sd_ml`, and of the samples' mean volume `mean_ml` and
-        `mean_absolute_error_ml`, each with `value`, `ci_low`, `ci_high`; `rank_thirds`, means of :func:`rank_thirds`.
+    :param factor: of the intervals.
+    :return: `interval_factor`; `coverage` by level in percent, `mean_sd_ml`, and of the samples' mean volume `mean_ml`
+        and `mean_absolute_error_ml`, each with `value`, `ci_low`, `ci_high`; `rank_thirds`, see :func:`rank_thirds`.
     """
     known = ~np.isnan(truth)
     persons = (np.arange(len(truth)) if persons is None else persons)[known]
     truth, samples = truth[known], samples[:, known]
-    log_truth, log_samples = np.log(truth + OFFSET_ML), np.log(samples + OFFSET_ML)
     coverage = {}
     for level in LEVELS:
-        low, high = prediction_interval(log_samples, level)
-        inside = (low - _ROUNDING <= log_truth) & (log_truth <= high + _ROUNDING)
-        coverage[str(level)] = _figure(inside, persons)
+        low, high = prediction_interval(samples, level / 100, factor)
+        coverage[str(level)] = _figure((low <= truth) & (truth <= high), persons)
     mean = samples.mean(axis=0)
     thirds = rank_thirds(truth, samples)
     return {
+        "interval_factor": factor,
         "coverage": coverage,
         "rank_thirds": [float(group_means(thirds[:, third], persons).mean()) for third in range(3)],
         "mean_sd_ml": _figure(samples.std(axis=0, ddof=1), persons),

@@ -6,9 +6,10 @@ from typing import Any
 
 from GBMResponseCore import SYNTHETIC_NOTICE
 from GBMResponseCore.files import write_csv, write_text
+from GBMResponseCore.measure.interval import SOFTENING_ML
 
 from .metrics.image import HIGHER_IS_BETTER, NAMES
-from .spread import LEVELS, OFFSET_ML
+from .spread import LEVELS
 from .statistics import skill
 
 TITLES = {
@@ -295,14 +296,16 @@ def write_spread(report: Mapping[str, Any], out: Path) -> None:
 def spread_text(report: Mapping[str, Any]) -> str:
     """How the spread of the samples is judged."""
     spread = report["spread"]
+    factors = {values["interval_factor"] for values in spread["models"].values()} - {1.0}
+    widened = ", with the factor by which its bundle widens it" if factors else ""
     return (
         f"Enhancing volume of {spread['patients']} patients in {spread['samples']} samples, against that of the "
         f"follow-up by the same rule (mean {spread['true_mean_ml']:.2f} ml). Coverage: share of patients whose true "
-        f"volume lies in Student's prediction interval of the samples, on log(volume + {OFFSET_ML:g} ml); it should be "
-        "the percentage above. Rank of the truth among the samples: 33 % in each third if the spread is right, little "
-        "in the middle if it is too small, most in the upper third if volumes are too small. In brackets 95 % "
-        "patient-bootstrap intervals. Slices are sampled one by one, which makes the spread of their sum smaller than "
-        "that of a patient's possible volumes."
+        f"volume lies in Student's prediction interval of the samples, on log(volume + {SOFTENING_ML:g} ml){widened}; "
+        "it should be the percentage above. Rank of the truth among the samples: 33 % in each third if the spread is "
+        "right, little in the middle if it is too small, most in the upper third if volumes are too small. In brackets "
+        "95 % patient-bootstrap intervals. Slices are sampled one by one, which makes the spread of their sum smaller "
+        "than that of a patient's possible volumes."
     )
 
 

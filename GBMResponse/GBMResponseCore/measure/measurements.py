@@ -19,6 +19,7 @@ from ..inputs.resampling import image_like
 from ..inputs.slices import CaseSlices
 from .check import FEWEST_SAMPLES, SelfCheck, dice
 from .enhancement import EnhancementRule, EnhancementSegmenter
+from .interval import prediction_interval
 from .lesions import LesionMap, find_lesions
 from .own_segments import BEFORE, FOLLOW_UP, sample_names
 from .planning import Plan, PlanningView
@@ -114,6 +115,7 @@ def measure(
     plan: Plan | None = None,
     own: Mapping[str, np.ndarray] | None = None,
     probability: ProbabilityRule | None = None,
+    interval_factor: float = 1.0,
 ) -> Measurements:
     """Measure the input, every sample and the true follow-up, if there is one, with one segmenter.
 
@@ -123,6 +125,7 @@ def measure(
     :param plan: whose coverage of the predicted enhancement is measured beside that of margins.
     :param own: masks of what enhances in the place of the segmenter's, see :mod:`.own_segments`; planning takes none.
     :param probability: of enhancement; None: the share of the samples.
+    :param interval_factor: of the intervals of volumes, see :func:`.interval.prediction_interval`.
     """
     rule, own, probability = rule or SizeRule(), own or {}, probability or ProbabilityRule()
     grid, case, gtv, generated = slices.grid, slices.case, slices.gtv, slices.generated
@@ -175,7 +178,7 @@ def measure(
             "class_source": prediction.class_choice.class_source,
             "samples": len(stacks),
             "withheld": asdict(hidden),
-            **hidden.apply(_summary(changes, rule)),
+            **hidden.apply(_summary(changes, rule, interval_factor)),
             "per_sample": [hidden.apply(sample) for sample in per_sample],
         }
         if truth is not None and stacks:
@@ -205,6 +208,7 @@ def measure(
             "enhancement": segmenter.rule.to_dict(),
             "size": asdict(rule),
             "probability": asdict(probability),
+            "interval_factor": interval_factor,
         },
         **({"outlined_by_the_user": sorted(own)} if own else {}),
         "gtv_volume_ml": case.gtv_volume_ml,
@@ -245,7 +249,7 @@ def write_measurements(measurements: Measurements, folder: Path) -> dict[str, Pa
     }
 
 
-def _summary(changes: list[SizeChange], rule: SizeRule) -> dict[str, Any]:
+def _summary(changes: list[SizeChange], rule: SizeRule, interval_factor: float) -> dict[str, Any]:
     """What all samples of a class say together; nothing if there are none."""
     names = (
         "volume_before_ml", "volume_after_ml", "volume_change", "area_before_mm2", "area_after_mm2", "measurable",
@@ -264,7 +268,7 @@ def _summary(changes: list[SizeChange], rule: SizeRule) -> dict[str, Any]:
     few = len(changes) < FEWEST_SAMPLES
     values = (
         before,
-        _mean_and_interval([change.volume_after_ml for change in changes]),
+        _volume_and_interval([change.volume_after_ml for change in changes], interval_factor),
         float(np.mean(relative)) if relative else None,
         changes[0].area_before_mm2,
         _mean_and_interval([change.area_after_mm2 for change in changes]),
@@ -280,6 +284,13 @@ def _summary(changes: list[SizeChange], rule: SizeRule) -> dict[str, Any]:
         category != category_by_area,
     )
     return dict(zip(names, values, strict=True))
+
+
+def _volume_and_interval(volumes_ml: list[float], factor: float) -> dict[str, float | None]:
+    """Mean of the samples, and limits beyond which the true volume lies in 10 % each; few samples have none."""
+    few = len(volumes_ml) < FEWEST_SAMPLES
+    low, high = (None, None) if few else map(float, prediction_interval(np.array(volumes_ml), 0.8, factor))
+    return {"mean": float(np.mean(volumes_ml)), "p10": low, "p90": high}
 
 
 def _mean_and_interval(values: list[float]) -> dict[str, float | None]:

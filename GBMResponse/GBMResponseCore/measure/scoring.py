@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage, stats
+from scipy import ndimage
 
 from ..errors import ScoreLogError
 from ..inputs.slices import CaseSlices
 from ..setting import decided
 from .check import FEWEST_SAMPLES, dice
+from .interval import prediction_interval
 from .lesions import find_lesions
 from .measurements import Measurements, blurred, rounded
 from .response import CATEGORIES, SizeRule, compare_lesions, probabilities
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 RANGE = 2.0
 COVERAGES = (0.5, 0.8, 0.95)
-SOFTENING_ML = 0.5
-"""Added to volumes before their logarithm is taken, so that one of 0 ml has one."""
 _SSIM_SIGMA, _SSIM_RADIUS = 1.5, 5
 _ERRORS = ("mse", "mse_local", "ssim", "ssim_local", "enhancement_dice", "volume_error_ml")
 _HIGHER_IS_BETTER = ("ssim", "ssim_local", "enhancement_dice")
@@ -127,8 +126,9 @@ class _Scorer:
         true = self._change.volume_after_ml
         inside = {}
         if len(volumes) >= FEWEST_SAMPLES:
-            intervals = {part: prediction_interval(volumes, part) for part in COVERAGES}
-            inside = {f"{part:.0%}": low <= true <= high for part, (low, high) in intervals.items()}
+            factor = self._measurements.record["settings"]["interval_factor"]
+            intervals = {part: prediction_interval(np.array(volumes), part, factor) for part in COVERAGES}
+            inside = {f"{part:.0%}": bool(low <= true <= high) for part, (low, high) in intervals.items()}
         return {"samples_ml": volumes, "inside": inside, "rank": sum(volume < true for volume in volumes)}
 
     def _categories(self, masks: Sequence[np.ndarray]) -> dict[str, Any]:
@@ -191,15 +191,3 @@ def surface_distance_95(first: np.ndarray, second: np.ndarray, spacing_mm: tuple
     surfaces = [mask & ~ndimage.binary_erosion(mask, border_value=0) for mask in (first, second)]
     distances = [ndimage.distance_transform_edt(~surface, sampling=spacing_mm) for surface in surfaces]
     return float(np.percentile(np.concatenate([distances[1][surfaces[0]], distances[0][surfaces[1]]]), 95))
-
-
-def prediction_interval(volumes: Sequence[float], part: float) -> tuple[float, float]:
-    """Student's interval that holds the next volume with this probability, of log(volume + 0.5 ml).
-
-    So few samples have no 2.5 % quantile. Equal volumes have an interval without width.
-    """
-    logs = np.log(np.asarray(volumes, np.float64) + SOFTENING_ML)
-    spread = float(logs.std(ddof=1)) * np.sqrt(1.0 + 1.0 / len(logs))
-    reach = float(stats.t.ppf(0.5 + part / 2, len(logs) - 1)) * spread
-    low, high = np.exp(logs.mean() - reach) - SOFTENING_ML, np.exp(logs.mean() + reach) - SOFTENING_ML
-    return max(0.0, float(low) - 1e-9), float(high) + 1e-9

@@ -96,6 +96,11 @@ class Bundle(Manifest):
         return self.description.get("enhancement_probability", {})
 
     @property
+    def volume_interval_factor(self) -> float:
+        """By which samples lie too close together for the interval of a volume, see :mod:`..measure.interval`."""
+        return self.description.get("volume_interval_factor", 1.0)
+
+    @property
     def enhancement_head(self) -> dict[str, Any] | None:
         """Weights of what finds enhancing tissue, see :mod:`..measure.enhancement_head`; None: a threshold does."""
         return self.description.get("enhancement_head")

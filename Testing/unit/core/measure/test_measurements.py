@@ -13,6 +13,7 @@ from GBMResponseCore.inputs.case import make_case
 from GBMResponseCore.inputs.follow_up import AlignedFollowUp
 from GBMResponseCore.inputs.resampling import image_like
 from GBMResponseCore.measure.enhancement import EnhancementSegmenter
+from GBMResponseCore.measure.interval import prediction_interval
 from GBMResponseCore.measure.measurements import CAVEATS, TITLE, measure, write_measurements
 from GBMResponseCore.measure.planning import Plan
 from GBMResponseCore.measure.probability import ProbabilityRule
@@ -107,6 +108,22 @@ def test_the_rule_of_the_bundle_makes_the_map_and_is_written_down(case, predicti
     assert not chance[~before].any()
     assert sitk.GetArrayViewFromImage(result.enhancement_probability["short"]).max() == pytest.approx(0.75)
     assert result.record["settings"]["probability"] == {"weight": 0.5, "smoothing_mm": 0.0, "before_mm": 0.0}
+
+
+def test_the_interval_of_a_volume_is_as_wide_as_the_bundle_says(case, prediction):
+    samples = [case.image, case.image * 1.2, case.image * 1.4, case.image]
+    slices, shown = prediction.slices, faked(prediction, *samples)
+    entries = [
+        measure(slices, {"short": shown}, slices.pre, interval_factor=factor).record["classes"]["short"]
+        for factor in (1.0, 2.0)
+    ]
+    volumes = [sample["volume_after_ml"] for sample in entries[0]["per_sample"]]
+    assert len(set(volumes)) > 1
+    for factor, entry in zip((1.0, 2.0), entries, strict=True):
+        low, high = prediction_interval(volumes, 0.8, factor)
+        found = entry["volume_after_ml"]
+        assert (found["p10"], found["p90"]) == pytest.approx((low, high), abs=1e-3)
+        assert found["mean"] == pytest.approx(np.mean(volumes), abs=1e-3)
 
 
 def test_one_sample_gives_no_map(case, prediction):

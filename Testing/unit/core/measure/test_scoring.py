@@ -10,8 +10,9 @@ from GBMResponseCore.errors import ScoreLogError
 from GBMResponseCore.inputs.case import make_case
 from GBMResponseCore.inputs.follow_up import AlignedFollowUp
 from GBMResponseCore.inputs.resampling import image_like
+from GBMResponseCore.measure.interval import prediction_interval
 from GBMResponseCore.measure.measurements import BLUR_MM, blurred, measure
-from GBMResponseCore.measure.scoring import image_metrics, prediction_interval, score, surface_distance_95
+from GBMResponseCore.measure.scoring import image_metrics, score, surface_distance_95
 from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions
@@ -64,6 +65,18 @@ def test_an_interval_of_two_volumes_is_students():
     middle, reach = np.log(np.sqrt(5 * 10)), stats.t.ppf(0.9, 1) * np.log(2) / np.sqrt(2) * np.sqrt(1.5)
     assert high == pytest.approx(np.exp(middle + reach) - 0.5)
     assert low == pytest.approx(max(0.0, np.exp(middle - reach) - 0.5), abs=1e-6)
+
+
+def test_a_factor_widens_an_interval_about_its_middle():
+    plain, wide = (np.log(np.array(prediction_interval([4.5, 9.5, 7.0], 0.5, k)) + 0.5) for k in (1.0, 1.5))
+    assert np.diff(wide) == pytest.approx(1.5 * np.diff(plain))
+    assert wide.mean() == pytest.approx(plain.mean())
+
+
+def test_volumes_of_several_patients_have_an_interval_each():
+    low, high = prediction_interval([[4.5, 1.0], [9.5, 1.0]], 0.8)
+    assert (low[0], high[0]) == prediction_interval([4.5, 9.5], 0.8)
+    assert low[1] == pytest.approx(1.0) == high[1]
 
 
 def test_equal_volumes_hold_themselves():

@@ -84,6 +84,8 @@ def test_a_calibrated_bundle_says_how_its_probability_is_made_and_wants_to_be_ev
     said = capsys.readouterr().out
     rule = open_bundle(folder(copied)).enhancement_probability
     assert f"Probability of enhancement: {ProbabilityRule(**rule)}." in said
+    factor = open_bundle(folder(copied)).volume_interval_factor
+    assert f"Intervals of volumes: {factor:g} times as wide as the samples say." in said
     assert f"Probability of enhancement: {ProbabilityRule(**rule)}, as fits" in (
         folder(copied) / "MODEL_CARD.md"
     ).read_text("utf-8")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from GBMResponseCore.measure.interval import SOFTENING_ML
 from GBMResponseCore.measure.probability import ProbabilityRule
 from scipy import ndimage
 from small_store import SLICES, SPLIT, write_small_store
@@ -37,7 +38,6 @@ from GBMResponseTraining.evaluation.scores import (
     members_of,
     score_members,
 )
-from GBMResponseTraining.evaluation.spread import OFFSET_ML
 from GBMResponseTraining.evaluation.statistics.skill import skill_against_best
 
 STACK = {"stack_spacing_mm": [1.0, 1.0, 5.0]}
@@ -241,10 +241,10 @@ def test_the_base_rate_knows_only_how_much_enhances(store, held_out, tuning):
 
 def test_the_usual_changes_are_those_of_the_training_patients(store, held_out, tuning):
     trained = target_of(read_held_out(store, "train"))
-    before, after = (count * 0.005 + OFFSET_ML for count in (trained.pixels_before, trained.pixels_after))
+    before, after = (count * 0.005 + SOFTENING_ML for count in (trained.pixels_before, trained.pixels_after))
     assert tuning.volume_changes == pytest.approx(sorted(np.log(after / before)))
     target = target_of(held_out)
-    volumes = (target.pixels_before * 0.005 + OFFSET_ML) * (after / before)[:, None] - OFFSET_ML
+    volumes = (target.pixels_before * 0.005 + SOFTENING_ML) * (after / before)[:, None] - SOFTENING_ML
     truth = target.pixels_after * 0.005
     expected = np.abs(volumes - truth).mean(axis=0) - np.abs(volumes[0] - volumes[1]) / 2
     assert rows_of(target, tuning)[USUAL_CHANGES].per_record["crps_volume"] == pytest.approx(expected)

@@ -2,17 +2,17 @@
 
 import numpy as np
 import pytest
+from GBMResponseCore.measure.interval import SOFTENING_ML
 from small_store import SLICES, write_small_store
 
 from GBMResponseTraining.bundles.card import bundle_card
+from GBMResponseTraining.bundles.probability import fit_interval
 from GBMResponseTraining.evaluation.enhancement import enhancement_zones, enhancing_ml, enhancing_pixels, voxel_ml
 from GBMResponseTraining.evaluation.evaluate import evaluate
 from GBMResponseTraining.evaluation.held_out import read_held_out
 from GBMResponseTraining.evaluation.model_predictions import EvaluatedModel
 from GBMResponseTraining.evaluation.options import EvaluationOptions
 from GBMResponseTraining.evaluation.spread import (
-    OFFSET_ML,
-    prediction_interval,
     rank_thirds,
     spread_report,
     volume_report,
@@ -35,7 +35,7 @@ def volumes(samples=5, spread=1.0, seed=0):
     mean = rng.normal(2.0, 1.0, PATIENTS)
     truth = mean + 0.4 * rng.normal(size=PATIENTS)
     drawn = mean + spread * 0.4 * rng.normal(size=(samples, PATIENTS))
-    return np.exp(truth) - OFFSET_ML, np.exp(drawn) - OFFSET_ML
+    return np.exp(truth) - SOFTENING_ML, np.exp(drawn) - SOFTENING_ML
 
 
 @pytest.mark.usefixtures("few_draws")
@@ -67,10 +67,28 @@ def test_too_small_volumes_put_the_truth_above():
     assert spread_report(truth, samples * 0.3)["rank_thirds"][2] > 0.8
 
 
-def test_the_interval_is_student_s():
-    low, high = prediction_interval(np.array([[1.0], [2.0], [3.0], [4.0], [5.0]]), 95)
-    # t(4) = 2.776, SD 1.5811, sqrt(1.2) = 1.0954
-    assert (low[0], high[0]) == pytest.approx((3 - 4.808, 3 + 4.808), abs=1e-3)
+@pytest.mark.usefixtures("few_draws")
+def test_samples_that_lie_too_close_together_are_covered_with_the_factor_that_says_so():
+    truth, samples = volumes(spread=0.4)
+    factor = fit_interval(samples, truth)
+    # Distance of the truth from the mean of five, over what the samples say of it.
+    assert factor == pytest.approx(np.sqrt((1 + 0.4**2 / 5) / (0.4**2 * 1.2)), rel=0.03)
+    report = spread_report(truth, samples, factor=factor)
+    assert report["interval_factor"] == factor
+    found = [report["coverage"][level]["value"] for level in ("50", "80", "95")]
+    assert found == pytest.approx([0.5, 0.8, 0.95], abs=0.02)
+
+
+def test_draws_of_one_distribution_need_no_factor():
+    truth, samples = volumes()
+    assert fit_interval(samples, truth) == pytest.approx(1.0, abs=0.05)
+
+
+def test_patients_whose_samples_agree_say_nothing_of_the_factor():
+    truth, samples = volumes(spread=0.4)
+    assert fit_interval(np.ones((5, 3)), np.array([1.0, 9.0, 2.0])) == 1.0
+    with_certain = np.append(truth, 99.0), np.append(samples, np.ones((5, 1)), axis=1)
+    assert fit_interval(with_certain[1], with_certain[0]) == fit_interval(samples, truth)
 
 
 def test_ties_share_their_ranks():
