@@ -111,7 +111,7 @@ def test_the_rule_of_the_bundle_makes_the_map_and_is_written_down(case, predicti
 
 
 def test_the_interval_of_a_volume_is_as_wide_as_the_bundle_says(case, prediction):
-    samples = [case.image, case.image * 1.2, case.image * 1.4, case.image]
+    samples = [sitk.SmoothingRecursiveGaussian(sitk.Cast(case.image, sitk.sitkFloat32), mm) for mm in (1, 2, 4, 6)]
     slices, shown = prediction.slices, faked(prediction, *samples)
     entries = [
         measure(slices, {"short": shown}, slices.pre, interval_factor=factor).record["classes"]["short"]
@@ -122,7 +122,7 @@ def test_the_interval_of_a_volume_is_as_wide_as_the_bundle_says(case, prediction
     for factor, entry in zip((1.0, 2.0), entries, strict=True):
         low, high = prediction_interval(volumes, 0.8, factor)
         found = entry["volume_after_ml"]
-        assert (found["p10"], found["p90"]) == pytest.approx((low, high), abs=1e-3)
+        assert (found["p10"], found["p90"]) == pytest.approx((low, high), abs=1e-2)
         assert found["mean"] == pytest.approx(np.mean(volumes), abs=1e-3)
 
 
