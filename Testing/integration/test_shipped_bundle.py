@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.inputs.grid import StackGrid
-from GBMResponseCore.measure.check import LOWEST_GTV_DICE
+from GBMResponseCore.measure.check import LOWEST_WITH_HEAD
 from GBMResponseCore.measure.enhancement import EnhancementRule
 from GBMResponseCore.measure.measurements import measure
 from GBMResponseCore.measure.response import noise_band
@@ -61,7 +61,7 @@ def test_no_measure_of_the_sample_case_reports_a_change_when_nothing_changed(pre
         assert change["new_lesions"] == 0
         assert (change["category_by_volume"], change["category_by_area"]) == ("SD", "SD")
         assert record["withheld"] == {"volume": None, "area": None}
-        assert record["check"]["gtv_dice"] > LOWEST_GTV_DICE
+        assert record["check"]["gtv_dice"] > LOWEST_WITH_HEAD
 
 
 def test_where_nothing_changes_the_bundle_draws_the_scan_as_sharp_as_it_is(predictor, case):

@@ -17,7 +17,7 @@ from .. import SYNTHETIC_NOTICE
 from ..files import write_csv, write_json
 from ..inputs.resampling import image_like
 from ..inputs.slices import CaseSlices
-from .check import FEWEST_SAMPLES, SelfCheck, dice
+from .check import FEWEST_SAMPLES, LOWEST_GTV_DICE, LOWEST_WITH_HEAD, SelfCheck, dice
 from .enhancement import EnhancementRule, EnhancementSegmenter
 from .interval import prediction_interval
 from .lesions import LesionMap, find_lesions
@@ -149,7 +149,8 @@ def measure(
     elif unchanged is not None:
         mask = segmenter.segment(whole(unchanged), tissue)
         still = compare_lesions(before, find_lesions(mask, spacing, rule.lesions), rule)
-    check = SelfCheck(dice(mask_before, gtv), still)
+    lowest = LOWEST_WITH_HEAD if segmenter.rule.head else LOWEST_GTV_DICE
+    check = SelfCheck(dice(mask_before, gtv), still, lowest)
     withheld = check.withheld()
 
     truth = None

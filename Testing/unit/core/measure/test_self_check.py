@@ -12,8 +12,9 @@ from GBMResponseCore.inputs.follow_up import AlignedFollowUp
 from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
 from GBMResponseCore.inputs.resampling import image_like
 from GBMResponseCore.inputs.slices import read_slices
-from GBMResponseCore.measure.check import FEWEST_SAMPLES, LOWEST_GTV_DICE, NO_SAMPLES, SelfCheck
+from GBMResponseCore.measure.check import FEWEST_SAMPLES, LOWEST_GTV_DICE, LOWEST_WITH_HEAD, NO_SAMPLES, SelfCheck
 from GBMResponseCore.measure.enhancement import EnhancementRule
+from GBMResponseCore.measure.enhancement_head import EnhancementHead
 from GBMResponseCore.measure.lesions import Lesion, LesionMap
 from GBMResponseCore.measure.measurements import measure, write_measurements
 from GBMResponseCore.measure.response import compare_lesions, noise_band
@@ -158,6 +159,22 @@ def test_a_follow_up_of_another_sharpness_is_prepared_alike(blank):
     truth = record["true_follow_up"]
     assert abs(truth["volume_change"]) < 0.05
     assert (truth["category_by_volume"], truth["category_by_area"]) == ("SD", "SD")
+
+
+@pytest.mark.parametrize("lowest, shown", [(LOWEST_GTV_DICE, False), (LOWEST_WITH_HEAD, True)])
+def test_a_head_may_find_a_thin_rim_of_a_gtv_that_is_mostly_cavity(lowest, shown):
+    withheld = SelfCheck(0.3, None, lowest).withheld(4)
+    assert (withheld.volume is None) is shown
+    if not shown:
+        assert "Dice 0.30, at least 0.40 is needed" in withheld.volume
+
+
+def test_what_is_asked_of_the_overlap_is_that_of_the_segmenter(blank, scan):
+    found = [
+        compared(blank, scan, solid(1.0, None), scan, enhancement=EnhancementRule(head=head)).record["check"]
+        for head in (None, EnhancementHead(((1.0, *[0.0] * 7),), (0.0,), (1.0,), -1.25))
+    ]
+    assert [check["lowest_gtv_dice"] for check in found] == [LOWEST_GTV_DICE, LOWEST_WITH_HEAD]
 
 
 @pytest.fixture(scope="module")
