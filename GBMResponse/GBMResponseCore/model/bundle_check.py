@@ -75,8 +75,9 @@ def check_description(bundle: "Bundle") -> None:
         if bundle.residual_scale is not None:
             _expect("latents/change_scale", len(bundle.residual_scale), {1, bundle.latent_channels})
         head = bundle.enhancement_head
-        for name in ("hidden_bias", "output") if head else ():
-            _expect(f"enhancement_head/{name}", len(head[name]), {len(head["hidden"])})
+        for name in ("hidden_bias", "output"):
+            if head is not None:
+                _expect(f"enhancement_head/{name}", len(head[name]), {len(head["hidden"])})
         _expect("in_plane/size modulo latents/downsampling", rule.size % latents["downsampling"], {0})
 
 
