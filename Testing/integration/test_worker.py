@@ -19,7 +19,7 @@ from GBMResponseCore.request import PredictionOptions
 from worker_session import TIMEOUT_S, WarmWorker, WorkerSession
 
 SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
-SLOW = {"sampler": "unipc", "steps": 60}
+SLOW = {"sampler": "unipc", "steps": 24}
 """Sampling that leaves time to cancel; the slices are sampled one by one."""
 
 
