@@ -49,6 +49,8 @@ def run_script(words, environment, folder):
     thread.start()
     while command := asked.read_text("utf-8").splitlines():
         code = 1
+        if command[0] == "simulate":
+            command += ["--processes", "1"]  # others would load everything again
         try:
             code = cli.main(command)
         finally:
