@@ -7,7 +7,7 @@
 #              make chaos  cohorts whose workers and clients are killed, and thousands of cases
 # make training-demo  simulate patients, train the paper's four configurations in miniature, evaluate them
 # make lint    check style, imports, types and workflows;  make format  rewrite what can be;  make types  types alone
-# make coverage  the tests again, with the lines of the engine that they run: 92 % at least
+# make coverage  the tests again, with all rows of the exhaustive ones, and the lines of the engine that they run: 92 % at least
 # make mutation  change the engine's grid, sampling, response and planning line by line: does a test notice? (hours)
 # make site    make one site of the pages in build/site; a broken link is an error
 # make package  wheel and sdist into dist/, checked
@@ -92,6 +92,7 @@ lint: $(VENV)/.installed-lint types
 types: $(VENV)/.installed-lint
 	$(BIN)/mypy
 
+coverage: export GBMRESPONSE_ALL_ROWS := 1
 coverage: $(VENV)/.installed-test
 	rm -rf build/coverage && mkdir -p build/coverage
 	$(BIN)/coverage run -m pytest $(PARALLEL)

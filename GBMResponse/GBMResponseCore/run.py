@@ -67,13 +67,14 @@ class Runner:
             return self._predictor(bundle, device, precision)
 
     def _predictor(self, bundle: Path | str | None, device: str, precision: str) -> "Predictor":
+        from .model.library import find_bundle
+
+        folder = find_bundle(bundle)  # before seconds of loading
         with loading():
             from .model.bundle import open_bundle
-            from .model.library import find_bundle
             from .outputs import montage, report  # noqa: F401  a package they miss shows now, not after the sampling
             from .prediction import Predictor
 
-        folder = find_bundle(bundle)
         description = folder / "bundle.json"
         content = sha256_of_file(description) if description.is_file() else ""
         key = (str(folder.resolve()), content, device, precision)

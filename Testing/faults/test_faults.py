@@ -1,7 +1,7 @@
 """A few runs of each attack; `make faults` does many."""
 
 import json
-import os
+import subprocess
 import sys
 
 import pytest
@@ -9,13 +9,9 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("victims are forked and limited as Linux does it", allow_module_level=True)
 
-from GBMResponseCore.errors import OutputFolderError
-from GBMResponseCore.outputs import write
-
 from faults.attacks import ATTACKS
-from faults.ending import try_every_step
+from faults.ending import SMALL_RESULT
 from faults.stand import Stand
-from faults.victim import ACTIONS
 
 pytestmark = pytest.mark.slow
 
@@ -34,39 +30,22 @@ def test_nothing_is_wrong_mixed_half_untyped_or_lost(stand, name):
     assert not tally.notes
 
 
-NAMES = ("expected.txt", "summary.txt")
-
-
 def ends_of_deletions(out, listed):
-    """Delete a small result before each line of its end; the exit codes, and whether the attack came too late."""
-    staged = out / ".unfinished" / "result"
-    staged.mkdir(parents=True)
-    for name in NAMES:
-        (staged / name).write_text(name, "ascii")
-    (staged / "provenance.json").write_text(json.dumps({"files": listed}), "ascii")
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            try_every_step(out, out.parent, 1000, ACTIONS["delete"])
-            write.move_into_place(staged, out)
-            write.check_complete(out)
-            code = 0
-        except OutputFolderError as error:
-            code = error.exit_code
-        finally:
-            os._exit(code)
-    assert os.waitpid(pid, 0)[1] == 0
+    """Delete a small result before each line of its end; the exit codes, and whether the attack came too late.
+
+    In a process without torch, whose copies are small.
+    """
+    subprocess.run([sys.executable, "-m", "faults.ending", out, *listed], env=Stand.environment(), check=True)
     return [(code, late) for _step, code, late in json.loads((out.parent / "ends.json").read_text("ascii"))]
 
 
 def test_a_deletion_is_too_late_to_be_found_out_only_when_every_file_had_been_looked_for(tmp_path):
-    ends = ends_of_deletions(tmp_path / "out", NAMES)
+    ends = ends_of_deletions(tmp_path / "out", SMALL_RESULT)
     late = [end for end in ends if end != (21, False)]
     assert set(late) == {(0, True)} and ends[-len(late) :] == late
     assert len(late) < 5, "only the lines from the look for the last file to the return of the function that looks"
 
 
 def test_a_look_that_passes_over_a_file_is_found_out(tmp_path):
-    ends = ends_of_deletions(tmp_path / "out", NAMES[:1])
+    ends = ends_of_deletions(tmp_path / "out", SMALL_RESULT[:1])
     assert ends[-1] == (0, False) and (0, True) not in ends

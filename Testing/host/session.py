@@ -128,7 +128,7 @@ class Session:
                 return False
             self.app.processEvents(qt.QEventLoop.AllEvents, 10)
             self.app.sendPostedEvents(None, qt.QEvent.DeferredDelete)
-            time.sleep(0.001)
+            time.sleep(0.003)
         return True
 
     def screenshot(self, widget, path, size=None) -> pathlib.Path:

@@ -83,7 +83,7 @@ class BatchDriver:
 
     def slow(self) -> None:
         """Let each case take some seconds."""
-        self.ready.parameters.steps, self.ready.parameters.samples = 1000, 1
+        self.ready.parameters.steps, self.ready.parameters.samples = 250, 1
 
     def claims(self) -> list[Path]:
         return list(self.out.glob("*/.running*"))

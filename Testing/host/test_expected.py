@@ -15,7 +15,7 @@ from GBMResponseLib.views.LayoutDescription import isOwnLayout, viewName
 from host.panel_driver import isMarked, snapshot
 
 RED_ONLY = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
-SLOW = {"steps": 60, "sliceBatch": 1}
+SLOW = {"steps": 30, "sliceBatch": 1}
 """Settings that leave time to interrupt; the slices are sampled one by one."""
 
 

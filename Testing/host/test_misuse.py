@@ -18,7 +18,7 @@ from GBMResponseLib.results.ResultNodes import findRuns
 
 from host.panel_driver import hierarchyItems, snapshot
 
-SLOW = {"steps": 60, "sliceBatch": 1, "samples": 2}
+SLOW = {"steps": 30, "sliceBatch": 1, "samples": 2}
 WORKER = "from GBMResponseCore.worker.serve import main; sys.exit(main())"
 
 

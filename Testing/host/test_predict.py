@@ -22,7 +22,7 @@ from tiny_bundle import write_tiny_bundle
 
 from host.panel_driver import hierarchyItems, snapshot
 
-SLOW = {"steps": 60, "sliceBatch": 1, "samples": 2}
+SLOW = {"steps": 30, "sliceBatch": 1, "samples": 2}
 """Settings that leave time to interrupt; the slices are sampled one by one."""
 
 

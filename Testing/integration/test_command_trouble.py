@@ -124,7 +124,7 @@ def test_nobody_reading_what_went_wrong_does_not_change_the_exit_code(arguments,
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends processes without a signal")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_a_run_as_a_cancel_and_leaves_its_finished_slices_only(arguments, tmp_path, number):
-    process = start(arguments("--sampler", "unipc", "--steps", "150", "--batch-size", "1"))
+    process = start(arguments("--sampler", "unipc", "--steps", "50", "--batch-size", "1"))
     assert wait_until(lambda: list((tmp_path / "out").glob(".unfinished/*/*.npy")))
     process.send_signal(number)
     _, errors = process.communicate(timeout=TIMEOUT_S)

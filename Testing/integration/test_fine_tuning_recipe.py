@@ -49,6 +49,8 @@ def run_script(words, environment, folder):
     thread.start()
     while command := asked.read_text("utf-8").splitlines():
         code = 1
+        if command[0] == "simulate":
+            command += ["--processes", "1"]  # others would load everything again
         try:
             code = cli.main(command)
         finally:
@@ -72,7 +74,7 @@ def out(tmp_path_factory):
         **os.environ,
         "PATH": f"{commands}:{os.environ['PATH']}",
         "PYTHONPATH": f"{ROOT / 'GBMResponse'}:{ROOT}",
-        **{"PATIENTS": "12", "SLICES": "3", "SIZE": "64", "SAMPLES": "2"},
+        **{"PATIENTS": "8", "SLICES": "3", "SIZE": "64", "SAMPLES": "2"},
     }
     settings = [word for setting in QUICK for word in ("--set", f"diffusion.{setting}")]
     script = ROOT / "Testing" / "tools" / "fine_tuning.sh"
@@ -87,7 +89,7 @@ def test_the_other_hospital_has_other_contrast_and_growth(out):
     def growth(store):
         return sorted(record["post_gtv_volume_ml"] / record["gtv_volume_ml"] for record in store.patients)
 
-    assert growth(after) == growth(before)[-6:]
+    assert growth(after) == growth(before)[-4:]
     assert after.pre.mean() < before.pre.mean() - 0.02
     assert all("another hospital" in record["dataset"] for record in after.patients)
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import SimpleITK as sitk
 
@@ -15,7 +15,6 @@ from ..inputs.resampling import same_grid
 from ..inputs.slices import CaseSlices
 from ..measure.measurements import write_measurements
 from ..model.classes import ClassChoice
-from ..prediction import Prediction
 from ..request import FORMATS, PredictionOptions
 from ..setting import decided, settings
 from .columns import CaseColumns
@@ -25,6 +24,9 @@ from .report import write_report
 from .segments import write_lines, write_segments
 from .volumes import chance_from, labeled
 from .write import MONTAGE, PROVENANCE, REPORT, RunResult
+
+if TYPE_CHECKING:
+    from ..prediction import Prediction
 
 _OTHER = "Give the image, GTV and model that this run was made with."
 
@@ -60,7 +62,7 @@ def check_inputs(records: Mapping[str, Mapping[str, Any]], case: Case, bundle_sh
 
 def read_predictions(
     folder: Path, records: Mapping[str, Mapping[str, Any]], slices: CaseSlices
-) -> dict[str, Prediction]:
+) -> dict[str, "Prediction"]:
     """The predictions of a run, by class.
 
     :param records: of :func:`read_records`, checked by :func:`check_inputs`.
@@ -70,7 +72,9 @@ def read_predictions(
     return {name: _prediction(folder / name if several else folder, record, slices) for name, record in records.items()}
 
 
-def _prediction(folder: Path, record: Mapping[str, Any], slices: CaseSlices) -> Prediction:
+def _prediction(folder: Path, record: Mapping[str, Any], slices: CaseSlices) -> "Prediction":
+    from ..prediction import Prediction  # needs torch, which a page about records does not
+
     volumes = _Volumes(folder, record["files"], slices.case.image)
     options, choice = _options(record), record["class"]
     numbers = range(1, options.sample_count + 1)

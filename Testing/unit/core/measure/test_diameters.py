@@ -7,6 +7,7 @@ from math import floor, sqrt
 import numpy as np
 import pytest
 from GBMResponseCore.measure.diameters import largest_product, lengths_mm, perpendicular_diameters
+from rows import share
 from scipy import ndimage
 
 SPACINGS = [(Fraction(1), Fraction(1)), (Fraction(1), Fraction(2)), (Fraction(3, 2), Fraction(1))]
@@ -53,7 +54,7 @@ def brute_force(mask, spacing) -> tuple[float, float]:
     return sqrt(longest), sqrt(across)
 
 
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("block", share(range(10), 3))
 def test_diameters_are_those_of_all_lines_in_200_random_masks(block):
     """Of any share of pixels: with holes, in parts, and with pixels that touch at a corner."""
     random = np.random.default_rng(block)
@@ -75,7 +76,7 @@ def lesion(seed: int) -> np.ndarray:
     return mask & ~ndimage.binary_erosion(mask, iterations=3) if seed % 2 else mask
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", share(range(6), 4))
 def test_no_sampled_line_in_a_lesion_is_longer(seed):
     """Directions half a degree apart, lines and places on them a tenth of a pixel apart."""
     mask, spacing = lesion(seed), (0.9, 0.6)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from GBMResponseCore.errors import OutputFolderError
 from lightning.pytorch.callbacks import Callback
+from rows import share
 from small_file_limit import small_file_limit
 
 from GBMResponseTraining.engine.checkpoints import FINISHED, LAST, completed_steps
@@ -99,7 +100,7 @@ def whole(request, tmp_path_factory):
     return request.param, folder, *run(folder, request.param)
 
 
-@pytest.mark.parametrize("step", range(1, STEPS))
+@pytest.mark.parametrize("step", share(range(1, STEPS), 3))
 def test_a_run_that_is_killed_at_any_step_continues_identically(whole, step, tmp_path):
     kind, folder, expected, report = whole
     with pytest.raises((KeyboardInterrupt, SystemExit)):

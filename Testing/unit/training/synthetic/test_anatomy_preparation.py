@@ -15,7 +15,7 @@ from GBMResponseTraining.synthetic.errors import AnatomyError
 NOD_DEGREES = 20.0
 
 
-def label_head(spacing: float = 1.5) -> sitk.Image:
+def label_head(spacing: float = 2.0) -> sitk.Image:
     """Nested shells with FreeSurfer's numbers, a cerebellum, soft tissue and bone; the head nods by `NOD_DEGREES`."""
     size = round(240 / spacing)
     image = sitk.Image(size, size, size, sitk.sitkInt16)
