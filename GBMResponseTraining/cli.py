@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from GBMResponseCore import SYNTHETIC_NOTICE
 from GBMResponseCore.errors import GBMResponseError, OutputFolderError
-from GBMResponseCore.kept import files_kept
+from GBMResponseCore.files import files_kept
 
 from .commands import (
     calibrate,

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from . import SYNTHETIC_NOTICE, __version__
 from .errors import CancelledError, GBMResponseError, OptionError, OutOfMemoryError
-from .kept import files_kept
+from .files import files_kept
 from .model.environment import ignore_interrupts, interrupted_when_terminated, write_diagnostics
 from .outputs.write import RunResult
 from .progress import Listener, Progress

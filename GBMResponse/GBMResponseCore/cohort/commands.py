@@ -10,9 +10,8 @@ from typing import Any
 
 from .. import SYNTHETIC_NOTICE, __version__
 from ..errors import CaseTableError, OptionError
-from ..files import ensure_output_folder, write_image
+from ..files import ensure_output_folder, files_kept, write_image
 from ..inputs.case_table import TableCase, read_case_table
-from ..kept import files_kept
 from ..model.environment import translate_import_errors
 from ..request import CaseFacts, PredictionRequest
 from ..setting import settings

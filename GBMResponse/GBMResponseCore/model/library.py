@@ -7,8 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..errors import BundleError, OptionError, OutputFolderError
-from ..files import copy_file, ensure_output_folder
-from ..kept import move, remove_folder
+from ..files import copy_file, ensure_output_folder, make_folder, move, remove_folder
 from .manifest import BUNDLE_FILE, Manifest, bundled_models, default_bundle, read_manifest
 
 BUNDLE_VARIABLE = "GBMRESPONSE_BUNDLE"
@@ -75,7 +74,7 @@ def add_bundle(source: Path) -> Manifest:
         try:
             remove_folder(partial)
             for name in (*bundle.files, BUNDLE_FILE):
-                (partial / name).parent.mkdir(parents=True, exist_ok=True)
+                make_folder((partial / name).parent)
                 copy_file(folder / name, partial / name)
             move(partial, target)
         except OSError as error:

@@ -2,8 +2,7 @@
 
 import pytest
 from GBMResponseCore.errors import OutputFolderError
-from GBMResponseCore.files import discard, write_text
-from GBMResponseCore.kept import files_kept, move, remove_folder
+from GBMResponseCore.files import discard, files_kept, move, remove_folder, write_text
 
 
 @pytest.fixture
