@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one training command; returns its exit code."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     try:
         with files_kept():
             return arguments.run(arguments)

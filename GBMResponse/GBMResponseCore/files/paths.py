@@ -51,7 +51,8 @@ def ensure_output_folder(path: Path | str) -> Path:
         make_folder(folder)
         probe.write_bytes(b"GBMResponse")
     except OSError as error:
-        raise OutputFolderError(f"Cannot write to the folder {folder} ({error.strerror or error}).") from error
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror or error
+        raise OutputFolderError(f"Cannot write to the folder {folder} ({reason}).") from error
     finally:
         discard(probe)
     return folder

@@ -62,13 +62,15 @@ def add_bundle(source: Path) -> Manifest:
     :raises OptionError: a model of this name is there already.
     :raises OutputFolderError: it cannot be written.
     """
-    from .bundle import open_bundle
-
     with TemporaryDirectory() as scratch:
         folder = source if source.is_dir() else _unpacked(source, Path(scratch))
+        from .bundle import open_bundle  # which takes seconds
+
         bundle = open_bundle(folder)
         if any(known.name == bundle.name for known in known_bundles()):
-            raise OptionError(f"There is a model {bundle.name} already.", "Remove it first, or give this one a name.")
+            raise OptionError(
+                f"There is a model {bundle.name} already.", "Remove it first, or change `name` in this bundle.json."
+            )
         target = ensure_output_folder(models_folder()) / bundle.name
         partial = target.with_name(f".{bundle.name}.partial")
         try:
