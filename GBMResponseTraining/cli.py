@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from GBMResponseCore import SYNTHETIC_NOTICE
 from GBMResponseCore.errors import GBMResponseError, OutputFolderError
-from GBMResponseCore.kept import files_kept
+from GBMResponseCore.files import files_kept
 
 from .commands import (
     calibrate,
@@ -60,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one training command; returns its exit code."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     try:
         with files_kept():
             return arguments.run(arguments)

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from . import SYNTHETIC_NOTICE, __version__
 from .errors import CancelledError, GBMResponseError, OptionError, OutOfMemoryError
-from .kept import files_kept
+from .files import files_kept
 from .model.environment import ignore_interrupts, interrupted_when_terminated, write_diagnostics
 from .outputs.write import RunResult
 from .progress import Listener, Progress
@@ -91,7 +91,7 @@ def _say(text: str, stream: TextIO | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gbmresponse", description=SYNTHETIC_NOTICE)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_predict(commands)
     _add_revisits(commands)
     from .cohort.commands import add_commands as add_cohort_commands
@@ -105,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_predict(commands: Any) -> None:
-    parser = commands.add_parser("predict", help="predict the follow-up MRI of one case")
+    usage = "%(prog)s --image IMAGE --gtv GTV --out OUT [options]"
+    parser = commands.add_parser("predict", usage=usage, help="predict the follow-up MRI of one case")
     add_settings(parser)
     parser.add_argument("--verbose", action="store_true", help="say more")
     parser.set_defaults(run=_predict, wrong_usage=parser.error)
@@ -124,7 +125,7 @@ def _add_revisits(commands: Any) -> None:
     everything = settings(PredictionRequest) + settings(PredictionOptions)
     others = [entry.attribute for entry in everything if entry.attribute not in _OF_A_REVISIT]
     for name, words in _REVISITS.items():
-        parser = commands.add_parser(name, help=words)
+        parser = commands.add_parser(name, usage="%(prog)s RUN --image IMAGE --gtv GTV [options]", help=words)
         parser.add_argument("out", metavar="RUN", type=Path, help="output folder of a finished run")
         add_settings(parser, others)
         parser.add_argument("--verbose", action="store_true", help="say more")

@@ -5,8 +5,7 @@ from typing import Any
 
 import torch
 from GBMResponseCore.errors import OutputFolderError
-from GBMResponseCore.files import sha256_of_file, write_bytes, write_json, write_text
-from GBMResponseCore.kept import move, remove_folder
+from GBMResponseCore.files import move, remove_folder, sha256_of_file, write_bytes, write_json, write_text
 from GBMResponseCore.model.bundle import WEIGHTS
 from GBMResponseCore.model.manifest import SCHEMA_VERSION
 from safetensors import SafetensorError

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from GBMResponseCore.errors import OptionError, OutputFolderError
-from GBMResponseCore.files import ensure_output_folder, write_json
+from GBMResponseCore.files import ensure_output_folder, remove_folder, write_json
 from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
-from GBMResponseCore.kept import remove_folder
 from GBMResponseCore.model.bundle import WEIGHTS, Bundle, Networks, open_bundle
 from safetensors import safe_open
 

@@ -6,11 +6,14 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from GBMResponseCore.errors import GBMResponseError
 from GBMResponseCore.files import discard, ensure_output_folder
 from GBMResponseCore.model.environment import describe_environment
+
+if TYPE_CHECKING:
+    from ..settings.configuration import Configuration
 
 _BLOCK, _BLOCKS = 1 << 22, 32
 _GIBI = 1 << 30
@@ -36,6 +39,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
+    from ..settings.reader import load_configuration
+
+    settings = load_configuration(arguments.preset) if arguments.preset else None
+    folder = ensure_output_folder(arguments.folder)
     started = "RANK" in os.environ and "WORLD_SIZE" in os.environ
     talk = _talk_of_started() if started else _talk_of_own(arguments.processes)
     if started and os.environ["RANK"] != "0":
@@ -46,12 +53,12 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"device    {device['name']}: {device['description']}")
     print(f"talk      {talk}")
     problems += report["problems"]
-    written, read = _disk_speed(ensure_output_folder(arguments.folder))
-    print(f"disk      writes {written:.0f} MB/s, reads {read:.0f} MB/s in {arguments.folder.resolve()}")
+    written, read = _disk_speed(folder)
+    print(f"disk      writes {written:.0f} MB/s, reads {read:.0f} MB/s in {folder.resolve()}")
     if min(written, read) < _SLOW_MB_S:
         problems.append(f"The disk is slow: less than {_SLOW_MB_S:.0f} MB/s. Put stores and runs on a local one.")
-    if arguments.preset:
-        problems += _memory(arguments.preset, arguments.size)
+    if settings:
+        problems += _memory(arguments.preset, settings, arguments.size)
     print("\n".join(f"PROBLEM   {problem}" for problem in problems) or "No problems.")
     return 1 if problems else 0
 
@@ -162,15 +169,13 @@ def _disk_speed(folder: Path) -> tuple[float, float]:
     return size / max(written, 1e-9), size / max(read, 1e-9)
 
 
-def _memory(preset: str, size: int) -> list[str]:
+def _memory(preset: str, settings: "Configuration", size: int) -> list[str]:
     """Say what the steps of a preset need; returns what is too much for this machine."""
     import torch
 
     from ..settings.model_configurations import CLASS_NAMES
-    from ..settings.reader import load_configuration
     from ..stages.step_cost import autoencoder_step, count_step, diffusion_step
 
-    settings = load_configuration(preset)
     steps = {
         name.replace("_", " "): autoencoder_step(settings, name, size)
         for name in ("image_autoencoder", "gtv_autoencoder")

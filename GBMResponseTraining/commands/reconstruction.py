@@ -37,8 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..stages.autoencoder import load_autoencoder
 
     models = {name: load_autoencoder(folder) for name, folder in arguments.model}
-    tested = [images for name, folder in arguments.store for images in read_images(name, folder)]
     out = ensure_output_folder(arguments.out)
+    tested = [images for name, folder in arguments.store for images in read_images(name, folder)]
     write_reconstructions(models, tested, out)
     print((out / "reconstruction.md").read_text(encoding="utf-8"))
     return 0

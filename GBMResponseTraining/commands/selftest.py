@@ -18,6 +18,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit code: 0 if no measure reports a change."""
+    from GBMResponseCore.files import ensure_output_folder
     from GBMResponseCore.inputs.case_table import read_case_table
     from GBMResponseCore.model.bundle import open_bundle
     from GBMResponseCore.model.manifest import default_bundle
@@ -27,10 +28,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     cases = read_case_table(arguments.cases)
     predictor = Predictor(open_bundle(arguments.bundle or default_bundle()), arguments.device, "float32")
+    out = ensure_output_folder(arguments.out)
     tested = measure_unchanged(cases, predictor)
-    passed = write_self_test(tested, predictor.bundle.name, arguments.out)
+    passed = write_self_test(tested, predictor.bundle.name, out)
     for case in tested:
         changes = case.error or "; ".join(case.changes("copy") + case.changes("autoencoder"))
         print(f"{case.identifier}: {changes or 'no change'}")
-    print(f"Table: {arguments.out / 'self_test.md'}")
+    print(f"Table: {out / 'self_test.md'}")
     return 0 if passed and not any(case.error for case in tested) else 1

@@ -15,7 +15,7 @@ from typing import Any
 
 import lightning
 import torch
-from GBMResponseCore.files import write_json
+from GBMResponseCore.files import make_folder, write_json
 from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import Dataset
@@ -95,7 +95,7 @@ def fit(
     :raises OutputFolderError: a checkpoint cannot be written; the one before stays.
     """
     machine = machine or Machine()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     steps = training.optimizer_steps(epoch_items, machine.processes)
     finished = folder / FINISHED
     made_from = made_from or {}

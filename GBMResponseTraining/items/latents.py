@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from GBMResponseCore.files import write_json
-from GBMResponseCore.kept import note_removed
+from GBMResponseCore.files import make_folder, note_removed, write_json
 from GBMResponseCore.model.networks import LatentAutoencoder
 from scipy import ndimage
 from tqdm import tqdm
@@ -56,7 +55,7 @@ def encode_store(
     :param bfloat16: encode with bfloat16 autocast, as the networks are trained.
     :raises OutputFolderError: if they cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     made_with = folder / "made_with.json"
     wanted: dict[str, Any] = {name: latents_sha256(network) for name, network in autoencoders.items()}
     wanted |= {"slices": len(store), "flip": flip}

@@ -6,7 +6,7 @@ from pathlib import Path
 import lightning
 import numpy as np
 import torch
-from GBMResponseCore.files import write_bytes
+from GBMResponseCore.files import make_folder, write_bytes
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -26,7 +26,7 @@ class ImageGrid(Callback):
             return
         with torch.no_grad():
             picture = np.clip((self._make(pl_module) + 1) / 2, 0, 1)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         write_bytes(_png(picture), self._folder / f"synthetic_step_{trainer.global_step:07d}.png")
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from GBMResponseCore.errors import OptionError
-from GBMResponseCore.files import ensure_output_folder, write_json, write_text
+from GBMResponseCore.files import ensure_output_folder, make_folder, write_json, write_text
 from GBMResponseCore.model.bundle import Bundle, open_bundle
 from GBMResponseCore.model.classes import ClassScheme
 
@@ -168,7 +168,7 @@ class TrainingRun:
             return path.is_file() and (made_from is None or self.read(name).get("made_from") == made_from)
 
         if not current() and is_first():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             write_json(make() if made_from is None else make() | {"made_from": made_from}, path)
         wait_for(current)
         return self.read(name)

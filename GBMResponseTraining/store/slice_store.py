@@ -26,8 +26,7 @@ from typing import Any
 
 import numpy as np
 from GBMResponseCore.errors import OutputFolderError
-from GBMResponseCore.files import check_file, discard, write_bytes, write_file, write_json
-from GBMResponseCore.kept import move
+from GBMResponseCore.files import check_file, discard, make_folder, move, write_bytes, write_file, write_json
 
 _TYPES = {"pre": np.float16, "post": np.float16, "gtv": np.uint8, "patient": np.int32}
 ARRAYS = tuple(_TYPES)
@@ -162,7 +161,7 @@ def _write(
     """Write arrays given as a shape and the chunks that make it up, then the records."""
     new = {name: folder / f".{name}.new.npy" for name in columns}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         for name, (shape, chunks) in columns.items():
             write_array(new[name], shape, chunks, np.dtype(_TYPES[name]))
         # From here on an older store in the folder is no longer complete.

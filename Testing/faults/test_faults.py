@@ -1,8 +1,10 @@
 """A few runs of each attack; `make faults` does many."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,17 @@ def test_nothing_is_wrong_mixed_half_untyped_or_lost(stand, name):
     tally = attack(stand, few)
     assert tally.runs >= few
     assert not tally.notes
+
+
+def test_the_page_counts_what_the_command_does():
+    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text("utf-8")
+    few, many = (sum(entry[k] for entry in ATTACKS.values()) for k in (1, 2))
+    assert f"foreign environments | {few} attacks | {many:,} attacks |" in page
+    runs = [int(number) for number in re.findall(r"^\w.{43} +(\d+)(?: +\d+){6}$", page, re.MULTILINE)]
+    assert len(runs) == len(ATTACKS), "one row for each attack, in their order"
+    for judged, (name, (_, _, asked)) in zip(runs, ATTACKS.items(), strict=True):
+        assert judged in (asked, 2 * asked, 4 * asked) or (name.startswith("end-") and judged < asked), name
+    assert f"judged, {sum(runs):,} in all" in page
 
 
 def ends_of_deletions(out, listed):

@@ -232,3 +232,20 @@ def test_a_full_disk_leaves_the_previous_result(run, tmp_path, monkeypatch, caps
     assert (tmp_path / "out" / "predicted.nii.gz").read_bytes() == before
     assert not list((tmp_path / "out").glob(".*partial*"))
     assert list((tmp_path / "out" / ".unfinished").rglob("*.npy")), "the computed slices are lost"
+
+
+@pytest.mark.parametrize("words", [[], ["predict"], ["predict", "--image", "a"], ["measure"], ["cohort"]])
+def test_what_is_missing_is_said_below_a_few_words_of_usage(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(words)
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert "required: " in said and len(said.splitlines()) <= 4
+
+
+def test_the_help_lists_commands_as_they_are_typed(capsys):
+    for words in (["--help"], ["cohort", "--help"], ["cohort", "report", "--help"]):
+        with pytest.raises(SystemExit):
+            cli.main(words)
+    said = capsys.readouterr().out
+    assert "gbmresponse cohort report DIR" in said and "cohort-" not in said

@@ -69,6 +69,11 @@ def test_the_files_that_the_page_names_are_there():
     assert not [path for path in paths if not (ROOT / path).exists()]
 
 
+@pytest.mark.parametrize("package, most", zip(PACKAGES, (10, 4, 3), strict=True))
+def test_the_roots_are_nearly_empty(package, most):
+    assert len(list(FOLDERS[package].glob("*.py"))) <= most
+
+
 @pytest.mark.parametrize("folder", FOLDERS.values(), ids=FOLDERS)
 def test_no_file_has_more_than_400_lines(folder):
     lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in folder.rglob("*.py")}

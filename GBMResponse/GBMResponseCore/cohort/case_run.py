@@ -13,11 +13,10 @@ from uuid import uuid4
 
 from .. import __version__
 from ..errors import CancelledError, CaseTableError, GBMResponseError, ProcessEndedError
-from ..files import discard, sweep_partial_files, write_json
+from ..files import discard, files_kept, sweep_partial_files, write_json
 from ..inputs.case import Case
 from ..inputs.case_table import TableCase
 from ..inputs.reading import read_image, sha256_of_image
-from ..kept import files_kept
 from ..model.environment import write_diagnostics
 from ..outputs.folder import LOCK, locked, refuse_to_replace
 from ..outputs.write import PROVENANCE, RunResult, check_complete, move_into_place, replaceable_files

@@ -10,9 +10,8 @@ from typing import Any
 
 from .. import SYNTHETIC_NOTICE, __version__
 from ..errors import CaseTableError, OptionError
-from ..files import ensure_output_folder, write_image
+from ..files import ensure_output_folder, files_kept, write_image
 from ..inputs.case_table import TableCase, read_case_table
-from ..kept import files_kept
 from ..model.environment import translate_import_errors
 from ..request import CaseFacts, PredictionRequest
 from ..setting import settings
@@ -40,7 +39,8 @@ def add_commands(
     """
     parser = commands.add_parser(
         "cohort",
-        help="predict all cases of a table; a rerun continues",
+        usage="%(prog)s TABLE --out OUT [options]\n   or: %(prog)s report DIR\n   or: %(prog)s inputs TABLE [options]",
+        help="predict all cases of a table; a rerun continues; then a page about them",
         description="Exit code 0 if all cases succeeded, 3 if some failed: see summary.csv. Columns: docs/batch.md.",
     )
     parser.add_argument("table", type=Path, help="CSV with the columns id, image, gtv and, if wanted, follow_up, class")
@@ -61,12 +61,16 @@ def add_commands(
     _add_common(parser)
     parser.set_defaults(run=lambda arguments: _cohort(arguments, say, request_of), wrong_usage=parser.error)
 
-    report = commands.add_parser(REPORT, help="`cohort report`: one page of pictures about a cohort's folder")
+    report = commands.add_parser(
+        REPORT, prog="gbmresponse cohort report", description="One page of pictures about a cohort's folder."
+    )
     report.add_argument("out", metavar="DIR", type=Path, help="output folder of a cohort")
     _add_common(report)
     report.set_defaults(run=lambda arguments: _report(arguments, say))
 
-    inputs = commands.add_parser(INPUTS, help="`cohort inputs`: images of a case as NRRD, as a prediction reads them")
+    inputs = commands.add_parser(
+        INPUTS, prog="gbmresponse cohort inputs", description="Images of a case as NRRD, as a prediction reads them."
+    )
     inputs.add_argument("table", type=Path, help="of the cohort")
     inputs.add_argument("--case", required=True, metavar="ID", help="the case")
     inputs.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="gets image, gtv and follow_up")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import OutputFolderError
-from ..files import ensure_output_folder, sweep_partial_files, write_json
+from ..files import discard, ensure_output_folder, sweep_partial_files, write_json
 from ..inputs.case_table import TableCase
 from ..outputs.folder import LOCK, locked, refuse_to_replace, result_files
 from ..progress import Listener
@@ -163,10 +163,17 @@ def cohort_folder(cases: Sequence[TableCase], table: Path, plan: Plan) -> Iterat
     refuse_to_replace(inputs, result_files([out, *folders, *classes]))
     ensure_output_folder(out)
     with ExitStack() as stack:
-        if _first_client(stack, plan):
+        first = _first_client(stack, plan)
+        if first:
             sweep_partial_files(out, _OLD_S)
             write_json({"key": plan.key}, out / OPTIONS)
-        yield
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError):  # the folder is gone meanwhile
+                if first and {path.name for path in out.iterdir()} == {LOCK, OPTIONS}:  # no case was begun
+                    discard(out / OPTIONS)
+            raise
 
 
 def _first_client(stack: ExitStack, plan: Plan) -> bool:

@@ -37,7 +37,9 @@ def scanned(folder: Path) -> Tree:
     tree = scan_tree(folder)
     if not tree.series:
         damaged = f", and {len(tree.unreadable)} files that cannot be read" if tree.unreadable else ""
-        raise DicomSeriesError(f"There is no DICOM image in the folder{damaged}.", "Give the folder of the export.")
+        raise DicomSeriesError(
+            f"There is no DICOM image in the folder{damaged}.", "Give the folder of the export, or a volume's file."
+        )
     return tree
 
 

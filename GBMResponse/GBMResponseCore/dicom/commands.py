@@ -108,6 +108,8 @@ def _deidentify(arguments: argparse.Namespace, say: Say) -> None:
     tree = scan_tree(arguments.folder)
     making = Making("", "", deidentify=Deidentifier(read_key(arguments.pseudonym_key), arguments.keep_dates).apply)
     files = [item.path for series in tree.series for item in series.slices] + [path for *_, path in tree.structure_sets]
+    if not files:
+        raise DicomSeriesError("There is no image, RTSTRUCT or SEG in the folder.", "Give the folder of the export.")
     out = ensure_output_folder(arguments.out)
     for number, path in enumerate(dict.fromkeys(files), start=1):
         write_bytes(

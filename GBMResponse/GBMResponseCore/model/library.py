@@ -7,8 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..errors import BundleError, OptionError, OutputFolderError
-from ..files import copy_file, ensure_output_folder
-from ..kept import move, remove_folder
+from ..files import copy_file, ensure_output_folder, make_folder, move, remove_folder
 from .manifest import BUNDLE_FILE, Manifest, bundled_models, default_bundle, read_manifest
 
 BUNDLE_VARIABLE = "GBMRESPONSE_BUNDLE"
@@ -63,19 +62,21 @@ def add_bundle(source: Path) -> Manifest:
     :raises OptionError: a model of this name is there already.
     :raises OutputFolderError: it cannot be written.
     """
-    from .bundle import open_bundle
-
     with TemporaryDirectory() as scratch:
         folder = source if source.is_dir() else _unpacked(source, Path(scratch))
+        from .bundle import open_bundle  # which takes seconds
+
         bundle = open_bundle(folder)
         if any(known.name == bundle.name for known in known_bundles()):
-            raise OptionError(f"There is a model {bundle.name} already.", "Remove it first, or give this one a name.")
+            raise OptionError(
+                f"There is a model {bundle.name} already.", "Remove it first, or change `name` in this bundle.json."
+            )
         target = ensure_output_folder(models_folder()) / bundle.name
         partial = target.with_name(f".{bundle.name}.partial")
         try:
             remove_folder(partial)
             for name in (*bundle.files, BUNDLE_FILE):
-                (partial / name).parent.mkdir(parents=True, exist_ok=True)
+                make_folder((partial / name).parent)
                 copy_file(folder / name, partial / name)
             move(partial, target)
         except OSError as error:

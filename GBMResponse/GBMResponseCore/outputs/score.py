@@ -6,8 +6,7 @@ from typing import Any
 
 from .. import SYNTHETIC_NOTICE
 from ..errors import ScoreLogError
-from ..files import write_json, write_text
-from ..kept import note_written
+from ..files import note_written, write_json, write_text
 from ..measure.score_log import LoggedScore, ScoreLog, summaries
 from ..measure.scoring import score
 from ..setting import decided

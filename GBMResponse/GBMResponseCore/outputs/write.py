@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Any
 from .. import SYNTHETIC_NOTICE
 from ..dicom.tree import is_dicom
 from ..errors import OutputFolderError
-from ..files import ensure_output_folder, folder_to_disk, write_image, write_json
+from ..files import (
+    ensure_output_folder,
+    folder_to_disk,
+    make_folder,
+    move,
+    note_removed,
+    remove_folder,
+    require_files,
+    write_image,
+    write_json,
+)
 from ..inputs.slices import CaseSlices
-from ..kept import move, note_removed, remove_folder, require_files
 from ..measure.measurements import Measurements, write_measurements
 from ..model.environment import uninterrupted
 from ..progress import Clock, Listener
@@ -158,7 +167,7 @@ def _move(staged: Path, out: Path) -> None:
     moved = ours - set(names)  # by a call that did not come to its end
     _remove_earlier(out, sorted(earlier - moved, key=lambda name: not name.endswith(PROVENANCE)))
     for name in names:
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        make_folder((out / name).parent)
         if name == PROVENANCE:
             folder_to_disk(out)
         move(staged / name, out / name)

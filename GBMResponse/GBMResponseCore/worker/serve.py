@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import CancelledError, GBMResponseError, NothingPredictedError, ProtocolError, RequestError
-from ..files import ensure_output_folder
-from ..kept import files_kept
+from ..files import ensure_output_folder, files_kept
 from ..model.environment import describe_environment, interrupted_when_terminated
 from ..outputs.folder import preview_folder
 from ..progress import EnoughError, Listener, Progress, TimeLeft

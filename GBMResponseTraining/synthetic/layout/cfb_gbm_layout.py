@@ -19,8 +19,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from GBMResponseCore.errors import OutputFolderError
-from GBMResponseCore.files import write_csv, write_image, write_json, write_text
-from GBMResponseCore.kept import move, remove_folder
+from GBMResponseCore.files import make_folder, move, remove_folder, write_csv, write_image, write_json, write_text
 
 from ...datasets.pair import DAYS_PER_WEEK
 from ..patient import SimulatedPatient
@@ -61,7 +60,7 @@ def write_patient(out: Path, number: int, patient: SimulatedPatient) -> None:
             ("t0", patient.pre, patient.gtv, levels[0]),
             ("t1", patient.post, patient.gtv_post, levels[1]),
         ):
-            (partial / time).mkdir(parents=True, exist_ok=True)
+            make_folder(partial / time)
             scanner_units = np.clip(np.round(image * level), 0, 32767).astype(np.int16)
             write_image(_volume(patient, scanner_units), partial / time / f"{number}_{time}_t1gd.nii.gz")
             write_image(_volume(patient, gtv.astype(np.uint8)), partial / time / f"{number}_{time}_gtv.nii.gz")

@@ -159,6 +159,6 @@ def test_a_path_that_is_not_utf8_is_a_typed_error(tmp_path, image):
 
 def test_a_path_in_a_system_without_utf8_is_a_typed_error(tmp_path, image, monkeypatch):
     sitk.WriteImage(image, tmp_path / "ä.nrrd")
-    monkeypatch.setattr("GBMResponseCore.files.sys.getfilesystemencoding", lambda: "iso8859-1")
+    monkeypatch.setattr("sys.getfilesystemencoding", lambda: "iso8859-1")
     with pytest.raises(errors.UnreadableFileError, match="path that cannot be used"):
         read_image(tmp_path / "ä.nrrd")

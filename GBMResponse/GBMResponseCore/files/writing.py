@@ -1,35 +1,24 @@
-"""Files: writing that never leaves half a file, and tables.
+"""Writing that never leaves half a file.
 
 Every file is written under a temporary name beside its own, read again and compared with what was meant, brought to the
 disk, and only then renamed. A failure leaves the older file of that name as it was.
 """
 
-import csv
 import gzip
-import hashlib
 import io
 import json
 import os
 import re
 import shutil
-import sys
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import uuid4
 
-from .errors import (
-    CaseTableError,
-    EmptyFileError,
-    MissingFileError,
-    OptionError,
-    OutputFolderError,
-    UnreadableFileError,
-)
+from ..errors import OptionError, OutputFolderError
 from .kept import note_removed, note_written
 
 if TYPE_CHECKING:
@@ -37,58 +26,10 @@ if TYPE_CHECKING:
 
 _IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 _PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial.*")
-_NUMBER = re.compile(r"[+-]?\d+\.?\d*([eE][+-]?\d+)?")
 _COMPRESSION = 3
 """Level of gzip: MR voxels hardly become smaller beyond it, only slower."""
 _CHUNK = 1 << 20
 _NIFTI_HEADER = 352
-_SPELL_OTHERWISE = "Rename it in plain letters, or set the environment variable PYTHONUTF8 to 1."
-
-
-def check_file(path: Path | str, name: str = "image") -> Path:
-    """Check that there is a file to be read.
-
-    :raises MissingFileError, EmptyFileError: there is no such file, or nothing in it.
-    :raises UnreadableFileError: its path cannot be used here.
-    """
-    path = Path(path)
-    problem = _problem_of(path)
-    if problem is not None:
-        raise UnreadableFileError(f"The {name} file has a path that cannot be used: {problem}.", _SPELL_OTHERWISE)
-    try:
-        found, folder = path.is_file(), path.is_dir()
-        empty = found and path.stat().st_size == 0
-    except OSError as error:  # a name beyond what the system allows, or a folder closed to us
-        message = f"The {name} file {path.name[:80]} cannot be read ({error.strerror or type(error).__name__})."
-        raise UnreadableFileError(message, "Check the path and the permissions.") from None
-    if folder:
-        message = f"The {name} {path.name} is a folder, not a file."
-        raise MissingFileError(message, "Give one volume; save a DICOM series as NRRD with 3D Slicer.")
-    if not found:
-        raise MissingFileError(f"The {name} file {path.name} does not exist.")
-    if empty:
-        raise EmptyFileError(f"The {name} file {path.name} is empty.")
-    return path
-
-
-def ensure_output_folder(path: Path | str) -> Path:
-    """Create a folder if needed and make sure files can be written there.
-
-    :raises OutputFolderError: if either is not possible.
-    """
-    folder = Path(path)
-    problem = _problem_of(folder)
-    if problem is not None:
-        raise OutputFolderError(f"The output folder has a path that cannot be used: {problem}.", _SPELL_OTHERWISE)
-    probe = folder / _temporary_name("")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"GBMResponse")
-    except OSError as error:
-        raise OutputFolderError(f"Cannot write to the folder {folder} ({error.strerror or error}).") from error
-    finally:
-        discard(probe)
-    return folder
 
 
 def write_image(image: "sitk.Image", path: Path | str, finish: Callable[[Path], Any] | None = None) -> Path:
@@ -169,73 +110,6 @@ def write_json(content: Any, path: Path | str) -> Path:
     return write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", path)
 
 
-def write_csv(
-    columns: Sequence[str],
-    rows: Iterable[Mapping[str, Any] | Sequence[Any]],
-    path: Path | str,
-    delimiter: str = ",",
-    line_end: str = "\n",
-) -> Path:
-    """Write a UTF-8 table; None is an empty cell, and no cell is a formula to a spreadsheet, see :func:`plain_cell`.
-
-    :param rows: cells in the order of the columns, or by column: then others are left out, and absent ones empty.
-    :raises OutputFolderError: if the file cannot be written.
-    """
-    lines: list[str] = []
-    # Before Python 3.13 a carriage return in a cell is quoted only if lines end in one.
-    writer = csv.writer(SimpleNamespace(write=lines.append), delimiter=delimiter, lineterminator="\r\n")
-    writer.writerow(columns)
-    for row in rows:
-        cells = [row.get(name) for name in columns] if isinstance(row, Mapping) else row
-        writer.writerow([f"'{x}" if isinstance(x, str) and _is_formula(x.lstrip("'")) else x for x in cells])
-    return write_text("".join(f"{line[:-2]}{line_end}" for line in lines), path)
-
-
-def read_table(path: Path | str, name: str = "table") -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Read a table as spreadsheets write it: UTF-8 or UTF-16; commas, semicolons or tabs; perhaps a first line `sep=;`.
-
-    :returns: the names of the columns, in lower case with single blanks, and of each row that is not blank its line
-        number and its cells, stripped; as many as there are columns, or more if the row has more.
-    :raises MissingFileError, EmptyFileError, UnreadableFileError: by the file.
-    :raises CaseTableError: it is no such table.
-    """
-    path = check_file(path, name)
-    try:
-        content = path.read_bytes()
-        text = content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
-    except OSError as error:
-        raise UnreadableFileError(f"The {name} file {path.name} cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise CaseTableError(f"The table {path.name} is not UTF-8 text.", "Save it as CSV UTF-8.") from error
-    if "\0" in text:
-        raise CaseTableError(f"The table {path.name} is no text.", "Save it as CSV UTF-8.")
-    named = re.match(r"\s*\"?sep=(.)\"?[^\S\n]*\r?\n", text, re.IGNORECASE)
-    skipped = text[: named.end()].count("\n") if named else 0
-    text = text[named.end() :] if named else text
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = named[1] if named else max(",;\t", key=header.count)
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        lines = [(reader.line_num + skipped, [cell.strip() for cell in cells]) for cells in reader]
-    except csv.Error as error:
-        raise CaseTableError(f"The table {path.name} is no valid CSV: {error}.") from error
-    lines = [(number, cells) for number, cells in lines if any(cells)]
-    columns = [re.sub(r"\s+", " ", cell).casefold() for cell in lines[0][1]] if lines else []
-    while columns and not columns[-1]:
-        columns.pop()
-    rows = []
-    for number, cells in lines[1:]:
-        while len(cells) > len(columns) and not cells[-1]:
-            cells.pop()
-        rows.append((number, cells + [""] * (len(columns) - len(cells))))
-    return columns, rows
-
-
-def plain_cell(text: str) -> str:
-    """Text of a cell that :func:`write_csv` wrote: without the apostrophe before what could be taken for a formula."""
-    return text[1:] if text.startswith("'") and _is_formula(text.lstrip("'")) else text
-
-
 def write_file(path: Path | str, write: Callable[[Path], Any], suffix: str = "", durable: bool = True) -> Path:
     """Let a function write a file, and give it its name when it is complete.
 
@@ -245,7 +119,7 @@ def write_file(path: Path | str, write: Callable[[Path], Any], suffix: str = "",
     :raises OutputFolderError: if the file cannot be written; an older one of that name stays as it was.
     """
     path = Path(path)
-    temporary = path.with_name(_temporary_name(suffix))
+    temporary = path.with_name(temporary_name(suffix))
     try:
         write(temporary)
         if durable:
@@ -301,27 +175,6 @@ def sweep_partial_files(folder: Path | str, age_s: float = 0.0) -> None:
             with suppress(OSError):  # the next run tries again
                 if _PARTIAL.fullmatch(path.name) and (not age_s or time.time() - path.stat().st_mtime > age_s):
                     path.unlink()
-
-
-def sha256_of_file(path: Path | str) -> str:
-    """SHA-256 of a file's content, 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _problem_of(path: Path) -> str | None:
-    """What keeps this system, or ITK, from using a path; None if nothing does."""
-    text = str(path)
-    if "\0" in text:
-        return "it holds a character that no file name can have"
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return "it holds a character that is not UTF-8"
-    encoding = sys.getfilesystemencoding()
-    if not text.isascii() and encoding.replace("-", "").casefold() != "utf8":
-        return f"it holds letters beyond ASCII, and this system's file names are in {encoding}"
-    return None
 
 
 def _compare_image(image: "sitk.Image", path: Path) -> None:
@@ -382,11 +235,6 @@ def folder_to_disk(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _is_formula(text: str) -> bool:
-    # A table read from one file and written to another has its numbers as text.
-    return text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(text)
-
-
-def _temporary_name(suffix: str) -> str:
-    # Random, because a name made from the target's could carry a patient's name.
+def temporary_name(suffix: str) -> str:
+    """Of a file that is being written: random, as a name made from the target's could carry a patient's name."""
     return f".{uuid4().hex}.partial{suffix}"

@@ -1,5 +1,8 @@
+import gzip
 import json
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +60,7 @@ def test_a_full_disk_leaves_the_older_file_and_no_temporary_one(tmp_path, monkey
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OutputFolderError, match="space"):
         files.write_text("newer", path)
     assert os.listdir(tmp_path) == ["a.txt"]
@@ -122,16 +125,16 @@ def test_voxels_that_a_disk_has_changed_are_noticed(tmp_path, image, suffix, mon
 
 @pytest.mark.parametrize("cut", [1, 4, 8, 9, 5000])
 def test_a_compression_that_ends_early_is_noticed(tmp_path, image, cut, monkeypatch):
-    original = files.shutil.copyfileobj
+    original = shutil.copyfileobj
 
     def shorten(source, target, length):
         original(source, target, length)
         target.close()
         name = target.fileobj.name if target.fileobj else next(tmp_path.glob("*.partial.nii.gz"))
-        monkeypatch.setattr(files.gzip.GzipFile, "close", lambda self: None)
+        monkeypatch.setattr(gzip.GzipFile, "close", lambda self: None)
         os.truncate(name, os.path.getsize(name) - cut)
 
-    monkeypatch.setattr(files.shutil, "copyfileobj", shorten)
+    monkeypatch.setattr(shutil, "copyfileobj", shorten)
     with pytest.raises(OutputFolderError):
         files.write_image(image, tmp_path / "a.nii.gz")
     assert not os.listdir(tmp_path)
@@ -213,7 +216,7 @@ def test_images_are_known_by_voxels_and_geometry_and_not_by_their_file(tmp_path,
 
 def test_temporary_names_do_not_carry_the_target_name(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(files.os, "replace", lambda source, target: seen.append(source.name))
+    monkeypatch.setattr(os, "replace", lambda source, target: seen.append(source.name))
     files.write_text("x", tmp_path / "Miller.txt")
     assert "Miller" not in seen[0]
 
@@ -240,7 +243,7 @@ def test_a_read_only_folder_is_an_output_error(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(files.Path, "write_bytes", refuse)
+    monkeypatch.setattr(Path, "write_bytes", refuse)
     with pytest.raises(OutputFolderError, match="Permission denied"):
         files.ensure_output_folder(tmp_path)
 
@@ -261,7 +264,7 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path, name, error):
 def test_letters_that_the_system_cannot_write_are_refused_with_a_remedy(tmp_path, monkeypatch):
     path = files.write_text("x", tmp_path / "Müller.nii")
     assert files.check_file(path) == path
-    monkeypatch.setattr(files.sys, "getfilesystemencoding", lambda: "iso8859-1")
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "iso8859-1")
     with pytest.raises(UnreadableFileError, match=r"iso8859-1.*PYTHONUTF8"):
         files.check_file(path)
     with pytest.raises(OutputFolderError, match="PYTHONUTF8"):

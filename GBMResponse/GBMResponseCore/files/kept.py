@@ -1,31 +1,40 @@
-"""Files that a command has written are looked for once more when it ends: somebody may have removed them meanwhile."""
+"""What a command leaves: all files that it has written if it ends well, no empty folder of its own if it fails."""
 
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
-from .errors import OutputFolderError
+from ..errors import OutputFolderError
 
 _WRITTEN: ContextVar[set[str] | None] = ContextVar("written", default=None)
+_MADE: ContextVar[list[Path] | None] = ContextVar("made", default=None)
 
 
 @contextmanager
 def files_kept() -> Iterator[None]:
-    """Look, when a block ends well, for every file that :mod:`.files` has written in it and nobody removed by intent.
+    """Look, when a block ends well, for every file that :mod:`.writing` has written in it and nobody removed by intent.
 
-    A block inside another looks for its own files alone, at its own end.
+    When it fails, folders that :func:`make_folder` has made in it go if they are empty. A block inside another is about
+    its own files and folders alone, at its own end.
 
     :raises OutputFolderError: one is not there any more.
     """
     written: set[str] = set()
-    token = _WRITTEN.set(written)
+    made: list[Path] = []
+    tokens = _WRITTEN.set(written), _MADE.set(made)
     try:
         yield
+    except BaseException:
+        for folder in reversed(made):
+            with suppress(OSError):  # it holds something, or is gone
+                folder.rmdir()
+        raise
     finally:
-        _WRITTEN.reset(token)
+        _WRITTEN.reset(tokens[0])
+        _MADE.reset(tokens[1])
     require_files(map(Path, written))
 
 
@@ -37,6 +46,28 @@ def require_files(paths: Iterable[Path]) -> None:
     missing = sorted(path for path in paths if not path.is_file())
     if missing:
         raise OutputFolderError(f"{missing[0]} was written and is not there any more.", "Repeat the same command.")
+
+
+def make_folder(folder: Path) -> Path:
+    """Make a folder, and those that it lies in, unless it is there.
+
+    :raises OSError: it cannot be made.
+    """
+    try:
+        folder.mkdir()
+    except FileNotFoundError:
+        if folder.parent == folder:
+            raise
+        make_folder(folder.parent)
+        return make_folder(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+    else:
+        made = _MADE.get()
+        if made is not None:
+            made.append(folder.absolute())
+    return folder
 
 
 def note_written(path: Path) -> None:

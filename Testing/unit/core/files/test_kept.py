@@ -1,9 +1,8 @@
-"""What a command has written is looked for at its end, under the name that it has by then."""
+"""What a command has written is looked for at its end, under its name by then; its empty folders go if it fails."""
 
 import pytest
 from GBMResponseCore.errors import OutputFolderError
-from GBMResponseCore.files import discard, write_text
-from GBMResponseCore.kept import files_kept, move, remove_folder
+from GBMResponseCore.files import discard, ensure_output_folder, files_kept, move, remove_folder, write_text
 
 
 @pytest.fixture
@@ -72,3 +71,39 @@ def test_an_error_is_not_hidden_by_what_is_missing(folder):
     with pytest.raises(KeyboardInterrupt), files_kept():
         write_text("text", folder / "a.txt").unlink()
         raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("error", [OutputFolderError, KeyboardInterrupt])
+def test_a_block_that_fails_leaves_no_empty_folder_of_its_own(folder, error):
+    (folder / "there").mkdir()
+    with pytest.raises(error), files_kept():
+        for name in ("there", "there/new/deep", "other/deep"):
+            ensure_output_folder(folder / name)
+        write_text("text", folder / "other" / "a.txt")
+        raise error("stopped")
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")) == [
+        "other",
+        "other/a.txt",
+        "there",
+    ]
+
+
+def test_a_relative_folder_is_removed_where_it_was_made(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with pytest.raises(OutputFolderError), files_kept():
+        ensure_output_folder("new")
+        monkeypatch.chdir(folder.parent)
+        raise OutputFolderError("stopped")
+    assert not list(folder.iterdir())
+
+
+def test_a_block_that_ends_well_keeps_an_empty_folder(folder):
+    with files_kept():
+        ensure_output_folder(folder / "new")
+    assert (folder / "new").is_dir()
+
+
+def test_a_folder_on_a_disk_that_is_not_there_is_an_error_of_the_folder(folder):
+    (folder / "file").write_text("x", "ascii")
+    with pytest.raises(OutputFolderError):
+        ensure_output_folder(folder / "file" / "below")
