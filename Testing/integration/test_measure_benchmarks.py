@@ -1,6 +1,7 @@
 """The programs that compare segmenters and try the check of unusual input, on a cohort of one patient."""
 
 import csv
+import importlib
 import json
 from pathlib import Path
 
@@ -41,6 +42,37 @@ def test_exact_masks_lie_on_the_images_beside_the_gtv_of_before(masks):
         assert image.GetOrigin() == mask.GetOrigin() and image.GetSize() == mask.GetSize()
         found, levels = (sitk.GetArrayFromImage(entry) for entry in (mask, image))
         assert levels[found > 0].mean() > 1.2 * np.median(levels[levels > levels.max() / 10])
+
+
+def test_patients_that_are_not_trained_with_have_no_mask(masks, tmp_path):
+    (tmp_path / "patient_split.csv").write_text("patient,split\n1,validation\n", "utf-8")
+    with pytest.raises(SystemExit, match="No patient of the cohort is a training patient"):
+        run(
+            make_exact_masks,
+            masks.parents[1] / "cohort",
+            "phantom",
+            tmp_path,
+            "--split",
+            tmp_path / "patient_split.csv",
+        )
+    assert not (tmp_path / "scans.csv").exists()
+
+
+def test_scans_of_real_cases_stand_beside_a_contour_of_before(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(make_exact_masks.__file__).parent)
+    script = importlib.import_module("real_slices_table")
+    for case in script.SEEN:
+        (tmp_path / "cases" / case).mkdir(parents=True)
+        mask = np.zeros((3, 32, 32), np.uint8)
+        mask[1, 8:20, 8:20] = 1
+        mask[1, 11:17, 11:17] = 0  # a ring
+        for name in ("pre_t1gd", "post_t1gd", "pre_tumour", "post_tumour"):
+            sitk.WriteImage(sitk.GetImageFromArray(mask), str(tmp_path / "cases" / case / f"{name}.nii.gz"))
+    script.main(tmp_path / "cases", tmp_path / "out")
+    rows = list(csv.DictReader((tmp_path / "out" / "scans.csv").open(encoding="utf-8")))
+    assert [row["id"] for row in rows] == [f"{case} {when}" for case in script.SEEN for when in ("pre", "post")]
+    assert all(Path(row[name]).is_file() for row in rows for name in ("image", "gtv", "mask"))
+    assert sitk.GetArrayFromImage(sitk.ReadImage(rows[0]["gtv"]))[1].sum() > mask[1].sum() + 30  # the ring is filled
 
 
 def test_rules_are_scored_beside_the_one_in_use(masks, capsys):

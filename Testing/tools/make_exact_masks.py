@@ -2,7 +2,7 @@
 
 The follow-up stands beside the GTV of before treatment, as a prediction does. The heads are those of the simulation.
 
-    python Testing/tools/make_exact_masks.py COHORT ANATOMIES OUT [--patients N]
+    python Testing/tools/make_exact_masks.py COHORT ANATOMIES OUT [--patients N] [--split STORE/patient_split.csv]
 """
 
 import argparse
@@ -14,6 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 from GBMResponseCore.files import write_csv, write_image
 
+from GBMResponseTraining.store.splits import read_split
 from GBMResponseTraining.synthetic import AnatomyLibrary, SimulationSettings, enhancing_masks
 
 
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("anatomies", help="folder of prepared heads, or `phantom`")
     parser.add_argument("out", type=Path)
     parser.add_argument("--patients", type=int, help="the first N; default: all")
+    parser.add_argument("--split", type=Path, help="table of a slice store: of the patients, those of training alone")
     arguments = parser.parse_args()
     known = json.loads((arguments.cohort / "simulation.json").read_text(encoding="utf-8"))
     # Settings that a cohort does not name are younger than it, and were as by default.
@@ -31,7 +33,10 @@ def main() -> None:
     settings = SimulationSettings(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
     library, rows = AnatomyLibrary(arguments.anatomies), []
     arguments.out.mkdir(parents=True, exist_ok=True)
+    split = dict(read_split(arguments.split)) if arguments.split else {}
     for number in range(1, (arguments.patients or known["patients"]) + 1):
+        if split and split.get(str(number)) != "train":
+            continue
         folder = arguments.cohort.absolute() / "data" / str(number)
         paths = [arguments.out.absolute() / f"{number}_{visit}_enhancing.nii.gz" for visit in ("t0", "t1")]
         if not all(path.is_file() for path in paths):
@@ -43,6 +48,8 @@ def main() -> None:
         for visit, path in zip(("t0", "t1"), paths, strict=True):
             image, gtv = folder / visit / f"{number}_{visit}_t1gd.nii.gz", folder / "t0" / f"{number}_t0_gtv.nii.gz"
             rows.append({"id": f"{number} {visit}", "image": image, "gtv": gtv, "mask": path})
+    if not rows:
+        raise SystemExit("No patient of the cohort is a training patient of the split.")
     write_csv(tuple(rows[0]), rows, arguments.out / "scans.csv")
 
 

@@ -22,7 +22,9 @@ def disk(radius: int) -> np.ndarray:
     return rows**2 + columns**2 <= (radius + 0.5) ** 2
 
 
-def contour_from_enhancement(mask: np.ndarray, closing_radius: int, opening_radius: int, min_voxels: int) -> np.ndarray:
+def contour_from_enhancement(
+    mask: np.ndarray, closing_radius: int = 3, opening_radius: int = 1, min_voxels: int = 20
+) -> np.ndarray:
     """Turn a fragmented enhancement mask (slices first) into a filled contour.
 
     :param mask: enhancement mask, array order slice, row, column.

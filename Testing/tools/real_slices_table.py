@@ -2,13 +2,16 @@
 
     real_slices_table.py SRC OUT
 
-SRC holds 01 to 06, each with `pre_t1gd.nii.gz`, `post_t1gd.nii.gz` and `pre_tumour.nii.gz`. OUT gets four tables:
+SRC holds 01 to 06, each with `pre_t1gd.nii.gz`, `post_t1gd.nii.gz`, and `pre_tumour.nii.gz` and `post_tumour.nii.gz`, what
+enhances in them. OUT gets five tables:
 
 whole_heads.csv  for `import heads`, both images of cases 01-04: extra images from which the image autoencoder of the
                  shipped bundle learns scanner data.
 seen.csv         cases 01-04 with their tumor.
 unseen.csv       cases 05 and 06 with their tumor: no network is trained or tuned on them.
 all.csv          all six with their tumor, for `gbmresponse-train realism`.
+scans.csv        both images of cases 01-04 with what enhances in them, for `gbmresponse-train segmenter`, beside a
+                 contour of before treatment that is made of the mask, as that of the sample case.
 
 Survival and interval are left out.
 """
@@ -16,7 +19,10 @@ Survival and interval are left out.
 import sys
 from pathlib import Path
 
-from GBMResponseCore.files import write_csv
+import SimpleITK as sitk
+from GBMResponseCore.files import write_csv, write_image
+from GBMResponseCore.inputs.resampling import image_like
+from make_sample_case import contour_from_enhancement
 
 SEEN, UNSEEN = ("01", "02", "03", "04"), ("05", "06")
 COLUMNS = ("patient", "pre", "post", "gtv", "survival_days")
@@ -33,6 +39,16 @@ def main(source: Path, out: Path) -> None:
         write_csv(COLUMNS, rows, out / f"{name}.csv")
     heads = [(f"BTP-{case}", folders[case] / time) for case in SEEN for time in TIMES]
     write_csv(("patient", "image"), heads, out / "whole_heads.csv")
+    scans = []
+    for case in SEEN:
+        mask = sitk.ReadImage(str(folders[case] / "pre_tumour.nii.gz"))
+        contour = image_like(mask, contour_from_enhancement(sitk.GetArrayViewFromImage(mask)))
+        gtv = write_image(contour, out.resolve() / f"{case}_contour.nii.gz")
+        scans += [
+            (f"{case} {when}", folders[case] / f"{when}_t1gd.nii.gz", gtv, folders[case] / f"{when}_tumour.nii.gz")
+            for when in ("pre", "post")
+        ]
+    write_csv(("id", "image", "gtv", "mask"), scans, out / "scans.csv")
 
 
 if __name__ == "__main__":

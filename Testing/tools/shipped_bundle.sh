@@ -60,6 +60,10 @@ run reconstruction "$out/reconstruction" --model "demo-2=$out/run/image_autoenco
 run evaluate "$out/store" "$out/guidance" --split validation --model "2-class=$bundle:2-class:true" \
     --guidance-sweep 0 1 2 3 4 7 --max-slices 1
 run export "$both" --run "$out/run" --name gbm-response-demo-2 --guidance 3
+
+# What enhances is found by a network that learned it of simulated and of real scans.
+python "$tools/make_exact_masks.py" "$out/cohort" "$anatomies" "$out/masks" --patients 40 --split "$out/store/patient_split.csv"
+run segmenter "$both" --run "$out/run" --scans "$out/masks/scans.csv" "$out/real/scans.csv"
 run calibrate "$both" --run "$out/run" --samples 8 --max-slices 3
 
 tuned=(--tuning-store "$out/store" --model "demo-2=$bundle:none")
