@@ -46,15 +46,9 @@ def test_exact_masks_lie_on_the_images_beside_the_gtv_of_before(masks):
 
 def test_patients_that_are_not_trained_with_have_no_mask(masks, tmp_path):
     (tmp_path / "patient_split.csv").write_text("patient,split\n1,validation\n", "utf-8")
+    words = (masks.parents[1] / "cohort", "phantom", tmp_path, "--split", tmp_path / "patient_split.csv")
     with pytest.raises(SystemExit, match="No patient of the cohort is a training patient"):
-        run(
-            make_exact_masks,
-            masks.parents[1] / "cohort",
-            "phantom",
-            tmp_path,
-            "--split",
-            tmp_path / "patient_split.csv",
-        )
+        run(make_exact_masks, *words)
     assert not (tmp_path / "scans.csv").exists()
 
 

@@ -2,8 +2,8 @@
 
     real_slices_table.py SRC OUT
 
-SRC holds 01 to 06, each with `pre_t1gd.nii.gz`, `post_t1gd.nii.gz`, and `pre_tumour.nii.gz` and `post_tumour.nii.gz`, what
-enhances in them. OUT gets five tables:
+SRC holds 01 to 06, each with `pre_t1gd.nii.gz`, `post_t1gd.nii.gz`, and what enhances in them, `pre_tumour.nii.gz` and
+`post_tumour.nii.gz`. OUT gets five tables:
 
 whole_heads.csv  for `import heads`, both images of cases 01-04: extra images from which the image autoencoder of the
                  shipped bundle learns scanner data.
