@@ -1,13 +1,13 @@
-"""Samplers of the bundled model: error to the converged solution against cost, on the sample case, in one run.
+"""Samplers of the bundled model: error to the converged solution against evaluations, on the sample case.
 
-The error is the relative L2 distance, over the latents of all tumor slices, to DDIM with 1000 steps from the same
-noise. The true follow-up plays no part: smoothing raises PSNR and would reward a bad sampler.
+The error is the relative L2 distance, over the latents of all tumor slices, to UniPC with 100 steps from the same noise.
+DDIM and DDPM end at the first training step, whose noise stays in the latents, so they come no nearer than that. The true
+follow-up plays no part: smoothing raises PSNR and would reward a bad sampler.
 
-python Testing/benchmarks/bench_samplers.py [--guidance 2] [--reference-steps 1000]
+python Testing/benchmarks/bench_samplers.py [--guidance 2] [--reference-steps 100]
 """
 
 import argparse
-import time
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +21,13 @@ from GBMResponseCore.request import PredictionOptions, SamplingOptions
 
 SAMPLE = Path(__file__).resolve().parents[2] / "GBMResponse" / "Resources" / "SampleData"
 CANDIDATES = (("ddim", 10), ("ddim", 20), ("ddim", 50), ("ddim", 200), ("dpmpp", 10), ("dpmpp", 15), ("unipc", 5),
-              ("unipc", 10), ("unipc", 15), ("unipc", 20))  # fmt: skip
+              ("unipc", 8), ("unipc", 10), ("unipc", 15), ("unipc", 20))  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--guidance", type=float, default=2.0)
-    parser.add_argument("--reference-steps", type=int, default=1000)
+    parser.add_argument("--reference-steps", type=int, default=100)
     parser.add_argument("--slices", type=int, default=3)
     arguments = parser.parse_args()
 
@@ -53,15 +53,13 @@ def main() -> None:
             channels=predictor.bundle.latent_channels,
         )
 
-    reference = draw("ddim", arguments.reference_steps)
-    print(f"{predictor.bundle.name}, guidance {arguments.guidance:g}, {len(rows)} slices, reference DDIM-"
-          f"{arguments.reference_steps}, {torch.get_num_threads()} threads")  # fmt: skip
-    print(f"{'sampler':<10}{'steps':>6}{'error':>10}{'s per slice':>13}")
+    reference = draw("unipc", arguments.reference_steps)
+    print(f"{predictor.bundle.name}, guidance {arguments.guidance:g}, {len(rows)} slices, reference UniPC-"
+          f"{arguments.reference_steps}")  # fmt: skip
+    print(f"{'sampler':<10}{'steps':>6}{'error':>10}")
     for sampler, steps in CANDIDATES:
-        start = time.perf_counter()
         error = (draw(sampler, steps) - reference).norm() / reference.norm()
-        seconds = (time.perf_counter() - start) / len(rows)
-        print(f"{sampler:<10}{steps:>6}{float(error):>10.4f}{seconds:>13.2f}", flush=True)
+        print(f"{sampler:<10}{steps:>6}{float(error):>10.4f}", flush=True)
 
 
 if __name__ == "__main__":
