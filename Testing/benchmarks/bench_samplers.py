@@ -1,8 +1,8 @@
 """Samplers of the bundled model: error to the converged solution against evaluations, on the sample case.
 
-The error is the relative L2 distance, over the latents of all tumor slices, to UniPC with 100 steps from the same noise.
-DDIM and DDPM end at the first training step, whose noise stays in the latents, so they come no nearer than that. The true
-follow-up plays no part: smoothing raises PSNR and would reward a bad sampler.
+The error is the relative L2 distance, over the latents of all tumor slices, to UniPC with 100 steps from the same
+noise. DDIM and DDPM end at the first training step, whose noise stays in the latents, so they come no nearer than that.
+The true follow-up plays no part: smoothing raises PSNR and would reward a bad sampler.
 
 python Testing/benchmarks/bench_samplers.py [--guidance 2] [--reference-steps 100]
 """
