@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def stand():
-    with Stand() as prepared:
+    with Stand(samples=2) as prepared:
         yield prepared
 
 
