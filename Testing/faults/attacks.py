@@ -238,7 +238,7 @@ def closed_worker(stand: Stand, runs: int) -> Tally:
         message = {
             "image": str(stand.image("anna")), "gtv": str(stand.gtv("anna")), "bundle": str(stand.bundle),
             "out": str(out), "device": "cpu", "precision": "float32", "batch_size": 1, "seed": 4, "montage": False,
-            "report": False,
+            "report": False, "samples": stand.samples,
         }  # fmt: skip
         stages = ("load", "encode", "sample")
         with WorkerSession(stand.folder / "worker.txt") as session:

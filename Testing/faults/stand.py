@@ -16,6 +16,7 @@ import numpy as np
 import phantoms
 import SimpleITK as sitk
 from GBMResponseCore import errors
+from GBMResponseCore.request import PredictionOptions
 from tiny_bundle import write_tiny_bundle
 from worker_session import CORE_PARENT
 
@@ -83,9 +84,13 @@ class End:
 
 
 class Stand:
-    """Folder, patients, model, expected voxels, and the process that forks victims."""
+    """Folder, patients, model, expected voxels, and the process that forks victims.
 
-    def __init__(self) -> None:
+    :param samples: of each prediction; fewer are quicker.
+    """
+
+    def __init__(self, samples: int = PredictionOptions().sample_count) -> None:
+        self.samples = samples
         # Not in pytest's folder, which a victim without rights may not enter.
         self._temporary = tempfile.TemporaryDirectory(prefix="gbmresponse-faults-")
         self.folder = Path(self._temporary.name).resolve()
@@ -154,7 +159,8 @@ class Stand:
 
     def options(self) -> list[str]:
         """Options of predict and cohort; one slice at once, so that there are many points to be hit at."""
-        return ["--bundle", str(self.bundle), "--precision", "float32", "--batch-size", "1", "--seed", "4", *PLAIN]
+        chosen = ["--bundle", str(self.bundle), "--precision", "float32", "--batch-size", "1", "--seed", "4"]
+        return [*chosen, "--samples", str(self.samples), *PLAIN]
 
     def start(self, argv: Sequence[str], **order: Any) -> tuple[str, int, Path]:
         """Start a victim; returns what :meth:`wait` needs, with the process id in the middle."""

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def stand():
-    with Stand() as prepared:
+    with Stand(samples=2) as prepared:
         yield prepared
 
 
