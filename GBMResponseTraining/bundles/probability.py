@@ -3,18 +3,19 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from GBMResponseCore.measure.enhancement import EnhancementRule
-from GBMResponseCore.measure.interval import SOFTENING_ML, spread_of
+from GBMResponseCore.measure.interval import prediction_interval
 from GBMResponseCore.measure.probability import ProbabilityRule
-from scipy import stats
 
 from ..evaluation.enhancement import enhancement_zones
 from ..evaluation.held_out import read_held_out
 from ..evaluation.metrics.proper import brier_score
 from ..evaluation.model_predictions import EvaluatedModel, assign_classes, open_model, predict_slices
 from ..evaluation.scores import Target, evidence_of
+from ..evaluation.spread import LEVELS
 from ..evaluation.statistics.bootstrap import group_means, known_mean
 from ..settings.model_configurations import ModelConfiguration
 from ..stages.training_run import TrainingRun
@@ -25,7 +26,6 @@ WEIGHTS = tuple(np.linspace(0.0, 1.0, 11).round(1).tolist())
 SIGMAS_MM = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
 FACTORS = tuple(np.linspace(0.5, 4.0, 71).round(2).tolist())
 """Tried widths of a volume's interval."""
-_LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,13 @@ class FittedProbability:
     shares: float
     before: float
     interval_factor: float = 1.0
+
+
+class Volumes(NamedTuple):
+    """Enhancing volumes of cases, ml: of samples (n, cases), and the true ones (cases,)."""
+
+    samples: np.ndarray
+    truth: np.ndarray
 
 
 def fit_probability(target: Target, shares: Sequence[np.ndarray]) -> FittedProbability:
@@ -74,40 +81,47 @@ def fit_probability(target: Target, shares: Sequence[np.ndarray]) -> FittedProba
     )
 
 
-def volumes_of(target: Target, evidence: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Enhancing volumes of the samples (n, persons) and of the truth (persons,), ml, of persons whose voxels are known.
-
-    Several visits of one person count with their mean.
+def volumes_of(target: Target, evidence: Sequence[np.ndarray]) -> list[Volumes]:
+    """Enhancing volumes of samples and truth in one slice, in two neighboring ones, and so on.
 
     :param evidence: of every slice, see :func:`..evaluation.scores.evidence_of`.
     """
-    slices, samples = target.slices, target.enhancing_pixels(evidence) * target.voxel_ml
-    truth = target.pixels_after * target.voxel_ml
-    known = ~np.isnan(truth)
-    persons = slices.persons[known]
-    return np.array([group_means(row[known], persons) for row in samples]), group_means(truth[known], persons)
+    samples = np.array([np.count_nonzero(values > 0, axis=1) for values in evidence])
+    truth = np.array([np.count_nonzero(area.enhancing) for area in target.areas])
+    found: dict[int, list[tuple[np.ndarray, float]]] = {}
+    for record, ml in enumerate(target.voxel_ml):
+        rows = target.slices.rows_of(record)
+        for size in range(1, len(rows) + 1) if np.isfinite(ml) else ():
+            for first in range(len(rows) - size + 1):
+                chosen = rows[first : first + size]
+                found.setdefault(size, []).append((samples[chosen].sum(axis=0) * ml, float(truth[chosen].sum() * ml)))
+    return [
+        Volumes(np.array([own for own, _ in cases]).T, np.array([true for _, true in cases]))
+        for _, cases in sorted(found.items())
+    ]
 
 
-def fit_interval(samples_ml: np.ndarray, truth_ml: np.ndarray) -> float:
-    """By which factor samples lie too close together: that of the largest likelihood of the true volumes.
+def fit_interval(volumes: Sequence[Volumes]) -> float:
+    """By which factor samples lie too close together; 1 without any volume.
 
-    The prediction of a volume is Student's distribution, see :mod:`GBMResponseCore.measure.interval`. Patients whose
-    samples have one and the same volume tell nothing.
-
-    :param samples_ml: (n, patients).
-    :param truth_ml: (patients,).
+    With it, intervals hold the truth as often as they say: what 50, 80 and 95 % intervals miss of that is least in the
+    square; of several such factors the middle one. The more slices, the more the samples are too alike, as they
+    are drawn one by one: each number of slices counts alike.
     """
-    logs, truth = np.log(samples_ml + SOFTENING_ML), np.log(truth_ml + SOFTENING_ML)
-    spread = spread_of(logs)
-    known = spread > _LEAST_SPREAD
-    if not known.any():
+    if not volumes:
         return 1.0
-    away = ((truth - logs.mean(axis=0)) / np.maximum(spread, _LEAST_SPREAD))[known]
+    missed = np.array([np.mean([missed_coverage(entry, factor) for entry in volumes]) for factor in FACTORS])
+    best = np.flatnonzero(np.isclose(missed, missed.min()))
+    return FACTORS[int(best[len(best) // 2])]
 
-    def likelihood(factor: float) -> float:
-        return float(stats.t.logpdf(away / factor, len(logs) - 1).sum() - len(away) * np.log(factor))
 
-    return max(FACTORS, key=likelihood)
+def missed_coverage(volumes: Volumes, factor: float) -> float:
+    """Mean squared difference of how often intervals hold the truth from how often they say so."""
+    found = []
+    for level in LEVELS:
+        low, high = prediction_interval(volumes.samples, level / 100, factor)
+        found.append((np.mean((low <= volumes.truth) & (volumes.truth <= high)) - level / 100) ** 2)
+    return float(np.mean(found))
 
 
 def calibrate(
@@ -131,9 +145,10 @@ def calibrate(
     finished = folder.parent / ".calibration"
     images = (predict_slices(loaded, slices, tokens, seed=seed, sample=k, finished=finished) for k in range(samples))
     members = [evidence_of([image], target) for image in images]
-    shares = target.shares([np.concatenate(parts) for parts in zip(*members, strict=True)])
+    evidence = [np.concatenate(parts) for parts in zip(*members, strict=True)]
+    shares = target.shares(evidence)
     fitted = fit_probability(target, shares)
-    factor = fit_interval(*volumes_of(target, [np.concatenate(parts) for parts in zip(*members, strict=True)]))
+    factor = fit_interval(volumes_of(target, evidence))
     found = {"enhancement_probability": asdict(fitted.rule), "volume_interval_factor": factor}
     describe_bundle(run, configuration, [], found)
     return replace(fitted, interval_factor=factor)

@@ -47,7 +47,7 @@ class PanelDriver:
     def settle(self) -> None:
         """Let pending refreshes happen, and views of a new layout get their size."""
         self.session.spin(0.03)
-        self.session.until(lambda: self.widget.panel is None or self.widget.panel._refreshTimer is None)
+        self.session.until(lambda: self.widget.panel is None or not self.widget.panel._refreshing.isPending)
         self.session.spin(0.07)
 
     def click(self, name: str) -> None:

@@ -27,15 +27,6 @@ _SAMPLED = (0.4931, 0.2387, 0.7613, 0.3719, 0.6281, 0.1093, 0.8907)
 """Places between two corners where it is looked first whether they see each other: nothing regular."""
 
 
-def perpendicular_diameters(mask: np.ndarray, spacing_mm: tuple[float, float]) -> tuple[float, float]:
-    """Longest line inside a mask (rows, columns), and the longest one at a right angle to it; mm, edge to edge.
-
-    :return: zeros for an empty mask.
-    """
-    shape = _Shape.of(mask, spacing_mm)
-    return (0.0, 0.0) if shape is None else lengths_mm(shape.lines(), spacing_mm)
-
-
 def largest_product(planes: np.ndarray, spacing_mm: tuple[float, float]) -> tuple[int, np.ndarray]:
     """Plane of a mask (planes, rows, columns) with the largest product of diameters, and the ends of both lines.
 

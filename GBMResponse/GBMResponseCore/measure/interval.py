@@ -19,11 +19,7 @@ def prediction_interval(volumes_ml: np.ndarray, part: float, factor: float = 1.0
     :return: limits (...), ml.
     """
     logs = np.log(np.asarray(volumes_ml, np.float64) + SOFTENING_ML)
-    reach = factor * stats.t.ppf(0.5 + part / 2, len(logs) - 1) * spread_of(logs)
+    spread = logs.std(axis=0, ddof=1) * np.sqrt(1.0 + 1.0 / len(logs))
+    reach = factor * stats.t.ppf(0.5 + part / 2, len(logs) - 1) * spread
     low, high = (np.exp(logs.mean(axis=0) + sign * reach) - SOFTENING_ML for sign in (-1, 1))
     return np.maximum(0.0, low - _ROUNDING_ML), high + _ROUNDING_ML
-
-
-def spread_of(logs: np.ndarray) -> np.ndarray:
-    """Standard deviation of the distance of one more draw from the mean of the others (n, ...)."""
-    return logs.std(axis=0, ddof=1) * np.sqrt(1.0 + 1.0 / len(logs))

@@ -36,7 +36,7 @@ class Lesion:
     """One connected part.
 
     :param diameter_mm: longest line inside the lesion, on the axial slice with the largest product; see
-        :func:`.diameters.perpendicular_diameters`.
+        :func:`.diameters.largest_product`.
     :param perpendicular_mm: longest line inside the lesion at a right angle to it, on the same slice.
     :param slice_index: of that slice in the stack.
     :param slices: on which the lesion is seen.

@@ -129,7 +129,7 @@ def sample_latents(
     channels: int,
     days: torch.Tensor | None = None,
     second: tuple[int, float] | None = None,
-    on_step: Callable[[int, int], None] | None = None,
+    on_step: Callable[[int], None] | None = None,
 ) -> torch.Tensor:
     """Draw one latent per slice.
 
@@ -141,7 +141,7 @@ def sample_latents(
     :param channels: channels C of a latent.
     :param days: days since the start of radiotherapy (B,), NaN or None: not known.
     :param second: a second class, see :func:`.networks.guided_output`.
-    :param on_step: called with (steps done, steps in all) after each network call; may raise to stop.
+    :param on_step: called with the steps done after each network call; may raise to stop.
     :returns: latents (B, C, h, w), float32.
     """
     options = options.with_defaults({})
@@ -174,7 +174,7 @@ def sample_latents(
         # A step is linear in output, latents and its own noise: so the other sign takes the noise with the other sign.
         latents = sign * scheduler.step(sign * output, timestep, sign * latents, **extra, return_dict=False)[0]
         if on_step:
-            on_step(index + 1, len(scheduler.timesteps))
+            on_step(index + 1)
     return latents
 
 
@@ -261,7 +261,7 @@ def generate_slices(
     full = (len(conditions),)
     days = conditions.days_since_rt
 
-    def on_step(step: int, _steps: int) -> None:
+    def on_step(step: int) -> None:
         if listener is not None:
             listener.progress(replace(decided(progress), step=decided(progress).step + step))
 
@@ -287,7 +287,7 @@ def generate_slices(
     steps = 1 if sample is None else options.steps
     for part in model.decode(latents, sources, conditions.crops):
         images.append(part)
-        on_step(decided(steps), decided(steps))  # decoding takes as long as many steps, so it may stop here
+        on_step(decided(steps))  # decoding takes as long as many steps, so it may stop here
     pixels = np.concatenate(images)
     if conditions.detail is not None:
         pixels += conditions.detail

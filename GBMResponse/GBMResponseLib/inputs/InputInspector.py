@@ -69,7 +69,7 @@ class InputInspector:
 
     def _tumorFacts(self, segmentation: Any, segmentID: str, volume: Any) -> TumorFacts:
         segment = segmentation.GetSegmentation().GetSegment(segmentID)
-        labelmap = segment.GetRepresentation(_labelmapName())
+        labelmap = segment.GetRepresentation(labelmapName())
         source = labelmap if labelmap is not None else segment
         key, stamp = (segmentation.GetID(), segmentID), (source.GetMTime(), segment.GetLabelValue())
         known = self._segments.get(key)
@@ -100,7 +100,7 @@ class _Extent:
 
 def canMakeLabelmap(segmentation: Any) -> bool:
     """Whether this Slicer has rules from the segments' main representation to voxels; contours need SlicerRT's."""
-    content, name = segmentation.GetSegmentation(), _labelmapName()
+    content, name = segmentation.GetSegmentation(), labelmapName()
     if content.ContainsRepresentation(name):
         return True
     paths = slicer.vtkSegmentationConversionPaths()
@@ -202,7 +202,8 @@ def _surfaceExtent(segment: Any) -> _Extent:
     return _Extent(0.5 * math.prod(sides) / 1000.0, bounds)
 
 
-def _labelmapName() -> str:
+def labelmapName() -> str:
+    """Of the representation of segments that is a labelmap."""
     return slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 
 

@@ -18,7 +18,7 @@ from ..common.Translation import tr as _
 from ..common.VolumeFile import writeVolume
 from .InputFacts import PredictionInputs
 from .InputFindings import contoursOnly
-from .InputInspector import canMakeLabelmap
+from .InputInspector import canMakeLabelmap, labelmapName
 
 _ROUNDING = 1e-6
 """mm, and of directions."""
@@ -144,7 +144,7 @@ def segmentOnGrid(segmentation: Any, segmentID: str, reference: Any) -> Any:
     name = segment.GetName()
     mask = slicer.vtkOrientedImageData()
     logic = slicer.vtkSlicerSegmentationsModuleLogic
-    shared = segmentation.GetSegmentation().ContainsRepresentation(_labelmapName())
+    shared = segmentation.GetSegmentation().ContainsRepresentation(labelmapName())
     if not logic.GetSegmentBinaryLabelmapRepresentation(segmentation, segmentID, mask, True):
         raise _emptySegment(name) if canMakeLabelmap(segmentation) else Failure("contours-only", contoursOnly(name))
     label = segment.GetLabelValue() if shared else None
@@ -163,10 +163,6 @@ def segmentOnGrid(segmentation: Any, segmentID: str, reference: Any) -> Any:
     volume.SetAndObserveImageData(voxels.GetImageData())
     volume.CopyOrientation(reference)
     return volume
-
-
-def _labelmapName() -> str:
-    return slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 
 
 def _toBinary(mask: Any, label: int | None) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from ..common.Failure import Failure, engineErrors
 from ..common.QtTimers import startTimer
 from ..common.Signal import Signal
+from ..common.Steps import Later
 from ..common.Translation import tr as _
 from ..model.ModelCatalog import ModelCatalog
 from ..model.ModelDescription import ModelDescription
@@ -29,7 +30,7 @@ class ModelSection:
         self._model: ModelDescription | Failure | None = None
         self._shown: Path | None = None
         self._steps: Iterator[float] | None = None
-        self._timer: Any = None
+        self._later = Later(startTimer)
         ui.modelComboBox.connect("activated(int)", self._onActivated)
         ui.modelFolderButton.connect("clicked()", self._onFolderButton)
         ui.forgetModelButton.connect("clicked()", self._onForgetButton)
@@ -51,8 +52,7 @@ class ModelSection:
     def close(self) -> None:
         """End a verification that is under way."""
         self._steps = None
-        if self._timer is not None:
-            self._timer.stop()
+        self._later.stop()
 
     def _read(self, folder: Path | None) -> ModelDescription | Failure:
         try:
@@ -123,7 +123,7 @@ class ModelSection:
             self._endVerification(_("All files of the model are as they should be."), False)
         else:
             self._ui.verifyModelButton.text = _("Verifying: {percent} %").format(percent=round(100 * fraction))
-            self._timer = startTimer(0, self._verifyStep)
+            self._later.call(self._verifyStep)
 
     def _endVerification(self, sentence: str, isProblem: bool) -> None:
         self._steps = None

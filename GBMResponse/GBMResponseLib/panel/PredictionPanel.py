@@ -10,6 +10,7 @@ import qt
 from ..common.Failure import Failure, anyError
 from ..common.ProblemStyle import setProblem
 from ..common.QtTimers import Turns, startTimer
+from ..common.Steps import Later
 from ..common.Translation import tr as _
 from ..inputs.InputFacts import PredictionInputs
 from ..inputs.InputFindings import Finding, InputFindings, Severity
@@ -68,9 +69,9 @@ class PredictionPanel:
         self._parameters: Any = None
         self._model: ModelDescription | Failure | None = None
         self._preset: Any = None
-        self._refreshTimer: Any = None
+        self._refreshing = Later(startTimer)
         self._turns = Turns()
-        self._guardTimer: Any = None
+        self._guardEnd = Later(startTimer)
         self._guarding = self._stops = self._updating = False
         self._connect()
 
@@ -80,7 +81,7 @@ class PredictionPanel:
         self._inputs.setParameters(parameters)
         self._preset = parameters.samplerPreset if parameters is not None else None
         if parameters is None:
-            self._stopTimer()
+            self._refreshing.stop()
             return
         self.refresh()
 
@@ -90,12 +91,12 @@ class PredictionPanel:
 
     def refreshLater(self, caller: Any = None, event: Any = None) -> None:
         """Refresh soon; many changes in a row make one refresh."""
-        if self._refreshTimer is None and self._parameters is not None:
-            self._refreshTimer = startTimer(_REFRESH_MS, self.refresh)
+        if not self._refreshing.isPending and self._parameters is not None:
+            self._refreshing.call(self.refresh, _REFRESH_MS)
 
     def refresh(self) -> None:
         """Bring the panel in line with the parameters, and judge the inputs."""
-        self._stopTimer()
+        self._refreshing.stop()
         if self._parameters is None or self._updating:
             return
         self._updating = True
@@ -142,9 +143,8 @@ class PredictionPanel:
     def close(self) -> None:
         """Stop timers; the panel is going."""
         self._turns.cancel()
-        self._stopTimer()
-        if self._guardTimer is not None:
-            self._guardTimer.stop()
+        self._refreshing.stop()
+        self._guardEnd.stop()
         self.whatIf.withdraw()
         self._results.close()
         self._models.close()
@@ -277,9 +277,7 @@ class PredictionPanel:
 
     def _guard(self) -> None:
         self._guarding = True
-        if self._guardTimer is not None:
-            self._guardTimer.stop()
-        self._guardTimer = startTimer(_GUARD_MS, self._endGuard)
+        self._guardEnd.call(self._endGuard, _GUARD_MS)
 
     def _endGuard(self) -> None:
         self._guarding = False
@@ -383,11 +381,6 @@ class PredictionPanel:
         settings = self._parameters.copy() if self._parameters is not None else None
         self._copyText(diagnosticsText(model, settings, self.failure, self.ui.logEdit.toPlainText()))
         self.say(_("Copied to the clipboard."))
-
-    def _stopTimer(self) -> None:
-        if self._refreshTimer is not None:
-            self._refreshTimer.stop()
-            self._refreshTimer = None
 
 
 def openInSystemViewer(path: Path) -> None:

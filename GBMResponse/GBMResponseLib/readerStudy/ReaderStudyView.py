@@ -5,6 +5,7 @@ from typing import Any
 import slicer
 
 from ..common.QtTimers import startTimer
+from ..common.Steps import Later
 from ..common.Translation import tr as _
 from ..views.LayoutDescription import READER_LAYOUT, READER_VIEW, isOwnLayout, registerLayouts
 from ..views.SyntheticMark import SyntheticMark
@@ -19,7 +20,7 @@ class ReaderStudyView:
     def __init__(self) -> None:
         self._volume: Any = None
         self._comparison: int | None = None
-        self._settleTimer: Any = None
+        self._settling = Later(startTimer)
         self._isBlinded = False
 
     @property
@@ -56,8 +57,7 @@ class ReaderStudyView:
         sliceNode.SetOrientation("Axial")
         sliceNode.RotateToVolumePlane(self.volume)
         widget.sliceLogic().FitSliceToBackground()
-        self._stopTimer()
-        self._settleTimer = startTimer(_SETTLE_MS, self._fit)
+        self._settling.call(self._fit, _SETTLE_MS)
 
     def _fit(self) -> None:
         """Fit again when the widget of a new layout has its size."""
@@ -67,7 +67,7 @@ class ReaderStudyView:
 
     def hide(self) -> None:
         """Bring the user's layout back and remove the node."""
-        self._stopTimer()
+        self._settling.stop()
         manager = slicer.app.layoutManager()
         if manager is not None:
             mark = SyntheticMark.installed()
@@ -81,8 +81,3 @@ class ReaderStudyView:
         if self._volume is not None:
             slicer.mrmlScene.RemoveNode(self._volume)
             self._volume = None
-
-    def _stopTimer(self) -> None:
-        if self._settleTimer is not None:
-            self._settleTimer.stop()
-            self._settleTimer = None

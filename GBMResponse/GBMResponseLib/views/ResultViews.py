@@ -11,6 +11,7 @@ import vtk
 from ..common import NodeRoles
 from ..common.QtTimers import startTimer
 from ..common.Signal import Signal
+from ..common.Steps import Later
 from ..common.Translation import tr as _
 from ..inputs.HeadBox import HeadBox, findHead
 from ..results.ResultDisplay import placeLegends, refreshLegends
@@ -65,7 +66,7 @@ class ResultViews:
         """Sizes of the views for which the field of view was set."""
         self._byUser: dict[Any, ViewContent] = {}
         """Layers that the user chose in a view, until the panel changes it."""
-        self._settleTimer: Any = None
+        self._settling = Later(startTimer)
         self._foundHead: tuple[str, HeadBox | None] | None = None
 
     @property
@@ -124,9 +125,8 @@ class ResultViews:
             self._outline.show(nodes.segmentation, nodes.segmentID)
             self._fitted = []
             self._fit()
-        self._stopTimer()
         # The widgets of a new layout get their size in the event loop.
-        self._settleTimer = startTimer(_SETTLE_MS, self._settle)
+        self._settling.call(self._settle, _SETTLE_MS)
 
     def hide(self) -> None:
         """Bring the user's layout back, unless they chose another one meanwhile."""
@@ -134,7 +134,7 @@ class ResultViews:
         manager = slicer.app.layoutManager()
         if manager is not None and isOwnLayout(manager.layout):
             giveUserLayoutBack(manager)
-        self._stopTimer()
+        self._settling.stop()
         self._unfollow()
         self._placeLegends()
         self.restoreFilling()
@@ -148,7 +148,7 @@ class ResultViews:
 
     def forget(self) -> None:
         """Let go of all nodes: the scene is closing."""
-        self._stopTimer()
+        self._settling.stop()
         self.contrast.forget()
         self._unfollow()
         self._nodes = self._other = self._whatIf = None
@@ -351,11 +351,6 @@ class ResultViews:
         if self._foundHead is None or self._foundHead[0] != self._nodes.run:
             self._foundHead = self._nodes.run, findHead(volume)
         return self._foundHead[1]
-
-    def _stopTimer(self) -> None:
-        if self._settleTimer is not None:
-            self._settleTimer.stop()
-            self._settleTimer = None
 
     def _shown(self) -> list[tuple[Any, ViewContent]]:
         manager = slicer.app.layoutManager()

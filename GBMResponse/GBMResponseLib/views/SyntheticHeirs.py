@@ -12,6 +12,7 @@ import vtk
 from ..common import NodeRoles
 from ..common.NodeRoles import isSynthetic
 from ..common.QtTimers import startTimer
+from ..common.Steps import Later
 
 _WORD = "SYNTHETIC"
 _CROP, _COMMAND_LINE = "vtkMRMLCropVolumeParametersNode", "vtkMRMLCommandLineModuleNode"
@@ -28,7 +29,7 @@ class SyntheticHeirs:
         ]
         self._watched: list[tuple[Any, int]] = []
         self._added: list[str] = []
-        self._timer: Any = None
+        self._later = Later(startTimer)
         for className in (_CROP, _COMMAND_LINE):
             for number in range(scene.GetNumberOfNodesByClass(className)):
                 self._watch(scene.GetNthNodeByClass(number, className))
@@ -45,9 +46,7 @@ class SyntheticHeirs:
             node.RemoveObserver(tag)
         self._watched.clear()
         self._added.clear()
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer = None
+        self._later.stop()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _onNodeAdded(self, _scene: Any, _event: str, node: Any) -> None:
@@ -57,11 +56,10 @@ class SyntheticHeirs:
             _partFromRun(node)
             _markByName(node)
             self._added.append(node.GetID())
-            if self._timer is None:  # its maker may name it only now
-                self._timer = startTimer(0, self._onLater)
+            if not self._later.isPending:  # its maker may name it only now
+                self._later.call(self._onLater)
 
     def _onLater(self) -> None:
-        self._timer = None
         identifiers, self._added = self._added, []
         for node in map(slicer.mrmlScene.GetNodeByID, identifiers):
             if node is not None:

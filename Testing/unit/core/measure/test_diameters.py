@@ -6,11 +6,16 @@ from math import floor, sqrt
 
 import numpy as np
 import pytest
-from GBMResponseCore.measure.diameters import largest_product, lengths_mm, perpendicular_diameters
+from GBMResponseCore.measure.diameters import largest_product, lengths_mm
 from rows import share
 from scipy import ndimage
 
 SPACINGS = [(Fraction(1), Fraction(1)), (Fraction(1), Fraction(2)), (Fraction(3, 2), Fraction(1))]
+
+
+def diameters(mask, spacing):
+    """Lengths of the longest line inside a mask and of the longest one at a right angle to it."""
+    return lengths_mm(largest_product(mask[np.newaxis], spacing)[1], spacing)
 
 
 def longest_run(mask, start, step) -> Fraction:
@@ -62,7 +67,7 @@ def test_diameters_are_those_of_all_lines_in_200_random_masks(block):
         mask = random.random(random.integers(2, 7, 2)) < random.uniform(0.3, 0.95)
         mask[tuple(random.integers(0, mask.shape))] = True
         spacing = SPACINGS[number % 3]
-        found = perpendicular_diameters(mask, tuple(map(float, spacing)))
+        found = diameters(mask, tuple(map(float, spacing)))
         assert found == pytest.approx(brute_force(mask, spacing), abs=1e-6), mask.astype(int).tolist()
 
 
@@ -94,22 +99,50 @@ def test_no_sampled_line_in_a_lesion_is_longer(seed):
         place = np.arange(1, len(along) + 1)
         runs = place - np.maximum.accumulate(np.where(inside, 0, place), axis=1)
         longest = max(longest, (runs.max() - 1) * step)
-    exact, _ = perpendicular_diameters(mask, spacing)
+    exact, _ = diameters(mask, spacing)
     assert longest <= exact + 1e-6
     assert exact <= 1.3 * longest + 1
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 45, 77, 90])
+def test_diameters_do_not_depend_on_the_orientation(degrees):
+    y, x = np.mgrid[:90, :90] - 44.5
+    angle = np.radians(degrees)
+    along, across = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+    longest, perpendicular = diameters((along / 25) ** 2 + (across / 10) ** 2 <= 1, (1, 1))
+    # Pixels that the ellipse covers by half or more are wholly inside: up to a pixel's diagonal may be added.
+    assert 49.5 <= longest <= 50 + np.sqrt(2)
+    assert 19.5 <= perpendicular <= 20 + np.sqrt(2)
+
+
+def test_anisotropic_pixels_are_measured_in_millimeters():
+    mask = np.zeros((30, 30), bool)
+    mask[10:20, 5:25] = True  # 10 rows of 3 mm, 20 columns of 1 mm
+    longest, perpendicular = diameters(mask, (3.0, 1.0))
+    assert longest == pytest.approx(np.hypot(30, 20), abs=1.5)
+    assert 20 <= perpendicular < longest
+
+
+def test_a_line_does_not_cross_a_cavity():
+    y, x = np.mgrid[:80, :80] - 39.5
+    radius = np.hypot(x, y)
+    longest, perpendicular = diameters((radius <= 30) & (radius >= 20), (1, 1))
+    chord = 2 * np.sqrt(30**2 - 20**2)  # touches the cavity
+    assert longest == pytest.approx(chord, abs=2)
+    assert perpendicular <= longest < 60
 
 
 def test_of_two_equally_long_lines_the_one_with_the_longer_perpendicular_counts():
     mask = np.zeros((9, 9), bool)
     mask[4, :], mask[:, 4] = True, True
     mask[3:6, :2] = True  # the left arm of the cross is thick
-    longest, across = perpendicular_diameters(mask, (1.0, 1.0))
+    longest, across = diameters(mask, (1.0, 1.0))
     assert (longest, across) == pytest.approx(brute_force(mask, (Fraction(1), Fraction(1))))
 
 
 def test_the_plane_with_the_largest_product_is_found_whatever_the_others_look_like():
     planes = np.stack([lesion(seed) for seed in range(8)])
-    products = [np.prod(perpendicular_diameters(plane, (1.0, 1.0))) for plane in planes]
+    products = [np.prod(diameters(plane, (1.0, 1.0))) for plane in planes]
     index, ends = largest_product(planes, (1.0, 1.0))
     assert index == int(np.argmax(products))
     assert np.prod(lengths_mm(ends, (1.0, 1.0))) == pytest.approx(max(products))
