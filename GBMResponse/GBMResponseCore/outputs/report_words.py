@@ -64,7 +64,7 @@ def _answer(entry: Mapping[str, Any]) -> str:
     change = f"Enhancing volume {before:.1f} ml before, {_interval(after, '.1f', 'ml')} expected after treatment"
     if entry["samples"] < FEWEST_SAMPLES:
         return f"{change}: {_count(entry['samples'])}, too few for an interval or a category. Cannot say."
-    change += f", 10th to 90th percentile of {entry['samples']} samples."
+    change += f", the interval that holds it with 80 % as {entry['samples']} samples say."
     possible = list(dict.fromkeys([*by_volume["probabilities"], *by_volume["possible_within_noise"]]))
     if by_volume["indeterminate"]:
         return f"{change} Size category by volume: cannot say ({' or '.join(possible)}: the band crosses a threshold)."

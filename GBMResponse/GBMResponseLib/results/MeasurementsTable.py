@@ -79,7 +79,7 @@ def _described(describe: Callable[[dict[str, Any]], str], measurements: dict[str
 
 
 def _spread(value: Any, digits: int) -> str:
-    """A mean, with its 10th and 90th percentile over the samples if there are any and they differ."""
+    """A mean, with its interval if there is one that is not a point."""
     if not isinstance(value, dict):
         return f"{value:.{digits}f}"
     mean, low, high = (None if value[key] is None else f"{value[key]:.{digits}f}" for key in ("mean", "p10", "p90"))
