@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from GBMResponseCore import SYNTHETIC_NOTICE
-from GBMResponseCore.errors import GBMResponseError, OutputFolderError
+from GBMResponseCore.errors import CancelledError, GBMResponseError, OutputFolderError
 from GBMResponseCore.files import files_kept
 
 from .commands import (
@@ -64,19 +64,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with files_kept():
             return arguments.run(arguments)
+    except KeyboardInterrupt:
+        return _report(
+            CancelledError("Cancelled.", "Imports, simulations, trainings and evaluations go on if repeated.")
+        )
     except GBMResponseError as error:
-        print(f"Error ({error.code}): {error.message}\n{error.remedy}", file=sys.stderr)
-        return error.exit_code
+        return _report(error)
     except OSError as error:
         if error.errno not in _NO_SPACE:
             raise
-        print(f"Error ({OutputFolderError.code}): {error.strerror}.\n{OutputFolderError.remedy}", file=sys.stderr)
-        return OutputFolderError.exit_code
+        return _report(OutputFolderError(f"{error.strerror}."))
+
+
+def _report(error: GBMResponseError) -> int:
+    print(f"Error ({error.code}): {error.message}\n{error.remedy}", file=sys.stderr)
+    return error.exit_code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gbmresponse-train", description=SYNTHETIC_NOTICE)
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_parser(commands)
     return parser

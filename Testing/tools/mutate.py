@@ -80,7 +80,7 @@ def _places(tree: ast.AST) -> Iterator[tuple]:
             yield line, path, f"not {node.value}", _not
         elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub):
             yield line, path, f"without the sign: {ast.unparse(node)}", _without_sign
-        elif isinstance(node, ast.If | ast.IfExp | ast.While):
+        elif isinstance(node, ast.If | ast.IfExp | ast.While) and ast.unparse(node.test) != "TYPE_CHECKING":
             yield line, path, f"never: {ast.unparse(node.test)}", _never
 
 
