@@ -565,6 +565,16 @@ def test_slices_that_are_not_finite_are_never_written(predictor, monkeypatch, va
         predictor.predict(make())
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_denoiser_computes_in_the_precision_that_was_asked_for(tiny_bundle, precision):
+    predictor, seen = Predictor(open_bundle(tiny_bundle), "cpu", precision), set()
+    for module in predictor.model.networks.denoiser.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(lambda _module, _inputs, output: seen.add(output.dtype))
+    predictor.predict(make(), PredictionOptions(sample_count=1))
+    assert seen == {getattr(torch, precision)}
+
+
 def test_an_encoding_made_with_other_company_is_not_used(predictor, monkeypatch):
     case, made = make(), []
     encode = type(predictor.model.networks.image_autoencoder).encode
