@@ -4,16 +4,16 @@ Of simulated patients it is known exactly; of real ones experts have outlined it
 every scan of a group.
 """
 
-import csv
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 from GBMResponseCore.errors import OptionError
 from GBMResponseCore.inputs.case import load_case
+from GBMResponseCore.inputs.reading import read_image
 from GBMResponseCore.inputs.slices import read_slices
 from GBMResponseCore.measure.enhancement import EnhancementRule, EnhancementSegmenter
 from GBMResponseCore.measure.enhancement_head import EnhancementHead
@@ -21,9 +21,13 @@ from GBMResponseCore.measure.probability import ProbabilityRule
 from GBMResponseCore.model.bundle import Bundle, open_bundle
 from torch import nn
 
+from ..datasets.errors import TableValueError
+from ..datasets.tables import read_csv
 from ..settings.model_configurations import ModelConfiguration
 from ..stages.training_run import TrainingRun
 from .stage import describe_bundle, exported_bundle
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("id", "image", "gtv", "mask")
 CUTS = tuple(np.linspace(0.25, 0.6, 8).round(2).tolist())
@@ -67,17 +71,17 @@ class FittedHead:
 def read_scans(table: Path, bundle: Bundle) -> list[Scan]:
     """Scans of a table `id`, `image`, `gtv`, `mask`, and `label` where the mask has several.
 
-    Those without any enhancing tissue in their slices are left out.
+    Those without any enhancing tissue in their slices are left out, and said to be.
 
-    :raises OptionError: the table lacks a column, or a mask cannot be read.
-    :raises GBMResponseError: by an image or a GTV.
+    :param table: relative paths in it start at its folder.
+    :raises DatasetError, TableValueError: it is no such table, or a label is no number.
+    :raises GBMResponseError: by a file.
     """
-    with table.open(encoding="utf-8", newline="") as file:
-        entries = list(csv.DictReader(file))
-    if not entries or not set(COLUMNS) <= set(entries[0]):
-        raise OptionError(f"{table.name} is no table of scans with the columns {', '.join(COLUMNS)}.")
-    found = (_read_scan(entry, bundle) for entry in entries)
-    return [scan for scan in found if scan.truth.any()]
+    scans = [_read_scan(line, row, table.parent, bundle) for line, row in read_csv(table, COLUMNS)]
+    empty = [scan.name for scan in scans if not scan.truth.any()]
+    if empty:
+        log.info("%s: nothing enhances in the slices of %s: left out.", table.name, ", ".join(empty))
+    return [scan for scan in scans if scan.truth.any()]
 
 
 def fit_head(groups: Mapping[str, Sequence[Scan]], seed: int = 1) -> FittedHead:
@@ -124,8 +128,8 @@ def fit_segmenter(
 
     The probability of enhancement was fitted with another segmenter, so it goes: `calibrate` fits it anew.
 
-    :raises OptionError: there is no bundle, or no scan, or a table of scans is none.
-    :raises GBMResponseError: by an image or a GTV.
+    :raises OptionError: there is no bundle, or no scan.
+    :raises GBMResponseError: by a table, or one of its files.
     :raises OutputFolderError: the bundle cannot be written.
     """
     bundle = open_bundle(exported_bundle(run, configuration))
@@ -135,22 +139,21 @@ def fit_segmenter(
     return fitted
 
 
-def _read_scan(entry: Mapping[str, str], bundle: Bundle) -> Scan:
-    slices = read_slices(
-        load_case(Path(entry["image"]), Path(entry["gtv"])), bundle.in_plane_rule, bundle.normalization
-    )
-    try:
-        mask = sitk.ReadImage(entry["mask"])
-    except RuntimeError as error:
-        raise OptionError(f"The mask of {entry['id']} cannot be read.") from error
-    truth = slices.grid.to_stack(mask == int(entry["label"]) if entry.get("label") else mask > 0, label=True)
+def _read_scan(line: int, row: Mapping[str, str], folder: Path, bundle: Bundle) -> Scan:
+    label = row.get("label", "")
+    if label and not label.isdecimal():
+        raise TableValueError(f"Line {line}: the label {label!r} is no number.")
+    case = load_case(folder / row["image"], folder / row["gtv"])
+    slices = read_slices(case, bundle.in_plane_rule, bundle.normalization)
+    mask = read_image(folder / row["mask"], "mask")
+    truth = slices.grid.to_stack(mask == int(label) if label else mask > 0, label=True)
     truth &= slices.generated[:, None, None]
     image, spacing, rule = slices.scale.normalize(slices.stack), slices.grid.spacing[::-1], EnhancementRule()
     segmenter = EnhancementSegmenter(image, slices.gtv, slices.generated, spacing, rule)
     where = segmenter.reach
     places = segmenter.distance_mm[where], segmenter.depth_mm[where]
     rows = rule.features(image, where, segmenter.tissue(image), *places, spacing)
-    return Scan(entry["id"], rows, segmenter.region[where], truth[where], int(truth.sum()))
+    return Scan(row["id"], rows, segmenter.region[where], truth[where], int(truth.sum()))
 
 
 def _drawn(

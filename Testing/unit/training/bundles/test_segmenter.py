@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from GBMResponseCore.errors import OptionError
+from GBMResponseCore.errors import OptionError, UnreadableFileError
 from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.inputs.slices import read_slices
 from GBMResponseCore.measure.enhancement import EnhancementRule, EnhancementSegmenter
@@ -10,6 +10,7 @@ from GBMResponseCore.model.bundle import open_bundle
 from scans import write_scans
 
 from GBMResponseTraining.bundles.segmenter import Scan, fit_head, read_scans
+from GBMResponseTraining.datasets.errors import DatasetError
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +43,10 @@ def test_a_label_of_several_is_the_tissue_that_enhances(tmp_path, tiny_bundle, s
     np.testing.assert_array_equal(labelled[0].truth, scans[0].truth)
 
 
-def test_a_scan_in_which_nothing_enhances_is_left_out(tmp_path, tiny_bundle):
+def test_a_scan_in_which_nothing_enhances_is_left_out_and_said_to_be(tmp_path, tiny_bundle, caplog):
+    caplog.set_level("INFO")
     assert read_scans(write_scans(tmp_path / "none", "one", empty=True), open_bundle(tiny_bundle)) == []
+    assert "nothing enhances in the slices of one" in caplog.text
 
 
 def test_the_fitted_head_finds_what_was_outlined(scans):
@@ -100,10 +103,12 @@ def test_a_user_is_measured_as_the_head_was_fitted(tmp_path, tiny_bundle):
     np.testing.assert_array_equal(mask[segmenter.reach], (head.logits(scan.rows) > 0) & scan.near)
 
 
-@pytest.mark.parametrize("content", ["", "id,image\na,b\n"])
-def test_a_table_without_its_columns_is_refused(tmp_path, tiny_bundle, content):
+@pytest.mark.parametrize(
+    "content, said", [("id,image\na,b\n", "gtv"), ("id,image,gtv,mask,label\na,b,c,d,two\n", "'two' is no number")]
+)
+def test_a_table_that_is_none_is_refused(tmp_path, tiny_bundle, content, said):
     (tmp_path / "wrong.csv").write_text(content)
-    with pytest.raises(OptionError, match=r"wrong\.csv is no table of scans"):
+    with pytest.raises(DatasetError, match=said):
         read_scans(tmp_path / "wrong.csv", open_bundle(tiny_bundle))
 
 
@@ -116,5 +121,11 @@ def test_no_scan_is_refused():
 def test_a_mask_that_cannot_be_read_is_refused(tmp_path, tiny_bundle):
     table = write_scans(tmp_path / "scans", "one")
     (tmp_path / "scans" / "one_mask.nii.gz").write_bytes(b"none")
-    with pytest.raises(OptionError, match="mask of one cannot be read"):
+    with pytest.raises(UnreadableFileError, match="mask"):
         read_scans(table, open_bundle(tiny_bundle))
+
+
+def test_paths_start_at_the_table(tmp_path, tiny_bundle):
+    table = write_scans(tmp_path / "scans", "one")
+    table.write_text(table.read_text().replace(f"{tmp_path / 'scans'}/", ""))
+    assert [scan.name for scan in read_scans(table, open_bundle(tiny_bundle))] == ["one"]
