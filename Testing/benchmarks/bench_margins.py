@@ -4,7 +4,7 @@ python Testing/benchmarks/bench_margins.py RUNS CASES SCANS
 
 RUNS is the folder of `gbmresponse cohort CASES`, whose cases `gbmresponse score` has scored; SCANS the table of
 `Testing/tools/make_exact_masks.py`. Part of the enhancement inside GTV + k mm, mean over cases: as predicted, as the
-threshold finds it in the follow-up, and of the exact mask, all in the predicted slices.
+segmenter finds it in the follow-up, and of the exact mask, all in the predicted slices.
 """
 
 import argparse
