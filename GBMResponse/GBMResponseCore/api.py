@@ -95,7 +95,7 @@ def measure_prediction(prediction: "Prediction", *, bundle: Path | str | None = 
     >>> prediction = gbm.predict(gbm.sample_case(), sample_count=2, steps=2)
     >>> measured = gbm.measure_prediction(prediction)
     >>> round(measured["before"]["volume_ml"], 1), len(measured["per_sample"])
-    (9.5, 2)
+    (17.1, 2)
 
     ```
 

@@ -74,6 +74,10 @@ class BatchDriver:
         )
         assert self.run.kind, self.status
 
+    def staged(self) -> list[Path]:
+        """Finished slices of the first case."""
+        return list(self.out.glob("first/.staged-*/**/*.npy"))
+
     def open(self, row: int) -> None:
         """Open the result of a row and wait until it is in the scene."""
         self.ui.batchCasesTable.setCurrentCell(row, 0)
@@ -181,13 +185,14 @@ def test_a_batch_that_is_stopped_goes_on_where_it_was(batch, good):
     batch.choose(good("first"), good("last"))
     batch.start()
     batch.untilWorking()
+    batch.session.until(batch.staged, WAIT_S)
     batch.ready.click("batchStopButton")
     assert not batch.ui.batchStopButton.enabled
     batch.wait()
     assert batch.rows() == [("first", "Waiting"), ("last", "Waiting")] and not batch.claims()
     assert batch.status.startswith("Stopped.") and not batch.panel.failure
     assert batch.ui.batchStartButton.text == "Continue" and not batch.ui.batchReportButton.enabled
-    assert list(batch.out.glob("first/.staged-*")), "finished slices are kept"
+    assert batch.staged(), "finished slices are kept"
     batch.ready.parameters.steps = 2
     batch.start()
     batch.wait()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore import cli, files
+from GBMResponseCore.files import writing
 from GBMResponseCore.cohort import tables
 from GBMResponseCore.outputs.folder import folder_in_use
 from worker_session import wait_until
@@ -109,7 +110,7 @@ def test_a_summary_that_a_spreadsheet_keeps_locked_is_written_beside_it(
             raise PermissionError(13, "The process cannot access the file because it is being used by another process")
         replace(source, target)
 
-    monkeypatch.setattr(files.os, "replace", refuse)
+    monkeypatch.setattr(writing.os, "replace", refuse)
     monkeypatch.setattr(tables, "_BETWEEN_TRIES_S", 0.01)
     assert cli.main(arguments(table)) == 0
     assert summary(tmp_path, "summary-1.csv")["first"]["status"] == "done"
@@ -130,7 +131,7 @@ def test_a_summary_that_is_locked_for_a_moment_waits(write_table, arguments, tmp
             raise PermissionError(13, "Permission denied")
         replace(source, target)
 
-    monkeypatch.setattr(files.os, "replace", refuse_twice)
+    monkeypatch.setattr(writing.os, "replace", refuse_twice)
     monkeypatch.setattr(tables, "_BETWEEN_TRIES_S", 0.01)
     assert cli.main(arguments(table)) == 3
     assert len(refused) == 2

@@ -1,7 +1,7 @@
 """The interval that holds a volume with some probability, told from a few samples."""
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 SOFTENING_ML = 0.5
 """Added to volumes before their logarithm is taken, so that one of 0 ml has one."""
@@ -20,6 +20,6 @@ def prediction_interval(volumes_ml: np.ndarray, part: float, factor: float = 1.0
     """
     logs = np.log(np.asarray(volumes_ml, np.float64) + SOFTENING_ML)
     spread = logs.std(axis=0, ddof=1) * np.sqrt(1.0 + 1.0 / len(logs))
-    reach = factor * stats.t.ppf(0.5 + part / 2, len(logs) - 1) * spread
+    reach = factor * special.stdtrit(len(logs) - 1, 0.5 + part / 2) * spread
     low, high = (np.exp(logs.mean(axis=0) + sign * reach) - SOFTENING_ML for sign in (-1, 1))
     return np.maximum(0.0, low - _ROUNDING_ML), high + _ROUNDING_ML
