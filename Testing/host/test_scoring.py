@@ -40,6 +40,7 @@ def score(scored, volume) -> None:
     scored.ui.scoringFollowUpSelector.setCurrentNode(volume)
     scored.driver.click("scoringButton")
     scored.driver.session.until(lambda: not scored.section._scoring.isActive, WAIT_S)
+    scored.driver.settle()
 
 
 def cells(table) -> dict[str, dict[str, str]]:
