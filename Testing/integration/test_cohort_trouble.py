@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore import cli, files
-from GBMResponseCore.files import writing
 from GBMResponseCore.cohort import tables
+from GBMResponseCore.files import writing
 from GBMResponseCore.outputs.folder import folder_in_use
 from worker_session import wait_until
 
