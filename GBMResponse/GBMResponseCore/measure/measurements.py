@@ -28,6 +28,7 @@ from .response import (
     CATEGORIES,
     SizeChange,
     SizeRule,
+    category_by_volume,
     compare_lesions,
     noise_band,
     possible_categories,
@@ -264,12 +265,14 @@ def _summary(changes: list[SizeChange], rule: SizeRule, interval_factor: float) 
     category, category_by_area = _most_frequent(by_volume), _most_frequent(by_area)
     before = changes[0].volume_before_ml
     possible = possible_categories(before, float(np.median(relative)) if relative else None, rule)
-    if any(change.new_lesions for change in changes):
-        possible = [name for name in CATEGORIES if name in {*possible, *by_volume}]
+    after = _volume_and_interval([change.volume_after_ml for change in changes], interval_factor)
+    limits = {category_by_volume(before, ml, rule) for ml in (after["p10"], after["p90"]) if ml is not None}
+    known = limits | (set(by_volume) if any(change.new_lesions for change in changes) else set())
+    possible = [name for name in CATEGORIES if name in {*possible, *known}]
     few = len(changes) < FEWEST_SAMPLES
     values = (
         before,
-        _volume_and_interval([change.volume_after_ml for change in changes], interval_factor),
+        after,
         float(np.mean(relative)) if relative else None,
         changes[0].area_before_mm2,
         _mean_and_interval([change.area_after_mm2 for change in changes]),

@@ -126,6 +126,20 @@ def test_the_interval_of_a_volume_is_as_wide_as_the_bundle_says(case, prediction
         assert found["mean"] == pytest.approx(np.mean(volumes), abs=1e-3)
 
 
+def test_no_category_is_named_where_the_interval_of_the_volume_crosses_a_threshold(case, prediction):
+    samples = [
+        sitk.SmoothingRecursiveGaussian(sitk.Cast(case.image, sitk.sitkFloat32), mm) for mm in (0.5, 0.6, 0.7, 0.8)
+    ]
+    slices, shown = prediction.slices, faked(prediction, *samples)
+    sure, unsure = (
+        measure(slices, {"short": shown}, slices.pre, interval_factor=factor).record["classes"]["short"]["by_volume"]
+        for factor in (0.1, 50.0)
+    )
+    assert sure["probabilities"] == unsure["probabilities"] == {"SD": 1.0}
+    assert (sure["possible_within_noise"], sure["indeterminate"]) == (["SD"], False)
+    assert {"PD", "SD", "PR"} <= {*unsure["possible_within_noise"], "PR"} and unsure["indeterminate"]
+
+
 def test_one_sample_gives_no_map(case, prediction):
     assert measured(faked(prediction, case.image)).enhancement_probability == {}
 
