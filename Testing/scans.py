@@ -9,7 +9,7 @@ import SimpleITK as sitk
 SIZE, PIXELS = (120, 128, 14), (1.6, 1.6, 5.0)
 
 
-def write_scans(folder, *names, labels=False, empty=False):
+def write_scans(folder, *names, labels=False, empty=False, source=None):
     """A table of heads with an enhancing ring, whose mask is exact."""
     folder.mkdir(exist_ok=True)
     rows = []
@@ -24,7 +24,7 @@ def write_scans(folder, *names, labels=False, empty=False):
         paths = {what: folder / f"{name}_{what}.nii.gz" for what in ("image", "gtv", "mask")}
         for what, volume in {"image": noisy, "gtv": gtv, "mask": ring * 0 if empty else ring + cavity * labels}.items():
             sitk.WriteImage(volume, str(paths[what]))
-        rows.append({"id": name, **paths, **({"label": 4} if labels else {})})
+        rows.append({"id": name, **paths, **({"label": 4} if labels else {}), **({"source": source} if source else {})})
     table = folder / "scans.csv"
     with table.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])

@@ -5,6 +5,7 @@ every scan of a group.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from ..datasets.errors import TableValueError
 from ..datasets.tables import read_csv
 from ..settings.model_configurations import ModelConfiguration
 from ..stages.training_run import TrainingRun
-from .stage import describe_bundle, exported_bundle
+from .stage import describe_bundle, exported_bundle, training_data
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ _UNITS, _STEPS, _VOXELS, _BATCH = 32, 1500, 6000, 4096
 _LEAST_SPREAD = 0.02
 """Features that hardly differ between the scans say nothing."""
 _DIGITS = 5
+_NO_SOURCE = "a table without sources"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,7 @@ class Scan:
     :param near: those of them that are measured, bool (k,).
     :param truth: those that enhance, bool (k,).
     :param true_voxels: that enhance in all generated slices.
+    :param source: where the scan comes from, in words.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Scan:
     near: np.ndarray
     truth: np.ndarray
     true_voxels: int
+    source: str = _NO_SOURCE
 
     def dice(self, found: np.ndarray) -> float:
         """Dice coefficient of what is found, bool (k,), where it is measured, with all that enhances."""
@@ -69,7 +73,7 @@ class FittedHead:
 
 
 def read_scans(table: Path, bundle: Bundle) -> list[Scan]:
-    """Scans of a table `id`, `image`, `gtv`, `mask`, and `label` where the mask has several.
+    """Scans of a table `id`, `image`, `gtv`, `mask`, `label` where the mask has several, and `source` if stated.
 
     Those without any enhancing tissue in their slices are left out, and said to be.
 
@@ -133,10 +137,22 @@ def fit_segmenter(
     :raises OutputFolderError: the bundle cannot be written.
     """
     bundle = open_bundle(exported_bundle(run, configuration))
-    fitted = fit_head({f"{table.parent.name}/{table.name}": read_scans(table, bundle) for table in tables}, seed)
-    fields = {"enhancement_head": asdict(fitted.head), "enhancement_probability": asdict(ProbabilityRule())}
+    groups = {f"{table.parent.name}/{table.name}": read_scans(table, bundle) for table in tables}
+    fitted = fit_head(groups, seed)
+    fields = {
+        "enhancement_head": asdict(fitted.head),
+        "enhancement_probability": asdict(ProbabilityRule()),
+        "training_data": f"{training_data(run)} {learned_from(groups)}",
+    }
     describe_bundle(run, configuration, [], fields)
     return fitted
+
+
+def learned_from(groups: Mapping[str, Sequence[Scan]]) -> str:
+    """What a head learned from, in a sentence."""
+    counts = Counter(scan.source for scans in groups.values() for scan in scans)
+    scans = ", ".join(f"{count} scans of {source}" for source, count in counts.items())
+    return f"The network that finds enhancing tissue learned {scans}."
 
 
 def _read_scan(line: int, row: Mapping[str, str], folder: Path, bundle: Bundle) -> Scan:
@@ -151,9 +167,9 @@ def _read_scan(line: int, row: Mapping[str, str], folder: Path, bundle: Bundle) 
     image, spacing, rule = slices.scale.normalize(slices.stack), slices.grid.spacing[::-1], EnhancementRule()
     segmenter = EnhancementSegmenter(image, slices.gtv, slices.generated, spacing, rule)
     where = segmenter.reach
-    places = segmenter.distance_mm[where], segmenter.depth_mm[where]
-    rows = rule.features(image, where, segmenter.tissue(image), *places, spacing)
-    return Scan(row["id"], rows, segmenter.region[where], truth[where], int(truth.sum()))
+    rows = rule.features(image, segmenter.voxels(where), segmenter.tissue(image))
+    source = row.get("source") or _NO_SOURCE
+    return Scan(row["id"], rows, segmenter.region[where], truth[where], int(truth.sum()), source)
 
 
 def _drawn(

@@ -16,7 +16,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=Path,
         nargs="+",
         required=True,
-        help="tables of scans: id, image, gtv, mask, and label where the mask has several; tables count alike",
+        help="tables of scans, which count alike: id, image, gtv, mask, label where the mask has several, source",
     )
     parser.add_argument("--seed", type=int, default=1, help="of weights and voxels (default: %(default)s)")
     parser.set_defaults(run=run)

@@ -10,7 +10,7 @@ from GBMResponseCore.model.classes import ClassScheme
 from ..items.class_labels import true_class
 from .enhancement import Zone, enhancing_pixels
 from .held_out import EvaluationError, HeldOut
-from .metrics.image import per_patient_means
+from .metrics.image import mean_inside, per_patient_means
 from .model_predictions import LoadedModel, assign_classes, predict_slices
 from .options import Measure
 from .statistics.bootstrap import group_means, mean_interval
@@ -48,7 +48,7 @@ def true_difference(slices: HeldOut, scheme: ClassScheme, zones: Sequence[Zone])
         result[f"class_{which}"] = entry.name
         result[f"patients_{which}"] = len(np.unique(slices.person[inside]))
         for image, counts in (("pre", pre), ("post", post)):
-            result[f"enhancing_pixels_{image}_{which}"] = _mean_inside(counts, inside)
+            result[f"enhancing_pixels_{image}_{which}"] = mean_inside(counts, inside)
         change = group_means((post - pre)[inside].astype(np.float64), slices.person[inside])
         interval = mean_interval(change)
         mean = float(change.mean()) if len(change) else float("nan")
@@ -64,10 +64,6 @@ def _groups(slices: HeldOut, scheme: ClassScheme) -> dict[str, np.ndarray]:
         which: np.array([known == index for known in classes], dtype=bool)[slices.patient]
         for which, index in wanted.items()
     }
-
-
-def _mean_inside(counts: np.ndarray, inside: np.ndarray) -> float:
-    return float(counts[inside].mean()) if inside.any() else float("nan")
 
 
 def guidance_sweep(
@@ -115,7 +111,7 @@ def guidance_sweep(
                 "guidance_scale": float(scale),
                 **class_effect(short, long, slices, zones),
                 **{
-                    f"enhancing_pixels_own_{which}": _mean_inside(enhancing_pixels(images, zones), groups[which])
+                    f"enhancing_pixels_own_{which}": mean_inside(enhancing_pixels(images, zones), groups[which])
                     for which, images in (("first", short), ("last", long))
                 },
                 **{name: float(np.nanmean(values)) for name, values in means.items()},

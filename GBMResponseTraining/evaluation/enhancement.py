@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from GBMResponseCore.measure.enhancement import EnhancementRule, EnhancementSegmenter
-from GBMResponseCore.measure.enhancement_head import Tissue
+from GBMResponseCore.measure.enhancement_head import Tissue, Voxels
 
 from .held_out import HeldOut
 
@@ -23,28 +23,26 @@ _USUAL_PIXEL_MM = 1.0
 class Zone:
     """Where enhancement of a slice is looked for, and how.
 
-    :param pixels: indices of its flat pixels, ascending.
+    :param voxels: its pixels, `where` of them (1, H, W).
     :param tissue, true_tissue: around the GTV before treatment, and at the true follow-up.
-    :param distance_mm, depth_mm: of the pixels, see :class:`EnhancementSegmenter`.
     """
 
-    pixels: np.ndarray
+    voxels: Voxels
     tissue: Tissue
     true_tissue: Tissue
-    distance_mm: np.ndarray
-    depth_mm: np.ndarray
     rule: EnhancementRule
-    spacing_mm: tuple[float, float, float]
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """Indices of its flat pixels (z,), ascending."""
+        return np.flatnonzero(self.voxels.where)
 
     def evidence(self, image: np.ndarray, true: bool = False) -> np.ndarray:
         """How clearly pixels of an image (H, W) enhance (z,), float32; they do above 0.
 
         :param true: the image is the true follow-up.
         """
-        where = np.zeros(image.shape, bool)
-        where.ravel()[self.pixels] = True
-        tissue = self.true_tissue if true else self.tissue
-        return self.rule.evidence(image[None], where[None], tissue, self.distance_mm, self.depth_mm, self.spacing_mm)
+        return self.rule.evidence(image[None], self.voxels, self.true_tissue if true else self.tissue)
 
 
 def enhancement_zones(slices: HeldOut, rule: EnhancementRule | None = None) -> list[Zone]:
@@ -115,7 +113,8 @@ def _zones_of_patient(
     slices: HeldOut, rows: np.ndarray, record: Mapping[str, Any], rule: EnhancementRule
 ) -> list[Zone]:
     spacing, none = spacing_or_usual(record), np.empty(0, np.float32)
-    nothing = Zone(np.empty(0, np.int64), Tissue(0.0, 0.0), Tissue(0.0, 0.0), none, none, rule, spacing)
+    nowhere = Voxels(np.zeros((1, *slices.pre.shape[1:]), bool), none, none, spacing)
+    nothing = Zone(nowhere, Tissue(0.0, 0.0), Tissue(0.0, 0.0), rule)
     if not slices.gtv[rows].any():
         return [nothing] * len(rows)
     places = slices.stack_indices[rows] - slices.stack_indices[rows[0]]
@@ -130,8 +129,6 @@ def _zones_of_patient(
         tissue, true_tissue = segmenter.tissue(pre), segmenter.tissue(post)
     if np.isnan(tissue.median):
         return [nothing] * len(rows)
-    regions = ((segmenter.region[k], segmenter.distance_mm[k], segmenter.depth_mm[k]) for k in places)
-    return [
-        Zone(np.flatnonzero(region), tissue, true_tissue, distance[region], depth[region], rule, spacing)
-        for region, distance, depth in regions
-    ]
+    found = ((segmenter.region[k], segmenter.distance_mm[k], segmenter.depth_mm[k]) for k in places)
+    voxels = (Voxels(where[None], distance[where], depth[where], spacing) for where, distance, depth in found)
+    return [Zone(part, tissue, true_tissue, rule) for part in voxels]

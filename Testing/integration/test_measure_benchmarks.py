@@ -15,6 +15,7 @@ from tiny_bundle import write_tiny_bundle
 from tools import make_exact_masks
 
 from GBMResponseTraining import cli
+from GBMResponseTraining.datasets.public.cfb_gbm import SIMULATED
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,7 @@ def test_exact_masks_lie_on_the_images_beside_the_gtv_of_before(masks):
     rows = list(csv.DictReader(masks.open(encoding="utf-8")))
     assert [row["id"] for row in rows] == ["1 t0", "1 t1"]
     assert len({row["gtv"] for row in rows}) == 1
+    assert {row["source"] for row in rows} == {SIMULATED.format(seed=3)}
     for row in rows:
         image, mask = (sitk.ReadImage(row[name]) for name in ("image", "mask"))
         assert image.GetOrigin() == mask.GetOrigin() and image.GetSize() == mask.GetSize()
@@ -65,6 +67,7 @@ def test_scans_of_real_cases_stand_beside_a_contour_of_before(tmp_path, monkeypa
     script.main(tmp_path / "cases", tmp_path / "out")
     rows = list(csv.DictReader((tmp_path / "out" / "scans.csv").open(encoding="utf-8")))
     assert [row["id"] for row in rows] == [f"{case} {when}" for case in script.SEEN for when in ("pre", "post")]
+    assert {row["source"] for row in rows} == {script.SET}
     assert all(Path(row[name]).is_file() for row in rows for name in ("image", "gtv", "mask"))
     assert sitk.GetArrayFromImage(sitk.ReadImage(rows[0]["gtv"]))[1].sum() > mask[1].sum() + 30  # the ring is filled
 

@@ -24,6 +24,7 @@ from GBMResponseCore.files import write_csv, write_image
 from GBMResponseCore.inputs.resampling import image_like
 from make_sample_case import contour_from_enhancement
 
+SET = "Brain-Tumor-Progression 01 to 04"
 SEEN, UNSEEN = ("01", "02", "03", "04"), ("05", "06")
 COLUMNS = ("patient", "pre", "post", "gtv", "survival_days")
 TIMES = ("pre_t1gd.nii.gz", "post_t1gd.nii.gz")
@@ -45,10 +46,10 @@ def main(source: Path, out: Path) -> None:
         contour = image_like(mask, contour_from_enhancement(sitk.GetArrayViewFromImage(mask)))
         gtv = write_image(contour, out.resolve() / f"{case}_contour.nii.gz")
         scans += [
-            (f"{case} {when}", folders[case] / f"{when}_t1gd.nii.gz", gtv, folders[case] / f"{when}_tumour.nii.gz")
+            (f"{case} {when}", folders[case] / f"{when}_t1gd.nii.gz", gtv, folders[case] / f"{when}_tumour.nii.gz", SET)
             for when in ("pre", "post")
         ]
-    write_csv(("id", "image", "gtv", "mask"), scans, out / "scans.csv")
+    write_csv(("id", "image", "gtv", "mask", "source"), scans, out / "scans.csv")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from ..inputs.case_table import TableCase
 from ..inputs.reading import read_image, sha256_of_image
 from ..model.environment import write_diagnostics
 from ..outputs.folder import LOCK, locked, refuse_to_replace
-from ..outputs.write import PROVENANCE, RunResult, check_complete, move_into_place, replaceable_files
+from ..outputs.write import PROVENANCE, RunResult, check_complete, move_into_place, remove_after_move, replaceable_files
 from ..progress import Listener
 from ..request import PredictionRequest
 from ..run import Runner, load_request
@@ -126,6 +126,8 @@ def _run_claimed(
                 if (staged / PROVENANCE).is_file():
                     _publish(claim, staged)
                     return finished
+                with locked(folder / LOCK):
+                    remove_after_move(staged, folder)
                 return finished | {"again": True}
         discard(folder / STATUS)
         inputs = {source: getattr(request, name) for source, name in zip(_SOURCES, _INPUTS, strict=True)}

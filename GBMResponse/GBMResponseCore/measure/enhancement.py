@@ -18,7 +18,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..inputs.preprocessing import bounding_box
-from .enhancement_head import FEATURES, EnhancementHead, Tissue, features, reach_pixels
+from .enhancement_head import FEATURES, EnhancementHead, Tissue, Voxels, features, reach_pixels
 
 _SMOOTHING_REACH = 4.0
 """Standard deviations after which the Gaussian is cut off, SciPy's default."""
@@ -54,44 +54,28 @@ class EnhancementRule:
         """The rule of a bundle with this `enhancement_head`; None: of one without."""
         return cls(head=None if entry is None else EnhancementHead.from_dict(entry))
 
-    def evidence(
-        self,
-        stack: np.ndarray,
-        where: np.ndarray,
-        tissue: Tissue,
-        distance_mm: np.ndarray,
-        depth_mm: np.ndarray,
-        spacing_mm: tuple[float, float, float],
-    ) -> np.ndarray:
+    def evidence(self, stack: np.ndarray, voxels: Voxels, tissue: Tissue) -> np.ndarray:
         """How clearly voxels enhance (k,), float32; they do above 0.
 
         :param stack: normalized (n, H, W); slices are not mixed.
-        :param where: the voxels, bool (n, H, W).
         :param tissue: of the image, see :meth:`EnhancementSegmenter.tissue`.
-        :param distance_mm, depth_mm: of the voxels (k,), see :func:`.enhancement_head.features`.
         """
         if self.head is None:
-            return smoothed(stack, where, self.smoothing_pixels(spacing_mm)) - (tissue.median * self.ratio - 1.0)
-        return self.head.logits(self.features(stack, where, tissue, distance_mm, depth_mm, spacing_mm))
+            levels = smoothed(stack, voxels.where, self.smoothing_pixels(voxels.spacing_mm))
+            return levels - (tissue.median * self.ratio - 1.0)
+        return self.head.logits(self.features(stack, voxels, tissue))
 
-    def features(
-        self,
-        stack: np.ndarray,
-        where: np.ndarray,
-        tissue: Tissue,
-        distance_mm: np.ndarray,
-        depth_mm: np.ndarray,
-        spacing_mm: tuple[float, float, float],
-    ) -> np.ndarray:
-        """What a head looks at, (k, 8), see :func:`.enhancement_head.features`; arguments as of :meth:`evidence`."""
-        margin = reach_pixels(spacing_mm)
-        box = bounding_box(where, (0, margin, margin))
+    def features(self, stack: np.ndarray, voxels: Voxels, tissue: Tissue) -> np.ndarray:
+        """What a head knows of voxels, (k, 8), see :func:`.enhancement_head.features`; as :meth:`evidence`."""
+        margin = reach_pixels(voxels.spacing_mm)
+        box = bounding_box(voxels.where, (0, margin, margin))
         if box is None:
             return np.zeros((0, FEATURES), np.float32)
-        seen = np.zeros(where.shape, bool)
+        seen = np.zeros(stack.shape, bool)
         seen[box] = True
-        levels = smoothed(stack, seen, self.smoothing_pixels(spacing_mm)).reshape(where[box].shape) + 1.0
-        return features(levels, where[box], tissue, distance_mm, depth_mm, spacing_mm)
+        where = voxels.where[box]
+        levels = smoothed(stack, seen, self.smoothing_pixels(voxels.spacing_mm)).reshape(where.shape) + 1.0
+        return features(levels, voxels._replace(where=where), tissue)
 
     def smoothing_pixels(self, spacing_mm: tuple[float, float, float]) -> tuple[float, float, float]:
         """Standard deviation of the Gaussian in voxels (slice, row, column) of this size; slices are not mixed."""
@@ -163,9 +147,12 @@ class EnhancementSegmenter:
         """
         where = self.region if where is None else where
         mask = np.zeros(stack.shape, bool)
-        places = self.distance_mm[where], self.depth_mm[where]
-        mask[where] = self.rule.evidence(stack, where, tissue, *places, self.spacing_mm) > 0
+        mask[where] = self.rule.evidence(stack, self.voxels(where), tissue) > 0
         return mask
+
+    def voxels(self, where: np.ndarray) -> Voxels:
+        """The voxels `where`, bool, and their places."""
+        return Voxels(where, self.distance_mm[where], self.depth_mm[where], self.spacing_mm)
 
 
 def smoothed(stack: np.ndarray, where: np.ndarray, sigma: tuple[float, float, float]) -> np.ndarray:

@@ -28,6 +28,20 @@ class Tissue(NamedTuple):
     quartile_range: float
 
 
+class Voxels(NamedTuple):
+    """What is looked at of an axial stack.
+
+    :param where: the voxels, bool (n, H, W); of them k.
+    :param distance_mm, depth_mm: from the GTV, negative inside, and below the head's surface (k,).
+    :param spacing_mm: of the stack (slice, row, column).
+    """
+
+    where: np.ndarray
+    distance_mm: np.ndarray
+    depth_mm: np.ndarray
+    spacing_mm: tuple[float, float, float]
+
+
 @dataclass(frozen=True)
 class EnhancementHead:
     """Weights; a voxel enhances if `output @ max(hidden @ features + hidden_bias, 0) + output_bias` is above 0.
@@ -66,30 +80,21 @@ def reach_pixels(spacing_mm: tuple[float, float, float]) -> int:
     return max(_sides(spacing_mm, NEIGHBORHOODS_MM[-1])) // 2 + 1
 
 
-def features(
-    levels: np.ndarray,
-    where: np.ndarray,
-    tissue: Tissue,
-    distance_mm: np.ndarray,
-    depth_mm: np.ndarray,
-    spacing_mm: tuple[float, float, float],
-) -> np.ndarray:
-    """What is looked at of voxels (k, 8), float32.
+def features(levels: np.ndarray, voxels: Voxels, tissue: Tissue) -> np.ndarray:
+    """What a head knows of voxels (k, 8), float32.
 
     Relative to the tissue around: level, mean levels of three neighborhoods, standard deviation in the smallest. Then
     distance from the GTV, depth, and spread of the tissue around.
 
     :param levels: smoothed, above black (n, H, W), with :func:`reach_pixels` more than the voxels if there are so many.
-    :param where: the voxels, bool (n, H, W).
-    :param distance_mm, depth_mm: of the voxels from the GTV, negative inside, and below the head's surface (k,).
-    :param spacing_mm: (slice, row, column).
     """
+    where, spacing_mm = voxels.where, voxels.spacing_mm
     unit = max(tissue.median, _DARKEST)
     levels = (levels / unit).astype(np.float32)
     means = [ndimage.uniform_filter(levels, (1, *_sides(spacing_mm, mm)))[where] for mm in NEIGHBORHOODS_MM]
     squares = ndimage.uniform_filter(levels**2, (1, *_sides(spacing_mm, NEIGHBORHOODS_MM[0])))[where]
     deviation = np.sqrt(np.maximum(squares - means[0] ** 2, 0.0))
-    places = (distance_mm.clip(NEAREST_MM, FARTHEST_MM) / 10, depth_mm.clip(0.0, DEEPEST_MM) / 30)
+    places = (voxels.distance_mm.clip(NEAREST_MM, FARTHEST_MM) / 10, voxels.depth_mm.clip(0.0, DEEPEST_MM) / 30)
     spread = np.full(len(means[0]), tissue.quartile_range / unit)
     return np.stack([levels[where], *means, deviation, *places, spread], axis=1).astype(np.float32)
 

@@ -172,6 +172,11 @@ def _move(staged: Path, out: Path) -> None:
             folder_to_disk(out)
         move(staged / name, out / name)
     folder_to_disk(out)
+    remove_after_move(staged, out)
+
+
+def remove_after_move(staged: Path, out: Path) -> None:
+    """Remove what :func:`move_into_place` leaves beside a result if its process is killed after the last move."""
     for left in (staged, out / UNFINISHED):
         remove_folder(left)
 

@@ -101,6 +101,18 @@ def test_a_result_that_was_moved_in_part_is_moved_to_its_end_and_not_made_again(
     assert left == ["expected.txt", "provenance.json", "status.json"]
 
 
+def test_what_a_process_left_that_was_killed_after_the_last_move_is_removed(table, tmp_path):
+    cases, folder = table(1), tmp_path / "out" / "case0"
+    cohort(cases)
+    for name in (".staged-0", ".unfinished"):
+        (folder / name).mkdir()
+    for name in (".unfinished/files.json", ".lock"):
+        (folder / name).write_text("{}", "utf-8")
+    (said,) = cohort(cases)
+    assert "was done before" in said
+    assert [path.name for path in folder.glob(".*")] == []
+
+
 def test_an_older_result_stays_whole_until_the_new_one_takes_its_place(table, tmp_path, monkeypatch):
     cases = table(1)
     cohort(cases)

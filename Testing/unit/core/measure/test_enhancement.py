@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from GBMResponseCore.measure.enhancement import EnhancementRule, EnhancementSegmenter
-from GBMResponseCore.measure.enhancement_head import FEATURES, EnhancementHead, Tissue, features, reach_pixels
+from GBMResponseCore.measure.enhancement_head import FEATURES, EnhancementHead, Tissue, Voxels, features, reach_pixels
 from scipy import ndimage
 
 SPACING = (5.0, 1.0, 1.0)
@@ -33,6 +33,11 @@ def case():
 def segmenter(case, head=None):
     stack, gtv, *_ = case
     return EnhancementSegmenter(stack, gtv, np.ones(3, bool), SPACING, EnhancementRule(head=head))
+
+
+def voxels(stack, distance_mm, depth_mm, spacing=SPACING):
+    """All voxels of a stack."""
+    return Voxels(np.ones(stack.shape, bool), distance_mm, depth_mm, spacing)
 
 
 def test_the_tissue_around_is_told_by_median_and_quartiles(case):
@@ -86,12 +91,12 @@ def test_features_are_those_of_a_voxel_in_its_slice(case):
     stack, *_ = case
     found = segmenter(case, weights(0, -1.25))
     where = found.region
-    places = found.distance_mm, found.depth_mm
     rule, tissue = found.rule, found.tissue(stack)
-    rows = rule.features(stack, where, tissue, *(part[where] for part in places), SPACING)
+    rows = rule.features(stack, found.voxels(where), tissue)
     assert rows.shape == (where.sum(), FEATURES)
     one = where[1]
-    alone = rule.features(stack[1:2], one[None], tissue, *(part[1][one] for part in places), SPACING)
+    places = Voxels(one[None], found.distance_mm[1][one], found.depth_mm[1][one], SPACING)
+    alone = rule.features(stack[1:2], places, tissue)
     np.testing.assert_allclose(rows[where[0].sum() :][: one.sum()], alone, atol=1e-5)
     levels = ndimage.gaussian_filter(stack[1], 1.5) + 1
     np.testing.assert_allclose(alone[:, 0], levels[one] / tissue.median, atol=1e-5)
@@ -102,7 +107,7 @@ def test_features_are_those_of_a_voxel_in_its_slice(case):
 
 def test_neighborhoods_are_millimeters_not_pixels():
     levels = np.random.default_rng(0).uniform(0.5, 1.5, (1, 80, 80))
-    coarse = features(levels, np.ones_like(levels, bool), TISSUE, np.zeros(6400), np.zeros(6400), (3.0, 2.0, 2.0))
+    coarse = features(levels, voxels(levels, np.zeros(6400), np.zeros(6400), (3.0, 2.0, 2.0)), TISSUE)
     expected = ndimage.uniform_filter(levels[0] / 0.8, 3)  # 6.5 mm in pixels of 2 mm
     np.testing.assert_allclose(coarse[:, 1], expected.ravel(), atol=1e-5)
     assert reach_pixels((3.0, 2.0, 2.0)) < reach_pixels((3.0, 1.0, 1.0))
@@ -110,14 +115,14 @@ def test_neighborhoods_are_millimeters_not_pixels():
 
 def test_far_and_deep_count_as_the_farthest_and_deepest_seen():
     one = np.ones((1, 1, 3))
-    rows = features(one, one > 0, TISSUE, np.array([-90.0, 5, 90]), np.array([-9.0, 20, 99]), SPACING)
+    rows = features(one, voxels(one, np.array([-90.0, 5, 90]), np.array([-9.0, 20, 99])), TISSUE)
     np.testing.assert_allclose(rows[:, 5], [-1.2, 0.5, 2.5])
     np.testing.assert_allclose(rows[:, 6], [0, 20 / 30, 2])
 
 
 def test_black_tissue_gives_numbers():
     zero = np.zeros((1, 4, 4))
-    rows = features(zero, np.ones((1, 4, 4), bool), Tissue(0.0, 0.0), np.zeros(16), np.zeros(16), SPACING)
+    rows = features(zero, voxels(zero, np.zeros(16), np.zeros(16)), Tissue(0.0, 0.0))
     assert np.isfinite(rows).all()
 
 

@@ -101,6 +101,7 @@ def test_a_fitted_segmenter_is_in_the_bundle_which_wants_to_be_calibrated_and_ev
     bundle = open_bundle(folder(copied))
     assert EnhancementRule.with_head(bundle.enhancement_head).head is not None
     assert ProbabilityRule(**bundle.enhancement_probability) == ProbabilityRule()
+    assert "learned 1 scans of a table without sources." in bundle.description["training_data"]
     assert "found by a network of 321 weights" in (folder(copied) / "MODEL_CARD.md").read_text("utf-8")
     assert card(copied, f"Phantoms={copied / 'evaluation'}") == OptionError.exit_code
     assert "Enhancing tissue is found otherwise in the report" in capsys.readouterr().err
