@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from GBMResponseCore.measure.interval import prediction_interval
 from GBMResponseCore.measure.probability import ProbabilityRule
 
 from ..evaluation.enhancement import enhancement_zones
-from ..evaluation.held_out import read_held_out
+from ..evaluation.held_out import read_held_out, stored_split
 from ..evaluation.metrics.proper import brier_score
 from ..evaluation.model_predictions import EvaluatedModel, assign_classes, open_model, predict_slices
 from ..evaluation.scores import Target, evidence_of
@@ -19,6 +20,8 @@ from ..evaluation.spread import LEVELS
 from ..evaluation.statistics.bootstrap import group_means, known_mean
 from ..settings.model_configurations import ModelConfiguration
 from ..stages.training_run import TrainingRun
+from ..store.leakage import check_training_split
+from ..store.slice_store import read_patients
 from .stage import describe_bundle, exported_bundle
 
 SPLIT = "validation"
@@ -125,19 +128,28 @@ def missed_coverage(volumes: Volumes, factor: float) -> float:
 
 
 def calibrate(
-    run: TrainingRun, configuration: ModelConfiguration, samples: int = 8, slices_per_patient: int = 1, seed: int = 1
+    run: TrainingRun,
+    configuration: ModelConfiguration,
+    samples: int = 8,
+    slices_per_patient: int = 1,
+    seed: int = 1,
+    store: Path | None = None,
 ) -> FittedProbability:
-    """Predict the validation patients with the bundle of a run, fit its rules, and write them into `bundle.json`.
+    """Predict validation patients with the bundle of a run, fit its rules, and write them into `bundle.json`.
 
     Finished slices are kept in `RUN/bundles/.calibration`, so that the same call continues after a cancel.
 
+    :param store: with the validation patients; None: that of the run.
     :raises OptionError: there is no bundle.
+    :raises LeakageError: a patient of the store is in another split of the run.
     :raises SplitError, EvaluationError: there is no validation patient with a GTV.
     :raises OutputFolderError: the bundle cannot be written.
     """
     folder = exported_bundle(run, configuration)
+    store = store or run.store_folder
+    check_training_split(folder, stored_split(store), read_patients(store))
     model = open_model(EvaluatedModel(configuration.name, folder))
-    slices = read_held_out(run.store_folder, SPLIT, slices_per_patient)
+    slices = read_held_out(store, SPLIT, slices_per_patient)
     loaded = model.load()
     tokens = assign_classes(loaded, slices).tokens
     rule = EnhancementRule.with_head(loaded.predictor.bundle.enhancement_head)

@@ -14,6 +14,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     calibrate.add_argument("--run", dest="run_folder", type=Path, required=True, help="run folder")
     calibrate.add_argument("--samples", type=int, default=8, help="of each slice (default: %(default)s)")
     calibrate.add_argument("--max-slices", type=int, default=1, help="of each patient (default: %(default)s)")
+    calibrate.add_argument(
+        "--store", type=Path, metavar="STORE", help="with the validation patients (default: the store of the run)"
+    )
     calibrate.add_argument("--seed", type=int, default=1, help="of the noise (default: %(default)s)")
     calibrate.set_defaults(run=run)
 
@@ -29,9 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.samples < 2 or arguments.max_slices < 1:
         raise OptionError("--samples must be 2 or more, and --max-slices 1 or more.")
     configuration = model_configuration(arguments.configuration)
-    found = calibrate(
-        TrainingRun.reopen(arguments.run_folder), configuration, arguments.samples, arguments.max_slices, arguments.seed
-    )
+    run, limits = TrainingRun.reopen(arguments.run_folder), (arguments.samples, arguments.max_slices)
+    found = calibrate(run, configuration, *limits, arguments.seed, arguments.store)
     print(f"Probability of enhancement: {found.rule}.")
     print(
         f"Brier score on {found.patients} validation patients: {found.brier:.4f}; share of the samples alone "

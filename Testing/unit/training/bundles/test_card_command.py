@@ -14,6 +14,7 @@ from small_store import SPLIT, write_small_store
 from GBMResponseTraining import cli
 from GBMResponseTraining.bundles.stage import evaluation_metrics
 from GBMResponseTraining.commands.card import read_reports
+from GBMResponseTraining.store.splits import LeakageError
 
 ROWS = ["no class", "predicted 2-class", "2-class", "4-class"]
 
@@ -91,6 +92,17 @@ def test_a_calibrated_bundle_says_how_its_probability_is_made_and_wants_to_be_ev
     ).read_text("utf-8")
     assert card(copied, f"Phantoms={copied / 'evaluation'}") == OptionError.exit_code
     assert "was calibrated after the report" in capsys.readouterr().err
+
+
+def test_validation_patients_of_another_store_calibrate(copied, tmp_path, capsys):
+    others = {name: "validation" if name in ("P3", "P4", "P5") else "test" for name in SPLIT}
+    store = write_small_store(tmp_path / "store", others, **{name: {"dataset": "Elsewhere"} for name in SPLIT})
+    command = ["calibrate", "2-and-4-class", "--run", str(copied), "--samples", "2", "--store"]
+    leaking = write_small_store(tmp_path / "leaking", dict.fromkeys(SPLIT, "validation"))
+    assert cli.main([*command, str(leaking)]) == LeakageError.exit_code
+    shutil.rmtree(leaking)
+    assert cli.main([*command, str(store)]) == 0
+    assert "on 3 validation patients" in capsys.readouterr().out
 
 
 def test_a_fitted_segmenter_is_in_the_bundle_which_wants_to_be_calibrated_and_evaluated_again(copied, tmp_path, capsys):
