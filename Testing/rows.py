@@ -1,12 +1,17 @@
-"""Rows of exhaustive tests: a fixed share in `make test`, all in `make coverage`, which runs every night."""
+"""What `make test` leaves to `make coverage`, which runs every night: rows of exhaustive tests, and a few tests."""
 
 import os
 from collections.abc import Sequence
 from typing import TypeVar
 
+import pytest
+
 Row = TypeVar("Row")
 ALL = "GBMRESPONSE_ALL_ROWS"
 """The environment variable that asks for all."""
+
+nightly = pytest.mark.skipif(not os.environ.get(ALL), reason="long, and run every night by `make coverage`")
+"""Marks what takes many seconds and repeats, in processes of its own, what quick tests look at one by one."""
 
 
 def share(rows: Sequence[Row], count: int) -> list[Row]:

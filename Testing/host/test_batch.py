@@ -16,6 +16,7 @@ from GBMResponseLib.common import NodeRoles
 from GBMResponseLib.results.ResultNodes import findRuns
 from GBMResponseLib.views.LayoutDescription import viewName
 from PySide6.QtWidgets import QTableWidget
+from rows import share
 
 WAIT_S = 600
 HEAD = "id,image,gtv,follow_up,unusable,found"
@@ -204,7 +205,7 @@ def test_a_batch_that_is_stopped_goes_on_where_it_was(batch, good):
     assert batch.rows() == [("first", "Done before"), ("last", "Done before")]
 
 
-@pytest.mark.parametrize("how", ["closed", "killed"])
+@pytest.mark.parametrize("how", share(["closed", "killed"], 1))
 def test_a_process_that_ends_with_slicer_or_by_itself_loses_no_case(batch, good, how):
     batch.slow()
     batch.choose(good("first"))

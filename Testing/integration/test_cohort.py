@@ -19,6 +19,7 @@ from GBMResponseCore.cohort import commands
 from GBMResponseCore.dicom.case import load_case
 from GBMResponseCore.run import Runner
 from last_rename import code_without_the_last_folder
+from rows import nightly
 
 SCRIPT = Path(cli.__file__).resolve().parents[1] / "Scripts" / "GBMResponseBatch.py"
 
@@ -170,7 +171,7 @@ def batch():
     return module
 
 
-@pytest.mark.slow
+@nightly
 def test_the_batch_script_runs_the_cohort_on_two_devices(batch, table, options, tmp_path, capsys):
     arguments = ["--cases", str(table), "--out", str(tmp_path / "out"), *options, "--devices", "cpu", "cpu"]
     assert batch.main(arguments) == 3

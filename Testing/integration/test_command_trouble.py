@@ -11,6 +11,7 @@ import pytest
 import SimpleITK as sitk
 from GBMResponseCore import cli
 from GBMResponseCore.outputs.folder import folder_in_use, result_files
+from rows import share
 from small_file_limit import small_file_limit
 from worker_session import TIMEOUT_S, wait_until
 
@@ -122,7 +123,7 @@ def test_nobody_reading_what_went_wrong_does_not_change_the_exit_code(arguments,
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends processes without a signal")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", share([signal.SIGTERM, signal.SIGINT, signal.SIGHUP], 2))
 def test_a_signal_ends_a_run_as_a_cancel_and_leaves_its_finished_slices_only(arguments, tmp_path, number):
     process = start(arguments("--sampler", "unipc", "--steps", "50", "--batch-size", "1"))
     assert wait_until(lambda: list((tmp_path / "out").glob(".unfinished/*/*.npy")))

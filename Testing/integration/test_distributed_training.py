@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from rows import nightly
 from small_store import write_small_store
 
 from GBMResponseTraining import cli
@@ -81,6 +82,7 @@ def all_stages(store, tmp_path_factory):
     return run
 
 
+@nightly
 def test_an_adversarial_autoencoder_trains_on_two_processes(all_stages):
     report = json.loads((all_stages / "image_autoencoder" / FINISHED).read_text())
     assert (report["steps"], report["processes"]) == (4, 2)
@@ -88,6 +90,7 @@ def test_an_adversarial_autoencoder_trains_on_two_processes(all_stages):
     assert any(name.startswith("discriminator.") for name in state)
 
 
+@nightly
 def test_torchrun_trains_all_that_a_configuration_needs(all_stages):
     finished = list(all_stages.rglob(FINISHED))
     folds = ["classifier/final", "classifier/fold_0", "classifier/fold_1"]
@@ -96,6 +99,7 @@ def test_torchrun_trains_all_that_a_configuration_needs(all_stages):
     assert {json.loads(path.read_text())["processes"] for path in finished} == {2}
 
 
+@nightly
 def test_an_experiment_ends_with_the_exit_code_of_the_stage_that_failed(store, tmp_path):
     command = ["experiment", "--run", tmp_path / "run", "--store", store, "--preset", "smoke", "--accelerator", "cpu"]
     command += ["--devices", 2, "--set", "image_autoencoder.training.learning_rate=1.0e+30"]

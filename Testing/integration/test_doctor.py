@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rows import nightly
 
 from GBMResponseTraining import cli
 from GBMResponseTraining.commands import doctor
@@ -46,7 +47,7 @@ def test_a_slow_disk_too_little_memory_and_silence_are_problems(known, tmp_path,
     assert said.count("does not fit the memory") == 3
 
 
-@pytest.mark.slow
+@nightly
 def test_under_torchrun_the_processes_it_started_are_checked_and_one_speaks(tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "--"]
     command += ["GBMResponseTraining.cli", "doctor", "--folder", str(tmp_path)]

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from GBMResponseCore.inputs.preprocessing import InPlaneRule, NormalizationSettings
 from GBMResponseCore.model.bundle import open_bundle
+from rows import nightly
 from tiny_bundle import write_tiny_bundle
 
 from GBMResponseTraining import cli
 from GBMResponseTraining.store.slice_store import open_store
 
+pytestmark = nightly
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = (
     "training.steps=4",

@@ -13,6 +13,7 @@ from GBMResponseCore.errors import MissingFileError, OptionError, OutputFolderEr
 from GBMResponseCore.outputs.folder import result_files
 from GBMResponseCore.outputs.read import read_records
 from last_rename import code_without_the_last_folder
+from rows import share
 from tiny_bundle import write_tiny_bundle
 
 SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
@@ -212,7 +213,7 @@ def test_what_is_written_later_goes_when_the_folder_gets_another_run(run, inputs
     assert not (run / "score.json").exists() and not (run / "report.json").exists()
 
 
-@pytest.mark.parametrize("command", ["measure", "report", "score", "log"])
+@pytest.mark.parametrize("command", share(["measure", "report", "score", "log"], 2))
 def test_a_folder_that_is_gone_at_the_end_is_an_error(finished_run, inputs, tmp_path, monkeypatch, capsys, command):
     """The last file of `log` is a table beside the department's log."""
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rows import nightly
 from small_store import write_small_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -13,6 +14,7 @@ PROGRAM = (
 )
 
 
+@nightly
 def test_training_and_evaluation_need_no_simpleitk(tmp_path):
     store = write_small_store(tmp_path / "store")
     words = ["experiment", "--run", tmp_path / "run", "--store", store, "--preset", "smoke"]

@@ -16,6 +16,7 @@ from GBMResponseCore.inputs.case import load_case
 from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions
+from rows import share
 from worker_session import TIMEOUT_S, WarmWorker, WorkerSession
 
 SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
@@ -372,7 +373,7 @@ def test_it_ends_when_its_input_closes_during_a_prediction(request_of, tmp_path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends processes without a signal")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", share([signal.SIGTERM, signal.SIGINT], 1))
 def test_it_keeps_finished_slices_and_nothing_else_when_it_is_ended_by_a_signal(request_of, tmp_path, number):
     message = request_of("signal", batch_size=1, sampling=SLOW)
     with WorkerSession(tmp_path / "log.txt") as session:

@@ -57,14 +57,14 @@ class Mutant:
 def mutants(source: str) -> Iterator[Mutant]:
     """Every change of a module, in the order of its lines. Docstrings, annotations and messages stay."""
     tree = ast.parse(source)
-    places = sorted(_places(tree), key=lambda place: place[0])
-    for line, path, words, change in places:
+    found = sorted(places(tree), key=lambda place: place[0])
+    for line, path, words, change in found:
         changed = copy.deepcopy(tree)
         change(_at(changed, path))
         yield Mutant(line, words, ast.unparse(ast.fix_missing_locations(changed)))
 
 
-def _places(tree: ast.AST) -> Iterator[tuple]:
+def places(tree: ast.AST) -> Iterator[tuple]:
     """Line, way to the node, words and what changes the node, of every change."""
     for node, path in _walk(tree, ()):
         line = getattr(node, "lineno", 0)

@@ -19,6 +19,12 @@ def scans(tmp_path_factory, tiny_bundle):
     return read_scans(table, open_bundle(tiny_bundle))
 
 
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch):
+    """So few teach a head what these scans hold."""
+    monkeypatch.setattr("GBMResponseTraining.bundles.segmenter._STEPS", 400)
+
+
 def made_up(name, seed, count=3000):
     """Voxels that enhance where the second feature, not the first, is high; the first is what a threshold sees."""
     draws = np.random.default_rng(seed)

@@ -100,7 +100,7 @@ def whole(request, tmp_path_factory):
     return request.param, folder, *run(folder, request.param)
 
 
-@pytest.mark.parametrize("step", share(range(1, STEPS), 3))
+@pytest.mark.parametrize("step", share(range(1, STEPS), 2))
 def test_a_run_that_is_killed_at_any_step_continues_identically(whole, step, tmp_path):
     kind, folder, expected, report = whole
     with pytest.raises((KeyboardInterrupt, SystemExit)):

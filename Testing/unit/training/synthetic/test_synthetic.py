@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rows import share
 from scipy import ndimage
 
 from GBMResponseTraining.synthetic import (
@@ -72,7 +73,7 @@ def test_same_seed_same_patient(library, patients):
     assert not np.array_equal(patients[0].pre, patients[1].pre)
 
 
-@pytest.mark.parametrize("visit", [0, 1])
+@pytest.mark.parametrize("visit", share([1, 0], 1))
 def test_masks_of_enhancement_hold_what_takes_up_gadolinium_and_no_vessels(library, patients, visit):
     patient = patients[0]
     image, gtv = ((patient.pre, patient.gtv), (patient.post, patient.gtv_post))[visit]
