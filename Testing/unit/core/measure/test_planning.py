@@ -12,6 +12,7 @@ from GBMResponseCore.measure.enhancement import EnhancementSegmenter
 from GBMResponseCore.measure.planning import (
     LIMITS,
     MARGINS_MM,
+    SKULL_MM,
     Plan,
     PlanFiles,
     PlanningView,
@@ -49,6 +50,11 @@ def test_weights_count_as_they_are():
     assert covered(weights, distance, [0, 2, 4]) == pytest.approx([2.5 / total, 3.5 / total, 1])
     assert level_that_covers(weights, distance, 0.5) == 0
     assert level_that_covers(weights, distance, 0.8) == 4
+
+
+def test_the_last_voxel_counts_as_much_as_it_weighs():
+    weights, reached_at = np.array([1.0, 9.0]), np.array([0.0, 4.0])
+    assert level_that_covers(weights, reached_at, 0.5) == 4
 
 
 def test_a_ball_around_a_ball_is_covered_as_their_volumes_are():
@@ -99,6 +105,12 @@ def test_a_dose_that_falls_linearly_gives_a_linear_histogram():
     assert record["covered_by_isodoses"] == pytest.approx({"95%": 4 / 20, "80%": 13 / 20, "50%": 1})
 
 
+def test_nothing_to_irradiate_has_no_dose():
+    record = dose_coverage(np.zeros((4, 6, 40)), np.full((4, 6, 40), 60.0))
+    assert record["covered"] is None
+    assert set(record["dose_that_covers_gy"].values()) == set(record["covered_by_isodoses"].values()) == {None}
+
+
 SIZE, PIXELS = (120, 128, 14), (1.6, 1.6, 5.0)
 
 
@@ -134,6 +146,18 @@ def test_the_view_finds_recurrence_beyond_what_the_measures_look_at(parts):
     assert record["covered"][MARGINS_MM.index(13)] == 0
 
 
+def test_vessels_far_from_the_gtv_are_no_recurrence_and_what_enhances_near_it_is_the_copy(parts):
+    _, _, grid, _, mask, generated, segmenter = parts
+    distance = margin_distance(mask, grid.spacing[::-1])
+    far = segmenter.reach & ~segmenter.region & (distance < 20)
+    near = mask & (np.indices(mask.shape)[2] % 2 == 0)
+    planning = PlanningView(segmenter, far | near, mask, generated)
+    new = segmenter.reach & (distance >= 20)
+    assert far.any() and new.any()
+    np.testing.assert_array_equal(planning.recurrence(far | near | new), near | new)
+    assert planning.of_copy()["volume_ml"] == pytest.approx(near.sum() * np.prod(grid.spacing) / 1000)
+
+
 def test_few_samples_get_no_interval_and_others_one_that_holds_their_margins(parts):
     mask = parts[4]
     near, far = mask, margin_distance(mask, parts[2].spacing[::-1]) <= 10
@@ -146,12 +170,19 @@ def test_few_samples_get_no_interval_and_others_one_that_holds_their_margins(par
     )
 
 
+def test_what_no_margin_covers_is_beyond_all(parts):
+    near, scalp = parts[4], parts[6].depth_mm < 2
+    record = view(parts).of_samples([near, near, scalp, scalp])
+    assert record["interval"]["95%"] == {"p10": 0, "p90": None}
+
+
 def test_margins_have_volumes_that_grow_and_start_at_the_gtv(parts):
     record = view(parts).margins()
     voxel = np.prod(parts[2].spacing) / 1000
     assert record["margins_mm"][0] == 0
     assert record["volumes_ml"][0] == pytest.approx(parts[4].sum() * voxel)
-    assert np.all(np.diff(record["volumes_ml"]) >= 0)
+    distance = margin_distance(parts[4], parts[6].spacing_mm, parts[6].depth_mm >= SKULL_MM)[parts[5]]
+    assert record["volumes_ml"] == pytest.approx([(distance <= margin).sum() * voxel for margin in MARGINS_MM])
     assert record["limits"] == list(LIMITS)
 
 
@@ -166,6 +197,16 @@ def test_contours_and_dose_come_from_files_on_any_grid(parts, tmp_path):
     record = view(parts, plan).of_mask(mask)
     assert record["contours"]["CTV"] == pytest.approx(1, abs=0.25)
     assert record["dose"]["dose_that_covers_gy"]["95%"] == pytest.approx(60)
+
+
+def test_there_is_no_dose_outside_its_volume_nor_below_none(parts, tmp_path):
+    image, _, grid, *_ = parts
+    half = sitk.Cast(image * 0 + 60, sitk.sitkFloat32)[:60]
+    half[:30] = -1.0
+    sitk.WriteImage(half, str(tmp_path / "dose.nrrd"))
+    dose = PlanFiles({}, tmp_path / "dose.nrrd").on(grid).dose
+    assert set(np.unique(dose.round(3))) >= {0, 60} and dose.min() == 0
+    assert (dose == 0).mean() > 0.7
 
 
 def test_an_rtdose_for_an_image_that_is_no_dicom_is_refused(parts, tmp_path):

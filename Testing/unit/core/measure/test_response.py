@@ -18,6 +18,7 @@ from GBMResponseCore.measure.response import (
     category_by_area,
     category_by_volume,
     compare_lesions,
+    noise_band,
     possible_categories,
     probabilities,
 )
@@ -94,7 +95,20 @@ def test_a_new_lesion_far_away_is_pd_although_all_shrinks():
 
 def test_a_lesion_that_moved_a_little_is_not_new():
     assert compare(ball(8, (0, 0)), ball(8, (0, 17))).new_lesions == 0
-    assert compare(ball(8, (0, 0)), ball(8, (0, 26))).new_lesions == 1
+    assert compare(ball(8, (0, 0)), ball(8, (0, 20))).new_lesions == 0
+    assert compare(ball(8, (0, 0)), ball(8, (0, 21))).new_lesions == 1
+
+
+def test_a_rule_of_ones_own_counts_and_without_one_it_is_the_usual():
+    near = ball(8, (0, 0)), ball(8, (0, 17))
+    assert compare(*near, rule=SizeRule(match_mm=0.5)).new_lesions == 1
+    assert compare(*near, rule=None) == compare(*near)
+
+
+def test_a_small_lesion_has_a_change():
+    change = compare(ball(5), ball(4))
+    assert 0 < change.volume_before_ml < 1
+    assert change.volume_change == pytest.approx(change.volume_after_ml / change.volume_before_ml - 1)
 
 
 def test_touching_lesions_that_separate_are_followed_both():
@@ -191,7 +205,14 @@ def test_a_change_within_the_noise_of_a_threshold_has_several_categories():
     assert possible_categories(10.0, 0.38, RULE) == [PD, SD]
     assert possible_categories(10.0, 0.30, RULE) == [SD]
     assert possible_categories(0.5, 0.30, RULE) == [PD, SD]
+    assert possible_categories(0.5, -0.62, RULE) == [SD, PR]
+    assert possible_categories(0.5, -0.90, RULE) == [SD, PR, CR]
     assert possible_categories(0.0, None, RULE) == [NOT_ASSESSABLE]
+
+
+@pytest.mark.parametrize(("before_ml", "band"), [(0.0, 0.37), (0.9, 0.37), (1.5, 0.15), (4.9, 0.15), (5.5, 0.05)])
+def test_small_volumes_are_measured_less_surely(before_ml, band):
+    assert noise_band(before_ml) == band
 
 
 def test_probabilities_are_fractions_of_the_samples():
