@@ -28,6 +28,12 @@ run simulate 800 "$out/cohort" --anatomies "$anatomies" --use colin27=0.55 icbm1
 run import cfb-gbm "$out/cohort" "$out/store" --same-scan
 run split "$out/store" --shares 97 3 0
 
+# Validation patients of the same heads by which the bundle is calibrated; the split above leaves few.
+run simulate 100 "$out/calibration-cohort" --anatomies "$anatomies" --use colin27=0.55 icbm152=0.05 'labels_*=0.2' \
+    --seed 53 --slices 4 --same-scan
+run import cfb-gbm "$out/calibration-cohort" "$out/calibration-store" --same-scan
+run split "$out/calibration-store" --shares 0 100 0
+
 run simulate 150 "$out/test-cohort" --anatomies "$anatomies" --use robex --seed 42 --slices 4
 run import cfb-gbm "$out/test-cohort" "$out/test-store"
 run split "$out/test-store" --shares 0 0 100
@@ -64,7 +70,7 @@ run export "$both" --run "$out/run" --name gbm-response-demo-2 --guidance 3
 # What enhances is found by a network that learned it of simulated and of real scans.
 python "$tools/make_exact_masks.py" "$out/cohort" "$anatomies" "$out/masks" --patients 40 --split "$out/store/patient_split.csv"
 run segmenter "$both" --run "$out/run" --scans "$out/masks/scans.csv" "$out/real/scans.csv"
-run calibrate "$both" --run "$out/run" --samples 8 --max-slices 3
+run calibrate "$both" --run "$out/run" --samples 8 --max-slices 3 --store "$out/calibration-store"
 
 tuned=(--tuning-store "$out/store" --model "demo-2=$bundle:none")
 run evaluate "$out/same-scan-test-store" "$out/same-scan" "${tuned[@]}" --samples 6 --max-slices 1 --stores
