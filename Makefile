@@ -41,6 +41,10 @@ endif
 export HF_HUB_OFFLINE := 1
 export MPLCONFIGDIR := $(abspath $(VENV))/matplotlib
 
+# torch is installed uncompiled, see below. Where no process may keep what it has compiled, each of the hundreds that the
+# tests start compiles torch again, which takes as long as loading it.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo training-demo test test-lowest test-slicer-python lint types coverage mutation site package format fuzz faults soak chaos \
   system venv clean
 
