@@ -15,7 +15,6 @@ from tiny_bundle import write_tiny_bundle
 from tools import make_exact_masks
 
 from GBMResponseTraining import cli
-from GBMResponseTraining.datasets.public.cfb_gbm import SIMULATED
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def test_exact_masks_lie_on_the_images_beside_the_gtv_of_before(masks):
     rows = list(csv.DictReader(masks.open(encoding="utf-8")))
     assert [row["id"] for row in rows] == ["1 t0", "1 t1"]
     assert len({row["gtv"] for row in rows}) == 1
-    assert {row["source"] for row in rows} == {SIMULATED.format(seed=3)}
+    assert {row["source"] for row in rows} == {make_exact_masks.SOURCE}
     for row in rows:
         image, mask = (sitk.ReadImage(row[name]) for name in ("image", "mask"))
         assert image.GetOrigin() == mask.GetOrigin() and image.GetSize() == mask.GetSize()

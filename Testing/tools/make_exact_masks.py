@@ -14,9 +14,10 @@ import numpy as np
 import SimpleITK as sitk
 from GBMResponseCore.files import write_csv, write_image
 
-from GBMResponseTraining.datasets.public.cfb_gbm import SIMULATED
 from GBMResponseTraining.store.splits import read_split
 from GBMResponseTraining.synthetic import AnatomyLibrary, SimulationSettings, enhancing_masks
+
+SOURCE = "simulated patients"
 
 
 def main() -> None:
@@ -48,8 +49,7 @@ def main() -> None:
                 write_image(image, path)
         for visit, path in zip(("t0", "t1"), paths, strict=True):
             image, gtv = folder / visit / f"{number}_{visit}_t1gd.nii.gz", folder / "t0" / f"{number}_t0_gtv.nii.gz"
-            entry = {"id": f"{number} {visit}", "image": image, "gtv": gtv, "mask": path}
-            rows.append(entry | {"source": SIMULATED.format(seed=known["simulation"]["seed"])})
+            rows.append({"id": f"{number} {visit}", "image": image, "gtv": gtv, "mask": path, "source": SOURCE})
     if not rows:
         raise SystemExit("No patient of the cohort is a training patient of the split.")
     write_csv(tuple(rows[0]), rows, arguments.out / "scans.csv")
