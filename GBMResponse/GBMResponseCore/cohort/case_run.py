@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from .. import __version__
-from ..errors import CancelledError, CaseTableError, GBMResponseError, ProcessEndedError
+from ..errors import CancelledError, CaseTableError, GBMResponseError, OutputFolderError, ProcessEndedError
 from ..files import discard, files_kept, sweep_partial_files, write_json
 from ..inputs.case import Case
 from ..inputs.case_table import TableCase
@@ -126,7 +126,7 @@ def _run_claimed(
                 if (staged / PROVENANCE).is_file():
                     _publish(claim, staged)
                     return finished
-                with locked(folder / LOCK):
+                with suppress(OutputFolderError), locked(folder / LOCK):  # whoever else runs there sweeps it
                     remove_after_move(staged, folder)
                 return finished | {"again": True}
         discard(folder / STATUS)

@@ -14,6 +14,7 @@ from GBMResponseCore.cohort.case_run import Plan, Turn, run_case
 from GBMResponseCore.cohort.drive import ThisProcess, cohort_folder, run_cohort
 from GBMResponseCore.errors import OutputFolderError, SomeCasesFailedError
 from GBMResponseCore.inputs.case_table import read_case_table
+from GBMResponseCore.outputs.folder import locked
 from GBMResponseCore.request import PredictionOptions, PredictionRequest
 
 
@@ -111,6 +112,14 @@ def test_what_a_process_left_that_was_killed_after_the_last_move_is_removed(tabl
     (said,) = cohort(cases)
     assert "was done before" in said
     assert [path.name for path in folder.glob(".*")] == []
+
+
+def test_a_case_stays_done_while_another_run_uses_its_folder(table, tmp_path):
+    cases = table(1)
+    cohort(cases)
+    with locked(tmp_path / "out" / "case0" / ".lock"):
+        (said,) = cohort(cases)
+    assert "was done before" in said
 
 
 def test_an_older_result_stays_whole_until_the_new_one_takes_its_place(table, tmp_path, monkeypatch):
