@@ -9,7 +9,7 @@ from fuzz.recipes import EVERYTHING
 
 pytestmark = pytest.mark.slow
 SEED = 1
-COUNTS = {"geometry": 10, "image": 45, "bundle": 15, "dicom": 3, "table": 30, "line": 30}
+COUNTS = {"geometry": 6, "image": 30, "bundle": 10, "dicom": 3, "table": 30, "line": 30}
 SOUND = {"seed": 1, "kind": "image", "file": "nifti", "which": "image", "edits": [], "repack": False}
 FOUND = (
     # What once was a finding.

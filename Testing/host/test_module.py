@@ -14,6 +14,7 @@ from GBMResponseLib.common import NodeRoles
 from GBMResponseLib.common.Failure import Failure
 from GBMResponseLib.common.QtTimers import startTimer
 from GBMResponseLib.model.ModelDescription import ModelDescription
+from rows import nightly
 from small_file_limit import small_file_limit
 from tiny_bundle import write_tiny_bundle
 
@@ -284,7 +285,7 @@ def test_reloading_ends_the_worker_and_the_new_panel_works(ready, case, tiny_bun
         ready.reopen()
 
 
-@pytest.mark.slow
+@nightly
 def test_the_self_test_of_the_module_passes(driver):
     import GBMResponse
 

@@ -19,11 +19,12 @@ COPIES = {"Samples": "samples", "Expected": "expected_image", "Copy": "copy_of_t
 
 @pytest.fixture
 def scored(ready, case, tmp_path, monkeypatch):
-    """A run with four samples, a log that is not made yet, and a later image in which more enhances."""
+    """A run with four samples, a log that is not made yet, a later image in which more enhances, the section open."""
     section = ready.widget.panel._results.scoringSection
     log = tmp_path / "department.sqlite"
     monkeypatch.setattr(section, "_askLog", lambda: str(log))
     monkeypatch.setattr(section, "_askRunFolder", lambda: "")
+    collapsed, ready.ui.scoringSection.collapsed = ready.ui.scoringSection.collapsed, False
     ready.parameters.samples = 4
     run = ready.run()
     later = slicer.modules.volumes.logic().CloneVolume(slicer.mrmlScene, ready.parameters.inputVolume, "month 3")
@@ -33,6 +34,7 @@ def scored(ready, case, tmp_path, monkeypatch):
     ready.settle()
     yield SimpleNamespace(driver=ready, ui=ready.ui, run=run, later=later, log=log, section=section, scene=tmp_path)
     section._setLog("")
+    ready.ui.scoringSection.collapsed = collapsed
 
 
 def score(scored, volume) -> None:

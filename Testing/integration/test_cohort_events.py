@@ -10,6 +10,7 @@ import phantoms
 import pytest
 import SimpleITK as sitk
 from GBMResponseCore import cli
+from rows import share
 
 SIZE, SPACING = (60, 64, 6), (0.95, 0.95, 8.0)
 WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from GBMResponseCore.cli import main; sys.exit(main())"
@@ -92,7 +93,7 @@ def test_every_case_is_told_when_it_begins_and_what_became_of_it(undisturbed):
     assert fractions and all(0 < fraction <= 1 for fraction in fractions)
 
 
-@pytest.mark.parametrize("how", ["line", "end"])
+@pytest.mark.parametrize("how", share(["line", "end"], 1))
 def test_a_line_or_the_end_of_the_input_interrupts_the_case_and_the_same_command_continues(command, tmp_path, how):
     cohort = Cohort(command, "--sampler=ddim", "--steps=250")
     cohort.until("case", id="first", status="running")

@@ -59,7 +59,7 @@ def test_a_prediction_writes_its_files_and_nothing_else(run, tmp_path):
 
 
 def test_the_whole_slice_and_the_first_sample_alone_may_be_asked_for(run, tmp_path):
-    assert run("--samples", 1, "--no-compose", "--no-montage") == 0
+    assert run("--samples", 1, "--no-compose", "--no-montage", "--no-report") == 0
     volumes = {path.name for path in (tmp_path / "out").glob("*.nii.gz")}
     assert volumes == {"expected.nii.gz", "predicted.nii.gz", "generated_mask.nii.gz"}
     record = json.loads((tmp_path / "out" / "provenance.json").read_text("utf-8"))
@@ -75,7 +75,7 @@ def test_the_written_volume_has_the_inputs_grid_and_says_synthetic(run, case, tm
 
 
 def test_several_samples_add_spread_and_each_sample(run, tmp_path):
-    assert run("--samples", 2, "--format", ".nrrd", "--no-montage") == 0
+    assert run("--samples", 2, "--format", ".nrrd", "--no-montage", "--no-report") == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"expected.nrrd", "spread.nrrd", "sample_01.nrrd", "sample_02.nrrd", "predicted.nrrd"} <= names
     assert "enhancement_probability.nrrd" in names
@@ -111,7 +111,7 @@ def test_the_montage_is_a_picture_with_a_row_per_slice(run, tmp_path):
 
 def test_the_command_runs_as_a_module_from_the_extension_folder(case, tiny_bundle, tmp_path):
     command = [sys.executable, "-m", "GBMResponseCore", "predict", "--image", case[0], "--gtv", case[1]]
-    command += ["--out", tmp_path / "out", "--bundle", tiny_bundle, "--no-montage"]
+    command += ["--out", tmp_path / "out", "--bundle", tiny_bundle, "--no-montage", "--no-report"]
     done = subprocess.run([str(part) for part in command], cwd=CORE_PARENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "not for clinical decisions" in done.stdout

@@ -25,6 +25,7 @@ from GBMResponseCore.dicom.source import Making, read_source
 from GBMResponseCore.dicom.structures_writer import structure_set
 from last_rename import code_without_the_last_folder
 from pydicom.uid import generate_uid
+from rows import share
 from tiny_bundle import write_tiny_bundle
 
 SIZE, SPACING = (60, 64, 8), (0.95, 0.95, 6.0)
@@ -123,7 +124,7 @@ def test_a_run_without_dicom_removes_that_of_the_run_before(run, tiny_bundle, tm
     assert not (tmp_path / "copy" / "out" / "dicom").exists()
 
 
-@pytest.mark.parametrize("place", [".", "results"])
+@pytest.mark.parametrize("place", share([".", "results"], 1))
 def test_results_may_lie_in_the_export_and_the_next_run_passes_over_them(run, tiny_bundle, tmp_path, place):
     export = shutil.copytree(run / "export", tmp_path / "export")
     out = export / place

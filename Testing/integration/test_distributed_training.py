@@ -16,9 +16,9 @@ from small_store import write_small_store
 from GBMResponseTraining import cli
 from GBMResponseTraining.engine.checkpoints import FINISHED, LAST
 
+pytestmark = nightly
+
 ROOT = Path(__file__).resolve().parents[2]
-
-
 PYTHON = [sys.executable, "-m", "GBMResponseTraining.cli"]
 # The command `torchrun`; the dashes keep it from taking --run for its own --run-path.
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
@@ -82,7 +82,6 @@ def all_stages(store, tmp_path_factory):
     return run
 
 
-@nightly
 def test_an_adversarial_autoencoder_trains_on_two_processes(all_stages):
     report = json.loads((all_stages / "image_autoencoder" / FINISHED).read_text())
     assert (report["steps"], report["processes"]) == (4, 2)
@@ -90,7 +89,6 @@ def test_an_adversarial_autoencoder_trains_on_two_processes(all_stages):
     assert any(name.startswith("discriminator.") for name in state)
 
 
-@nightly
 def test_torchrun_trains_all_that_a_configuration_needs(all_stages):
     finished = list(all_stages.rglob(FINISHED))
     folds = ["classifier/final", "classifier/fold_0", "classifier/fold_1"]
@@ -99,7 +97,6 @@ def test_torchrun_trains_all_that_a_configuration_needs(all_stages):
     assert {json.loads(path.read_text())["processes"] for path in finished} == {2}
 
 
-@nightly
 def test_an_experiment_ends_with_the_exit_code_of_the_stage_that_failed(store, tmp_path):
     command = ["experiment", "--run", tmp_path / "run", "--store", store, "--preset", "smoke", "--accelerator", "cpu"]
     command += ["--devices", 2, "--set", "image_autoencoder.training.learning_rate=1.0e+30"]

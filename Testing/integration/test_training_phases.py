@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 import yaml
+from rows import nightly
 from small_store import write_small_store
 from smoke_run import smoke_run
 
@@ -65,6 +66,7 @@ def equal(first, second):
     return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
 
 
+@nightly
 def test_phases_train_what_runs_that_follow_each_other_train(trained, store, tmp_path):
     crops = tmp_path / "crops"
     assert smoke_run(store, crops, "train", "image-autoencoder", settings=overrides("image_autoencoder", CROPS)) == 0

@@ -50,7 +50,8 @@ def worker(warm_worker):
 def request_of(case, tiny_bundle, tmp_path):
     def build(identifier, **changes):
         message = {"id": identifier, **case, "out": str(tmp_path / identifier), "bundle": str(tiny_bundle)}
-        return {**message, "device": "cpu", "precision": "float32", **changes}
+        plain = {"device": "cpu", "precision": "float32", "montage": False, "report": False}
+        return {**message, **plain, **changes}
 
     return build
 
@@ -148,7 +149,8 @@ def test_worker_command_cohort_and_predictor_give_identical_voxels(worker, reque
 
 
 def test_a_follow_up_is_scored_beside_the_copied_input(worker, request_of, case):
-    result = worker.predict(**request_of("scored", follow_up=case["image"]))
+    result = worker.predict(**request_of("scored", follow_up=case["image"], montage=True, report=True))
+    assert Path(result["report"]).is_file() and (Path(result["out"]) / "montage.png").is_file()
     score = result["results"][0]["measurements"]["score"]
     assert score["copy_of_the_input"]["mean_absolute_difference_gtv"] < 0.05
     assert (
@@ -157,7 +159,7 @@ def test_a_follow_up_is_scored_beside_the_copied_input(worker, request_of, case)
 
 
 def test_measurements_can_be_left_out(worker, request_of):
-    result = worker.predict(**request_of("bare", samples=1, measure=False, montage=False, report=False))
+    result = worker.predict(**request_of("bare", samples=1, measure=False))
     assert result["results"][0]["measurements"] == {}
     assert (result["measurements"], result["report"]) == (None, None)
     assert {path.name for path in Path(result["out"]).iterdir()} == {

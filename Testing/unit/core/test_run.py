@@ -53,7 +53,7 @@ def files(tmp_path_factory):
 @pytest.fixture
 def request_of(files, tiny_bundle, tmp_path):
     def build(**changes):
-        basis = {**files, "out": tmp_path / "out", "bundle": tiny_bundle, "montage": False}
+        basis = {**files, "out": tmp_path / "out", "bundle": tiny_bundle, "montage": False, "report": False}
         options = PredictionOptions(**{"device": "cpu", "precision": "float32", **changes.pop("options", {})})
         return PredictionRequest(**{**basis, **changes}, options=options)
 
@@ -324,7 +324,7 @@ def test_the_mean_that_earlier_versions_wrote_does_not_stay(request_of):
 
 def test_without_samples_the_prediction_is_the_expected_image_and_nothing_is_measured(request_of, files):
     recorder = Recorder()
-    result = Runner().run(request_of(options={"sample_count": 0}, follow_up=files["image"]), recorder)
+    result = Runner().run(request_of(options={"sample_count": 0}, follow_up=files["image"], report=True), recorder)
     assert "sample" not in recorder.stages
     volumes = {path.name for path in result.class_files["auto"].values()}
     assert volumes == {f"{name}.nii.gz" for name in (*OF_THE_EXPECTED, *MASKS)} | {"provenance.json"}

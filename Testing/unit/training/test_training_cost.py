@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks import training_cost
+from rows import nightly
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "cfb-gbm.md").read_text("utf-8")
 
@@ -45,6 +46,7 @@ def test_memory_and_folders_are_those_counted(printed):
     assert f"| {float(latents.split()[1]):.1f} GB | {latents.split('(')[1].split(' a')[0]} a slice" in PAGE
 
 
+@nightly
 def test_another_preset_is_counted_too(monkeypatch, capsys):
     """With folded latents, neighbors, and the class in the time embedding."""
     monkeypatch.setattr("sys.argv", ["training_cost.py", "--preset", "small"])

@@ -112,7 +112,7 @@ def of(measurements):
 
 
 @pytest.mark.parametrize("kind", [*KINDS, faint])
-@pytest.mark.parametrize("seed", share(range(4), 2))
+@pytest.mark.parametrize("seed", share(range(4), 1))
 def test_no_measure_reports_a_change_when_nothing_changed(blank, kind, seed):
     rng = np.random.default_rng(seed)
     lesion = kind(rng.uniform(0.9, 1.25), rng)
@@ -139,7 +139,7 @@ def test_without_equal_sharpness_lesions_would_seem_to_grow(blank):
     assert all(check["unchanged"]["volume_change"] > 0.05 for check in found)
 
 
-@pytest.mark.parametrize("kind", share(KINDS, 3))
+@pytest.mark.parametrize("kind", share(KINDS, 2))
 @pytest.mark.parametrize("scale, category", [(0.6, "PR"), (0.92, "SD"), (1.08, "SD"), (1.3, "PD")])
 def test_true_growth_and_shrinkage_are_found_in_a_blurred_prediction(blank, kind, scale, category):
     before, after = kind(1.0, np.random.default_rng(1)), kind(scale, np.random.default_rng(1))

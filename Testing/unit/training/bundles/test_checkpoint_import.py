@@ -27,7 +27,7 @@ from GBMResponseCore.model.networks import LatentAutoencoder, build_denoiser
 from GBMResponseCore.model.plain_vqvae import PlainVQVAE
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.request import PredictionOptions
-from rows import share
+from rows import nightly
 from small_store import SPLIT, write_small_store
 from torch.nn import functional
 
@@ -484,7 +484,8 @@ def fine_tuned(request, folder):
     return main([str(word) for word in ("finetune", *where, *words)]), folder / "run" / "bundles"
 
 
-@pytest.mark.parametrize("with_class", share([True, False], 1), ids=lambda with_class: f"class: {with_class}")
+@nightly
+@pytest.mark.parametrize("with_class", [True, False], ids=lambda with_class: f"class: {with_class}")
 def test_an_imported_model_is_fine_tuned(with_class, tmp_path):
     classes = ClassStatement(["short", "long"], [420.0]) if with_class else ClassStatement()
     request = replace(Run(tmp_path, with_class).request, classes=classes)

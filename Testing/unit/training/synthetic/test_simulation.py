@@ -16,6 +16,7 @@ from GBMResponseCore.errors import OptionError, OutputFolderError
 from GBMResponseCore.inputs.reading import read_image
 from GBMResponseCore.inputs.resampling import same_grid
 from last_rename import code_without_the_last_folder
+from rows import nightly
 
 from GBMResponseTraining import cli
 from GBMResponseTraining.datasets.hospital.folder import read_folder
@@ -139,6 +140,7 @@ def test_folder_says_synthetic_everywhere(cohort):
         assert {row["synthetic"] for row in csv.DictReader(file)} == {"True"}
 
 
+@nightly
 def test_processes_do_not_change_a_byte(cohort, tmp_path):
     assert simulate(3, tmp_path, "--processes", "2") == 0
     assert images(tmp_path) == images(cohort)
