@@ -11,6 +11,8 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("victims are forked and limited as Linux does it", allow_module_level=True)
 
+from rows import nightly
+
 from faults.attacks import ATTACKS
 from faults.ending import SMALL_RESULT
 from faults.stand import Stand
@@ -59,6 +61,7 @@ def test_a_deletion_is_too_late_to_be_found_out_only_when_every_file_had_been_lo
     assert len(late) < 5, "only the lines from the look for the last file to the return of the function that looks"
 
 
+@nightly
 def test_a_look_that_passes_over_a_file_is_found_out(tmp_path):
     ends = ends_of_deletions(tmp_path / "out", SMALL_RESULT[:1])
     assert ends[-1] == (0, False) and (0, True) not in ends
