@@ -314,3 +314,10 @@ def test_the_slices_of_a_resampled_stack_fill_the_volume_and_none_lies_beyond(vo
     last, step = first + (grid.size[2] - 1) * grid.spacing[2], grid.spacing[2]
     assert corners.min() <= first < corners.min() + step
     assert corners.max() - step < last <= corners.max()
+
+
+@pytest.mark.parametrize("sides, mode", [((0.9, 0.93), "exact"), ((0.93, 0.9), "exact"), ((0.87, 1.0), "in-plane")])
+def test_pixels_that_are_nearly_square_stay_and_oblong_ones_become_square(sides, mode):
+    grid = StackGrid.for_image(phantoms.head((240, 240, 6), (*sides, 8.0), IDENTITY), RULE)
+    assert grid.mode == mode
+    assert grid.spacing[:2] == (sides if mode == "exact" else (RULE.spacing_mm, RULE.spacing_mm))

@@ -51,7 +51,7 @@ class GaussianPosterior:
         return self.mean + self.sd * scaled
 
 
-def draw(network, options, *, positions=POSITIONS, seed=1, sample=0, tokens=None, sources=None, second=None):
+def draw(network, options, *, positions=POSITIONS, seed=1, sample=0, tokens=None, sources=None, second=None, on_step=None):
     count = len(positions)
     if options.noise_length is None:
         options = replace(options, noise_length=0.0)
@@ -67,6 +67,7 @@ def draw(network, options, *, positions=POSITIONS, seed=1, sample=0, tokens=None
         positions_mm=positions,
         channels=4,
         second=second,
+        on_step=on_step,
     )
 
 
@@ -115,6 +116,16 @@ def test_the_expected_image_of_spread_data_is_their_conditional_mean():
     alpha = network.alphas[-1]
     conditional = 0.7 * (1 - alpha) / (alpha * 0.5**2 + 1 - alpha)  # of the data, given that x_T is 0
     torch.testing.assert_close(expect(network, SamplingOptions()), torch.full((4, *SHAPE), float(conditional)))
+
+
+def test_the_expected_image_takes_the_noise_of_the_last_training_step():
+    schedule = noise_schedule("v_prediction") | {"num_train_timesteps": 4}
+    last = DDPMScheduler.from_config(schedule).alphas_cumprod[-1]
+    expected = expected_latents(
+        lambda noisy, *others, **more: torch.ones_like(noisy), schedule, SamplingOptions(steps=4),
+        torch.zeros(1, 8, 2, 2), torch.zeros(1, dtype=torch.long), null_token=6, channels=4,
+    )  # fmt: skip
+    torch.testing.assert_close(expected, torch.full((1, 4, 2, 2), -float((1 - last).sqrt())), atol=0, rtol=1e-6)
 
 
 def test_the_expected_image_is_guided_by_two_branches_in_one_batch():
@@ -172,6 +183,24 @@ def test_the_steps_of_a_pair_take_opposite_noise(options):
     first, second = (draw(TokenNetwork(), options, sample=sample) for sample in (0, 1))
     assert first.abs().max() > 0.1
     assert torch.equal(second, -first)
+
+
+def test_eta_adds_noise_to_the_steps_of_ddim():
+    drawn = [draw(TokenNetwork(), SamplingOptions("ddim", 4, eta=eta)) for eta in (0.0, 0.5, 1.0)]
+    assert not torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[1], drawn[2])
+
+
+def test_every_step_is_told_and_the_one_who_is_told_may_stop():
+    told = []
+
+    def stop(step):
+        told.append(step)
+        if step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        draw(TokenNetwork(), SamplingOptions("ddim", 4), on_step=stop)
+    assert told == [1, 2, 3]
 
 
 def test_the_noise_length_is_that_of_the_start_noise():
