@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from benchmarks import bench_guard, bench_margins, bench_segmenter
+from benchmarks import bench_guard, bench_margins, bench_probability, bench_segmenter
 from GBMResponseCore.measure.guard import IMAGE_FEATURES
 from GBMResponseCore.model.manifest import AUTOENCODER_FEATURES, REBUILT
+from small_store import write_small_store
 from tiny_bundle import write_tiny_bundle
 from tools import make_exact_masks
 
@@ -118,3 +119,24 @@ def split(line):
 
 def output(capsys):
     return [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+
+
+def test_a_network_learns_where_it_enhances_beside_the_best_blurred_mask(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench_probability, "WINDOW", 64)
+    monkeypatch.setattr(bench_probability, "BATCH", 4)
+    store = write_small_store(tmp_path / "store")
+    stores = [word for split in ("train", "validation", "test") for word in (f"--{split}", store)]
+    run(bench_probability, *stores, "--steps", 60)
+    said = capsys.readouterr().out
+    scores = [float(line.split()[-1]) for line in said.splitlines() if line.startswith("step")]
+    assert len(scores) == 10 and min(scores) < scores[0] / 2
+    patients, score, blurred, skill = said.splitlines()[-2].strip("| ").split(" | ")
+    assert patients.startswith("validation, ") and float(score) == pytest.approx(min(scores))
+    assert float(skill.split()[0]) == pytest.approx(1 - float(score) / float(blurred.split()[0]), abs=0.01)
+
+
+def test_a_region_that_does_not_fit_into_the_window_is_not_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_probability, "WINDOW", 16)
+    target = bench_probability.target_of(write_small_store(tmp_path / "store"), "train")
+    with pytest.raises(SystemExit, match="does not fit"):
+        bench_probability.windows_of(target)

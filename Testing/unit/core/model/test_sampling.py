@@ -51,7 +51,7 @@ class GaussianPosterior:
         return self.mean + self.sd * scaled
 
 
-def draw(network, options, *, positions=POSITIONS, seed=1, sample=0, tokens=None, sources=None, second=None, on_step=None):
+def draw(network, options, *, positions=POSITIONS, seed=1, sample=0, tokens=None, sources=None, **more):
     count = len(positions)
     if options.noise_length is None:
         options = replace(options, noise_length=0.0)
@@ -66,8 +66,7 @@ def draw(network, options, *, positions=POSITIONS, seed=1, sample=0, tokens=None
         sample=sample,
         positions_mm=positions,
         channels=4,
-        second=second,
-        on_step=on_step,
+        **more,
     )
 
 
