@@ -316,6 +316,17 @@ def test_slices_of_an_expected_image_can_be_made_by_themselves(noise_predictor):
     np.testing.assert_array_equal(expected, (first + second) / np.float32(2))
 
 
+def test_both_samples_of_an_expected_image_count_as_steps_one_after_the_other(noise_predictor):
+    told, conditions = [], Conditions(torch.zeros(1, 8, 16, 16), np.array([0.0]), 0)
+    options = SamplingOptions(steps=2)
+    progress = Progress("none", working=1, step=1, steps=9)
+    watcher = Watcher(lambda progress: told.append(progress.step))
+    generate_slices(
+        noise_predictor.model, conditions, options, seed=3, sample=None, listener=watcher, progress=progress
+    )
+    assert told == [2, 3, 3, 4, 5, 5]  # two steps and the end of the decoder, twice
+
+
 @pytest.mark.parametrize("kind", ["v_prediction", "epsilon"])
 def test_progress_is_told_in_order_whatever_the_model_predicts(predictor, noise_predictor, kind):
     told = []
