@@ -15,6 +15,7 @@ from GBMResponseCore.inputs.case import make_case
 from GBMResponseCore.model import sampling, slice_model
 from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.model.sampling import Conditions, generate_slices
+from GBMResponseCore.model.windows import Windows
 from GBMResponseCore.prediction import Predictor
 from GBMResponseCore.progress import Listener, Progress
 from GBMResponseCore.request import PredictionOptions, SamplingOptions
@@ -206,6 +207,34 @@ def test_a_change_is_divided_by_its_scale(tmp_path, monkeypatch):
     conditions = Conditions(torch.zeros(1, 8, 16, 16), np.zeros(1), 0)
     generate_slices(predictor.model, conditions, SamplingOptions(steps=2), seed=1, sample=0)
     assert decoded[0][0, :, 0, 0].tolist() == [1.0, 0.5, 0.25, 0.125]
+
+
+def test_only_windows_are_denoised_and_nothing_is_left_outside_of_them(predictor, monkeypatch):
+    shown, decoded = [], []
+    denoiser = type(predictor.model.networks.denoiser)
+    forward = denoiser.forward
+    monkeypatch.setattr(denoiser, "forward", lambda self, *a: shown.append(a[0].shape[-2:]) or forward(self, *a))
+    decode = predictor.model.networks.image_autoencoder.decode
+    monkeypatch.setattr(
+        predictor.model.networks.image_autoencoder, "decode", lambda z: decoded.append(z.clone()) or decode(z)
+    )
+    windows = Windows([np.array([[4, 8]])], 8)
+    conditions = Conditions(torch.zeros(1, 8, 16, 16), np.zeros(1), 0, windows=windows)
+    generate_slices(predictor.model, conditions, SamplingOptions(steps=2), seed=1, sample=0)
+    assert set(shown) == {(8, 8)}
+    inside = torch.zeros(16, 16, dtype=torch.bool)
+    inside[4:12, 8:16] = True
+    (latents,) = decoded
+    assert (latents[0, :, ~inside] == 0).all() and (latents[0, :, inside] != 0).all()
+
+
+def test_detail_is_added_to_what_is_decoded(predictor):
+    plain = Conditions(torch.zeros(1, 8, 16, 16), np.zeros(1), 0)
+    without = generate_slices(predictor.model, plain, SamplingOptions(steps=2), seed=1, sample=0)
+    detail = np.random.default_rng(1).normal(size=without.shape).astype(np.float32)
+    detailed = replace(plain, detail=detail)
+    images = generate_slices(predictor.model, detailed, SamplingOptions(steps=2), seed=1, sample=0)
+    np.testing.assert_array_equal(images, without + detail)
 
 
 def test_guidance_is_refused_by_a_bundle_without_label_dropout(tmp_path):

@@ -321,3 +321,42 @@ def test_pixels_that_are_nearly_square_stay_and_oblong_ones_become_square(sides,
     grid = StackGrid.for_image(phantoms.head((240, 240, 6), (*sides, 8.0), IDENTITY), RULE)
     assert grid.mode == mode
     assert grid.spacing[:2] == (sides if mode == "exact" else (RULE.spacing_mm, RULE.spacing_mm))
+
+
+def middle_of_the_window(grid: StackGrid) -> np.ndarray:
+    """In-plane, LPS mm, of an axial stack that is not tilted."""
+    return np.array(grid.origin)[:2] + (np.array(grid.size[:2]) - 1) / 2 * np.array(grid.spacing[:2])
+
+
+def middle_of_the_volume(image: sitk.Image) -> np.ndarray:
+    return np.array(image.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in image.GetSize()]))[:2]
+
+
+def test_a_volume_smaller_than_the_window_lies_in_its_middle():
+    image = phantoms.head((160, 180, 8), (0.9, 0.9, 8), center=(30, -20, 0))
+    window = middle_of_the_window(StackGrid.for_image(image, RULE))
+    np.testing.assert_allclose(window, middle_of_the_volume(image), atol=0.5)  # pixels coincide with the image's
+
+
+def test_a_volume_in_which_no_head_is_found_is_cropped_about_its_middle():
+    image = phantoms.head((300, 320, 4), (0.9, 0.9, 12)) * 0 + 7
+    window = middle_of_the_window(StackGrid.for_image(image, RULE))
+    np.testing.assert_allclose(window, middle_of_the_volume(image), atol=0.5)
+
+
+@pytest.mark.parametrize("away", [90.0, -90.0])
+def test_the_window_does_not_leave_the_volume_though_the_head_lies_at_its_edge(away):
+    image = phantoms.head((400, 400, 4), (0.9, 0.9, 12), center=(away, away, 0))
+    grid = StackGrid.for_image(image, RULE)
+    low, high = (np.array(edge)[:2] for edge in (outer_corners(image).min(axis=0), outer_corners(image).max(axis=0)))
+    window = np.array(grid.origin)[:2] - 0.45
+    assert (window >= low - 1e-3).all() and (window + 256 * 0.9 <= high + 1e-3).all()
+
+
+def test_a_volume_between_two_slices_of_the_lattice_has_the_nearest():
+    image = phantoms.head((200, 2, 32), (1, 1, 5), SAGITTAL)
+    x, y, _ = image.GetOrigin()
+    image.SetOrigin((x, y, 2.3))  # from 0.8 to 2.8 mm, where slices lie every 3 mm
+    grid = StackGrid.for_image(image, RULE)
+    assert (grid.size[2], grid.mode) == (1, "resampled")
+    assert grid.origin[2] == pytest.approx(3.0)
