@@ -316,7 +316,16 @@ def test_the_slices_of_a_resampled_stack_fill_the_volume_and_none_lies_beyond(vo
     assert corners.max() - step < last <= corners.max()
 
 
-@pytest.mark.parametrize("sides, mode", [((0.9, 0.93), "exact"), ((0.93, 0.9), "exact"), ((0.87, 1.0), "in-plane")])
+@pytest.mark.parametrize(
+    "sides, mode",
+    [
+        ((0.9, 0.93), "exact"),
+        ((0.93, 0.9), "exact"),
+        ((0.87, 1.0), "in-plane"),
+        *(((side, side), "exact") for side in (0.79995, 0.8, 1.05, 1.05005)),  # headers hold rounded limits
+        *(((side, side), "in-plane") for side in (0.799, 1.051)),
+    ],
+)
 def test_pixels_that_are_nearly_square_stay_and_oblong_ones_become_square(sides, mode):
     grid = StackGrid.for_image(phantoms.head((240, 240, 6), (*sides, 8.0), IDENTITY), RULE)
     assert grid.mode == mode
