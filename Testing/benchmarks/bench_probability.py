@@ -81,9 +81,9 @@ def _twice(x: torch.Tensor) -> torch.Tensor:
     return functional.interpolate(x, scale_factor=2, mode="bilinear")
 
 
-def target_of(store: Path, split: str) -> Target:
+def target_of(store: Path, split: str, slices_per_patient: int | None = None) -> Target:
     rule = EnhancementRule.with_head(open_bundle(default_bundle()).enhancement_head)
-    slices = read_held_out(store, split)
+    slices = read_held_out(store, split, slices_per_patient)
     return Target(slices, enhancement_zones(slices, rule), 1)
 
 
@@ -167,10 +167,11 @@ def main() -> None:
     for split in ("train", "validation", "test"):
         parser.add_argument(f"--{split}", type=Path, required=True, metavar="STORE", help=f"with a split `{split}`")
     parser.add_argument("--steps", type=int, default=2000, help=f"of {BATCH} windows (default: %(default)s)")
+    parser.add_argument("--max-slices", type=int, help="of each test patient, as `evaluate` takes them (default: all)")
     arguments = parser.parse_args()
     torch.manual_seed(1)
-    stores = {split: getattr(arguments, split) for split in ("train", "validation", "test")}
-    targets = {split: target_of(store, split) for split, store in stores.items()}
+    targets = {split: target_of(getattr(arguments, split), split) for split in ("train", "validation")}
+    targets["test"] = target_of(arguments.test, "test", arguments.max_slices)
     windows = {split: windows_of(target) for split, target in targets.items()}
     network = fit(windows["train"], windows["validation"], targets["validation"], arguments.steps)
     print(f"{len(windows['train'].seen)} slices, {sum(p.numel() for p in network.parameters()):,} weights")

@@ -126,7 +126,7 @@ def test_a_network_learns_where_it_enhances_beside_the_best_blurred_mask(tmp_pat
     monkeypatch.setattr(bench_probability, "BATCH", 4)
     store = write_small_store(tmp_path / "store")
     stores = [word for split in ("train", "validation", "test") for word in (f"--{split}", store)]
-    run(bench_probability, *stores, "--steps", 60)
+    run(bench_probability, *stores, "--steps", 60, "--max-slices", 1)
     said = capsys.readouterr().out
     scores = [float(line.split()[-1]) for line in said.splitlines() if line.startswith("step")]
     assert len(scores) == 10 and min(scores) < scores[0] / 2
