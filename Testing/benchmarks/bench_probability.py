@@ -3,8 +3,8 @@
 python Testing/benchmarks/bench_probability.py --train STORE --validation STORE --test STORE --steps 2000
 
 It sees the image, the GTV, the distance from it and what enhances before treatment, in windows of 160 pixels, and
-learns the mask of what enhances at the follow-up: no picture, no samples, no class. A model that draws pictures cannot
-be expected to be much better by the Brier score. The weights are those with the best score on the validation patients.
+learns the mask of what enhances at the follow-up: no picture, no samples, no class. The weights are those with the best
+score on the validation patients.
 """
 
 import argparse
