@@ -12,9 +12,10 @@ from GBMResponseCore.measure.enhancement import EnhancementRule
 from GBMResponseCore.measure.probability import ProbabilityRule
 from GBMResponseCore.model.runtime import choose_device
 
+from ..items.fingerprints import store_sha256
 from ..models.lpips import load_lpips_if_present
 from ..store.leakage import SplitCheck, check_training_split
-from ..store.slice_store import read_patients, write_store
+from ..store.slice_store import open_store, read_patients, write_store
 from .class_effect import guidance_sweep
 from .enhancement import Zone, enhancement_zones, enhancing_ml
 from .held_out import EvaluationError, HeldOut, read_held_out, stored_split, training_mean
@@ -41,6 +42,7 @@ from .results import (
     REPORT,
     TRAINING_MEAN,
     UPPER_BOUND,
+    EvaluatedStore,
     EvaluationResult,
     ModelResult,
     Prediction,
@@ -99,9 +101,8 @@ def evaluate(
     mean = training_mean(store_folder)
     tuning = tuning_of_store(options.tuning_store or store_folder, segmenter_of(opened))
     out = ensure_output_folder(out)
-    result = evaluate_models(
-        opened, checks, slices, mean, options, out / _FINISHED, store_folder.resolve().name, to_sweep, tuning
-    )
+    store = EvaluatedStore(store_folder.resolve().name, store_sha256(open_store(store_folder)))
+    result = evaluate_models(opened, checks, slices, mean, options, out / _FINISHED, store, to_sweep, tuning)
     report = report_of(result)
     _write(result, report, out)
     return report
@@ -119,7 +120,7 @@ def evaluate_models(
     training_mean: np.ndarray | None,
     options: EvaluationOptions,
     finished: Path,
-    store: str,
+    store: EvaluatedStore,
     to_sweep: OpenedModel | None = None,
     tuning: Tuning | None = None,
 ) -> EvaluationResult:
@@ -128,7 +129,6 @@ def evaluate_models(
     :param checks: what is known of the split of each model's training.
     :param training_mean: (H, W), see :func:`.held_out.training_mean`.
     :param finished: folder that keeps finished slices.
-    :param store: name of the slice store.
     :param to_sweep: the model whose guidance scales are compared.
     :param tuning: of the baselines; None leaves out those that need training patients.
     """

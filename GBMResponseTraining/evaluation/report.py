@@ -35,9 +35,12 @@ def report_of(result: EvaluationResult) -> dict[str, Any]:
         "split": options.split,
         "data": {
             "description": options.data or _data_sets(slices),
-            "store": result.store,
+            "store": result.store.name,
+            "store_sha256": result.store.sha256,
             "patients": len(np.unique(slices.person)),
             "slices": len(slices),
+            "slices_of_these_patients": _all_slices(slices),
+            "slice_spacing_mm": _slice_spacing_mm(slices),
             "slices_without_gtv": int((~slices.gtv.any(axis=(1, 2))).sum()),
         },
         "metrics": options.metrics,
@@ -126,6 +129,11 @@ def evaluation_notes(
     known = 0 if spread is None else spread["patients"]
     if options.samples >= FEWEST_SAMPLES and known < len(np.unique(slices.person)):
         notes.append("Volumes of patients whose voxel size the store does not know are left out.")
+    if options.samples > 1 and len(slices) < (every := _all_slices(slices)):
+        notes.append(
+            f"Volumes and categories are those of the evaluated slices, {len(slices) / every:.0%} of those that the "
+            "patients have, not of whole lesions."
+        )
     if options.guidance_sweep and any(spacing_mm(record) is None for record in slices.records):
         notes.append("Enhancing pixels of patients whose pixel size the store does not know are those of 1 mm pixels.")
     visits = len(np.unique(slices.patient)) - len(np.unique(slices.person))
@@ -153,6 +161,17 @@ def _chosen_slices(result: EvaluationResult) -> dict[str, Any]:
             "slices": [{**entry(index), "ssim_local_copy": copied[index]} for index in failed],
         },
     }
+
+
+def _all_slices(slices: HeldOut) -> int:
+    """How many slices the store has of the evaluated patients."""
+    return sum(len(record["slice_positions_mm"]) for record in slices.records)
+
+
+def _slice_spacing_mm(slices: HeldOut) -> list[float] | None:
+    """Smallest, median and largest distance of neighboring slices in the store; None where it is not known."""
+    known = [spacing[0] for record in slices.records if (spacing := spacing_mm(record)) is not None]
+    return [float(figure(known)) for figure in (np.min, np.median, np.max)] if known else None
 
 
 def _data_sets(slices: HeldOut) -> str:

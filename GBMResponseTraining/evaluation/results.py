@@ -88,10 +88,17 @@ class ModelResult:
 
 
 @dataclass(frozen=True)
+class EvaluatedStore:
+    """Which slice store was evaluated: another one of the same name has another SHA-256."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class EvaluationResult:
     """All that an evaluation finds.
 
-    :param store: name of the slice store.
     :param figure_model: the model of Figure 4 and of the failures.
     :param images: its first sample (n, H, W), float32.
     :param spread: calibration of the samples' spread; None with too few, or if no voxel's size is known.
@@ -102,7 +109,7 @@ class EvaluationResult:
 
     slices: HeldOut
     options: EvaluationOptions
-    store: str
+    store: EvaluatedStore
     baselines: Sequence[Row]
     models: Sequence[ModelResult]
     figure_model: str

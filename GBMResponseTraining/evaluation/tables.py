@@ -81,13 +81,25 @@ def table1_markdown(report: Mapping[str, Any]) -> str:
 def data_sentence(report: Mapping[str, Any]) -> str:
     """Which data the figures are from."""
     data = report["data"]
+    whose = data.get("store_sha256")
     text = (
-        f"Data: {data['description']}, slice store `{data['store']}`, split `{report['split']}`: {data['patients']} "
-        f"patients, {data['slices']} slices"
+        f"Data: {data['description']}, slice store `{data['store']}`{f' ({whose[:8]})' if whose else ''}, split "
+        f"`{report['split']}`: {data['patients']} patients, {_slices(data)}"
     )
     if data["slices_without_gtv"]:
         text += f" ({data['slices_without_gtv']} without GTV have no local values)"
     return text + "."
+
+
+def _slices(data: Mapping[str, Any]) -> str:
+    """How many slices were evaluated, of how many, and how far apart those of the store lie."""
+    every = data.get("slices_of_these_patients")
+    text = f"{data['slices']} slices" if every in (None, data["slices"]) else f"{data['slices']} of {every} slices"
+    spacing = data.get("slice_spacing_mm")
+    if not spacing:
+        return text
+    low, median, high = (f"{value:.3g}" for value in spacing)
+    return f"{text} that lie {low} mm apart" if low == high else f"{text} that lie {median} mm apart ({low} to {high})"
 
 
 def note_list(report: Mapping[str, Any]) -> str:

@@ -123,6 +123,28 @@ def test_without_training_patients_the_text_says_what_is_missing(tiny_bundle, tm
     assert BLURRED not in report["scores"]["rows"]
 
 
+def test_a_part_of_the_slices_has_no_whole_volumes_and_the_report_says_so(tiny_bundle, tmp_path, evaluated):
+    store = write_small_store(tmp_path / "store", **dict.fromkeys(SPLIT, STACK))
+    options = EvaluationOptions(samples=2, max_slices_per_patient=1, sampling={"steps": 1}, figure_slices=1)
+    report = evaluate([EvaluatedModel("m", tiny_bundle)], store, tmp_path / "out", options)
+    caveat = "those of the evaluated slices, 33% of those that the patients have, not of whole lesions"
+    assert any(caveat in note for note in report["notes"])
+    assert f"3 of {3 * SLICES} slices that lie 5 mm apart" in (tmp_path / "out" / "scores.md").read_text("utf-8")
+    assert not any(caveat[:29] in note for note in evaluated[1]["notes"])
+    assert f" {3 * SLICES} slices that lie 5 mm apart" in (evaluated[0] / "scores.md").read_text("utf-8")
+
+
+def test_a_cohort_made_otherwise_has_another_fingerprint(tiny_bundle, tmp_path, evaluated):
+    thicker = {"stack_spacing_mm": [1.0, 1.0, 10.0]}
+    store = write_small_store(tmp_path / "store", **dict.fromkeys(SPLIT, thicker))
+    options = EvaluationOptions(sampling={"steps": 1}, figure_slices=1)
+    other = evaluate([EvaluatedModel("m", tiny_bundle)], store, tmp_path / "out", options)["data"]
+    mine = evaluated[1]["data"]
+    assert (mine["store"], len(mine["store_sha256"])) == (other["store"], 64)
+    assert mine["store_sha256"] != other["store_sha256"]
+    assert (mine["slice_spacing_mm"], other["slice_spacing_mm"]) == ([5.0] * 3, [10.0] * 3)
+
+
 def test_another_store_may_tune_the_baselines(tiny_bundle, tmp_path):
     store = write_small_store(tmp_path / "store", dict.fromkeys(SPLIT, "test"))
     trained = write_small_store(tmp_path / "trained")
