@@ -52,7 +52,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--tuning-store",
         type=Path,
-        help="its training patients tune the baselines (default: the run's, or the store's)",
+        help="its training patients tell the baselines rates and usual changes (default: the run's, or the store's)",
     )
     parser.add_argument(
         "--stores",

@@ -53,11 +53,12 @@ from .score_baselines import (
     AUTOENCODER,
     BASELINES,
     BLURRED,
-    Tuning,
+    Usual,
     autoencoder_row,
     baseline_rows,
+    best_blur,
     blurred_copy,
-    tuning_of_store,
+    usual_of_store,
 )
 from .score_tables import write_scores
 from .scores import SampleScores, Target
@@ -99,10 +100,10 @@ def evaluate(
         _check_fit(model, slices, options)
     to_sweep = _model_to_sweep(opened) if options.guidance_sweep else None
     mean = training_mean(store_folder)
-    tuning = tuning_of_store(options.tuning_store or store_folder, segmenter_of(opened))
+    usual = usual_of_store(options.tuning_store or store_folder, segmenter_of(opened))
     out = ensure_output_folder(out)
     store = EvaluatedStore(store_folder.resolve().name, store_sha256(open_store(store_folder)))
-    result = evaluate_models(opened, checks, slices, mean, options, out / _FINISHED, store, to_sweep, tuning)
+    result = evaluate_models(opened, checks, slices, mean, options, out / _FINISHED, store, to_sweep, usual)
     report = report_of(result)
     _write(result, report, out)
     return report
@@ -122,7 +123,7 @@ def evaluate_models(
     finished: Path,
     store: EvaluatedStore,
     to_sweep: OpenedModel | None = None,
-    tuning: Tuning | None = None,
+    usual: Usual | None = None,
 ) -> EvaluationResult:
     """Evaluate opened models and the baselines.
 
@@ -130,7 +131,7 @@ def evaluate_models(
     :param training_mean: (H, W), see :func:`.held_out.training_mean`.
     :param finished: folder that keeps finished slices.
     :param to_sweep: the model whose guidance scales are compared.
-    :param tuning: of the baselines; None leaves out those that need training patients.
+    :param usual: what training patients tell; None leaves out the baselines that need it.
     """
     lpips = load_lpips_if_present()
     if lpips is not None:
@@ -139,9 +140,8 @@ def evaluate_models(
     wants_volumes = options.samples >= FEWEST_SAMPLES
     zones = enhancement_zones(slices, segmenter_of(models)) if options.samples > 1 or to_sweep else None
     target = Target(slices, zones, options.samples) if options.samples > 1 else None
-    baselines = [Row(COPY, "baseline", measure(slices.pre, slices.post))]
-    if tuning is not None:
-        baselines.append(Row(BLURRED, "baseline", measure(blurred_copy(slices, tuning), slices.post)))
+    copies = {COPY: slices.pre, BLURRED: blurred_copy(slices)}
+    baselines = [Row(name, "baseline", measure(images, slices.post)) for name, images in copies.items()]
     if training_mean is not None:
         images = np.broadcast_to(training_mean, slices.pre.shape)
         baselines.append(Row(TRAINING_MEAN, "baseline", measure(images, slices.post)))
@@ -192,14 +192,16 @@ def evaluate_models(
     volumes = {result.name: result.prediction.volumes for result in results}
     factors = {model.model.name: model.bundle.volume_interval_factor for model in models}
     spread = evaluate_spread(slices, zones, volumes, factors) if wants_volumes else None
-    scored = [] if target is None else baseline_rows(target, tuning)
+    scored, fitted = [], None
     if target is not None:
+        blur = best_blur(target)
+        fitted = {"blur": asdict(blur), "training": None if usual is None else asdict(usual)}
+        scored = baseline_rows(target, blur, usual)
         scored += [result.reconstruction.scored for result in results if result.reconstruction]
         scored += [result.prediction.scored for result in results]
-    tuned = None if tuning is None else asdict(tuning)
     notes = evaluation_notes(results, slices, options, has_lpips=lpips is not None, spread=spread)
     return EvaluationResult(
-        slices, options, store, baselines, results, figure_model, images, spread, scored, tuned, notes
+        slices, options, store, baselines, results, figure_model, images, spread, scored, fitted, notes
     )
 
 

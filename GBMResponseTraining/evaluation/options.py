@@ -37,8 +37,8 @@ class EvaluationOptions:
     :param guidance_sweep: guidance scales to compare; empty for none.
     :param data: what the data are, for the tables, such as "CFB-GBM v4"; empty: the data sets that the records name.
     :param compose: judge pictures as a user sees them, with the input away from the GTV; else whole slices.
-    :param tuning_store: slice store whose training patients tune the baselines; None: the one that
-        is evaluated on.
+    :param tuning_store: slice store whose training patients tell the baselines rates and usual changes; None: the one
+        that is evaluated on.
     :param stores: also write the evaluated slices, and the first samples of the figure's model, as slice stores.
     """
 

@@ -66,7 +66,7 @@ def report_of(result: EvaluationResult) -> dict[str, Any]:
         "classifier": {model.name: model.classifier for model in models if model.classifier},
         "guidance_sweep": next(({"model": model.name, **model.sweep} for model in models if model.sweep), None),
         "spread": None if result.spread is None else {"samples": options.samples, **result.spread},
-        "scores": scores_report(result.scored, slices, result.tuning, options.samples) if result.scored else None,
+        "scores": scores_report(result.scored, slices, result.fitted, options.samples) if result.scored else None,
         **_chosen_slices(result),
         "notes": list(result.notes),
     }

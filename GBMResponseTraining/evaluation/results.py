@@ -103,7 +103,8 @@ class EvaluationResult:
     :param images: its first sample (n, H, W), float32.
     :param spread: calibration of the samples' spread; None with too few, or if no voxel's size is known.
     :param scored: proper scores of baselines and of several samples; empty with one sample.
-    :param tuning: what the baselines know of training patients; None if that is nothing.
+    :param fitted: what the baselines of the scores know: `blur` in hindsight, `training` of training patients, None if
+        there are none. None with one sample.
     :param notes: what a reader of the figures must know.
     """
 
@@ -116,7 +117,7 @@ class EvaluationResult:
     images: np.ndarray
     spread: dict[str, Any] | None
     scored: Sequence[ScoredRow]
-    tuning: dict[str, Any] | None
+    fitted: dict[str, Any] | None
     notes: Sequence[str]
 
     @property

@@ -1,7 +1,8 @@
-"""Forecasts without a model, tuned on training patients: what samples have to beat.
+"""Forecasts without a model: what samples have to beat.
 
-A blurred copy is blurred as each measure likes it best, a dressed one has the spread that gives the least CRPS, and
-probabilities and changes are those of the training patients, so that no baseline is made weak.
+How much a copy is blurred, how wide its spread is and how far its probabilities are trusted is chosen in hindsight, for
+each score as suits best the very slices that are judged. No forecaster knows that, so no baseline is made weak: a blur
+chosen on other patients changes with whom one takes. Rates and usual changes are those of training patients.
 """
 
 from collections import Counter
@@ -27,7 +28,6 @@ from .scores import (
     VOLUME_SCORES,
     ScoredRow,
     Target,
-    evidence_of,
     image_scores,
     log_scores,
     looks_of,
@@ -45,30 +45,46 @@ BLURRED = "blurred copy"
 AUTOENCODER = "autoencoder of the pre image"
 DRESSED = "blurred copy with Gaussian spread"
 BLURRED_MASK = "blurred mask of what enhances before"
+CALIBRATED_MASK = "calibrated blurred mask"
 BASE_RATE = "base rate"
 UNCHANGED = "unchanged volume"
 USUAL_CHANGES = "volume with the changes of training patients"
 TRUTH = "true follow-up"
-BASELINES = (BLURRED, AUTOENCODER, DRESSED, BLURRED_MASK, BASE_RATE, UNCHANGED, USUAL_CHANGES, TRUTH)
+BASELINES = (
+    BLURRED, AUTOENCODER, DRESSED, BLURRED_MASK, CALIBRATED_MASK, BASE_RATE, UNCHANGED, USUAL_CHANGES, TRUTH,
+)  # fmt: skip
 
 SIGMAS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 """Tried blurs, in pixels."""
 SPREADS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15)
 """Tried spreads, of the root mean square error."""
-TUNING_SPLITS = ("train", "validation")
+USUAL_SPLITS = ("train", "validation")
 
-_TUNING_PATIENTS = 30
-_TUNING_SLICES = 4
+_USUAL_PATIENTS = 200
+_USUAL_SLICES = 4
 _DRESSED_MEMBERS = 16
 
 
 @dataclass(frozen=True)
-class Tuning:
-    """What the baselines know of the training patients.
+class Blur:
+    """What suits the judged slices best, by the mean over patients.
 
-    :param split: of the patients, one of :data:`TUNING_SPLITS`.
-    :param sigma: blur of each image and mask score, and of Table 1 (`mse_local`), pixels.
+    :param sigma: blur of each image and mask score, pixels.
     :param dressed: `sigma` and `sd` by image score.
+    :param calibrated: `sigma`, `offset` and `slope` of the mask whose values offset + slope x value are probabilities
+        with the least Brier score.
+    """
+
+    sigma: dict[str, float]
+    dressed: dict[str, dict[str, float]]
+    calibrated: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What training patients tell of others.
+
+    :param split: of the patients, one of :data:`USUAL_SPLITS`.
     :param base_rate: share of the zone's pixels that enhance at follow-up.
     :param volume_changes: log ratio of (volume + 0.5 ml) after to before of each patient, sorted.
     :param categories: patients in each size category.
@@ -77,52 +93,60 @@ class Tuning:
     split: str
     patients: int
     slices: int
-    sigma: dict[str, float]
-    dressed: dict[str, dict[str, float]]
     base_rate: float
     volume_changes: list[float]
     categories: dict[str, int]
 
 
-def tuning_of_store(folder: Path, rule: EnhancementRule | None = None) -> Tuning | None:
-    """Tune on up to 30 training patients of a store, else on validation patients; None if it has neither.
+def usual_of_store(folder: Path, rule: EnhancementRule | None = None) -> Usual | None:
+    """Of up to 200 training patients of a store, else of validation patients; None if it has neither.
 
     :param rule: of the segmenter, see :func:`.enhancement.enhancement_zones`.
     """
     splits = set(stored_split(folder).values())
-    for split in TUNING_SPLITS:
+    for split in USUAL_SPLITS:
         if split in splits:
-            return tune(read_held_out(folder, split, _TUNING_SLICES, _TUNING_PATIENTS), split, rule)
+            return usual_of(read_held_out(folder, split, _USUAL_SLICES, _USUAL_PATIENTS), split, rule)
     return None
 
 
-def tune(slices: HeldOut, split: str, rule: EnhancementRule | None = None) -> Tuning:
-    """Choose blur and spread on slices of training patients, by the mean over patients."""
+def usual_of(slices: HeldOut, split: str, rule: EnhancementRule | None = None) -> Usual:
+    """Rates and changes of training patients, means over patients."""
     target = Target(slices, enhancement_zones(slices, rule), 1)
-    blurs = {sigma: _blurred(slices.pre, sigma) for sigma in SIGMAS}
-    values = {sigma: member_values([images], target) for sigma, images in blurs.items()}
-    scored = {sigma: _image_row(BLURRED, members, target) for sigma, members in values.items()}
-    masks = {sigma: _mask_row(target, sigma) for sigma in SIGMAS}
-    sigma = {
-        name: _least(name, {key: _mean(row, name, slices) for key, row in scored.items()}) for name in IMAGE_SCORES
-    }
-    sigma |= {name: _least(name, {key: _mean(row, name, slices) for key, row in masks.items()}) for name in MASK_SCORES}
-    sigma["mse_local"] = _least("mse_local", {key: _local_error(images, slices) for key, images in blurs.items()})
     before, after = (count * target.voxel_ml for count in (target.pixels_before, target.pixels_after))
     changes = np.log((after + SOFTENING_ML) / (before + SOFTENING_ML))
-    present = np.unique(slices.patient)
-    known = [k for k in present if target.pixels_before[k] > 0]
+    known = [k for k in np.unique(slices.patient) if target.pixels_before[k] > 0]
     sizes = Counter(size_category(target.pixels_before[k], target.pixels_after[k]) for k in known)
     rates = np.array([area.enhancing.mean() if len(area.enhancing) else np.nan for area in target.areas])
-    return Tuning(
+    return Usual(
         split=split,
         patients=len(np.unique(slices.person)),
         slices=len(slices),
-        sigma=sigma,
-        dressed={name: _tuned_spread(name, values, target) for name in IMAGE_SCORES},
         base_rate=known_mean(group_means(rates, slices.person)),
         volume_changes=sorted(changes[~np.isnan(changes)].tolist()),
         categories={name: sizes[name] for name in CATEGORIES},
+    )
+
+
+def best_blur(target: Target) -> Blur:
+    """Blur, spread and calibration that suit the target's slices best."""
+    slices = target.slices
+    values = {sigma: member_values([_blurred(slices.pre, sigma)], target) for sigma in SIGMAS}
+    scored = {sigma: _image_row(BLURRED, members, target) for sigma, members in values.items()}
+    chances = {sigma: _mask_chances(target, sigma) for sigma in SIGMAS}
+    masks = {sigma: score_masks(BLURRED_MASK, "baseline", found, target) for sigma, found in chances.items()}
+    sigma = {
+        name: _least(name, {key: _mean(row, name, slices) for key, row in rows.items()})
+        for names, rows in ((IMAGE_SCORES, scored), (MASK_SCORES, masks))
+        for name in names
+    }
+    lines = {key: _calibration(found, target) for key, found in chances.items()}
+    errors = {key: _mean(_calibrated_row(target, key, *line), "brier", slices) for key, line in lines.items()}
+    best = _least("brier", errors)
+    return Blur(
+        sigma=sigma,
+        dressed={name: _best_spread(name, values, target) for name in IMAGE_SCORES},
+        calibrated={"sigma": best, "offset": lines[best][0], "slope": lines[best][1]},
     )
 
 
@@ -133,27 +157,28 @@ def _local_error(images: np.ndarray, slices: HeldOut) -> float:
     return known_mean(group_means(np.array(errors), slices.person))
 
 
-def blurred_copy(slices: HeldOut, tuning: Tuning) -> np.ndarray:
-    """The pre-treatment slices (n, H, W) with the blur that came nearest to training patients' follow-ups."""
-    return _blurred(slices.pre, tuning.sigma["mse_local"])
+def blurred_copy(slices: HeldOut) -> np.ndarray:
+    """The pre-treatment slices (n, H, W) with the blur that comes nearest to the follow-ups, by MSE in the GTV."""
+    blurs = {sigma: _blurred(slices.pre, sigma) for sigma in SIGMAS}
+    return blurs[_least("mse_local", {sigma: _local_error(images, slices) for sigma, images in blurs.items()})]
 
 
-def baseline_rows(target: Target, tuning: Tuning | None) -> list[ScoredRow]:
+def baseline_rows(target: Target, blur: Blur, usual: Usual | None) -> list[ScoredRow]:
     """Baselines that need no model, and the appearance of the true follow-up.
 
-    :param tuning: None leaves out those that need training patients.
+    :param usual: None leaves out those that need training patients.
     """
     slices = target.slices
     copied = score_members(COPY, "baseline", members_of([slices.pre], target), target)
     rows = [with_looks(copied.only((*IMAGE_SCORES, *MASK_SCORES)), [looks_of(slices.pre, target)])]
-    if tuning is not None:
-        rows += [_blurred_row(target, tuning), _dressed_row(target, tuning)]
-        masks = {sigma: _mask_row(target, sigma) for sigma in {tuning.sigma[name] for name in MASK_SCORES}}
-        rows.append(_composed(BLURRED_MASK, MASK_SCORES, lambda name: masks[tuning.sigma[name]]))
-        rows.append(_base_rate_row(target, tuning))
+    rows += [_blurred_row(target, blur), _dressed_row(target, blur), _mask_row(target, blur)]
+    line = blur.calibrated
+    rows.append(_calibrated_row(target, line["sigma"], line["offset"], line["slope"]))
+    if usual is not None:
+        rows.append(_base_rate_row(target, usual))
     rows.append(copied.only(VOLUME_SCORES, UNCHANGED))
-    if tuning is not None and len(tuning.volume_changes) > 1:
-        rows.append(_usual_changes_row(target, tuning))
+    if usual is not None and len(usual.volume_changes) > 1:
+        rows.append(_usual_changes_row(target, usual))
     nothing = ScoredRow(TRUTH, "truth", [{} for _ in range(len(slices))])
     return [*rows, with_looks(nothing, [looks_of(slices.post, target)])]
 
@@ -164,19 +189,19 @@ def autoencoder_row(name: str, images: np.ndarray, target: Target) -> ScoredRow:
     return with_looks(row, [looks_of(images, target)])
 
 
-def _blurred_row(target: Target, tuning: Tuning) -> ScoredRow:
-    sigmas = {tuning.sigma[name] for name in IMAGE_SCORES}
+def _blurred_row(target: Target, blur: Blur) -> ScoredRow:
+    sigmas = {blur.sigma[name] for name in IMAGE_SCORES}
     blurs = {sigma: _blurred(target.slices.pre, sigma) for sigma in sigmas}
     rows = {sigma: _image_row(BLURRED, member_values([images], target), target) for sigma, images in blurs.items()}
-    row = _composed(BLURRED, IMAGE_SCORES, lambda name: rows[tuning.sigma[name]])
-    return with_looks(row, [looks_of(blurs[tuning.sigma["crps_gtv"]], target)])
+    row = _composed(BLURRED, IMAGE_SCORES, lambda name: rows[blur.sigma[name]])
+    return with_looks(row, [looks_of(blurs[blur.sigma["crps_gtv"]], target)])
 
 
-def _dressed_row(target: Target, tuning: Tuning) -> ScoredRow:
+def _dressed_row(target: Target, blur: Blur) -> ScoredRow:
     """Each image score with its own blur and spread; the energy score of draws whose pixels vary independently."""
     per_slice: list[dict[str, float]] = [{} for _ in range(len(target.slices))]
     rng = np.random.default_rng(0)
-    for name, values in tuning.dressed.items():
+    for name, values in blur.dressed.items():
         means = member_values([_blurred(target.slices.pre, values["sigma"])], target)
         if name == "energy":
             shapes = [(_DRESSED_MEMBERS, len(area.pixels)) for area in target.areas]
@@ -189,16 +214,16 @@ def _dressed_row(target: Target, tuning: Tuning) -> ScoredRow:
     return ScoredRow(DRESSED, "baseline", per_slice)
 
 
-def _base_rate_row(target: Target, tuning: Tuning) -> ScoredRow:
-    chances = [np.full(len(area.enhancing), tuning.base_rate) for area in target.areas]
+def _base_rate_row(target: Target, usual: Usual) -> ScoredRow:
+    chances = [np.full(len(area.enhancing), usual.base_rate) for area in target.areas]
     row = score_masks(BASE_RATE, "baseline", chances, target)
-    sizes = log_scores([tuning.categories] * len(target.slices.records), target)
+    sizes = log_scores([usual.categories] * len(target.slices.records), target)
     return ScoredRow(BASE_RATE, "baseline", row.per_slice, {**row.per_record, "log_score": sizes})
 
 
-def _usual_changes_row(target: Target, tuning: Tuning) -> ScoredRow:
+def _usual_changes_row(target: Target, usual: Usual) -> ScoredRow:
     before, after = (count * target.voxel_ml for count in (target.pixels_before, target.pixels_after))
-    ratios = np.exp(np.array(tuning.volume_changes))[:, None]
+    ratios = np.exp(np.array(usual.volume_changes))[:, None]
     volumes = np.maximum((before + SOFTENING_ML) * ratios - SOFTENING_ML, 0.0)
     nothing: list[dict[str, Any]] = [{} for _ in range(len(target.slices))]
     return ScoredRow(USUAL_CHANGES, "baseline", nothing, {"crps_volume": fair_crps(volumes, after)})
@@ -209,16 +234,47 @@ def _image_row(name: str, members: Sequence[np.ndarray], target: Target) -> Scor
     return ScoredRow(name, "baseline", rows)
 
 
-def _mask_row(target: Target, sigma: float) -> ScoredRow:
-    """Scores of the mask of what enhances before, blurred."""
+def _mask_row(target: Target, blur: Blur) -> ScoredRow:
+    """Each score of the mask of what enhances before with its own blur."""
+    sigmas = {blur.sigma[name] for name in MASK_SCORES}
+    masks = {
+        sigma: score_masks(BLURRED_MASK, "baseline", _mask_chances(target, sigma), target) for sigma in sorted(sigmas)
+    }
+    return _composed(BLURRED_MASK, MASK_SCORES, lambda name: masks[blur.sigma[name]])
+
+
+def _calibrated_row(target: Target, sigma: float, offset: float, slope: float) -> ScoredRow:
+    """Brier score of the blurred mask as probabilities that hold; its ranking, and so its AUC, is that of the mask."""
+    chances = [np.clip(offset + slope * found, 0.0, 1.0) for found in _mask_chances(target, sigma)]
+    return score_masks(CALIBRATED_MASK, "baseline", chances, target).only(("brier",))
+
+
+def _mask_chances(target: Target, sigma: float) -> list[np.ndarray]:
+    """The mask of what enhances before, blurred, of every slice (z,)."""
     shape = target.slices.pre.shape[1:]
     chances = []
-    for values, area in zip(evidence_of([target.slices.pre], target), target.areas, strict=True):
+    for before, area in zip(target.before, target.areas, strict=True):
         pixels = area.pixels[area.zone]
         mask = np.zeros(shape, np.float32)
-        mask.ravel()[pixels] = values[0] > 0
+        mask.ravel()[pixels] = before
         chances.append(ndimage.gaussian_filter(mask, sigma).ravel()[pixels])
-    return score_masks(BLURRED_MASK, "baseline", chances, target)
+    return chances
+
+
+def _calibration(chances: Sequence[np.ndarray], target: Target) -> tuple[float, float]:
+    """Offset and slope of the line with the least mean squared difference from what enhances, mean over patients."""
+    person = target.slices.person
+    known = [k for k, area in enumerate(target.areas) if len(area.enhancing)]
+    slices = Counter(person[known].tolist())
+    squares, products = np.zeros((2, 2)), np.zeros(2)
+    for k in known:
+        events = target.areas[k].enhancing.astype(np.float64)
+        columns = np.stack([np.ones(len(events)), chances[k].astype(np.float64)])
+        weight = 1.0 / (len(events) * slices[int(person[k])])
+        squares += weight * columns @ columns.T
+        products += weight * columns @ events
+    offset, slope = np.linalg.lstsq(squares, products, rcond=None)[0]
+    return float(offset), float(slope)
 
 
 def _composed(title: str, names: Sequence[str], row_of: Callable[[str], ScoredRow]) -> ScoredRow:
@@ -232,7 +288,7 @@ def _composed(title: str, names: Sequence[str], row_of: Callable[[str], ScoredRo
     return ScoredRow(title, "baseline", per_slice, records)
 
 
-def _tuned_spread(name: str, values: Mapping[float, list[np.ndarray]], target: Target) -> dict[str, float]:
+def _best_spread(name: str, values: Mapping[float, list[np.ndarray]], target: Target) -> dict[str, float]:
     """Blur and SD with the least score, of the SDs in :data:`SPREADS`."""
     places = {"crps_gtv": lambda area: area.gtv, "crps_region": lambda area: area.zone, "energy": lambda _: slice(None)}
     inside = [places[name](area) for area in target.areas]

@@ -34,13 +34,13 @@ TITLES = {
 
 
 def scores_report(
-    rows: Sequence[ScoredRow], slices: HeldOut, tuning: dict[str, Any] | None, samples: int
+    rows: Sequence[ScoredRow], slices: HeldOut, fitted: dict[str, Any] | None, samples: int
 ) -> dict[str, Any]:
     """The scores of baselines and models.
 
     :param rows: baselines and models with the scores that they have.
-    :param tuning: of the baselines; None: there was nothing to tune them on.
-    :return: `samples`, `tuning`, `rows` by name with `kind`, `scores` (means and intervals) and, of models, `skill`;
+    :param fitted: what the baselines know, see :class:`.results.EvaluationResult`.
+    :return: `samples`, `fitted`, `rows` by name with `kind`, `scores` (means and intervals) and, of models, `skill`;
         `paired_tests` of every two models and of each with the best baseline; `sentences` where a baseline wins.
     """
     rows = sorted(rows, key=lambda row: KINDS.index(row.kind))
@@ -55,7 +55,7 @@ def scores_report(
         content[row.name] = entry
     return {
         "samples": samples,
-        "tuning": tuning,
+        "fitted": fitted,
         "rows": content,
         "paired_tests": _tests(models, means, content),
         "sentences": [sentence for row in models for sentence in sentences(row.name, content[row.name]["skill"])],

@@ -14,7 +14,7 @@ from .scores import APPEARANCE, HIGHER_IS_BETTER, SCORES, ScoredRow
 from .spread import LEVELS
 from .tables import data_sentence, formatted, join_parts, markdown_table, note_list, with_interval
 
-TUNING = "baselines.json"
+FITTED = "baselines.json"
 
 _FORMS = {
     "auc": "{:.3f}", "average_precision": "{:.3f}", "crps_volume": "{:.2f}", "log_score": "{:.3f}",
@@ -28,7 +28,7 @@ _TEST_COLUMNS = (
 
 
 def write_scores(report: Mapping[str, Any], rows: Sequence[ScoredRow], slices: HeldOut, out: Path) -> None:
-    """Write `scores.md`, its figures as `scores*.csv`, and the tuning of the baselines.
+    """Write `scores.md`, its figures as `scores*.csv`, and what the baselines know.
 
     :param rows: with the scores of every slice.
     :raises OutputFolderError: if a file cannot be written.
@@ -46,7 +46,7 @@ def write_scores(report: Mapping[str, Any], rows: Sequence[ScoredRow], slices: H
     _write_values(rows, slices, out)
     tests = [[test[column] for column in _TEST_COLUMNS] for test in scores["paired_tests"]]
     write_csv(_TEST_COLUMNS, tests, out / "scores_tests.csv")
-    write_json(scores["tuning"], out / TUNING)
+    write_json(scores["fitted"], out / FITTED)
 
 
 def scores_markdown(report: Mapping[str, Any]) -> str:
@@ -77,19 +77,22 @@ def scores_markdown(report: Mapping[str, Any]) -> str:
 
 
 def scores_text(report: Mapping[str, Any]) -> str:
-    """What was scored, and what the baselines were tuned on."""
+    """What was scored, and what the baselines know."""
     scores = report["scores"]
-    tuning = scores["tuning"]
-    text = f"Scores of {scores['samples']} samples per slice that blur cannot win, beside baselines without a model."
-    if tuning is None:
+    blur, training = scores["fitted"]["blur"], scores["fitted"]["training"]
+    blurs = ", ".join(f"{TITLES[name]} {sigma:g}" for name, sigma in blur["sigma"].items())
+    text = (
+        f"Scores of {scores['samples']} samples per slice that blur cannot win, beside baselines without a model. "
+        f"Their blur, spread and calibration are chosen in hindsight, as suits these very slices best: {blurs} pixels."
+    )
+    if training is None:
         return (
-            f"{text} **There were no training patients to tune baselines on: blurred copies, their spread, base rate "
-            "and usual changes are missing, so the best baseline is weaker than it could be.**"
+            f"{text} **There were no training patients: base rate and usual changes are missing, so the best baseline "
+            "is weaker than it could be.**"
         )
-    blurs = ", ".join(f"{TITLES[name]} {sigma:g}" for name, sigma in tuning["sigma"].items())
     return (
-        f"{text} Baselines tuned on {tuning['patients']} {tuning['split']} patients, {tuning['slices']} slices; blur "
-        f"in pixels: {blurs}."
+        f"{text} Base rate and usual changes of {training['patients']} {training['split']} patients, "
+        f"{training['slices']} slices."
     )
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The bundle that comes with the extension, from heads to model card, with the ordinary commands. Start it again to
-# continue. About five hours on two CPU cores.
+# continue. About six hours on two CPU cores.
 #
 #   shipped_bundle.sh OUT ANATOMIES REAL CHENG
 #
@@ -73,12 +73,14 @@ run segmenter "$both" --run "$out/run" --scans "$out/masks/scans.csv" "$out/real
 run calibrate "$both" --run "$out/run" --samples 8 --max-slices 3 --store "$out/calibration-store"
 
 tuned=(--tuning-store "$out/store" --model "demo-2=$bundle:none")
-run evaluate "$out/same-scan-test-store" "$out/same-scan" "${tuned[@]}" --samples 6 --max-slices 1 --stores
+run evaluate "$out/same-scan-test-store" "$out/same-scan" "${tuned[@]}" --samples 6 --stores
 run evaluate "$out/test-store" "$out/own-scan" "${tuned[@]}" --samples 6 --max-slices 1
 for name in unseen seen; do
     run evaluate "$out/$name" "$out/evaluation-$name" "${tuned[@]}" --samples 8
 done
 run realism "$out/same-scan/samples" "$out/same-scan/truths" "$out/realism" --image post
+run evaluate "$out/same-scan-test-store" "$out/class-effect" --model "2-class=$bundle:2-class:true" \
+    --guidance-sweep 3 --max-slices 1
 
 # RUN/notes.md becomes a section of the card: write down what was special about this run.
 run card "$both" --run "$out/run" \

@@ -85,7 +85,7 @@ def test_the_command_writes_into_the_run(store, run, capsys):
     assert "| copy of the pre image |" in capsys.readouterr().out
 
 
-def test_the_baselines_of_a_run_are_tuned_on_its_own_store(store, run, tmp_path, capsys):
+def test_the_baselines_of_a_run_know_the_rates_of_its_own_store(store, run, tmp_path, capsys):
     other = write_small_store(tmp_path / "other", dict.fromkeys(SPLIT, "test"))
     (run / "store.json").write_text(json.dumps({"store": str(store)}), encoding="utf-8")
     # Ids of the run's store in another data set are other people.
@@ -95,11 +95,11 @@ def test_the_baselines_of_a_run_are_tuned_on_its_own_store(store, run, tmp_path,
     options = ["--samples", "2", "--max-slices", "1", "--steps", "1", "--figure-slices", "1"]
     assert cli.main(["evaluate", str(other), "--run", str(run), *options]) == 0
     kept = json.loads((run / "evaluation" / "baselines.json").read_text("utf-8"))
-    assert (kept["split"], kept["patients"]) == ("train", 2)
+    assert (kept["training"]["split"], kept["training"]["patients"]) == ("train", 2)
     assert "is at least as good as no class in" in capsys.readouterr().out
 
 
-def test_a_run_whose_store_is_gone_tunes_on_the_store_at_hand(store, run):
+def test_a_run_whose_store_is_gone_takes_the_rates_of_the_store_at_hand(store, run):
     (run / "store.json").write_text(json.dumps({"store": "/nowhere"}), encoding="utf-8")
     assert known_store(run) is None
     assert known_store(None) is None

@@ -17,6 +17,7 @@ from GBMResponseTraining.evaluation.score_baselines import (
     BASE_RATE,
     BLURRED,
     BLURRED_MASK,
+    CALIBRATED_MASK,
     DRESSED,
     TRUTH,
     UNCHANGED,
@@ -60,7 +61,8 @@ def test_one_sample_writes_none(tiny_bundle, tmp_path):
 
 def test_every_baseline_stands_beside_the_model(evaluated):
     assert list(evaluated[1]["scores"]["rows"]) == [
-        COPY, BLURRED, DRESSED, BLURRED_MASK, BASE_RATE, UNCHANGED, USUAL_CHANGES, AUTOENCODER, "model", TRUTH,
+        COPY, BLURRED, DRESSED, BLURRED_MASK, CALIBRATED_MASK, BASE_RATE, UNCHANGED, USUAL_CHANGES, AUTOENCODER,
+        "model", TRUTH,
     ]  # fmt: skip
 
 
@@ -75,7 +77,7 @@ def test_random_weights_lose_and_the_text_says_to_which_baseline(evaluated):
 
 def test_the_means_of_the_table_are_those_of_the_patients(evaluated):
     rows = read_csv(evaluated[0] / "scores_per_patient.csv")
-    assert len(rows) == 10 * 3
+    assert len(rows) == 11 * 3
     values = [float(row["crps_gtv"]) for row in rows if row["model"] == "model"]
     entry = evaluated[1]["scores"]["rows"]["model"]["scores"]["crps_gtv"]
     assert entry["patient_mean"] == pytest.approx(sum(values) / 3)
@@ -87,18 +89,18 @@ def test_the_means_of_the_table_are_those_of_the_patients(evaluated):
 
 def test_every_slice_of_every_row_is_listed_with_its_scores(evaluated):
     rows = read_csv(evaluated[0] / "scores_per_slice.csv")
-    assert len(rows) == 10 * 3 * SLICES
+    assert len(rows) == 11 * 3 * SLICES
     own = [row for row in rows if row["model"] == "model"]
     assert all(row[name] for row in own for name in ("crps_gtv", "crps_region", "energy", "brier", "gain_drift"))
     # The last slice of a patient has no neighbor above it.
     assert [row["flicker_ratio"] == "" for row in own] == [False, False, True] * 3
 
 
-def test_the_tuning_is_kept_with_the_results(evaluated):
+def test_what_the_baselines_know_is_kept_with_the_results(evaluated):
     kept = json.loads((evaluated[0] / "baselines.json").read_text("utf-8"))
-    assert kept == evaluated[1]["scores"]["tuning"]
-    assert set(kept["sigma"]) == {*SCORES[:6], "mse_local"}
-    assert kept["split"] == "train"
+    assert kept == evaluated[1]["scores"]["fitted"]
+    assert set(kept["blur"]["sigma"]) == {*SCORES[:6]}
+    assert kept["training"]["split"] == "train"
 
 
 def test_only_what_beats_the_best_baseline_is_bold(evaluated):
@@ -118,9 +120,10 @@ def test_without_training_patients_the_text_says_what_is_missing(tiny_bundle, tm
     store = write_small_store(tmp_path / "store", dict.fromkeys(SPLIT, "test"))
     options = EvaluationOptions(samples=2, max_slices_per_patient=1, sampling={"steps": 1}, figure_slices=1)
     report = evaluate([EvaluatedModel("m", tiny_bundle)], store, tmp_path / "out", options)
-    assert report["scores"]["tuning"] is None
-    assert "no training patients to tune baselines on" in scores_text(report)
-    assert BLURRED not in report["scores"]["rows"]
+    assert report["scores"]["fitted"]["training"] is None
+    assert "no training patients: base rate and usual changes are missing" in scores_text(report)
+    assert not {BASE_RATE, USUAL_CHANGES} & report["scores"]["rows"].keys()
+    assert BLURRED in report["scores"]["rows"]
 
 
 def test_a_part_of_the_slices_has_no_whole_volumes_and_the_report_says_so(tiny_bundle, tmp_path, evaluated):
@@ -145,15 +148,16 @@ def test_a_cohort_made_otherwise_has_another_fingerprint(tiny_bundle, tmp_path, 
     assert (mine["slice_spacing_mm"], other["slice_spacing_mm"]) == ([5.0] * 3, [10.0] * 3)
 
 
-def test_another_store_may_tune_the_baselines(tiny_bundle, tmp_path):
+def test_another_store_may_tell_the_usual_changes(tiny_bundle, tmp_path):
     store = write_small_store(tmp_path / "store", dict.fromkeys(SPLIT, "test"))
     trained = write_small_store(tmp_path / "trained")
     options = EvaluationOptions(
         samples=2, max_slices_per_patient=1, sampling={"steps": 1}, figure_slices=1, tuning_store=trained
     )  # fmt: skip
     report = evaluate([EvaluatedModel("m", tiny_bundle)], store, tmp_path / "out", options)
-    assert report["scores"]["tuning"]["patients"] == 2
-    assert BLURRED in report["scores"]["rows"]
+    assert report["scores"]["fitted"]["training"]["patients"] == 2
+    assert USUAL_CHANGES not in report["scores"]["rows"]
+    assert BASE_RATE in report["scores"]["rows"]
 
 
 def test_the_card_says_where_a_baseline_wins(evaluated):

@@ -18,15 +18,16 @@ from GBMResponseTraining.evaluation.score_baselines import (
     BASE_RATE,
     BLURRED,
     BLURRED_MASK,
+    CALIBRATED_MASK,
     DRESSED,
     TRUTH,
     UNCHANGED,
     USUAL_CHANGES,
-    Tuning,
+    Usual,
     autoencoder_row,
     baseline_rows,
-    tune,
-    tuning_of_store,
+    best_blur,
+    usual_of_store,
 )
 from GBMResponseTraining.evaluation.score_report import scores_report, sentences
 from GBMResponseTraining.evaluation.scores import (
@@ -55,8 +56,8 @@ def held_out(store):
 
 
 @pytest.fixture(scope="module")
-def tuning(store):
-    return tuning_of_store(store)
+def usual(store):
+    return usual_of_store(store)
 
 
 def target_of(slices, samples=4):
@@ -67,8 +68,8 @@ def scored(images, target, name="model"):
     return score_members(name, "model", members_of(images, target), target)
 
 
-def rows_of(target, tuning):
-    return {row.name: row for row in baseline_rows(target, tuning)}
+def rows_of(target, usual=None):
+    return {row.name: row for row in baseline_rows(target, best_blur(target), usual)}
 
 
 def mean(row, name, target):
@@ -178,15 +179,16 @@ def test_without_the_size_of_a_voxel_there_is_no_volume_but_a_category(tmp_path)
 # Baselines
 
 
-def test_every_baseline_has_its_scores(held_out, tuning):
+def test_every_baseline_has_its_scores(held_out, usual):
     target = target_of(held_out)
-    found = {name: set(row.per_patient(held_out)) for name, row in rows_of(target, tuning).items()}
+    found = {name: set(row.per_patient(held_out)) for name, row in rows_of(target, usual).items()}
     image, mask, looks = set(SCORES[:3]), set(SCORES[3:6]), set(APPEARANCE)
     assert found == {
         COPY: image | mask | looks,
         BLURRED: image | looks,
         DRESSED: image,
         BLURRED_MASK: mask,
+        CALIBRATED_MASK: {"brier"},
         BASE_RATE: mask | {"log_score"},
         UNCHANGED: {"crps_volume", "log_score"},
         USUAL_CHANGES: {"crps_volume"},
@@ -194,72 +196,88 @@ def test_every_baseline_has_its_scores(held_out, tuning):
     }
     row = autoencoder_row(AUTOENCODER, held_out.pre, target)
     assert set(row.per_patient(held_out)) == {*SCORES, *APPEARANCE}
-    assert mean(row, "crps_gtv", target) == mean(rows_of(target, tuning)[COPY], "crps_gtv", target)
+    assert mean(row, "crps_gtv", target) == mean(rows_of(target)[COPY], "crps_gtv", target)
 
 
-def test_the_blur_is_the_one_that_the_training_patients_have(held_out):
-    truth = ndimage.gaussian_filter(held_out.pre, (0, 3, 3))
-    slices = replace(held_out, post=truth)
-    tuned = tune(slices, "train")
-    assert [tuned.sigma[name] for name in SCORES[:3]] == [3.0] * 3
-    target = target_of(slices)
-    assert mean(rows_of(target, tuned)[BLURRED], "crps_region", target) == pytest.approx(0, abs=1e-6)
+def test_the_blur_is_the_one_that_the_follow_ups_have(held_out):
+    target = target_of(replace(held_out, post=ndimage.gaussian_filter(held_out.pre, (0, 3, 3))))
+    assert [best_blur(target).sigma[name] for name in SCORES[:3]] == [3.0] * 3
+    assert mean(rows_of(target)[BLURRED], "crps_region", target) == pytest.approx(0, abs=1e-6)
 
 
-def test_the_spread_is_the_one_that_the_training_patients_have(held_out):
+def test_the_spread_is_the_one_that_the_follow_ups_have(held_out):
     pre = ndimage.gaussian_filter(held_out.pre, (0, 3, 3)) * 0.5
     truth = (pre + 0.1 * RNG.normal(size=pre.shape)).astype(np.float32)
-    slices = replace(held_out, pre=pre, post=truth)
-    tuned = tune(slices, "train")
-    assert [values["sd"] for values in tuned.dressed.values()] == pytest.approx([0.1] * 3, rel=0.2)
-    target = target_of(slices)
-    rows = rows_of(target, tuned)
+    target = target_of(replace(held_out, pre=pre, post=truth))
+    assert [values["sd"] for values in best_blur(target).dressed.values()] == pytest.approx([0.1] * 3, rel=0.2)
+    rows = rows_of(target)
     # Of a normal distribution with the right SD: SD / sqrt(pi)
     assert mean(rows[DRESSED], "crps_region", target) == pytest.approx(0.1 / np.sqrt(np.pi), rel=0.1)
     for name in SCORES[:3]:
         assert mean(rows[DRESSED], name, target) < 0.8 * mean(rows[COPY], name, target)
 
 
-def test_a_mask_that_may_have_moved_is_better_blurred(held_out, tuning):
+def test_a_mask_that_may_have_moved_is_better_blurred(held_out):
     target = target_of(held_out)
-    rows = rows_of(target, tuning)
+    rows = rows_of(target)
     assert mean(rows[BLURRED_MASK], "brier", target) < mean(rows[COPY], "brier", target)
     assert mean(rows[BLURRED_MASK], "auc", target) > mean(rows[COPY], "auc", target)
 
 
-def test_the_base_rate_knows_only_how_much_enhances(store, held_out, tuning):
+def test_no_line_makes_better_probabilities_of_the_mask_than_the_calibrated_one(held_out):
+    target = target_of(held_out)
+    row, line = rows_of(target)[CALIBRATED_MASK], best_blur(target).calibrated
+
+    def error(offset, slope):
+        found = []
+        for before, area in zip(target.before, target.areas, strict=True):
+            mask = np.zeros(held_out.pre.shape[1:], np.float32)
+            mask.ravel()[area.pixels[area.zone]] = before
+            chance = ndimage.gaussian_filter(mask, line["sigma"]).ravel()[area.pixels[area.zone]]
+            found.append(np.mean((offset + slope * chance - area.enhancing) ** 2))
+        return np.mean(found)
+
+    least = error(line["offset"], line["slope"])
+    assert mean(row, "brier", target) <= least  # probabilities end at 0 and 1
+    assert least < mean(rows_of(target)[BLURRED_MASK], "brier", target)
+    for offset, slope in ((0.02, 0), (-0.02, 0), (0, 0.05), (0, -0.05)):
+        assert least < error(line["offset"] + offset, line["slope"] + slope)
+
+
+def test_the_base_rate_knows_only_how_much_enhances(store, held_out, usual):
     trained = target_of(read_held_out(store, "train"))
     rates = [area.enhancing.mean() for area in trained.areas]
-    assert tuning.base_rate == pytest.approx(np.mean(rates))
+    assert usual.base_rate == pytest.approx(np.mean(rates))
     target = target_of(held_out)
-    row = rows_of(target, tuning)[BASE_RATE]
+    row = rows_of(target, usual)[BASE_RATE]
     shares = np.array([area.enhancing.mean() for area in target.areas])
-    expected = shares * (1 - tuning.base_rate) ** 2 + (1 - shares) * tuning.base_rate**2
+    expected = shares * (1 - usual.base_rate) ** 2 + (1 - shares) * usual.base_rate**2
     assert [scores["brier"] for scores in row.per_slice] == pytest.approx(expected)
     assert row.per_record["auc"] == pytest.approx([0.5] * 3)
 
 
-def test_the_usual_changes_are_those_of_the_training_patients(store, held_out, tuning):
+def test_the_usual_changes_are_those_of_the_training_patients(store, held_out, usual):
     trained = target_of(read_held_out(store, "train"))
     before, after = (count * 0.005 + SOFTENING_ML for count in (trained.pixels_before, trained.pixels_after))
-    assert tuning.volume_changes == pytest.approx(sorted(np.log(after / before)))
+    assert usual.volume_changes == pytest.approx(sorted(np.log(after / before)))
     target = target_of(held_out)
     volumes = (target.pixels_before * 0.005 + SOFTENING_ML) * (after / before)[:, None] - SOFTENING_ML
     truth = target.pixels_after * 0.005
     expected = np.abs(volumes - truth).mean(axis=0) - np.abs(volumes[0] - volumes[1]) / 2
-    assert rows_of(target, tuning)[USUAL_CHANGES].per_record["crps_volume"] == pytest.approx(expected)
+    assert rows_of(target, usual)[USUAL_CHANGES].per_record["crps_volume"] == pytest.approx(expected)
 
 
-def test_the_tuning_is_of_training_patients_else_of_validation_patients(store, tmp_path, tuning):
-    assert (tuning.split, tuning.patients, tuning.slices) == ("train", 2, 2 * SLICES)
+def test_usual_is_what_training_patients_tell_else_validation_patients(store, tmp_path, usual):
+    assert (usual.split, usual.patients, usual.slices) == ("train", 2, 2 * SLICES)
     others = {name: "test" if split == "train" else split for name, split in SPLIT.items()}
-    assert tuning_of_store(write_small_store(tmp_path / "b", others)).split == "validation"
+    assert usual_of_store(write_small_store(tmp_path / "b", others)).split == "validation"
     everyone = dict.fromkeys(SPLIT, "test")
-    assert tuning_of_store(write_small_store(tmp_path / "c", everyone)) is None
+    assert usual_of_store(write_small_store(tmp_path / "c", everyone)) is None
 
 
-def test_without_tuning_the_baselines_that_need_it_are_missing(held_out):
-    assert list(rows_of(target_of(held_out), None)) == [COPY, UNCHANGED, TRUTH]
+def test_without_training_patients_the_baselines_that_need_them_are_missing(held_out):
+    found = list(rows_of(target_of(held_out)))
+    assert found == [COPY, BLURRED, DRESSED, BLURRED_MASK, CALIBRATED_MASK, UNCHANGED, TRUTH]
 
 
 # The skill rule
@@ -303,9 +321,9 @@ def test_a_calibrated_ensemble_beats_every_baseline_and_a_blur_does_not(held_out
     draws = [held_out.pre * 0.3 + known + 0.2 / part.std() * part for part in unknown]
     truth, *samples = (np.where(held_out.pre > -0.9, draw, -1.0).astype(np.float32) for draw in draws)
     slices = replace(held_out, pre=held_out.pre * np.float32(0.3), post=truth)
-    target, tuned = target_of(slices), tune(slices, "train")
+    target = target_of(slices)
     blur = ndimage.gaussian_filter(slices.pre, (0, 4, 4))
-    rows = [*baseline_rows(target, tuned), scored(samples, target, "samples"), scored([blur], target, "blur")]
+    rows = [*rows_of(target).values(), scored(samples, target, "samples"), scored([blur], target, "blur")]
     report = scores_report(rows, slices, None, 4)["rows"]
     for name in SCORES[:3]:
         assert report["samples"]["skill"][name]["baseline"] == DRESSED
@@ -350,7 +368,7 @@ def test_tests_are_between_models_and_with_the_best_baseline(held_out):
     assert report["rows"]["n"]["skill"]["auc"]["value"] == pytest.approx(1 - 0.7 / 0.8)
 
 
-def test_the_tuning_tells_nothing_about_single_patients(tuning):
-    assert isinstance(tuning, Tuning)
-    assert not any(name in str(tuning) for name in SPLIT)
-    assert tuning.volume_changes == sorted(tuning.volume_changes)
+def test_what_is_usual_tells_nothing_about_single_patients(usual):
+    assert isinstance(usual, Usual)
+    assert not any(name in str(usual) for name in SPLIT)
+    assert usual.volume_changes == sorted(usual.volume_changes)
