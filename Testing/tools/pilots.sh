@@ -21,6 +21,12 @@ bundle=${4:?$usage}
 shift 4
 arms=("$@")
 [ ${#arms[@]} -gt 0 ] || arms=(chosen whole-slices even-weight equal-variances own-noise)
+for arm in "${arms[@]}"; do
+    case $arm in
+        chosen | whole-slices | even-weight | equal-variances | own-noise) ;;
+        *) echo "There is no arm $arm. $usage" >&2; exit 2 ;;
+    esac
+done
 steps=${STEPS:-1000}
 
 run() { echo "== gbmresponse-train $*"; gbmresponse-train "$@"; }
@@ -46,7 +52,6 @@ for arm in "${arms[@]}"; do
         even-weight) choice=(--set diffusion.gtv_weight=0) ;;
         equal-variances) choice=(--set diffusion.coarse_first=0) ;;
         own-noise) pairs=$other ;;
-        *) echo "$usage" >&2; exit 2 ;;
     esac
     run export no-class --run "$out/$arm" --store "$pairs" --name "$arm" "${common[@]}" ${choice[@]+"${choice[@]}"}
     models+=(--model "$arm=$out/$arm/bundles/no-class")

@@ -1,0 +1,52 @@
+"""The pilots of the recipe, in miniature: one step of each."""
+
+import json
+from pathlib import Path
+
+import pytest
+from GBMResponseCore.model.bundle import open_bundle
+from GBMResponseCore.model.manifest import default_bundle
+from recipes import run_recipe
+from rows import nightly
+
+from GBMResponseTraining import cli
+
+
+def test_an_arm_that_there_is_not_is_said_before_anything_is_made(tmp_path, capfd):
+    assert run_recipe("pilots.sh", [tmp_path / "out", "store", "other", "bundle", "no-arm"], tmp_path / "commands") == 2
+    assert "There is no arm no-arm." in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pilots")
+    for name, options in (("store", ["--same-scan"]), ("other", [])):
+        cohort, store = str(folder / f"{name}-cohort"), str(folder / name)
+        drawn = ["--anatomies", "phantom", "--seed", "3", "--slices", "1", "--processes", "1"]
+        assert cli.main(["simulate", "4", cohort, *drawn, *options]) == 0
+        assert cli.main(["import", "cfb-gbm", cohort, store, *options]) == 0
+        assert cli.main(["split", store, "--shares", "50", "50", "0"]) == 0
+    words = [folder / "out", folder / "store", folder / "other", default_bundle(), "whole-slices", "own-noise"]
+    small = {"STEPS": "1", "SAMPLES": "2", "CHANNELS": "[32,32,32]"}
+    assert run_recipe("pilots.sh", words, folder / "commands", **small) == 0
+    return folder / "out"
+
+
+@nightly
+def test_arms_differ_in_what_they_are_called_after_alone(out):
+    found = {arm: open_bundle(out / arm / "bundles" / "no-class") for arm in ("whole-slices", "own-noise")}
+    assert {arm: "windows" in bundle.description["latents"] for arm, bundle in found.items()} == {
+        "whole-slices": False,
+        "own-noise": True,
+    }
+    stores = {arm: json.loads((out / arm / "store.json").read_text("utf-8"))["store"] for arm in found}
+    assert {arm: Path(store).name for arm, store in stores.items()} == {"whole-slices": "store", "own-noise": "other"}
+
+
+@nightly
+def test_one_evaluation_compares_them_on_validation_patients(out):
+    report = json.loads((out / "evaluation" / "report.json").read_text("utf-8"))
+    assert (report["split"], report["data"]["store"]) == ("validation", "store")
+    assert [model["name"] for model in report["models"]] == ["whole-slices", "own-noise"]
+    assert report["scores"]["rows"]["whole-slices"]["skill"]
