@@ -133,21 +133,24 @@ def best_blur(target: Target) -> Blur:
     slices = target.slices
     values = {sigma: member_values([_blurred(slices.pre, sigma)], target) for sigma in SIGMAS}
     scored = {sigma: _image_row(BLURRED, members, target) for sigma, members in values.items()}
+    images = {
+        name: _least(name, {key: _mean(row, name, slices) for key, row in scored.items()}) for name in IMAGE_SCORES
+    }
+    dressed = {name: _best_spread(name, values, target) for name in IMAGE_SCORES}
+    masks, calibrated = best_masks(target)
+    return Blur(sigma=images | masks, dressed=dressed, calibrated=calibrated)
+
+
+def best_masks(target: Target) -> tuple[dict[str, float], dict[str, float]]:
+    """Blur of each mask score, and the calibration, that suit the target's slices best, see :class:`Blur`."""
+    slices = target.slices
     chances = {sigma: _mask_chances(target, sigma) for sigma in SIGMAS}
     masks = {sigma: score_masks(BLURRED_MASK, "baseline", found, target) for sigma, found in chances.items()}
-    sigma = {
-        name: _least(name, {key: _mean(row, name, slices) for key, row in rows.items()})
-        for names, rows in ((IMAGE_SCORES, scored), (MASK_SCORES, masks))
-        for name in names
-    }
+    sigma = {name: _least(name, {key: _mean(row, name, slices) for key, row in masks.items()}) for name in MASK_SCORES}
     lines = {key: _calibration(found, target) for key, found in chances.items()}
     errors = {key: _mean(_calibrated_row(target, key, *line), "brier", slices) for key, line in lines.items()}
     best = _least("brier", errors)
-    return Blur(
-        sigma=sigma,
-        dressed={name: _best_spread(name, values, target) for name in IMAGE_SCORES},
-        calibrated={"sigma": best, "offset": lines[best][0], "slope": lines[best][1]},
-    )
+    return sigma, {"sigma": best, "offset": lines[best][0], "slope": lines[best][1]}
 
 
 def _local_error(images: np.ndarray, slices: HeldOut) -> float:
@@ -171,9 +174,8 @@ def baseline_rows(target: Target, blur: Blur, usual: Usual | None) -> list[Score
     slices = target.slices
     copied = score_members(COPY, "baseline", members_of([slices.pre], target), target)
     rows = [with_looks(copied.only((*IMAGE_SCORES, *MASK_SCORES)), [looks_of(slices.pre, target)])]
-    rows += [_blurred_row(target, blur), _dressed_row(target, blur), _mask_row(target, blur)]
-    line = blur.calibrated
-    rows.append(_calibrated_row(target, line["sigma"], line["offset"], line["slope"]))
+    rows += [_blurred_row(target, blur), _dressed_row(target, blur)]
+    rows += mask_rows(target, blur.sigma, blur.calibrated)
     if usual is not None:
         rows.append(_base_rate_row(target, usual))
     rows.append(copied.only(VOLUME_SCORES, UNCHANGED))
@@ -234,13 +236,12 @@ def _image_row(name: str, members: Sequence[np.ndarray], target: Target) -> Scor
     return ScoredRow(name, "baseline", rows)
 
 
-def _mask_row(target: Target, blur: Blur) -> ScoredRow:
-    """Each score of the mask of what enhances before with its own blur."""
-    sigmas = {blur.sigma[name] for name in MASK_SCORES}
-    masks = {
-        sigma: score_masks(BLURRED_MASK, "baseline", _mask_chances(target, sigma), target) for sigma in sorted(sigmas)
-    }
-    return _composed(BLURRED_MASK, MASK_SCORES, lambda name: masks[blur.sigma[name]])
+def mask_rows(target: Target, sigma: Mapping[str, float], calibrated: Mapping[str, float]) -> list[ScoredRow]:
+    """Each score of the mask of what enhances before with its own blur, and the calibrated mask; see :class:`Blur`."""
+    blurs = sorted({sigma[name] for name in MASK_SCORES})
+    masks = {key: score_masks(BLURRED_MASK, "baseline", _mask_chances(target, key), target) for key in blurs}
+    blurred = _composed(BLURRED_MASK, MASK_SCORES, lambda name: masks[sigma[name]])
+    return [blurred, _calibrated_row(target, calibrated["sigma"], calibrated["offset"], calibrated["slope"])]
 
 
 def _calibrated_row(target: Target, sigma: float, offset: float, slope: float) -> ScoredRow:

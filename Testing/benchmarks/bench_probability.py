@@ -16,16 +16,15 @@ import numpy as np
 import torch
 from GBMResponseCore.measure.enhancement import EnhancementRule
 from GBMResponseCore.measure.enhancement_head import FARTHEST_MM, NEAREST_MM
-from GBMResponseCore.measure.probability import ProbabilityRule
 from GBMResponseCore.model.bundle import open_bundle
 from GBMResponseCore.model.manifest import default_bundle
 from torch import nn
 from torch.nn import functional
 
-from GBMResponseTraining.bundles.probability import SIGMAS_MM
 from GBMResponseTraining.evaluation.enhancement import enhancement_zones
 from GBMResponseTraining.evaluation.held_out import read_held_out
 from GBMResponseTraining.evaluation.metrics.proper import brier_score
+from GBMResponseTraining.evaluation.score_baselines import best_masks, mask_rows
 from GBMResponseTraining.evaluation.scores import Target, evidence_of
 from GBMResponseTraining.evaluation.statistics.bootstrap import group_means
 from GBMResponseTraining.evaluation.statistics.skill import skill_against_best
@@ -175,18 +174,17 @@ def main() -> None:
     windows = {split: windows_of(target) for split, target in targets.items()}
     network = fit(windows["train"], windows["validation"], targets["validation"], arguments.steps)
     print(f"{len(windows['train'].seen)} slices, {sum(p.numel() for p in network.parameters()):,} weights")
-    print("| patients | Brier score | best blurred mask | skill |")
+    print("| patients | Brier score | blurred mask | skill | calibrated blurred mask | skill |")
     for split in ("validation", "test"):
         target = targets[split]
         learned = per_person(chances_of(network, windows[split]), target)
-        rules = {f"{mm:g} mm": ProbabilityRule(0.0, mm, mm) for mm in SIGMAS_MM}
-        nothing = [np.zeros(len(area.enhancing), np.float32) for area in target.areas]
-        blurred = {name: per_person(target.probabilities(nothing, rule), target) for name, rule in rules.items()}
-        skill = skill_against_best(learned, blurred)
-        best = skill["baseline"]
-        interval = f"{skill['value']:.2f} [{skill['ci_low']:.2f}, {skill['ci_high']:.2f}]"
-        mean = float(np.nanmean(blurred[best]))
-        print(f"| {split}, {len(learned)} | {np.nanmean(learned):.4f} | {mean:.4f} ({best}) | {interval} |")
+        cells = [f"{split}, {len(learned)}", f"{np.nanmean(learned):.4f}"]
+        for row in mask_rows(target, *best_masks(target)):
+            errors = row.per_patient(target.slices)["brier"]
+            skill = skill_against_best(learned, {row.name: errors})
+            interval = f"{skill['value']:.2f} [{skill['ci_low']:.2f}, {skill['ci_high']:.2f}]"
+            cells += [f"{np.nanmean(errors):.4f}", interval]
+        print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -130,9 +130,12 @@ def test_a_network_learns_where_it_enhances_beside_the_best_blurred_mask(tmp_pat
     said = capsys.readouterr().out
     scores = [float(line.split()[-1]) for line in said.splitlines() if line.startswith("step")]
     assert len(scores) == 10 and min(scores) < scores[0] / 2
-    patients, score, blurred, skill = said.splitlines()[-2].strip("| ").split(" | ")
+    patients, score, *baselines = said.splitlines()[-2].strip("| ").split(" | ")
     assert patients.startswith("validation, ") and float(score) == pytest.approx(min(scores))
-    assert float(skill.split()[0]) == pytest.approx(1 - float(score) / float(blurred.split()[0]), abs=0.01)
+    blurred, calibrated = baselines[::2]
+    assert float(calibrated) < float(blurred)
+    for baseline, skill in zip((blurred, calibrated), baselines[1::2], strict=True):
+        assert float(skill.split()[0]) == pytest.approx(1 - float(score) / float(baseline), abs=0.01)
 
 
 def test_a_region_that_does_not_fit_into_the_window_is_not_cut(tmp_path, monkeypatch):
