@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 def read_reports(texts: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
     """Title and content of the reports that `TITLE=OUT` names.
 
-    :raises OptionError: one has another form, a title is given twice, or a file is no report.
+    :raises OptionError: one has another form, a title is given twice, or a file is no report, or of an older version.
     :raises MissingFileError, EmptyFileError: there is no report.
     """
     from GBMResponseCore.errors import OptionError
@@ -66,6 +66,11 @@ def read_reports(texts: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
             raise OptionError(f"{path} is no report of an evaluation.", "Name the folder of an evaluation.") from error
         if not isinstance(report, dict) or not {"table", "models", "split"} <= report.keys():
             raise OptionError(f"{path} is no report of an evaluation.", "Name the folder of an evaluation.")
+        if "fitted" not in (report.get("scores") or {"fitted": None}):
+            raise OptionError(
+                f"{path} is the report of an older version, whose baselines were weaker.",
+                "Evaluate again into the same folder: finished predictions are kept.",
+            )
         reports.append((title.strip(), report))
     titles = [title for title, _ in reports]
     if len(set(titles)) < len(titles):

@@ -163,6 +163,14 @@ def test_rows_of_other_models_are_not_held_to_be_the_bundles(copied):
     assert open_bundle(folder(copied)).description["metrics"]["table"].keys() == report["table"].keys() - foreign
 
 
+def test_a_report_whose_baselines_were_tuned_as_they_used_to_be_is_refused(copied, capsys):
+    report = report_of(copied)
+    report["scores"] = {"tuning": None, "rows": {}}
+    (copied / "evaluation" / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    assert card(copied, f"Phantoms={copied / 'evaluation'}") == 34
+    assert "older version, whose baselines were weaker" in capsys.readouterr().err
+
+
 def test_a_report_of_other_networks_is_refused(copied, capsys):
     report = report_of(copied)
     for model in report["models"]:
