@@ -75,9 +75,8 @@ run calibrate "$both" --run "$out/run" --samples 8 --max-slices 3 --store "$out/
 tuned=(--tuning-store "$out/store" --model "demo-2=$bundle:none")
 run evaluate "$out/same-scan-test-store" "$out/same-scan" "${tuned[@]}" --samples 6 --stores
 run evaluate "$out/test-store" "$out/own-scan" "${tuned[@]}" --samples 6 --max-slices 1
-for name in unseen seen; do
-    run evaluate "$out/$name" "$out/evaluation-$name" "${tuned[@]}" --samples 8
-done
+run evaluate "$out/unseen" "$out/evaluation-unseen" "${tuned[@]}" --samples 8 --data "Brain-Tumor-Progression 05 and 06"
+run evaluate "$out/seen" "$out/evaluation-seen" "${tuned[@]}" --samples 8 --data "Brain-Tumor-Progression 01 to 04"
 run realism "$out/same-scan/samples" "$out/same-scan/truths" "$out/realism" --image post
 run evaluate "$out/same-scan-test-store" "$out/class-effect" --model "2-class=$bundle:2-class:true" \
     --guidance-sweep 3 --max-slices 1
