@@ -23,7 +23,7 @@ def out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pilots")
     for name, options in (("store", ["--same-scan"]), ("other", [])):
         cohort, store = str(folder / f"{name}-cohort"), str(folder / name)
-        drawn = ["--anatomies", "phantom", "--seed", "3", "--slices", "1", "--processes", "1"]
+        drawn = ["--anatomies", "phantom", "--seed", "3", "--slices", "2", "--processes", "1"]
         assert cli.main(["simulate", "4", cohort, *drawn, *options]) == 0
         assert cli.main(["import", "cfb-gbm", cohort, store, *options]) == 0
         assert cli.main(["split", store, "--shares", "50", "50", "0"]) == 0
