@@ -89,7 +89,7 @@ class ModelResult:
 
 @dataclass(frozen=True)
 class EvaluatedStore:
-    """Which slice store was evaluated: another one of the same name has another SHA-256."""
+    """Which slice store was evaluated; the SHA-256 tells it from another one of its name, see `store_sha256`."""
 
     name: str
     sha256: str

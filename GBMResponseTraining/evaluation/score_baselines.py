@@ -71,8 +71,8 @@ class Blur:
 
     :param sigma: blur of each image and mask score, pixels.
     :param dressed: `sigma` and `sd` by image score.
-    :param calibrated: `sigma`, `offset` and `slope` of the mask whose values offset + slope x value are probabilities
-        with the least Brier score.
+    :param calibrated: `sigma`, `offset` and `slope` of the mask whose probabilities offset + slope x value, by least
+        squares and then cut at 0 and 1, have the least Brier score.
     """
 
     sigma: dict[str, float]
@@ -133,12 +133,12 @@ def best_blur(target: Target) -> Blur:
     slices = target.slices
     values = {sigma: member_values([_blurred(slices.pre, sigma)], target) for sigma in SIGMAS}
     scored = {sigma: _image_row(BLURRED, members, target) for sigma, members in values.items()}
-    images = {
+    copies = {
         name: _least(name, {key: _mean(row, name, slices) for key, row in scored.items()}) for name in IMAGE_SCORES
     }
     dressed = {name: _best_spread(name, values, target) for name in IMAGE_SCORES}
     masks, calibrated = best_masks(target)
-    return Blur(sigma=images | masks, dressed=dressed, calibrated=calibrated)
+    return Blur(sigma=copies | masks, dressed=dressed, calibrated=calibrated)
 
 
 def best_masks(target: Target) -> tuple[dict[str, float], dict[str, float]]:

@@ -21,17 +21,24 @@ bundle=${4:?$usage}
 shift 4
 arms=("$@")
 [ ${#arms[@]} -gt 0 ] || arms=(chosen whole-slices even-weight equal-variances own-noise)
-for arm in "${arms[@]}"; do
-    case $arm in
-        chosen | whole-slices | even-weight | equal-variances | own-noise) ;;
-        *) echo "There is no arm $arm. $usage" >&2; exit 2 ;;
+
+choose() {  # the store and the settings of an arm
+    pairs=$store choice=()
+    case $1 in
+        chosen) ;;
+        whole-slices) choice=(--set diffusion.window=null --set diffusion.fold=2) ;;
+        even-weight) choice=(--set diffusion.gtv_weight=0) ;;
+        equal-variances) choice=(--set diffusion.coarse_first=0) ;;
+        own-noise) pairs=$other ;;
+        *) echo "There is no arm $1. $usage" >&2; exit 2 ;;
     esac
-done
+}
+for arm in "${arms[@]}"; do choose "$arm"; done
 steps=${STEPS:-1000}
 
 run() { echo "== gbmresponse-train $*"; gbmresponse-train "$@"; }
 
-# A run that fine-tunes leaves the bundle's autoencoders as stages that others can start from, and the latents.
+# A run that fine-tunes leaves the bundle's autoencoders as stages that others can start from.
 run finetune --bundle "$bundle" --store "$store" --run "$out/parent" \
     --set diffusion.training.steps=1 --set diffusion.preview_slices=0
 
@@ -45,14 +52,7 @@ done
 
 models=()
 for arm in "${arms[@]}"; do
-    pairs=$store choice=()
-    case $arm in
-        chosen) ;;
-        whole-slices) choice=(--set diffusion.window=null --set diffusion.fold=2) ;;
-        even-weight) choice=(--set diffusion.gtv_weight=0) ;;
-        equal-variances) choice=(--set diffusion.coarse_first=0) ;;
-        own-noise) pairs=$other ;;
-    esac
+    choose "$arm"
     run export no-class --run "$out/$arm" --store "$pairs" --name "$arm" "${common[@]}" ${choice[@]+"${choice[@]}"}
     models+=(--model "$arm=$out/$arm/bundles/no-class")
 done

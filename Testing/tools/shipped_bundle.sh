@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The bundle that comes with the extension, from heads to model card, with the ordinary commands. Start it again to
-# continue. About six hours on two CPU cores.
+# continue. Hours on two CPU cores.
 #
 #   shipped_bundle.sh OUT ANATOMIES REAL CHENG
 #
