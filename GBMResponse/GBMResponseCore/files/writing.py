@@ -165,6 +165,11 @@ def discard(path: Path) -> None:
         raise
 
 
+def is_partial(path: Path) -> bool:
+    """Whether a file has the name of one that is being written, or was when its process was killed."""
+    return _PARTIAL.fullmatch(path.name) is not None
+
+
 def sweep_partial_files(folder: Path | str, age_s: float = 0.0) -> None:
     """Remove what a process that was killed while it wrote left in a folder.
 
@@ -173,7 +178,7 @@ def sweep_partial_files(folder: Path | str, age_s: float = 0.0) -> None:
     with suppress(OSError):  # the folder is gone meanwhile
         for path in list(Path(folder).glob(".*.partial*")):
             with suppress(OSError):  # the next run tries again
-                if _PARTIAL.fullmatch(path.name) and (not age_s or time.time() - path.stat().st_mtime > age_s):
+                if is_partial(path) and (not age_s or time.time() - path.stat().st_mtime > age_s):
                     path.unlink()
 
 

@@ -12,6 +12,7 @@ from ..errors import OutputFolderError
 from ..files import (
     ensure_output_folder,
     folder_to_disk,
+    is_partial,
     make_folder,
     move,
     note_removed,
@@ -157,8 +158,9 @@ def move_into_place(staged: Path, out: Path, listener: Listener | None = None) -
 
 def _move(staged: Path, out: Path) -> None:
     """:raises OSError, OutputFolderError: a file cannot be moved or removed."""
+    files = (path for path in staged.rglob("*") if path.is_file() and path.name != LOCK and not is_partial(path))
     names = sorted(
-        (path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file() and path.name != LOCK),
+        (path.relative_to(staged).as_posix() for path in files),
         key=lambda name: (name == PROVENANCE, name.endswith(PROVENANCE), name),
     )
     ours = _named(json.loads((staged / PROVENANCE).read_text(encoding="utf-8")))

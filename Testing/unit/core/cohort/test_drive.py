@@ -114,6 +114,15 @@ def test_what_a_process_left_that_was_killed_after_the_last_move_is_removed(tabl
     assert [path.name for path in folder.glob(".*")] == []
 
 
+def test_what_a_process_was_just_writing_when_it_was_killed_does_not_come_into_the_folder_of_the_case(table, tmp_path):
+    left = tmp_path / "out" / "case0" / ".staged-0" / f".{'0' * 32}.partial"
+    left.parent.mkdir(parents=True)
+    left.write_text("half", "ascii")
+    cohort(table(1))
+    assert summary(tmp_path) == {"case0": "done"}
+    assert [path.name for path in left.parents[1].glob(".*")] == []
+
+
 def test_a_case_stays_done_while_another_run_uses_its_folder(table, tmp_path):
     cases = table(1)
     cohort(cases)

@@ -127,6 +127,14 @@ def test_who_only_wants_the_result_is_not_interrupted_any_more(tmp_path, monkeyp
     check_complete(tmp_path / "out")
 
 
+def test_what_a_killed_process_was_just_writing_is_no_part_of_its_result(tmp_path):
+    new = staged(tmp_path / "new", "new")
+    for folder in (new, new / "short" / "dicom"):
+        (folder / f".{'0' * 32}.partial.json").write_text("half", "ascii")
+    move_into_place(new, tmp_path / "out")
+    assert list(tmp_path.rglob("*.partial*")) == []
+
+
 @pytest.mark.parametrize("gone", ["expected.txt", "short/dicom/a.txt", "provenance.json"])
 def test_a_result_without_one_of_its_files_is_not_complete(tmp_path, gone):
     move_into_place(staged(tmp_path / "new", "new"), tmp_path / "out")
