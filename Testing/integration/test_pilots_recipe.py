@@ -10,6 +10,9 @@ from recipes import run_recipe
 from rows import nightly
 
 from GBMResponseTraining import cli
+from GBMResponseTraining.items import latents
+
+ARMS = ("whole-slices", "own-noise", "even-weight")
 
 
 def test_an_arm_that_there_is_not_is_said_before_anything_is_made(tmp_path, capfd):
@@ -19,34 +22,51 @@ def test_an_arm_that_there_is_not_is_said_before_anything_is_made(tmp_path, capf
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pilots")
+def made(tmp_path_factory):
+    """Folder of the pilots, and the run of every part of a store that was encoded."""
+    folder, encoded = tmp_path_factory.mktemp("pilots"), []
     for name, options in (("store", ["--same-scan"]), ("other", [])):
         cohort, store = str(folder / f"{name}-cohort"), str(folder / name)
         drawn = ["--anatomies", "phantom", "--seed", "3", "--slices", "2", "--processes", "1"]
         assert cli.main(["simulate", "4", cohort, *drawn, *options]) == 0
         assert cli.main(["import", "cfb-gbm", cohort, store, *options]) == 0
         assert cli.main(["split", store, "--shares", "50", "50", "0"]) == 0
-    words = [folder / "out", folder / "store", folder / "other", default_bundle(), "whole-slices", "own-noise"]
+
+    def encode(array, path, *arguments):
+        encoded.append(path.parents[1].name)
+        return whole(array, path, *arguments)
+
+    whole = latents._encode
+    words = [folder / "out", folder / "store", folder / "other", default_bundle(), *ARMS]
     small = {"STEPS": "1", "SAMPLES": "2", "CHANNELS": "[32,32,32]"}
-    assert run_recipe("pilots.sh", words, folder / "commands", **small) == 0
-    return folder / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latents, "_encode", encode)
+        assert run_recipe("pilots.sh", words, folder / "commands", **small) == 0
+    return folder / "out", encoded
+
+
+@pytest.fixture
+def out(made):
+    return made[0]
 
 
 @nightly
 def test_arms_differ_in_what_they_are_called_after_alone(out):
-    found = {arm: open_bundle(out / arm / "bundles" / "no-class") for arm in ("whole-slices", "own-noise")}
-    assert {arm: "windows" in bundle.description["latents"] for arm, bundle in found.items()} == {
-        "whole-slices": False,
-        "own-noise": True,
-    }
-    stores = {arm: json.loads((out / arm / "store.json").read_text("utf-8"))["store"] for arm in found}
-    assert {arm: Path(store).name for arm, store in stores.items()} == {"whole-slices": "store", "own-noise": "other"}
+    found = {arm: open_bundle(out / arm / "bundles" / "no-class") for arm in ARMS}
+    windows = {arm: "windows" in bundle.description["latents"] for arm, bundle in found.items()}
+    assert windows == {"whole-slices": False, "own-noise": True, "even-weight": True}
+    stores = {arm: Path(json.loads((out / arm / "store.json").read_text("utf-8"))["store"]).name for arm in found}
+    assert stores == {"whole-slices": "store", "own-noise": "other", "even-weight": "store"}
+
+
+@nightly
+def test_a_store_is_encoded_once_for_all_arms(made):
+    assert made[1] == ["parent"] * 3 + ["whole-slices"] * 3 + ["own-noise"] * 3  # pre, post and GTV
 
 
 @nightly
 def test_one_evaluation_compares_them_on_validation_patients(out):
     report = json.loads((out / "evaluation" / "report.json").read_text("utf-8"))
     assert (report["split"], report["data"]["store"]) == ("validation", "store")
-    assert [model["name"] for model in report["models"]] == ["whole-slices", "own-noise"]
+    assert [model["name"] for model in report["models"]] == list(ARMS)
     assert report["scores"]["rows"]["whole-slices"]["skill"]

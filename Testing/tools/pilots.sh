@@ -50,10 +50,24 @@ for part in image gtv; do
         --set "${part}_autoencoder.training.batch_size=1" --set "${part}_autoencoder.training.learning_rate=1e-9")
 done
 
+share_latents() {  # the first arm of a store encodes it; those of other autoencoders would not be taken
+    local kept=$out/latents-$(basename "$pairs")
+    if [ -d "$out/$arm/latents" ] && [ ! -d "$kept" ]; then
+        mkdir "$kept.partial"
+        cp "$out/$arm/latents/"*.npy "$out/$arm/latents/made_with.json" "$kept.partial"
+        mv "$kept.partial" "$kept"
+    elif [ -d "$kept" ] && [ ! -d "$out/$arm" ]; then
+        mkdir "$out/$arm"
+        cp -R "$kept" "$out/$arm/latents"
+    fi
+}
+
 models=()
 for arm in "${arms[@]}"; do
     choose "$arm"
+    share_latents
     run export no-class --run "$out/$arm" --store "$pairs" --name "$arm" "${common[@]}" ${choice[@]+"${choice[@]}"}
+    share_latents
     models+=(--model "$arm=$out/$arm/bundles/no-class")
 done
 
