@@ -147,7 +147,7 @@ def _figures(description: Mapping[str, Any], title: str, report: Mapping[str, An
         patient_table(report),
         "Skill against the best baseline of each column (1 perfect, 0 as good as that), with its interval:",
         skill_table(report),
-        "Image VQ-VAE, reconstruction of the true slices:",
+        "Image autoencoder, reconstruction of the true slices:",
         vq_vae_table(report),
         _failures(report, own),
         *(_scores(report) if report.get("scores") else []),

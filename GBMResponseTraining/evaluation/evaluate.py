@@ -28,6 +28,7 @@ from .model_predictions import (
     OpenedModel,
     assign_classes,
     class_probabilities,
+    has_codes,
     head_sha256,
     networks_sha256,
     open_model,
@@ -247,14 +248,14 @@ def evaluate_reconstruction(
     target: Target | None = None,
     copy: str = AUTOENCODER,
 ) -> Reconstruction:
-    """Encode and decode the true slices with a model's image autoencoder, with and without its codebook.
+    """Encode and decode the true slices with a model's image autoencoder, also without its codebook if it has one.
 
     :param title: of the row of the follow-ups.
     :param target: what proper scores compare the pre-treatment slices with; None: they are not scored.
     :param copy: title of these.
     """
     rows, scored, copied = {}, None, None
-    for note in ("", WITHOUT_CODEBOOK):
+    for note in ("", WITHOUT_CODEBOOK) if has_codes(loaded) else ("",):
         for image, stack in {"pre": slices.pre, "post": slices.post}.items():
             decoded = reconstruct(loaded, stack, quantized=not note)
             rows[image + note] = measure(decoded, stack)

@@ -319,9 +319,14 @@ def patient_seed(seed: int, patient: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{patient}".encode()).digest()[:6], "little")
 
 
+def has_codes(loaded: LoadedModel) -> bool:
+    """Whether the model's image autoencoder quantizes latents."""
+    return len(loaded.predictor.networks.image_autoencoder.codebooks) > 0
+
+
 @torch.inference_mode()
 def reconstruct(loaded: LoadedModel, images: np.ndarray, *, quantized: bool = True) -> np.ndarray:
-    """Slices (n, H, W) encoded, quantized or not, and decoded by the model's image VQ-VAE."""
+    """Slices (n, H, W) encoded, quantized or not, and decoded by the model's image autoencoder."""
     autoencoder = loaded.predictor.networks.image_autoencoder
     batch = _batch(loaded, images[0].size)
     decoded = []

@@ -13,7 +13,7 @@ from .scores import ScoredRow
 
 COPY = "copy of the pre image"
 TRAINING_MEAN = "mean of the training follow-ups"
-UPPER_BOUND = "VQ-VAE of the truth (upper bound)"
+UPPER_BOUND = "autoencoder of the truth (upper bound)"
 REPORT = "report.json"
 
 EXPECTED = "expected image"

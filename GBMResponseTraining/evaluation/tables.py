@@ -1,4 +1,4 @@
-"""The tables of an evaluation, written from its report: Table 1, the VQ-VAE table, paired tests and guidance sweep."""
+"""The tables of an evaluation, written from its report: Table 1, autoencoders, paired tests and guidance sweep."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -61,7 +61,7 @@ def table1_markdown(report: Mapping[str, Any]) -> str:
         data_sentence(report),
         definition_sentence(report),
         "Mean ± SD over slices; the best model of each column in bold. Rows without a model are baselines: the best of "
-        "them is the one to beat. The VQ-VAE's reconstruction of the truth is about the best that a model in its "
+        "them is the one to beat. The autoencoder's reconstruction of the truth is about the best that a model in its "
         f"latents can reach in MSE, PSNR and SSIM{no_bound}.",
         slice_table(report),
         "## Patients",
@@ -167,13 +167,13 @@ def write_vq_vae_table(report: Mapping[str, Any], out: Path) -> None:
     write_text(
         join_parts(
             [
-                "# VQ-VAE",
+                "# Image autoencoder",
                 f"**{SYNTHETIC_NOTICE}**",
                 data_sentence(report),
-                "Slices encoded, quantized and decoded by the image VQ-VAE, against themselves. Mean ± SD over slices; "
-                "in brackets the 95 % patient-bootstrap interval of the mean over patients. A diffusion model "
-                "in its latents can hardly come nearer to the truth. Without the codebook, the latents are decoded as "
-                "they are: what is lost even then is lost by encoder and decoder.",
+                "Slices encoded and decoded by the image autoencoder, quantized between if it has codes, against "
+                "themselves. Mean ± SD over slices; in brackets the 95 % patient-bootstrap interval of the mean over "
+                "patients. A diffusion model in its latents can hardly come nearer to the truth. Without the codebook, "
+                "the latents are decoded as they are: what is lost even then is lost by encoder and decoder.",
                 vq_vae_table(report),
                 note_list(report),
             ]
@@ -193,7 +193,7 @@ def vq_vae_table(report: Mapping[str, Any]) -> str:
                 f"[{_number(values[m]['ci_low'], m)}, {_number(values[m]['ci_high'], m)}]"
                 for m in metrics
             ]
-            rows.append([f"VQ-VAE of {name}", image, *cells])
+            rows.append([name, image, *cells])
     return markdown_table(["autoencoder", "slices", *map(_arrow, metrics)], rows)
 
 

@@ -107,7 +107,8 @@ def test_thresholds_come_from_training_patients_alone(folders):
 
 def test_table_1_has_four_configurations_and_the_baselines(run):
     table = (run / "evaluation" / "table1.md").read_text("utf-8")
-    for row in ("no class", "predicted 2-class", "2-class", "4-class", "copy of the pre image", "VQ-VAE of the truth"):
+    rows = ("no class", "predicted 2-class", "2-class", "4-class", "copy of the pre image", "autoencoder of the truth")
+    for row in rows:
         assert f"| {row}" in table
     assert "synthetic" in table.lower()
 

@@ -9,13 +9,14 @@ import pytest
 import torch
 from GBMResponseCore.errors import BundleError, GuidanceError, OptionError
 from GBMResponseCore.model.bundle import open_bundle
+from GBMResponseCore.model.manifest import default_bundle
 from scipy import ndimage
 from small_store import SLICES, SPLIT, write_small_store
 from tiny_bundle import write_tiny_bundle
 
 from GBMResponseTraining.bundles.export import write_description
 from GBMResponseTraining.evaluation import model_predictions
-from GBMResponseTraining.evaluation.evaluate import evaluate
+from GBMResponseTraining.evaluation.evaluate import evaluate, evaluate_reconstruction
 from GBMResponseTraining.evaluation.held_out import EvaluationError, patient_ids, read_held_out
 from GBMResponseTraining.evaluation.metrics.image import per_patient_means, slice_metrics, standard_metrics
 from GBMResponseTraining.evaluation.model_predictions import (
@@ -173,6 +174,12 @@ def test_models_with_one_autoencoder_share_one_reconstruction(evaluated):
 def test_the_codebook_changes_the_reconstruction(evaluated):
     images = evaluated[1]["vq_vae"]["no class"]
     assert images["post"]["psnr"]["mean"] != images["post, without the codebook"]["psnr"]["mean"]
+
+
+def test_an_autoencoder_without_a_codebook_is_measured_once(store):
+    slices, loaded = read_held_out(store, "test", 1), open_model(EvaluatedModel("m", default_bundle())).load("cpu")
+    found = evaluate_reconstruction(loaded, slices, EvaluationOptions().measure(slices), UPPER_BOUND)
+    assert list(found.summary) == ["pre", "post"]
 
 
 def test_the_classifier_is_judged_in_the_classes_of_the_model(evaluated):
