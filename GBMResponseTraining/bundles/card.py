@@ -16,6 +16,7 @@ from ..evaluation.score_tables import (
     scores_text,
     sentence_list,
 )
+from ..evaluation.sweep_table import sweep_table, sweep_text
 from ..evaluation.tables import (
     TITLES,
     data_sentence,
@@ -26,8 +27,6 @@ from ..evaluation.tables import (
     slice_table,
     spread_table,
     spread_text,
-    sweep_table,
-    sweep_text,
     vq_vae_table,
     with_interval,
 )

@@ -13,7 +13,7 @@ from .held_out import EvaluationError, HeldOut
 from .metrics.image import mean_inside, per_patient_means
 from .model_predictions import LoadedModel, assign_classes, predict_slices
 from .options import Measure
-from .statistics.bootstrap import group_means, mean_interval
+from .statistics.bootstrap import bootstrap_interval, drawn_means, group_means, mean_interval
 from .statistics.skill import skills
 
 
@@ -39,10 +39,12 @@ def true_difference(slices: HeldOut, scheme: ClassScheme, zones: Sequence[Zone])
     """Enhancement of the patients who truly are of the first and of the last class: what a prediction should reach.
 
     :return: mean enhancing pixels per slice in their pre- and post-treatment images (NaN without such patients), the
-        change from pre to post as mean over patients with its interval, names of the classes and numbers of patients.
+        change from pre to post as mean over patients with its interval and the difference of these changes, names of
+        the classes and numbers of patients.
     """
     result: dict[str, Any] = {}
     pre, post = enhancing_pixels(slices.pre, zones), enhancing_pixels(slices.post, zones, true=True)
+    changes = []
     for which, inside in _groups(slices, scheme).items():
         entry = scheme.classes[0 if which == "first" else -1]
         result[f"class_{which}"] = entry.name
@@ -53,7 +55,21 @@ def true_difference(slices: HeldOut, scheme: ClassScheme, zones: Sequence[Zone])
         interval = mean_interval(change)
         mean = float(change.mean()) if len(change) else float("nan")
         result[f"enhancing_change_{which}"] = {"value": mean, "ci_low": interval.low, "ci_high": interval.high}
+        changes.append(change)
+    result["enhancing_change_difference"] = _difference(*changes)
     return result
+
+
+def _difference(first: np.ndarray, last: np.ndarray) -> dict[str, float]:
+    """Difference of the means of two groups of patients, each of which keeps its size when patients are drawn."""
+    values, group = np.concatenate([first, last]), np.repeat([1, 0], [len(first), len(last)])
+
+    def difference(drawn: np.ndarray) -> np.ndarray:
+        return drawn_means(values, drawn * group) - drawn_means(values, drawn * (1 - group))
+
+    interval = bootstrap_interval(len(values), difference, strata=group)
+    value = float(difference(np.ones((1, len(values))))[0])
+    return {"value": value, "ci_low": interval.low, "ci_high": interval.high}
 
 
 def _groups(slices: HeldOut, scheme: ClassScheme) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ from ..items.fingerprints import store_sha256
 from ..models.lpips import load_lpips_if_present
 from ..store.leakage import SplitCheck, check_training_split
 from ..store.slice_store import open_store, read_patients, write_store
-from .class_effect import guidance_sweep
+from .class_effect import guidance_sweep, true_difference
 from .enhancement import Zone, enhancement_zones, enhancing_ml
 from .held_out import EvaluationError, HeldOut, read_held_out, stored_split, training_mean
 from .metrics.classification import classification_report
@@ -65,11 +65,14 @@ from .score_tables import write_scores
 from .scores import SampleScores, Target
 from .slices import write_figures, write_slices
 from .spread import FEWEST_SAMPLES, evaluate_spread
-from .tables import write_guidance_sweep, write_paired_tests, write_spread, write_table1, write_vq_vae_table
+from .sweep_table import write_guidance_sweep
+from .tables import write_paired_tests, write_spread, write_table1, write_vq_vae_table
 
 WITHOUT_CODEBOOK = ", without the codebook"
 
 _FINISHED = "predictions"
+_TRAINED_PATIENTS, _TRAINED_SLICES = 1000, 2
+"""At most, for the class effect of training patients."""
 
 
 def evaluate(
@@ -101,10 +104,15 @@ def evaluate(
         _check_fit(model, slices, options)
     to_sweep = _model_to_sweep(opened) if options.guidance_sweep else None
     mean = training_mean(store_folder)
-    usual = usual_of_store(options.tuning_store or store_folder, segmenter_of(opened))
+    tuning_store = options.tuning_store or store_folder
+    usual = usual_of_store(tuning_store, segmenter_of(opened))
+    trained = None
+    if to_sweep is not None and "train" in stored_split(tuning_store).values():
+        most = min(options.max_slices_per_patient or _TRAINED_SLICES, _TRAINED_SLICES)
+        trained = read_held_out(tuning_store, "train", most, _TRAINED_PATIENTS)
     out = ensure_output_folder(out)
     store = EvaluatedStore(store_folder.resolve().name, store_sha256(open_store(store_folder)))
-    result = evaluate_models(opened, checks, slices, mean, options, out / _FINISHED, store, to_sweep, usual)
+    result = evaluate_models(opened, checks, slices, mean, options, out / _FINISHED, store, to_sweep, usual, trained)
     report = report_of(result)
     _write(result, report, out)
     return report
@@ -125,6 +133,7 @@ def evaluate_models(
     store: EvaluatedStore,
     to_sweep: OpenedModel | None = None,
     usual: Usual | None = None,
+    trained: HeldOut | None = None,
 ) -> EvaluationResult:
     """Evaluate opened models and the baselines.
 
@@ -133,6 +142,7 @@ def evaluate_models(
     :param finished: folder that keeps finished slices.
     :param to_sweep: the model whose guidance scales are compared.
     :param usual: what training patients tell; None leaves out the baselines that need it.
+    :param trained: training patients, whose true class effect stands beside the sweep.
     """
     lpips = load_lpips_if_present()
     if lpips is not None:
@@ -179,6 +189,9 @@ def evaluate_models(
                 seed=options.seed,
                 finished=finished,
             )
+            if trained is not None:
+                others = enhancement_zones(trained, segmenter_of(models))
+                sweep["truth_of_training"] = true_difference(trained, loaded.scheme, others)
         results.append(
             ModelResult(
                 name=model.model.name,

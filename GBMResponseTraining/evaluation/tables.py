@@ -1,4 +1,4 @@
-"""The tables of an evaluation, written from its report: Table 1, autoencoders, paired tests and guidance sweep."""
+"""The tables of an evaluation, written from its report: Table 1, autoencoders, paired tests and spread."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -129,11 +129,11 @@ def slice_table(report: Mapping[str, Any]) -> str:
         cells = []
         for name in metrics:
             values = row["metrics"][name]
-            mean = _number(values["mean"], name)
+            mean = number(values["mean"], name)
             is_best = row["kind"] == "model" and mean == best[name]
-            cells.append(f"{f'**{mean}**' if is_best else mean} ± {_number(values['sd'], name)}")
+            cells.append(f"{f'**{mean}**' if is_best else mean} ± {number(values['sd'], name)}")
         rows.append([model, *cells])
-    return markdown_table(["model", *map(_arrow, metrics)], rows)
+    return markdown_table(["model", *map(arrow, metrics)], rows)
 
 
 def patient_table(report: Mapping[str, Any]) -> str:
@@ -143,10 +143,10 @@ def patient_table(report: Mapping[str, Any]) -> str:
     for model, row in report["table"].items():
         cells = []
         for name in metrics:
-            mean, sd, low, high = (_number(row["metrics"][name][value], name) for value in _STATISTICS[2:])
+            mean, sd, low, high = (number(row["metrics"][name][value], name) for value in _STATISTICS[2:])
             cells.append(f"{mean} ± {sd} [{low}, {high}]")
         rows.append([model, *cells])
-    return markdown_table(["model", *map(_arrow, metrics)], rows)
+    return markdown_table(["model", *map(arrow, metrics)], rows)
 
 
 def skill_table(report: Mapping[str, Any]) -> str:
@@ -189,12 +189,12 @@ def vq_vae_table(report: Mapping[str, Any]) -> str:
     for name, images in report["vq_vae"].items():
         for image, values in images.items():
             cells = [
-                f"{_number(values[m]['mean'], m)} ± {_number(values[m]['sd'], m)} "
-                f"[{_number(values[m]['ci_low'], m)}, {_number(values[m]['ci_high'], m)}]"
+                f"{number(values[m]['mean'], m)} ± {number(values[m]['sd'], m)} "
+                f"[{number(values[m]['ci_low'], m)}, {number(values[m]['ci_high'], m)}]"
                 for m in metrics
             ]
             rows.append([name, image, *cells])
-    return markdown_table(["autoencoder", "slices", *map(_arrow, metrics)], rows)
+    return markdown_table(["autoencoder", "slices", *map(arrow, metrics)], rows)
 
 
 def write_paired_tests(report: Mapping[str, Any], out: Path) -> None:
@@ -228,72 +228,6 @@ def write_paired_tests(report: Mapping[str, Any], out: Path) -> None:
         ]
     )
     write_text(text, out / "paired_tests.md")
-
-
-def write_guidance_sweep(report: Mapping[str, Any], out: Path) -> None:
-    """Write `guidance_sweep.csv` and `guidance_sweep.md`.
-
-    :raises OutputFolderError: if a file cannot be written.
-    """
-    rows = report["guidance_sweep"]["rows"]
-    write_csv(list(rows[0]), [list(row.values()) for row in rows], out / "guidance_sweep.csv")
-    parts = ["# Guidance sweep", f"**{SYNTHETIC_NOTICE}**", data_sentence(report), sweep_text(report)]
-    write_text(join_parts([*parts, sweep_table(report), note_list(report)]), out / "guidance_sweep.md")
-
-
-def sweep_text(report: Mapping[str, Any]) -> str:
-    """What the guidance sweep compares."""
-    sweep = report["guidance_sweep"]
-    first, last = (sweep["truth"][f"class_{which}"] for which in ("first", "last"))
-    patients = " and ".join(str(sweep["truth"][f"patients_{which}"]) for which in ("first", "last"))
-    changes = [sweep["truth"][f"enhancing_change_{which}"] for which in ("first", "last")]
-    by_authors = ", as the authors' code defines them" if report["metrics"] == "authors" else ""
-    true = ""
-    if all(change["value"] is not None for change in changes):
-        told = " and ".join(with_interval(change, "value", "{:+.1f}") for change in changes)
-        true = f" Truly it changes from pre to post by {told} pixels for {first} and {last} (mean over patients)."
-    return (
-        f"Guidance of {sweep['model']}, one sample per slice. Difference: mean absolute difference of the same slices "
-        f"predicted as {first} and as {last} under identical noise, inside and outside the GTV. Enhancing: pixels per "
-        f"slice that the engine's segmenter finds. `all as {first}`, `all as {last}`: of all patients under either "
-        f"class and identical noise. `{first}`, `{last}`: of the patients who truly are so ({patients}), each group "
-        "predicted as what it is; the true follow-ups and the copy of the pre image have the values to compare with."
-        f"{true} Metrics{by_authors}: means over patients under the class that the row of the model has."
-    )
-
-
-def sweep_table(report: Mapping[str, Any]) -> str:
-    """Class separation and errors by guidance scale, below the truth and the copy of the pre image."""
-    sweep = report["guidance_sweep"]
-    truth = sweep["truth"]
-    first, last = truth["class_first"], truth["class_last"]
-    metrics = [name for name in ("psnr", "ssim", "ssim_local", "mse_local") if name in sweep["copy"]]
-    titles = [
-        "guidance", "difference in GTV", "elsewhere", f"enhancing, all as {first}", f"all as {last}",
-        f"enhancing, {first}", f"enhancing, {last}",
-        f"{first} - {last}", *map(_arrow, metrics), "skill MSE", "skill MSE local",
-    ]  # fmt: skip
-
-    def enhancing(values: dict[str, Any], which: str) -> list[str]:
-        pair = [values[f"enhancing_pixels_{which}_{end}"] for end in ("first", "last")]
-        gap = None if None in pair else pair[0] - pair[1]
-        return [*(formatted("{:.1f}", value) for value in pair), formatted("{:+.1f}", gap)]
-
-    nothing = ["–"]
-    rows = [
-        ["true follow-up", *nothing * 4, *enhancing(truth, "post"), *nothing * (len(metrics) + 2)],
-        [
-            "copy of the pre image", *nothing * 4, *enhancing(truth, "pre"),
-            *(_number(sweep["copy"][name], name) for name in metrics), "0.000", "0.000",
-        ],
-    ]  # fmt: skip
-    for row in sweep["rows"]:
-        cells = [f"{row['guidance_scale']:g}"]
-        cells += [formatted("{:.4f}", row[f"mean_absolute_difference_{where}"]) for where in ("gtv", "elsewhere")]
-        cells += [formatted("{:.1f}", row[f"enhancing_pixels_{name}"]) for name in ("short", "long")]
-        cells += enhancing(row, "own") + [_number(row[name], name) for name in metrics]
-        rows.append([*cells, *(formatted("{:.3f}", row[f"skill_{name}"]) for name in ("mse", "mse_local"))])
-    return markdown_table(titles, rows)
 
 
 def write_spread(report: Mapping[str, Any], out: Path) -> None:
@@ -353,7 +287,8 @@ def _first_row(report: Mapping[str, Any]) -> dict[str, Any]:
     return next(iter(report["table"].values()))
 
 
-def _arrow(name: str) -> str:
+def arrow(name: str) -> str:
+    """Title of a metric, with the direction that is better."""
     return f"{TITLES[name]} {'↑' if name in HIGHER_IS_BETTER else '↓'}"
 
 
@@ -363,10 +298,11 @@ def _best(report: Mapping[str, Any], name: str) -> str | None:
     means = [mean for mean in means if mean is not None]
     if len(means) < 2:
         return None
-    return _number((max if name in HIGHER_IS_BETTER else min)(means), name)
+    return number((max if name in HIGHER_IS_BETTER else min)(means), name)
 
 
-def _number(value: float | None, name: str) -> str:
+def number(value: float | None, name: str) -> str:
+    """A metric with its usual number of decimals."""
     return formatted(_FORMS.get(name, "{:.3f}"), value)
 
 

@@ -1,13 +1,15 @@
-"""How well can it be told from the image where it will enhance? A network that learns that alone, beside blurred masks.
+"""How much of the follow-up can be told from the image? A network that learns the answers alone, beside the baselines.
 
-python Testing/benchmarks/bench_probability.py --train STORE --validation STORE --test STORE --steps 2000
+python Testing/benchmarks/bench_direct.py --train STORE [STORE ...] --validation STORE --test STORE --patients 350 1400
 
 It sees the image, the GTV, the distance from it and what enhances before treatment, in windows of 160 pixels, and
-learns the mask of what enhances at the follow-up: no picture, no samples, no class. The weights are those with the best
-score on the validation patients.
+learns of every pixel the probability that it enhances at the follow-up, and quantiles of its brightness there: no
+picture, no samples, no class. What it scores, a generator of pictures can score too; more patients show how much more
+is in the image. For each score the weights are those with the best one on the validation patients.
 """
 
 import argparse
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
@@ -24,23 +26,42 @@ from torch.nn import functional
 from GBMResponseTraining.evaluation.enhancement import enhancement_zones
 from GBMResponseTraining.evaluation.held_out import read_held_out
 from GBMResponseTraining.evaluation.metrics.proper import brier_score
-from GBMResponseTraining.evaluation.score_baselines import best_masks, mask_rows
-from GBMResponseTraining.evaluation.scores import Target, evidence_of
-from GBMResponseTraining.evaluation.statistics.bootstrap import group_means
+from GBMResponseTraining.evaluation.score_baselines import baseline_rows, best_blur
+from GBMResponseTraining.evaluation.scores import Target, evidence_of, mean_scores
+from GBMResponseTraining.evaluation.statistics.bootstrap import group_means, known_mean
 from GBMResponseTraining.evaluation.statistics.skill import skill_against_best
 
 WINDOW, BATCH, LEARNING_RATE, CHECKS = 160, 16, 2e-3, 10
-WIDTHS = (16, 32, 48, 64)
+WIDTHS, SEEN = (16, 32, 48, 64), 5
 NOTHING = -20.0
 """Evidence outside of the region: surely nothing."""
+QUANTILES = 10
+LEVELS = (torch.arange(QUANTILES) + 0.5) / QUANTILES
+SCORES = ("brier", "crps_gtv", "crps_region")
+BRIGHTNESS_WEIGHT = 3.0
+"""Of the loss of the quantiles beside that of the probability, which is several times as large."""
 
 
 class Windows(NamedTuple):
-    """Windows of all slices (n, ...): what is seen (4, W, W), the truth and where it is scored (W, W)."""
+    """Windows of all slices (n, ...): what is seen (5, W, W), what enhances (W, W) and the brightness (W, W) at the
+    follow-up, the region and the area, which is the region and the GTV (W, W).
+    """
 
     seen: torch.Tensor
-    truth: torch.Tensor
-    where: torch.Tensor
+    enhancing: torch.Tensor
+    bright: torch.Tensor
+    region: torch.Tensor
+    area: torch.Tensor
+
+    def pick(self, rows: torch.Tensor) -> "Windows":
+        return Windows(*(layers[rows] for layers in self))
+
+
+class Answer(NamedTuple):
+    """Of every pixel: log odds that it enhances (n, W, W), and quantiles of its brightness (n, Q, W, W), ascending."""
+
+    logit: torch.Tensor
+    quantiles: torch.Tensor
 
 
 class Block(nn.Module):
@@ -56,56 +77,59 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """A U-Net at half the resolution, and one convolution at the whole."""
+    """A U-Net at half the resolution, and two convolutions at the whole."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(4, WIDTHS[0], 3, stride=2, padding=1)
-        self.down = nn.ModuleList(Block(*pair) for pair in zip((WIDTHS[0], *WIDTHS), WIDTHS, strict=False))
-        rest = zip(WIDTHS[:0:-1], WIDTHS[-2::-1], strict=True)
+        self.stem = nn.Conv2d(SEEN, widths[0], 3, stride=2, padding=1)
+        self.down = nn.ModuleList(Block(*pair) for pair in zip((widths[0], *widths), widths, strict=False))
+        rest = zip(widths[:0:-1], widths[-2::-1], strict=True)
         self.up = nn.ModuleList(Block(deep + flat, flat) for deep, flat in rest)
-        self.last = nn.Sequential(nn.Conv2d(WIDTHS[0] + 4, 16, 3, padding=1), nn.SiLU(), nn.Conv2d(16, 1, 1))
+        last = nn.Conv2d(16, 1 + QUANTILES, 1)
+        self.last = nn.Sequential(nn.Conv2d(widths[0] + SEEN, 16, 3, padding=1), nn.SiLU(), last)
 
-    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+    def forward(self, seen: torch.Tensor) -> Answer:
         x, kept = self.stem(seen), []
         for number, block in enumerate(self.down):
             x = block(functional.avg_pool2d(x, 2) if number else x)
             kept.append(x)
         for block, other in zip(self.up, kept[-2::-1], strict=True):
             x = block(torch.cat([_twice(x), other], 1))
-        return self.last(torch.cat([_twice(x), seen], 1))[:, 0]
+        found = self.last(torch.cat([_twice(x), seen], 1))
+        steps = torch.cat([found[:, 1:2], functional.softplus(found[:, 2:] - 3.0)], 1)
+        return Answer(found[:, 0], seen[:, :1] + torch.cumsum(steps, 1))
 
 
 def _twice(x: torch.Tensor) -> torch.Tensor:
     return functional.interpolate(x, scale_factor=2, mode="bilinear")
 
 
-def target_of(store: Path, split: str, slices_per_patient: int | None = None) -> Target:
+def target_of(store: Path, split: str) -> Target:
     rule = EnhancementRule.with_head(open_bundle(default_bundle()).enhancement_head)
-    slices = read_held_out(store, split, slices_per_patient)
+    slices = read_held_out(store, split)
     return Target(slices, enhancement_zones(slices, rule), 1)
 
 
 def windows_of(target: Target) -> Windows:
-    """Around the region of every slice; outside a slice nothing is seen nor scored."""
-    parts = zip(
-        target.slices.pre, target.slices.gtv, target.zones, target.areas, evidence_of([target.slices.pre], target),
-        strict=True,
-    )  # fmt: skip
-    found = []
-    for pre, gtv, zone, area, evidence in parts:
-        where = zone.voxels.where[0]
-        distance, before = np.full(pre.shape, FARTHEST_MM, np.float32), np.full(pre.shape, NOTHING, np.float32)
-        distance[where], before[where] = zone.voxels.distance_mm.clip(NEAREST_MM, FARTHEST_MM), evidence[0]
-        truth = np.zeros(pre.shape, np.float32)
-        truth[where] = area.enhancing
+    """Around the area of every slice; outside a slice nothing is seen nor scored."""
+    evidence = evidence_of([target.slices.pre], target)
+    parts = zip(target.slices.pre, target.slices.post, target.slices.gtv, target.zones, evidence, strict=True)
+    stack = torch.empty((len(target.areas), SEEN + 4, WINDOW, WINDOW))
+    for (pre, post, gtv, zone, before), area, window in zip(parts, target.areas, stack, strict=True):
+        region = zone.voxels.where[0]
+        inside = region | gtv
+        distance, clearly = np.full(pre.shape, FARTHEST_MM, np.float32), np.full(pre.shape, NOTHING, np.float32)
+        distance[region], clearly[region] = zone.voxels.distance_mm.clip(NEAREST_MM, FARTHEST_MM), before[0]
+        enhancing = np.zeros(pre.shape, np.float32)
+        enhancing[region] = area.enhancing
         level = (pre + 1.0) / max(zone.tissue.median, 0.05) - 1.0
-        layers = (level.clip(-1.0, 2.0), gtv, distance / 10, np.tanh(before / 2), truth, where)
-        found.append([_window(np.asarray(layer, np.float32), where) for layer in layers])
-    stack = torch.from_numpy(np.array(found))
-    if int(stack[:, 5].sum()) != sum(len(area.enhancing) for area in target.areas):
-        raise SystemExit(f"A region does not fit into {WINDOW} pixels.")
-    return Windows(stack[:, :4].contiguous(), stack[:, 4], stack[:, 5])
+        seen = (pre, level.clip(-1.0, 2.0), gtv, distance / 10, np.tanh(clearly / 2))
+        layers = (*seen, enhancing, post.clip(-1.0, 1.0), region, inside)
+        for place, layer in zip(window, layers, strict=True):
+            place.copy_(torch.from_numpy(_window(np.asarray(layer, np.float32), inside)))
+    if int(stack[:, -1].sum()) != sum(len(area.pixels) for area in target.areas):
+        raise SystemExit(f"An area does not fit into {WINDOW} pixels.")
+    return Windows(stack[:, :SEEN], *(stack[:, SEEN + k] for k in range(4)))
 
 
 def _window(layer: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -116,35 +140,55 @@ def _window(layer: np.ndarray, where: np.ndarray) -> np.ndarray:
     return padded[row : row + WINDOW, column : column + WINDOW]
 
 
-def per_person(chances: list[np.ndarray], target: Target) -> np.ndarray:
-    values = [brier_score(chance, area.enhancing) for chance, area in zip(chances, target.areas, strict=True)]
-    return group_means(np.array(values), target.slices.person)
-
-
 @torch.inference_mode()
-def chances_of(network: Network, windows: Windows) -> list[np.ndarray]:
+def per_patient(network: Network, windows: Windows, target: Target) -> dict[str, np.ndarray]:
+    """Each score of every patient (n,)."""
     network.eval()
-    maps = torch.cat([torch.sigmoid(network(part)) for part in windows.seen.split(32)])
-    return [chance[where > 0].numpy() for chance, where in zip(maps, windows.where, strict=True)]
+    rows = []
+    for first in range(0, len(target.areas), BATCH):
+        part = windows.pick(torch.arange(first, min(first + BATCH, len(target.areas))))
+        answer = network(part.seen)
+        chances = torch.sigmoid(answer.logit)
+        crps = 2.0 * _pinball(answer.quantiles.clip(-1.0, 1.0), part.bright)
+        for k, area in enumerate(target.areas[first : first + BATCH]):
+            chance = chances[k][part.region[k] > 0].numpy()
+            row = {"brier": brier_score(chance, area.enhancing)}
+            rows.append(row | mean_scores(crps[k][part.area[k] > 0].numpy(), area))
+    return {name: group_means(np.array([row[name] for row in rows]), target.slices.person) for name in SCORES}
 
 
-def fit(train: Windows, validation: Windows, target: Target, steps: int) -> Network:
-    network = Network()
-    average, best = deepcopy(network), (np.inf, network)
+def _pinball(quantiles: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Mean of the quantile losses of each pixel (n, W, W): half the CRPS, as their number grows."""
+    away = truth[:, None] - quantiles
+    levels = LEVELS[None, :, None, None]
+    return torch.maximum(levels * away, (levels - 1.0) * away).mean(1)
+
+
+def _loss(answer: Answer, windows: Windows) -> torch.Tensor:
+    wrong = functional.binary_cross_entropy_with_logits(answer.logit, windows.enhancing, reduction="none")
+    parts = ((wrong, windows.region), (BRIGHTNESS_WEIGHT * _pinball(answer.quantiles, windows.bright), windows.area))
+    return sum(((map_ * where).sum((1, 2)) / where.sum((1, 2)).clamp(min=50)).mean() for map_, where in parts)
+
+
+def _turned(windows: Windows) -> Windows:
+    """The same windows in one of eight positions."""
+    for axis in (-1, -2):
+        if torch.rand(1) < 0.5:
+            windows = Windows(*(layers.flip(axis) for layers in windows))
+    return Windows(*(layers.transpose(-1, -2) for layers in windows)) if torch.rand(1) < 0.5 else windows
+
+
+def fit(train: Windows, validation: Windows, target: Target, steps: int, widths: Sequence[int]) -> dict[str, Network]:
+    """For each score the network that had the best one on the validation patients."""
+    network = Network(widths)
+    average = deepcopy(network)
+    best: dict[str, tuple[float, Network]] = {}
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
     for step in range(1, steps + 1):
-        pick = torch.randint(len(train.seen), (BATCH,))
-        parts = [train.seen[pick], train.truth[pick], train.where[pick]]
-        for axis in (-1, -2):
-            if torch.rand(1) < 0.5:
-                parts = [part.flip(axis) for part in parts]
-        if torch.rand(1) < 0.5:
-            parts = [part.transpose(-1, -2) for part in parts]
-        seen, truth, where = parts
+        windows = _turned(train.pick(torch.randint(len(train.seen), (BATCH,))))
         network.train()
-        loss = functional.binary_cross_entropy_with_logits(network(seen), truth, reduction="none") * where
-        loss = (loss.sum((1, 2)) / where.sum((1, 2)).clamp(min=50)).mean()
+        loss = _loss(network(windows.seen), windows)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -154,37 +198,65 @@ def fit(train: Windows, validation: Windows, target: Target, steps: int) -> Netw
             for old, new in zip(average.parameters(), network.parameters(), strict=True):
                 old.lerp_(new, 1.0 - min(0.995, step / (step + 20)))
         if step == steps or step % max(1, steps // CHECKS) == 0:
-            score = float(np.nanmean(per_person(chances_of(average, validation), target)))
-            print(f"step {step}: Brier score of the validation patients {score:.4f}", flush=True)
-            if score < best[0]:
-                best = score, deepcopy(average)
-    return best[1]
+            means = {name: known_mean(found) for name, found in per_patient(average, validation, target).items()}
+            print(f"step {step}, validation:", *(f"{name} {mean:.4f}" for name, mean in means.items()), flush=True)
+            for name, mean in means.items():
+                if name not in best or mean < best[name][0]:
+                    best[name] = mean, deepcopy(average)
+    return {name: found for name, (_, found) in best.items()}
+
+
+def baselines_of(target: Target) -> dict[str, dict[str, np.ndarray]]:
+    """Of each score, the errors of every patient (n,) of the baselines that have it."""
+    rows = {row.name: row.per_patient(target.slices) for row in baseline_rows(target, best_blur(target), None)}
+    return {name: {other: found[name] for other, found in rows.items() if name in found} for name in SCORES}
+
+
+def training_windows(store: Path) -> tuple[np.ndarray, Windows]:
+    """Number of the patient of every slice (n,), and the windows."""
+    target = target_of(store, "train")
+    return target.slices.patient, windows_of(target)
+
+
+def first_patients(stores: Sequence[tuple[np.ndarray, Windows]], count: int | None) -> Windows:
+    """Windows of so many patients, of every store as many; None: of all."""
+    share = np.inf if count is None else -(-count // len(stores))
+    kept = [windows.pick(torch.from_numpy(np.flatnonzero(patient < share))) for patient, windows in stores]
+    return Windows(*(torch.cat(layers) for layers in zip(*kept, strict=True)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for split in ("train", "validation", "test"):
-        parser.add_argument(f"--{split}", type=Path, required=True, metavar="STORE", help=f"with a split `{split}`")
-    parser.add_argument("--steps", type=int, default=2000, help=f"of {BATCH} windows (default: %(default)s)")
-    parser.add_argument("--max-slices", type=int, help="of each test patient, as `evaluate` takes them (default: all)")
-    arguments = parser.parse_args()
-    torch.manual_seed(1)
-    targets = {split: target_of(getattr(arguments, split), split) for split in ("train", "validation")}
-    targets["test"] = target_of(arguments.test, "test", arguments.max_slices)
-    windows = {split: windows_of(target) for split, target in targets.items()}
-    network = fit(windows["train"], windows["validation"], targets["validation"], arguments.steps)
-    print(f"{len(windows['train'].seen)} slices, {sum(p.numel() for p in network.parameters()):,} weights")
-    print("| patients | Brier score | blurred mask | skill | calibrated blurred mask | skill |")
+    parser.add_argument("--train", type=Path, required=True, nargs="+", metavar="STORE", help="with a split `train`")
     for split in ("validation", "test"):
-        target = targets[split]
-        learned = per_person(chances_of(network, windows[split]), target)
-        cells = [f"{split}, {len(learned)}", f"{np.nanmean(learned):.4f}"]
-        for row in mask_rows(target, *best_masks(target)):
-            errors = row.per_patient(target.slices)["brier"]
-            skill = skill_against_best(learned, {row.name: errors})
-            interval = f"{skill['value']:.2f} [{skill['ci_low']:.2f}, {skill['ci_high']:.2f}]"
-            cells += [f"{np.nanmean(errors):.4f}", interval]
-        print(f"| {' | '.join(cells)} |")
+        parser.add_argument(f"--{split}", type=Path, required=True, metavar="STORE", help=f"with a split `{split}`")
+    parser.add_argument("--patients", type=int, nargs="*", help="train with so many, one network each (default: all)")
+    parser.add_argument("--steps", type=int, default=2000, help=f"of {BATCH} windows (default: %(default)s)")
+    parser.add_argument("--width", type=int, default=1, help="so many times the channels (default: %(default)s)")
+    arguments = parser.parse_args()
+    stores = [training_windows(store) for store in arguments.train]
+    targets = {split: target_of(getattr(arguments, split), split) for split in ("validation", "test")}
+    windows = {split: windows_of(target) for split, target in targets.items()}
+    baselines = {split: baselines_of(target) for split, target in targets.items()}
+    widths = tuple(arguments.width * width for width in WIDTHS)
+    weights = sum(part.numel() for part in Network(widths).parameters())
+    print(f"{weights:,} weights, {arguments.steps} steps of {BATCH} windows")
+    lines = [f"| training slices | patients | {' | '.join(f'{name} | best baseline | skill' for name in SCORES)} |"]
+    for count in arguments.patients or [None]:
+        torch.manual_seed(1)
+        train = first_patients(stores, count)
+        print(f"{len(train.seen)} slices", flush=True)
+        networks = fit(train, windows["validation"], targets["validation"], arguments.steps, widths)
+        for split, target in targets.items():
+            cells = [str(len(train.seen)), f"{split}, {len(np.unique(target.slices.person))}"]
+            for name, network in networks.items():
+                errors = per_patient(network, windows[split], target)[name]
+                skill = skill_against_best(errors, baselines[split][name])
+                least = min(known_mean(values) for values in baselines[split][name].values())
+                interval = f"{skill['value']:.2f} [{skill['ci_low']:.2f}, {skill['ci_high']:.2f}]"
+                cells += [f"{known_mean(errors):.4f}", f"{least:.4f}", interval]
+            lines.append(f"| {' | '.join(cells)} |")
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

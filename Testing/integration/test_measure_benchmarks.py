@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from benchmarks import bench_guard, bench_margins, bench_probability, bench_segmenter
+import torch
+from benchmarks import bench_direct, bench_guard, bench_margins, bench_segmenter
 from GBMResponseCore.measure.guard import IMAGE_FEATURES
 from GBMResponseCore.model.manifest import AUTOENCODER_FEATURES, REBUILT
 from small_store import write_small_store
@@ -121,25 +122,39 @@ def output(capsys):
     return [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
 
 
-def test_a_network_learns_where_it_enhances_beside_the_best_blurred_mask(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bench_probability, "WINDOW", 64)
-    monkeypatch.setattr(bench_probability, "BATCH", 4)
+def test_a_network_learns_what_can_be_told_beside_the_best_baselines(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench_direct, "WINDOW", 64)
+    monkeypatch.setattr(bench_direct, "BATCH", 4)
     store = write_small_store(tmp_path / "store")
     stores = [word for split in ("train", "validation", "test") for word in (f"--{split}", store)]
-    run(bench_probability, *stores, "--steps", 60, "--max-slices", 1)
-    said = capsys.readouterr().out
-    scores = [float(line.split()[-1]) for line in said.splitlines() if line.startswith("step")]
-    assert len(scores) == 10 and min(scores) < scores[0] / 2
-    patients, score, *baselines = said.splitlines()[-2].strip("| ").split(" | ")
-    assert patients.startswith("validation, ") and float(score) == pytest.approx(min(scores))
-    blurred, calibrated = baselines[::2]
-    assert float(calibrated) < float(blurred)
-    for baseline, skill in zip((blurred, calibrated), baselines[1::2], strict=True):
-        assert float(skill.split()[0]) == pytest.approx(1 - float(score) / float(baseline), abs=0.01)
+    run(bench_direct, *stores, "--steps", 60, "--patients", 1, 2)
+    said = capsys.readouterr().out.splitlines()
+    steps = [dict(zip(*[iter(line.split(": ")[1].split())] * 2, strict=True)) for line in said if "step " in line]
+    assert len(steps) == 20
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in said[-4:]]
+    assert [row[1].split(",")[0] for row in rows] == ["validation", "test"] * 2
+    assert int(rows[0][0]) < int(rows[2][0])
+    for number, name in enumerate(bench_direct.SCORES):
+        scores = [float(found[name]) for found in steps]
+        assert min(scores) < scores[0]
+        for first, row in ((0, rows[0]), (10, rows[2])):
+            error, baseline, skill = row[2 + 3 * number : 5 + 3 * number]
+            assert float(error) == pytest.approx(min(scores[first : first + 10]), abs=1e-4)
+            assert float(skill.split()[0]) == pytest.approx(1 - float(error) / float(baseline), abs=0.02)
 
 
-def test_a_region_that_does_not_fit_into_the_window_is_not_cut(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench_probability, "WINDOW", 16)
-    target = bench_probability.target_of(write_small_store(tmp_path / "store"), "train")
+def test_quantiles_that_hold_have_the_least_loss():
+    truth, levels = torch.rand(2000, 1, 1), bench_direct.LEVELS[None, :, None, None].expand(2000, -1, 1, 1)
+    held, narrow, away = (
+        float(bench_direct._pinball(low + (high - low) * levels, truth).mean())
+        for low, high in ((0.0, 1.0), (0.4, 0.6), (0.3, 1.3))
+    )
+    assert held < min(narrow, away)
+    assert 2 * held == pytest.approx(1 / 6, abs=0.01)  # the CRPS of a uniform distribution that is true
+
+
+def test_an_area_that_does_not_fit_into_the_window_is_not_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_direct, "WINDOW", 16)
+    target = bench_direct.target_of(write_small_store(tmp_path / "store"), "train")
     with pytest.raises(SystemExit, match="does not fit"):
-        bench_probability.windows_of(target)
+        bench_direct.windows_of(target)

@@ -52,7 +52,8 @@ done
 
 share_latents() {  # the first arm of a store encodes it; those of other autoencoders would not be taken
     local kept=$out/latents-$(basename "$pairs")
-    if [ -d "$out/$arm/latents" ] && [ ! -d "$kept" ]; then
+    if [ -e "$out/$arm/latents/made_with.json" ] && [ ! -d "$kept" ]; then
+        rm -rf "$kept.partial"
         mkdir "$kept.partial"
         cp "$out/$arm/latents/"*.npy "$out/$arm/latents/made_with.json" "$kept.partial"
         mv "$kept.partial" "$kept"

@@ -11,7 +11,7 @@ from scipy import ndimage
 from small_store import write_small_store
 from tiny_bundle import write_tiny_bundle
 
-from GBMResponseTraining.evaluation.class_effect import class_effect, guidance_sweep, true_difference
+from GBMResponseTraining.evaluation.class_effect import _difference, class_effect, guidance_sweep, true_difference
 from GBMResponseTraining.evaluation.enhancement import enhancement_zones, enhancing_ml, enhancing_pixels
 from GBMResponseTraining.evaluation.held_out import EvaluationError, HeldOut, read_held_out
 from GBMResponseTraining.evaluation.metrics.authors import authors_metrics
@@ -188,6 +188,15 @@ def test_the_true_change_is_the_mean_over_the_patients_of_a_class(held_out, two_
     means = [change[held_out.patient == patient].mean() for patient in (1, 2)]
     assert truth["enhancing_change_last"]["value"] == pytest.approx(np.mean(means))
     assert truth["enhancing_change_last"]["ci_low"] <= np.mean(means) <= truth["enhancing_change_last"]["ci_high"]
+
+
+def test_the_true_class_effect_is_the_difference_of_the_changes():
+    found = _difference(np.array([10.0, 12.0, 14.0]), np.array([1.0, 3.0]))
+    assert found["value"] == pytest.approx(10.0)
+    assert 7 <= found["ci_low"] <= 10.0 <= found["ci_high"] <= 13
+    alone = _difference(np.array([10.0]), np.array([1.0, 3.0]))
+    assert alone["value"] == 8.0 and np.isnan(alone["ci_low"])
+    assert np.isnan(_difference(np.empty(0), np.array([1.0, 3.0]))["value"])
 
 
 def test_the_predicted_difference_is_of_the_same_patients_in_their_true_class(held_out, two_class, tmp_path):

@@ -32,7 +32,7 @@ from GBMResponseTraining.evaluation.report import json_values
 from GBMResponseTraining.evaluation.results import COPY, TRAINING_MEAN, UPPER_BOUND
 from GBMResponseTraining.evaluation.score_baselines import AUTOENCODER, BLURRED, SIGMAS, blurred_copy
 from GBMResponseTraining.evaluation.statistics.skill import skills
-from GBMResponseTraining.evaluation.tables import sweep_text
+from GBMResponseTraining.evaluation.sweep_table import sweep_text
 from GBMResponseTraining.models.lpips import BACKBONE_VARIABLE, LPIPS
 from GBMResponseTraining.store.slice_store import open_store
 from GBMResponseTraining.store.splits import SPLIT_FILE, LeakageError, write_split
@@ -210,7 +210,14 @@ def test_the_sweep_stands_below_the_truth_and_the_copy(evaluated):
     ]
     truth = evaluated[1]["guidance_sweep"]["truth"]
     assert (truth["patients_first"], truth["patients_last"]) == (1, 2)
-    assert table[2][5:7] == [f"{truth[f'enhancing_pixels_post_{which}']:.1f}" for which in ("first", "last")]
+    assert table[2][6:8] == [f"{truth[f'enhancing_pixels_post_{which}']:.1f}" for which in ("first", "last")]
+
+
+def test_the_true_class_effect_of_training_patients_stands_beside_the_sweep(evaluated):
+    truth = evaluated[1]["guidance_sweep"]["truth_of_training"]
+    assert truth["patients_first"] + truth["patients_last"] == list(SPLIT.values()).count("train")
+    text = (evaluated[0] / "guidance_sweep.md").read_text("utf-8")
+    assert f"effect of the training patients is {truth['enhancing_change_difference']['value']:+.1f}" in text
 
 
 def test_the_reconstruction_is_called_no_bound_of_lpips(evaluated):
@@ -258,7 +265,8 @@ def test_the_sweep_shows_all_patients_under_either_class(evaluated):
     row = evaluated[1]["guidance_sweep"]["rows"][1]
     lines = (evaluated[0] / "guidance_sweep.md").read_text("utf-8").splitlines()
     cells = next(line for line in lines if line.startswith("| 2 |")).split(" | ")
-    assert cells[3:5] == [f"{row[f'enhancing_pixels_{name}']:.1f}" for name in ("short", "long")]
+    pixels = [row[f"enhancing_pixels_{name}"] for name in ("short", "long")]
+    assert cells[3:6] == [*(f"{value:.1f}" for value in pixels), f"{pixels[0] - pixels[1]:+.1f}"]
 
 
 def test_without_any_known_survival_the_sweep_has_no_truth(tiny_bundle, tmp_path):
