@@ -17,6 +17,8 @@ from .SequenceHints import PRE_CONTRAST
 LARGE_TUMOR_ML = 250.0
 COARSE_PIXELS_MM = 1.6
 _BYTES_PER_VOXEL = 4
+_STRONG_GUIDANCE, _STRONGEST_GUIDANCE = 1.5, 5.0
+"""Times the recommended one, and at all."""
 
 
 class Severity(enum.IntEnum):
@@ -141,8 +143,9 @@ class InputFindings:
         if guidance != 1.0 and model.label_dropout <= 0.0:
             sentence = _("This model was trained without label dropout: only guidance 1 is possible.")
             found.append(_blocks("guidance", sentence, "setGuidanceOne", _("Set to 1")))
-        elif guidance > 5.0:
-            found.append(_warns("strong-guidance", _("Guidance above 5 exaggerates what the class does.")))
+        elif guidance > (limit := _strongGuidance(model)):
+            sentence = _("Guidance above {limit} exaggerates what the class does.").format(limit=f"{limit:g}")
+            found.append(_warns("strong-guidance", sentence))
         sampler, steps = sampling["sampler"], sampling["steps"]
         if not allowsSteps(sampler, steps):
             sentence = _("The paper's sampler cannot take {steps} steps: it needs a divisor of 1000.")
@@ -241,6 +244,11 @@ def _suggestion(facts: InputFacts) -> tuple[str, str]:
     if not facts.suggestedSegment:
         return "", ""
     return "useSuggestedSegment", _("Use {name}").format(name=facts.suggestedSegment)
+
+
+def _strongGuidance(model: ModelDescription) -> float:
+    """Return the scale above which the user is told that classes will differ by more than they do."""
+    return min(_STRONGEST_GUIDANCE, _STRONG_GUIDANCE * max(1.0, model.default_sampling.standard_guidance_scale))
 
 
 def _blocks(code: str, sentence: str, fix: str = "", fixLabel: str = "") -> Finding:

@@ -1281,7 +1281,7 @@
         <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>Guidance above 5 exaggerates what the class does.</source>
+        <source>Guidance above {limit} exaggerates what the class does.</source>
         <translation type="unfinished"></translation>
     </message>
     <message>

@@ -151,8 +151,12 @@ def test_what_the_model_recommends_is_always_possible():
     assert codes(model=model(dropout=0.0, guidance_scale=0.0, guidance_form="algorithm2")) == []
 
 
-def test_strong_guidance_warns():
-    assert codes(settings=with_settings(guidanceScale=7.0)) == ["strong-guidance"]
+@pytest.mark.parametrize(("recommended", "limit"), [(0.0, 1.5), (1.0, 1.5), (2.0, 3.0), (10.0, 5.0)])
+def test_guidance_well_above_what_the_model_recommends_warns(recommended, limit):
+    described = model(guidance_scale=recommended)
+    assert codes(model=described, settings=with_settings(guidanceScale=limit)) == []
+    (finding,) = InputFindings().findings(GOOD, described, with_settings(guidanceScale=limit + 0.1))
+    assert finding.code == "strong-guidance" and f"above {limit:g} " in finding.sentence
 
 
 def test_blocking_findings_come_first():
