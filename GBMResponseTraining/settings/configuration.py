@@ -65,7 +65,7 @@ class Configuration:
     workers: int = 0
     extra_images_share: float = 0.25
     sampling: Mapping[str, Any] = field(
-        default_factory=lambda: {"sampler": "unipc", "steps": 10, "guidance_scale": 2.0, "eta": 0.0}
+        default_factory=lambda: {"sampler": "unipc", "steps": 10, "guidance_scale": 1.0, "eta": 0.0}
     )
     phases: tuple[Phase, ...] = ()
 
