@@ -51,7 +51,8 @@ for part in image gtv; do
 done
 
 share_latents() {  # the first arm of a store encodes it; those of other autoencoders would not be taken
-    local kept=$out/latents-$(basename "$pairs")
+    local kept
+    kept=$out/latents-$(basename "$pairs")
     if [ -e "$out/$arm/latents/made_with.json" ] && [ ! -d "$kept" ]; then
         rm -rf "$kept.partial"
         mkdir "$kept.partial"
