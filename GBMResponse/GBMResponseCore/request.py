@@ -103,8 +103,9 @@ class PredictionOptions(SamplingOptions):
         f"survival class scheme of the bundle, or {NO_CLASS!r}; default: its first", None, group="model"
     )
     classes: tuple[str, ...] = setting(
-        f"class name, {PREDICTED_CLASS!r} by the classifier, or {AUTO_CLASS!r}: predicted if the classifier has shown "
-        "skill, else none; several names are compared under the same noise, each in its own folder",
+        f"class name, {PREDICTED_CLASS!r} by the classifier, {NO_CLASS!r}, or {AUTO_CLASS!r}: predicted if the "
+        "classifier has shown skill, else none; several names are compared under the same noise, each in its own "
+        "folder",
         (AUTO_CLASS,), option="--class", group="model",
     )  # fmt: skip
     days_since_rt: float | None = setting(

@@ -58,6 +58,8 @@ class SliceModel:
         """
         options = options.with_defaults(self.bundle.description["sampling"])
         check_guidance(options, self.bundle.label_dropout, self.networks.denoiser.uses_class)
+        if options.scheme is None and options.classes == (NO_CLASS,):
+            options = replace(options, scheme=NO_CLASS)
         scheme = self._scheme(options.scheme)
         if options.class_weight is not None and scheme is None:
             raise OptionError("Without survival classes there is nothing to mix.", "Leave the class weight out.")

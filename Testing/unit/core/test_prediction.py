@@ -594,6 +594,11 @@ def test_no_class_may_be_asked_for_by_name(predictor, name):
     assert (choice.name, choice.class_source, choice.class_token) == ("none", "none", predictor.bundle.null_token)
 
 
+def test_no_class_needs_no_scheme(predictor):
+    prediction = predictor.predict(make(), PredictionOptions(classes=("none",)))
+    assert (prediction.class_choice.class_token, prediction.options.scheme) == (predictor.bundle.null_token, "none")
+
+
 # Numbers
 
 
