@@ -26,7 +26,7 @@ def made(tmp_path_factory):
     """Folder of the pilots, and the run of every part of a store that was encoded."""
     folder, encoded = tmp_path_factory.mktemp("pilots"), []
     for name, options in (("store", ["--same-scan"]), ("other", [])):
-        cohort, store = str(folder / f"{name}-cohort"), str(folder / name)
+        cohort, store = str(folder / f"{name}-cohort"), str(folder / name / "pairs")
         drawn = ["--anatomies", "phantom", "--seed", "3", "--slices", "2", "--processes", "1"]
         assert cli.main(["simulate", "4", cohort, *drawn, *options]) == 0
         assert cli.main(["import", "cfb-gbm", cohort, store, *options]) == 0
@@ -37,7 +37,7 @@ def made(tmp_path_factory):
         return whole(array, path, *arguments)
 
     whole = latents._encode
-    words = [folder / "out", folder / "store", folder / "other", default_bundle(), *ARMS]
+    words = [folder / "out", folder / "store" / "pairs", folder / "other" / "pairs", default_bundle(), *ARMS]
     small = {"STEPS": "1", "SAMPLES": "2", "CHANNELS": "[32,32,32]"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(latents, "_encode", encode)
@@ -55,18 +55,21 @@ def test_arms_differ_in_what_they_are_called_after_alone(out):
     found = {arm: open_bundle(out / arm / "bundles" / "no-class") for arm in ARMS}
     windows = {arm: "windows" in bundle.description["latents"] for arm, bundle in found.items()}
     assert windows == {"whole-slices": False, "own-noise": True, "even-weight": True}
-    stores = {arm: Path(json.loads((out / arm / "store.json").read_text("utf-8"))["store"]).name for arm in found}
+    stores = {
+        arm: Path(json.loads((out / arm / "store.json").read_text("utf-8"))["store"]).parent.name for arm in found
+    }
     assert stores == {"whole-slices": "store", "own-noise": "other", "even-weight": "store"}
 
 
 @nightly
 def test_a_store_is_encoded_once_for_all_arms(made):
     assert made[1] == ["parent"] * 3 + ["whole-slices"] * 3 + ["own-noise"] * 3  # pre, post and GTV
+    assert sorted(path.name for path in made[0].glob("latents-*")) == ["latents-one-scan", "latents-own-noise"]
 
 
 @nightly
 def test_one_evaluation_compares_them_on_validation_patients(out):
     report = json.loads((out / "evaluation" / "report.json").read_text("utf-8"))
-    assert (report["split"], report["data"]["store"]) == ("validation", "store")
+    assert (report["split"], report["data"]["store"]) == ("validation", "pairs")
     assert [model["name"] for model in report["models"]] == list(ARMS)
     assert report["scores"]["rows"]["whole-slices"]["skill"]

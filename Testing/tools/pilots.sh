@@ -22,14 +22,14 @@ shift 4
 arms=("$@")
 [ ${#arms[@]} -gt 0 ] || arms=(chosen whole-slices even-weight equal-variances own-noise)
 
-choose() {  # the store and the settings of an arm
-    pairs=$store choice=()
+choose() {  # the store, where its latents are kept for other arms, and the settings of an arm
+    pairs=$store kept=$out/latents-one-scan choice=()
     case $1 in
         chosen) ;;
         whole-slices) choice=(--set diffusion.window=null --set diffusion.fold=2) ;;
         even-weight) choice=(--set diffusion.gtv_weight=0) ;;
         equal-variances) choice=(--set diffusion.coarse_first=0) ;;
-        own-noise) pairs=$other ;;
+        own-noise) pairs=$other kept=$out/latents-own-noise ;;
         *) echo "There is no arm $1. $usage" >&2; exit 2 ;;
     esac
 }
@@ -51,8 +51,6 @@ for part in image gtv; do
 done
 
 share_latents() {  # the first arm of a store encodes it; those of other autoencoders would not be taken
-    local kept
-    kept=$out/latents-$(basename "$pairs")
     if [ -e "$out/$arm/latents/made_with.json" ] && [ ! -d "$kept" ]; then
         rm -rf "$kept.partial"
         mkdir "$kept.partial"
