@@ -43,6 +43,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="image the follow-up with the first visit's pose, appearance, coil and noise: only the disease changes",
     )
     simulate.add_argument(
+        "--outcome",
+        type=int,
+        default=0,
+        metavar="K",
+        help="the same patients up to the pre-treatment image, and another course after it for every K (default 0)",
+    )
+    simulate.add_argument(
         "--report", action="store_true", help="print the cohort's statistics beside CFB-GBM's; OUT/calibration.md, .png"
     )
     simulate.add_argument("--montage", type=Path, metavar="FILE", help="write a PNG of 24 random slices")
@@ -64,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         size=arguments.size,
         censored_share=arguments.censored,
         same_scan=arguments.same_scan,
+        outcome=arguments.outcome,
     )
     plan = CohortPlan(arguments.patients, arguments.seed, arguments.anatomies, settings)
     records = simulate_cohort(plan, arguments.out, arguments.processes)

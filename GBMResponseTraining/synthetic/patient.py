@@ -19,11 +19,20 @@ from .fields import Grid
 from .scanner.acquisition import BIAS_TERMS, FieldOfView, Pose, Scanner, draw_style
 from .scanner.appearance import draw_look, draw_textures, follow_up_look
 from .scanner.rendering import HeadRenderer
-from .tumor.biology import Biology, Host, choose_seed_point, draw_biology, growth_model, sample_host, seed_density
+from .tumor.biology import (
+    Biology,
+    Host,
+    choose_seed_point,
+    draw_biology,
+    growth_model,
+    sample_host,
+    seed_density,
+    with_other_response,
+)
 from .tumor.growth import VISIBLE_DENSITY
 from .tumor.lesion import abnormal_extent, lesion_at_visit
 from .tumor.survival import draw_survival_days
-from .tumor.treatment import Course, simulate_course
+from .tumor.treatment import Course, simulate_course, simulate_planning
 
 SMALLEST_GTV_AREA_MM2 = 25.0
 SCALP_ALLOWANCE_MM = 36.0
@@ -40,6 +49,8 @@ class SimulationSettings:
     holds for 256 pixels; the field of view is the same for any size. `censored_share` of the patients are alive when
     they are last seen, at a random time after the follow-up image. With `same_scan` the follow-up is imaged as the
     pre-treatment visit was, with its pose, appearance, coil and noise, so that what changes is the disease alone.
+    Cohorts that differ in `outcome` alone have the same patients up to the pre-treatment image, on the same days;
+    whatever that image does not show and what follows is drawn anew.
     """
 
     anatomies: tuple[str, ...] = ("colin27", "robex", "icbm152")
@@ -50,6 +61,7 @@ class SimulationSettings:
     spin_echo_probability: float = 0.5
     censored_share: float = 0.0
     same_scan: bool = False
+    outcome: int = 0
     box_mm: float = 116.0
 
 
@@ -79,14 +91,16 @@ class SimulatedPatient:
 
 @dataclass(frozen=True)
 class HiddenPatient:
-    """Everything about a patient except the pictures."""
+    """Everything about a patient except the pictures; `first_course` is that of outcome 0."""
 
     seed: int
+    outcome: int
     anatomy: Anatomy
     shape: SubjectShape
     host: Host
     biology: Biology
     course: Course
+    first_course: Course
     mass_effect_pre: MassEffect
     mass_effect_post: MassEffect
 
@@ -107,7 +121,7 @@ class HiddenPatient:
     def survival_days(self) -> float:
         """From the pre-treatment image; see :func:`survival.draw_survival_days`."""
         return draw_survival_days(
-            random_stream(self.seed, 12),
+            random_stream(self.seed, 12, self.outcome),
             self.biology,
             extent=self.course.surgery.extent,
             pre_tumor_ml=self.volumes_ml["pre_tumor_ml"],
@@ -125,6 +139,7 @@ class HiddenPatient:
         return {
             "synthetic": True,
             "seed": int(self.seed),
+            "outcome": self.outcome,
             "anatomy": self.anatomy.name,
             "flipped": self.shape.flipped,
             "tumor_center_ras_mm": [round(float(value), 1) for value in self.tumor_center()],
@@ -141,9 +156,12 @@ class HiddenPatient:
         }
 
 
-def random_stream(seed: int, purpose: int) -> np.random.Generator:
-    """Independent generator per patient and purpose, so that changing one step leaves the others' draws alone."""
-    return np.random.default_rng([seed, purpose])
+def random_stream(seed: int, purpose: int, outcome: int = 0) -> np.random.Generator:
+    """Independent generator per patient and purpose, so that changing one step leaves the others' draws alone.
+
+    :param outcome: of what follows the pre-treatment image.
+    """
+    return np.random.default_rng([seed, purpose, outcome] if outcome else [seed, purpose])
 
 
 def simulate_hidden_patient(seed: int, library: AnatomyLibrary, settings: SimulationSettings) -> HiddenPatient:
@@ -158,9 +176,14 @@ def simulate_hidden_patient(seed: int, library: AnatomyLibrary, settings: Simula
     biology_generator = random_stream(seed, 1)
     biology = draw_biology(biology_generator)
     model = growth_model(biology_generator, biology, host)
-    course = simulate_course(random_stream(seed, 2), host, biology, model, seed_density(host, center))
+    course_generator = random_stream(seed, 2)
+    planned = simulate_planning(course_generator, host, model, seed_density(host, center))
+    first = course = simulate_course(course_generator, host, biology, model, planned)
+    if outcome := settings.outcome:
+        biology = with_other_response(random_stream(seed, 1, outcome), biology)
+        course = simulate_course(random_stream(seed, 2, outcome), host, biology, model, planned)
     effects = draw_mass_effects(random_stream(seed, 8), anatomy, shape, host, course)
-    return HiddenPatient(seed, anatomy, shape, host, biology, course, *effects)
+    return HiddenPatient(seed, outcome, anatomy, shape, host, biology, course, first, *effects)
 
 
 def displaced(host: Host, fields: Sequence[np.ndarray], mass_effect: MassEffect) -> list[np.ndarray]:
@@ -185,8 +208,8 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
     visits, course = _visits(hidden, settings), hidden.course
     before, after, positions, view = visits.before, visits.after, visits.positions, visits.before.view
     coil = random_stream(seed, 11).standard_normal(BIAS_TERMS)
-    scans = (6, 6) if settings.same_scan else (6, 7)
-    first_scan, second_scan = (Scanner(random_stream(seed, purpose), before.style, view, coil) for purpose in scans)
+    scans = (6, 0), (6, 0) if settings.same_scan else (7, settings.outcome)
+    first_scan, second_scan = (Scanner(random_stream(seed, *scan), before.style, view, coil) for scan in scans)
     right, anterior = view.first_pixel_ras_mm()
     clinical = draw_clinical(random_stream(seed, 9), hidden.biology.age_years)
     if settings.same_scan:
@@ -204,7 +227,10 @@ def simulate_patient(seed: int, library: AnatomyLibrary, settings: SimulationSet
             **hidden.record(),
             **clinical,
             **draw_observation(
-                random_stream(seed, 10), hidden.course.interval_days, hidden.survival_days, settings.censored_share
+                random_stream(seed, 10, settings.outcome),
+                hidden.course.interval_days,
+                hidden.survival_days,
+                settings.censored_share,
             ),
             **before.style.record(),
         },
@@ -230,7 +256,7 @@ def enhancing_masks(
 
 def _visits(hidden: HiddenPatient, settings: SimulationSettings) -> _Visits:
     anatomy, shape, course, seed = hidden.anatomy, hidden.shape, hidden.course, hidden.seed
-    first_visit, second_visit = random_stream(seed, 3), random_stream(seed, 4)
+    first_visit, second_visit = random_stream(seed, 3), random_stream(seed, 4, settings.outcome)
     drawn_spacing = float(first_visit.uniform(*settings.spacing_range_mm))
     style = draw_style(first_visit, settings.spin_echo_probability)
     look = draw_look(first_visit, style)
@@ -240,7 +266,9 @@ def _visits(hidden: HiddenPatient, settings: SimulationSettings) -> _Visits:
     spacing = spacing_256 * 256 / settings.size
     view = FieldOfView(settings.size, spacing, *(float(value) for value in (low + high)[:2] / 2))
     lesions = [lesion_at_visit(hidden.host, course, visit) for visit in ("pre", "post")]
-    corners = np.array([abnormal_extent(lesion) for lesion in lesions])
+    # Textures begin where the box begins, so all outcomes have the first one's.
+    first = lesion_at_visit(hidden.host, hidden.first_course, "post") if settings.outcome else lesions[1]
+    corners = np.array([abnormal_extent(lesion) for lesion in (lesions[0], first)])
     textures = draw_textures(first_visit, corners[:, 0].min(axis=0), corners[:, 1].max(axis=0), head_grid)
     pose = Pose(
         float(second_visit.normal(0, 0.6)),

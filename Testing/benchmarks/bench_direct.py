@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from GBMResponseCore.errors import GBMResponseError
 from GBMResponseCore.measure.enhancement import EnhancementRule
 from GBMResponseCore.measure.enhancement_head import FARTHEST_MM, NEAREST_MM
 from GBMResponseCore.model.bundle import open_bundle
@@ -225,15 +226,8 @@ def first_patients(stores: Sequence[tuple[np.ndarray, Windows]], count: int | No
     return Windows(*(torch.cat(layers) for layers in zip(*kept, strict=True)))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--train", type=Path, required=True, nargs="+", metavar="STORE", help="with a split `train`")
-    for split in ("validation", "test"):
-        parser.add_argument(f"--{split}", type=Path, required=True, metavar="STORE", help=f"with a split `{split}`")
-    parser.add_argument("--patients", type=int, nargs="*", help="train with so many, one network each (default: all)")
-    parser.add_argument("--steps", type=int, default=2000, help=f"of {BATCH} windows (default: %(default)s)")
-    parser.add_argument("--width", type=int, default=1, help="so many times the channels (default: %(default)s)")
-    arguments = parser.parse_args()
+def measure(arguments: argparse.Namespace) -> list[str]:
+    """The lines of the table; prints how the training goes."""
     stores = [training_windows(store) for store in arguments.train]
     targets = {split: target_of(getattr(arguments, split), split) for split in ("validation", "test")}
     windows = {split: windows_of(target) for split, target in targets.items()}
@@ -256,6 +250,22 @@ def main() -> None:
                 interval = f"{skill['value']:.2f} [{skill['ci_low']:.2f}, {skill['ci_high']:.2f}]"
                 cells += [f"{known_mean(errors):.4f}", f"{least:.4f}", interval]
             lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--train", type=Path, required=True, nargs="+", metavar="STORE", help="with a split `train`")
+    for split in ("validation", "test"):
+        parser.add_argument(f"--{split}", type=Path, required=True, metavar="STORE", help=f"with a split `{split}`")
+    parser.add_argument("--patients", type=int, nargs="*", help="train with so many, one network each (default: all)")
+    parser.add_argument("--steps", type=int, default=2000, help=f"of {BATCH} windows (default: %(default)s)")
+    parser.add_argument("--width", type=int, default=1, help="so many times the channels (default: %(default)s)")
+    arguments = parser.parse_args()
+    try:
+        lines = measure(arguments)
+    except GBMResponseError as error:
+        raise SystemExit(str(error)) from error
     print("\n".join(lines))
 
 

@@ -3,16 +3,18 @@
 import csv
 import importlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from benchmarks import bench_direct, bench_guard, bench_margins, bench_segmenter
+from benchmarks import bench_ceiling, bench_direct, bench_guard, bench_margins, bench_segmenter
 from GBMResponseCore.measure.guard import IMAGE_FEATURES
 from GBMResponseCore.model.manifest import AUTOENCODER_FEATURES, REBUILT
-from small_store import write_small_store
+from rows import nightly
+from small_store import SPLIT, write_small_store
 from tiny_bundle import write_tiny_bundle
 from tools import make_exact_masks
 
@@ -143,6 +145,12 @@ def test_a_network_learns_what_can_be_told_beside_the_best_baselines(tmp_path, m
             assert float(skill.split()[0]) == pytest.approx(1 - float(error) / float(baseline), abs=0.02)
 
 
+def test_a_store_without_training_patients_is_named(tmp_path):
+    store = write_small_store(tmp_path / "store", dict.fromkeys(SPLIT, "test"))
+    with pytest.raises(SystemExit, match="'train' of the slice store store has no slice"):
+        run(bench_direct, "--train", store, "--validation", store, "--test", store)
+
+
 def test_quantiles_that_hold_have_the_least_loss():
     truth, levels = torch.rand(2000, 1, 1), bench_direct.LEVELS[None, :, None, None].expand(2000, -1, 1, 1)
     held, narrow, away = (
@@ -158,3 +166,88 @@ def test_an_area_that_does_not_fit_into_the_window_is_not_cut(tmp_path, monkeypa
     target = bench_direct.target_of(write_small_store(tmp_path / "store"), "train")
     with pytest.raises(SystemExit, match="does not fit"):
         bench_direct.windows_of(target)
+
+
+def judged_store(folder):
+    """A small store whose volumes are known."""
+    return write_small_store(folder / "store", **{name: {"stack_spacing_mm": [1.0, 1.0, 5.0]} for name in SPLIT})
+
+
+def outcome_of(store, folder, change):
+    """The store with its follow-ups changed."""
+    shutil.copytree(store, folder)
+    post = np.load(folder / "post.npy")
+    np.save(folder / "post.npy", change(post.astype(np.float32)).astype(post.dtype))
+    return folder
+
+
+def ceiling_of(capsys, *words):
+    run(bench_ceiling, *words)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in output(capsys)][1:]
+    assert [row[0] for row in rows] == list(bench_ceiling.SCORES)
+    return {row[0]: (float(row[1]), float(row[2]), float(row[3].split()[0])) for row in rows}
+
+
+def test_outcomes_that_are_nearly_the_truth_leave_next_to_no_error(tmp_path, capsys):
+    store = judged_store(tmp_path)
+    outcomes = [
+        outcome_of(store, tmp_path / str(shift), lambda post, shift=shift: post + np.where(post > -1, shift, 0))
+        for shift in (-0.01, 0.01)
+    ]
+    found = ceiling_of(capsys, store, *outcomes)
+    assert found["crps_gtv"][0] == pytest.approx(0.0, abs=2e-3)
+    assert found["crps_gtv"][2] > 0.95
+    for error, baseline, skill in found.values():
+        if baseline:
+            assert skill == pytest.approx(1 - error / baseline, abs=0.02)
+
+
+def test_the_brier_score_of_two_outcomes_is_that_of_many(tmp_path, capsys):
+    """One has the truth, one nothing: a fair coin would have p (1 - p) = 1/4 where it is right half of the time."""
+    store = judged_store(tmp_path)
+    pre = np.load(store / "pre.npy")
+    right = outcome_of(store, tmp_path / "right", lambda post: post + np.where(post > -1, 1e-3, 0))
+    nothing = outcome_of(store, tmp_path / "nothing", lambda post: np.minimum(pre, -0.3))
+    errors = [ceiling_of(capsys, store, *pair)["brier"][0] for pair in ((right, nothing), (nothing, right))]
+    assert errors == pytest.approx([0.0, 0.0], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda post, pre: (post, pre), "the very follow-ups"),
+        (lambda post, pre: (post * 0.9, pre * 0.9), "other images before treatment"),
+    ],
+)
+def test_outcomes_of_something_else_are_refused(tmp_path, change, words):
+    store = judged_store(tmp_path)
+    other = outcome_of(store, tmp_path / "other", lambda post: post)
+    for name, stack in zip(
+        ("post", "pre"), change(*(np.load(store / f"{n}.npy") for n in ("post", "pre"))), strict=True
+    ):
+        np.save(other / f"{name}.npy", stack)
+    with pytest.raises(SystemExit, match=words):
+        run(bench_ceiling, store, other, other)
+
+
+def test_one_outcome_is_no_distribution(tmp_path):
+    store = judged_store(tmp_path)
+    with pytest.raises(SystemExit, match="two outcomes"):
+        run(bench_ceiling, store, store)
+    with pytest.raises(SystemExit, match=r"patients.json does not exist"):
+        run(bench_ceiling, tmp_path, store, store)
+
+
+@nightly
+def test_outcomes_of_a_cohort_have_its_images_before_treatment(tmp_path, capsys):
+    stores = []
+    for outcome in range(3):
+        cohort, store = (str(tmp_path / f"{kind}-{outcome}") for kind in ("cohort", "store"))
+        options = ["--anatomies", "phantom", "--slices", "4", "--seed", "3", "--same-scan", "--processes", "1"]
+        assert cli.main(["simulate", "3", cohort, *options, "--outcome", str(outcome)]) == 0
+        assert cli.main(["import", "cfb-gbm", cohort, store, "--same-scan"]) == 0
+        assert cli.main(["split", store, "--shares", "0", "0", "100"]) == 0
+        stores.append(store)
+    capsys.readouterr()
+    for error, baseline, _ in ceiling_of(capsys, *stores).values():
+        assert np.isfinite([error, baseline]).all()

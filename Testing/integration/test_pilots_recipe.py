@@ -12,7 +12,7 @@ from rows import nightly
 from GBMResponseTraining import cli
 from GBMResponseTraining.items import latents
 
-ARMS = ("whole-slices", "own-noise", "even-weight")
+ARMS = ("whole-slices", "own-noise", "even-weight", "neighbors")
 
 
 def test_an_arm_that_there_is_not_is_said_before_anything_is_made(tmp_path, capfd):
@@ -54,11 +54,13 @@ def out(made):
 def test_arms_differ_in_what_they_are_called_after_alone(out):
     found = {arm: open_bundle(out / arm / "bundles" / "no-class") for arm in ARMS}
     windows = {arm: "windows" in bundle.description["latents"] for arm, bundle in found.items()}
-    assert windows == {"whole-slices": False, "own-noise": True, "even-weight": True}
+    assert windows == {"whole-slices": False, "own-noise": True, "even-weight": True, "neighbors": True}
+    assert [found[arm].neighbor_slices for arm in ARMS] == [0, 0, 0, 1]
     stores = {
         arm: Path(json.loads((out / arm / "store.json").read_text("utf-8"))["store"]).parent.name for arm in found
     }
-    assert stores == {"whole-slices": "store", "own-noise": "other", "even-weight": "store"}
+    assert stores.pop("own-noise") == "other"
+    assert set(stores.values()) == {"store"}
 
 
 @nightly
@@ -73,3 +75,5 @@ def test_one_evaluation_compares_them_on_validation_patients(out):
     assert (report["split"], report["data"]["store"]) == ("validation", "pairs")
     assert [model["name"] for model in report["models"]] == list(ARMS)
     assert report["scores"]["rows"]["whole-slices"]["skill"]
+    # The arm `neighbors` takes all of them.
+    assert report["data"]["slices"] == report["data"]["slices_of_these_patients"] == 4

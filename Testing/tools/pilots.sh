@@ -9,7 +9,9 @@
 # STORE   pairs of one scan (simulate --same-scan), split into training and validation patients
 # OTHER   the same patients with a noise and pose of their own (the same seed without --same-scan), split alike
 # BUNDLE  whose autoencoders are taken
-# ARM     chosen (the recipe), whole-slices, even-weight, equal-variances, own-noise; all of them if none is named
+# ARM     chosen (the recipe), whole-slices, even-weight, equal-variances, own-noise, neighbors (2.5-D); all but the
+#         last if none is named. With neighbors all slices are evaluated, and the cohort needs slices that lie as close
+#         together as those of a scan
 #
 # STEPS (1000) of 16 items, CHANNELS ([32,64,96]) of the denoisers, SAMPLES (5) per slice, SLICES (1) per patient.
 set -euo pipefail
@@ -30,9 +32,11 @@ choose() {  # the store, where its latents are kept for other arms, and the sett
         even-weight) choice=(--set diffusion.gtv_weight=0) ;;
         equal-variances) choice=(--set diffusion.coarse_first=0) ;;
         own-noise) pairs=$other kept=$out/latents-own-noise ;;
+        neighbors) choice=(--set diffusion.neighbor_slices=1) selection=() ;;
         *) echo "There is no arm $1. $usage" >&2; exit 2 ;;
     esac
 }
+selection=(--max-slices "${SLICES:-1}")
 for arm in "${arms[@]}"; do choose "$arm"; done
 steps=${STEPS:-1000}
 
@@ -40,7 +44,7 @@ run() { echo "== gbmresponse-train $*"; gbmresponse-train "$@"; }
 
 # A run that fine-tunes leaves the bundle's autoencoders as stages that others can start from.
 run finetune --bundle "$bundle" --store "$store" --run "$out/parent" \
-    --set diffusion.training.steps=1 --set diffusion.preview_slices=0
+    --set diffusion.training.steps=1 --set diffusion.preview_slices=0 --set diffusion.flip=false
 
 common=(--preset shipped --set "diffusion.channels=${CHANNELS:-[32,64,96]}" --set "diffusion.training.steps=$steps"
     --set "diffusion.training.validate_every=$steps" --set diffusion.preview_slices=0 --set diffusion.days_since_rt=false)
@@ -72,4 +76,4 @@ for arm in "${arms[@]}"; do
 done
 
 run evaluate "$store" "$out/evaluation" --split validation "${models[@]}" --samples "${SAMPLES:-5}" \
-    --max-slices "${SLICES:-1}"
+    ${selection[@]+"${selection[@]}"}

@@ -52,6 +52,8 @@ class CohortPlan:
             raise OptionError(f"Slices cannot have {size} x {size} pixels.", remedy)
         if not 0 <= self.settings.censored_share <= 1:
             raise OptionError(f"The share of censored patients is {self.settings.censored_share:g}.", "Give 0 to 1.")
+        if self.settings.outcome < 0:
+            raise OptionError(f"The outcome is {self.settings.outcome}.", "Give a whole number from 0 up.")
         if slices is not None and slices < 2:
             raise OptionError(f"A volume cannot have {slices} slices.", "Give 2 or more.")
 

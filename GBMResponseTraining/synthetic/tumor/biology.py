@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,6 +45,12 @@ def draw_biology(generator: np.random.Generator) -> Biology:
         proliferation_per_day=float(0.022 * np.exp(0.40 * growth)),
         white_matter_diffusion_mm2_per_day=float(0.20 * np.exp(0.35 * spread)),
     )
+
+
+def with_other_response(generator: np.random.Generator, biology: Biology) -> Biology:
+    """The same tumor before treatment, with another response to it: no image shows it before."""
+    drawn = draw_biology(generator)
+    return replace(biology, sensitivity=drawn.sensitivity, mgmt_methylated=drawn.mgmt_methylated)
 
 
 @dataclass(frozen=True)

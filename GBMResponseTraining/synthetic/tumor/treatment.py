@@ -47,6 +47,21 @@ class Surgery:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """A patient on the day of the planning image, on the host grid; and when the follow-up image will be made.
+
+    `cavity` is the resection's, `cavity_pre` what is left of it; `gtv_depth` as in :class:`Course`.
+    """
+
+    surgery: Surgery
+    density_diagnosis: np.ndarray
+    density: np.ndarray
+    cavity_pre: np.ndarray
+    gtv_depth: np.ndarray
+    interval_days: float
+
+
+@dataclass(frozen=True)
 class Course:
     """Tumor and cavity on the host grid at the two visits, before mass effect moves anything.
 
@@ -202,27 +217,40 @@ def contract_cavity(cavity: np.ndarray, spacing_mm: float, volume_ml: float) -> 
     return smooth_step(depth - contraction, -1.8, 1.8).astype(np.float32)
 
 
-def simulate_course(
-    generator: np.random.Generator, host: Host, biology: Biology, model: GrowthModel, seed_density: np.ndarray
-) -> Course:
-    """Diagnosis, surgery, planning image, treatment and follow-up image of one patient."""
-    spacing = host.grid.spacing_mm
+def simulate_planning(
+    generator: np.random.Generator, host: Host, model: GrowthModel, seed_density: np.ndarray
+) -> Planned:
+    """Diagnosis, surgery and planning image of one patient."""
     wanted_ml = float(np.clip(GTV_T0_ML.at(generator.random()), SMALLEST_GTV_ML, LARGEST_GTV_ML))
     interval_days = DAYS_PER_WEEK * float(INTERVAL_WEEKS.at(generator.random()))
     days_to_planning = float(generator.uniform(14, 32))
     diagnosis, _ = model.grow_to_volume(seed_density, DIAGNOSIS_SHARE * wanted_ml**DIAGNOSIS_POWER)
     surgery = operate(generator, host, diagnosis)
     residual = diagnosis * (1 - smooth_step(surgery.cavity, 0.2, 0.6))
-    cavity_pre = contract_cavity(surgery.cavity, spacing, LARGEST_GTV_ML * 2)
     after_surgery = model.blocked(surgery.cavity > 0.6)
     pre = after_surgery.grow_capped(residual, days_to_planning, VOLUME_CAP_ML)
-    gtv_depth = draw_gtv(generator, host, pre, surgery.cavity)
-    gtv_ml = host.grid.volume_ml(gtv_depth > 0)
+    return Planned(
+        surgery=surgery,
+        density_diagnosis=diagnosis,
+        density=pre,
+        cavity_pre=contract_cavity(surgery.cavity, host.grid.spacing_mm, LARGEST_GTV_ML * 2),
+        gtv_depth=draw_gtv(generator, host, pre, surgery.cavity),
+        interval_days=interval_days,
+    )
 
+
+def simulate_course(
+    generator: np.random.Generator, host: Host, biology: Biology, model: GrowthModel, planned: Planned
+) -> Course:
+    """Treatment and follow-up image of a patient."""
+    pre, cavity, gtv_depth, interval_days = (
+        planned.density, planned.surgery.cavity, planned.gtv_depth, planned.interval_days,
+    )  # fmt: skip
+    gtv_ml = host.grid.volume_ml(gtv_depth > 0)
     ratio = draw_volume_ratio(generator, biology, gtv_ml, interval_days / DAYS_PER_WEEK)
     post_gtv_ml = min(ratio * gtv_ml, LARGEST_GTV_ML)
-    cavity_ml, tumor_ml = follow_up_volumes(generator, post_gtv_ml, host.grid.volume_ml(cavity_pre > 0.5))
-    cavity_post = contract_cavity(surgery.cavity, spacing, cavity_ml)
+    cavity_ml, tumor_ml = follow_up_volumes(generator, post_gtv_ml, host.grid.volume_ml(planned.cavity_pre > 0.5))
+    cavity_post = contract_cavity(cavity, host.grid.spacing_mm, cavity_ml)
     open_brain = model.blocked(cavity_post > 0.5)
     regrowth_days = max(interval_days - RADIATION_DAYS, 10.0)
     post, satellite = chemoradiation(generator, host, open_brain, biology, pre, gtv_depth, regrowth_days, tumor_ml)
@@ -231,11 +259,11 @@ def simulate_course(
     if generator.random() < 0.2:
         pseudoprogression = float(generator.uniform(0.4, 1.0) * (1 + 0.4 * biology.mgmt_methylated))
     return Course(
-        surgery=surgery,
-        density_diagnosis=diagnosis,
+        surgery=planned.surgery,
+        density_diagnosis=planned.density_diagnosis,
         density_pre=pre,
         density_post=post,
-        cavity_pre=cavity_pre,
+        cavity_pre=planned.cavity_pre,
         cavity_post=cavity_post,
         scar=np.clip(pre - post, 0, 1) * (pre > 0.35),
         gtv_depth=gtv_depth,

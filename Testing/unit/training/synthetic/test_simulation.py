@@ -224,7 +224,9 @@ def test_number_of_patients_is_checked(patients):
         plan(patients)
 
 
-@pytest.mark.parametrize("settings", [{"size": 66}, {"size": 32}, {"slices": 1}, {"censored_share": 1.5}])
+@pytest.mark.parametrize(
+    "settings", [{"size": 66}, {"size": 32}, {"slices": 1}, {"censored_share": 1.5}, {"outcome": -1}]
+)
 def test_settings_are_checked(settings):
     with pytest.raises(OptionError):
         plan(1, **settings)

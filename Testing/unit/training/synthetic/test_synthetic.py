@@ -128,6 +128,32 @@ def test_every_slice_shows_the_gtv_inside_the_head(patients):
         assert (patient.gtv & patient.brain).sum() > 0.8 * patient.gtv.sum()
 
 
+@pytest.mark.parametrize("same_scan", [True, False])
+def test_outcomes_share_the_patient_before_treatment(library, same_scan):
+    first, second, third = (
+        simulate_patient(2, library, replace(SETTINGS, slices=2, same_scan=same_scan, outcome=outcome))
+        for outcome in range(3)
+    )
+    for other in (second, third):
+        assert np.array_equal(other.pre, first.pre)
+        assert np.array_equal(other.gtv, first.gtv)
+        for name in ("interval_days", "growth", "age_years", "pre_tumor_ml", "extent_of_resection"):
+            assert other.record[name] == first.record[name]
+        assert other.record["sensitivity"] != first.record["sensitivity"]
+    volumes = {patient.record["post_tumor_ml"] for patient in (first, second, third)}
+    assert len(volumes) == 3
+    assert not np.array_equal(second.post, third.post)
+
+
+def test_outcomes_in_the_box_of_the_first_leave_normal_tissue_as_it_is(library):
+    """Away from all that is abnormal the follow-ups of one scan are alike, to what mass effect moves."""
+    first, second = (
+        simulate_patient(2, library, replace(SETTINGS, slices=2, same_scan=True, outcome=outcome)).post
+        for outcome in (0, 1)
+    )
+    assert np.median(np.abs(first - second)) < 0.01
+
+
 def test_row_zero_is_anterior(patients):
     """The stripe down the forehead is above the brain in every picture, near the midline."""
     for patient in patients:
