@@ -1,6 +1,6 @@
 """How good can a forecast of simulated follow-ups be at best? Other outcomes of the same patients, scored as samples.
 
-python Testing/benchmarks/bench_ceiling.py STORE OUTCOME [OUTCOME ...] --split test
+python Testing/benchmarks/bench_ceiling.py STORE OUTCOME [OUTCOME ...] --split test --training TRAINING
 
 STORE has the patients of a cohort, each OUTCOME those of `simulate ... --outcome K` with another K, imported and split
 alike. They are what follows for somebody who knows every tumor cell before treatment, the tissue in which they grow
@@ -21,7 +21,7 @@ from GBMResponseCore.model.manifest import default_bundle
 
 from GBMResponseTraining.evaluation.enhancement import enhancement_zones
 from GBMResponseTraining.evaluation.held_out import HeldOut, read_held_out
-from GBMResponseTraining.evaluation.score_baselines import baseline_rows, best_blur
+from GBMResponseTraining.evaluation.score_baselines import Usual, baseline_rows, best_blur, usual_of_store
 from GBMResponseTraining.evaluation.scores import Members, Target, members_of, score_members
 from GBMResponseTraining.evaluation.statistics.bootstrap import group_means, known_mean
 from GBMResponseTraining.evaluation.statistics.skill import skill_against_best
@@ -54,9 +54,9 @@ def best_errors(members: Members, target: Target) -> dict[str, np.ndarray]:
     return {name: errors[name] for name in SCORES} | {"brier": fair}
 
 
-def table(errors: dict[str, np.ndarray], target: Target) -> list[str]:
+def table(errors: dict[str, np.ndarray], target: Target, usual: Usual | None) -> list[str]:
     """A line of every score, beside the best baseline."""
-    rows = [row.per_patient(target.slices) for row in baseline_rows(target, best_blur(target), None)]
+    rows = [row.per_patient(target.slices) for row in baseline_rows(target, best_blur(target), usual)]
     lines = ["| score | at best | best baseline | skill |"]
     for name in SCORES:
         others = {str(number): row[name] for number, row in enumerate(rows) if name in row}
@@ -67,13 +67,14 @@ def table(errors: dict[str, np.ndarray], target: Target) -> list[str]:
     return lines
 
 
-def measure(store: Path, outcomes: Sequence[Path], split: str) -> list[str]:
+def measure(store: Path, outcomes: Sequence[Path], split: str, training: Path | None) -> list[str]:
     """The table of one store."""
     slices = read_held_out(store, split)
     rule = EnhancementRule.with_head(open_bundle(default_bundle()).enhancement_head)
     target = Target(slices, enhancement_zones(slices, rule), len(outcomes))
     members = members_of([follow_ups(folder, split, slices) for folder in outcomes], target)
-    return table(best_errors(members, target), target)
+    usual = None if training is None else usual_of_store(training, rule)
+    return table(best_errors(members, target), target, usual)
 
 
 def main() -> None:
@@ -81,11 +82,12 @@ def main() -> None:
     parser.add_argument("store", type=Path)
     parser.add_argument("outcomes", type=Path, nargs="+", metavar="OUTCOME", help="two stores or more")
     parser.add_argument("--split", default="test", help="whose patients are judged (default: %(default)s)")
+    parser.add_argument("--training", type=Path, metavar="STORE", help="whose changes of volume are a baseline, too")
     arguments = parser.parse_args()
     if len(arguments.outcomes) < 2:
         raise SystemExit("It takes two outcomes or more.")
     try:
-        lines = measure(arguments.store, arguments.outcomes, arguments.split)
+        lines = measure(arguments.store, arguments.outcomes, arguments.split, arguments.training)
     except GBMResponseError as error:
         raise SystemExit(str(error)) from error
     print("\n".join(lines))

@@ -54,6 +54,7 @@ ELSEWHERE = {
     "gbmresponse-train simulate": "integration/test_training_chain.py",
     "gbmresponse-train split": "integration/test_training_chain.py",
     "gbmresponse-train train": "integration/test_training_chain.py",
+    "python Testing/benchmarks/bench_ceiling.py": "integration/test_measure_benchmarks.py",
     "python Testing/benchmarks/bench_direct.py": "integration/test_measure_benchmarks.py",
     "python Testing/benchmarks/bench_segmenter.py": "integration/test_measure_benchmarks.py",
     "python Testing/tools/make_exact_masks.py": "integration/test_measure_benchmarks.py",
