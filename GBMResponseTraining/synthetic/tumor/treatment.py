@@ -243,16 +243,14 @@ def simulate_course(
     generator: np.random.Generator, host: Host, biology: Biology, model: GrowthModel, planned: Planned
 ) -> Course:
     """Treatment and follow-up image of a patient."""
-    pre, cavity, gtv_depth, interval_days = (
-        planned.density, planned.surgery.cavity, planned.gtv_depth, planned.interval_days,
-    )  # fmt: skip
+    pre, gtv_depth = planned.density, planned.gtv_depth
     gtv_ml = host.grid.volume_ml(gtv_depth > 0)
-    ratio = draw_volume_ratio(generator, biology, gtv_ml, interval_days / DAYS_PER_WEEK)
+    ratio = draw_volume_ratio(generator, biology, gtv_ml, planned.interval_days / DAYS_PER_WEEK)
     post_gtv_ml = min(ratio * gtv_ml, LARGEST_GTV_ML)
     cavity_ml, tumor_ml = follow_up_volumes(generator, post_gtv_ml, host.grid.volume_ml(planned.cavity_pre > 0.5))
-    cavity_post = contract_cavity(cavity, host.grid.spacing_mm, cavity_ml)
+    cavity_post = contract_cavity(planned.surgery.cavity, host.grid.spacing_mm, cavity_ml)
     open_brain = model.blocked(cavity_post > 0.5)
-    regrowth_days = max(interval_days - RADIATION_DAYS, 10.0)
+    regrowth_days = max(planned.interval_days - RADIATION_DAYS, 10.0)
     post, satellite = chemoradiation(generator, host, open_brain, biology, pre, gtv_depth, regrowth_days, tumor_ml)
     post = open_brain.fitted(post, (cavity_post <= 0.5) & (host.depth > 0), tumor_ml)
     pseudoprogression = 0.0
@@ -270,7 +268,7 @@ def simulate_course(
         gtv_post_depth=segment_follow_up(host, post, cavity_post),
         pseudoprogression=pseudoprogression,
         satellite=satellite,
-        interval_days=interval_days,
+        interval_days=planned.interval_days,
         pre_tumor_ml=model.volume_ml(pre),
         post_tumor_ml=model.volume_ml(post),
     )
