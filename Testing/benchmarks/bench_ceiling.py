@@ -1,16 +1,16 @@
 """How good can a forecast of simulated follow-ups be at best? Other outcomes of the same patients, scored as samples.
 
-python Testing/benchmarks/bench_ceiling.py STORE OUTCOME [OUTCOME ...] --split test --training TRAINING
+python Testing/benchmarks/bench_ceiling.py STORE OUTCOME [OUTCOME ...] --training TRAINING
 
 STORE has the patients of a cohort, each OUTCOME those of `simulate ... --outcome K` with another K, imported and split
 alike. They are what follows for somebody who knows every tumor cell before treatment, the tissue in which they grow
 and the day of the follow-up, but not the response. An image tells less, so that in the long run no forecast from it
-has a better CRPS, energy score or Brier score on such patients. The Brier score is the fair one (Ferro 2014,
-doi 10.1002/qj.2270): that of as many outcomes as one likes.
+has a better CRPS, energy score or Brier score on such patients. Beside them stands a bundle, without a class, with as
+many samples. Brier scores are fair ones (Ferro 2014, doi 10.1002/qj.2270): those of as many members as one likes,
+whose share that enhances is the probability, without smoothing and calibration.
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,14 @@ from GBMResponseCore.model.manifest import default_bundle
 
 from GBMResponseTraining.evaluation.enhancement import enhancement_zones
 from GBMResponseTraining.evaluation.held_out import HeldOut, read_held_out
-from GBMResponseTraining.evaluation.score_baselines import Usual, baseline_rows, best_blur, usual_of_store
+from GBMResponseTraining.evaluation.model_predictions import (
+    EvaluatedModel,
+    assign_classes,
+    open_model,
+    predict_slices,
+)
+from GBMResponseTraining.evaluation.options import EvaluationOptions
+from GBMResponseTraining.evaluation.score_baselines import baseline_rows, best_blur, usual_of_store
 from GBMResponseTraining.evaluation.scores import Members, Target, members_of, score_members
 from GBMResponseTraining.evaluation.statistics.bootstrap import group_means, known_mean
 from GBMResponseTraining.evaluation.statistics.skill import skill_against_best
@@ -42,9 +49,18 @@ def follow_ups(folder: Path, split: str, slices: HeldOut) -> np.ndarray:
     return other.post
 
 
-def best_errors(members: Members, target: Target) -> dict[str, np.ndarray]:
-    """Each score of every patient (n,), of the outcomes (m, ...) as samples."""
-    errors = score_members("outcomes", "model", members, target).per_patient(target.slices)
+def samples_of(bundle: Path, slices: HeldOut, count: int, finished: Path | None) -> list[np.ndarray]:
+    """Samples of a bundle, each (n, H, W), as `gbmresponse-train evaluate` makes them."""
+    loaded = open_model(EvaluatedModel(bundle.name, bundle)).load()
+    tokens, seed = assign_classes(loaded, slices).tokens, EvaluationOptions().seed
+    return [
+        predict_slices(loaded, slices, tokens, seed=seed, sample=sample, finished=finished) for sample in range(count)
+    ]
+
+
+def errors_of(members: Members, target: Target) -> dict[str, np.ndarray]:
+    """Each score of every patient (n,) of an ensemble."""
+    errors = score_members("ensemble", "model", members, target).per_patient(target.slices)
     shares = target.shares(members.evidence)
     spread = [
         (share * (1.0 - share)).mean() / (len(values) - 1) if len(share) else np.nan
@@ -54,27 +70,32 @@ def best_errors(members: Members, target: Target) -> dict[str, np.ndarray]:
     return {name: errors[name] for name in SCORES} | {"brier": fair}
 
 
-def table(errors: dict[str, np.ndarray], target: Target, usual: Usual | None) -> list[str]:
-    """A line of every score, beside the best baseline."""
-    rows = [row.per_patient(target.slices) for row in baseline_rows(target, best_blur(target), usual)]
-    lines = ["| score | at best | best baseline | skill |"]
+def skill_of(errors: np.ndarray, baselines: dict[str, np.ndarray]) -> str:
+    skill = skill_against_best(errors, baselines)
+    return f"{skill['value']:.2f} [{skill['ci_low']:.2f}, {skill['ci_high']:.2f}]"
+
+
+def measure(arguments: argparse.Namespace) -> list[str]:
+    """A line of every score: the best baseline, the bundle, and what is best."""
+    slices = read_held_out(arguments.store, arguments.split)
+    bundle = open_bundle(arguments.bundle)
+    rule = EnhancementRule.with_head(bundle.enhancement_head)
+    target = Target(slices, enhancement_zones(slices, rule), len(arguments.outcomes))
+    usual = None if arguments.training is None else usual_of_store(arguments.training, rule)
+    rows = [row.per_patient(slices) for row in baseline_rows(target, best_blur(target), usual)]
+    outcomes = [follow_ups(folder, arguments.split, slices) for folder in arguments.outcomes]
+    best = errors_of(members_of(outcomes, target), target)
+    samples = samples_of(arguments.bundle, slices, len(outcomes), arguments.finished)
+    model = errors_of(members_of(samples, target), target)
+    lines = [f"| score | best baseline | {bundle.name} | skill | at best | skill at best | of the way |"]
     for name in SCORES:
         others = {str(number): row[name] for number, row in enumerate(rows) if name in row}
-        skill = skill_against_best(errors[name], others)
         least = min(map(known_mean, others.values()))
-        interval = f"{skill['value']:.2f} [{skill['ci_low']:.2f}, {skill['ci_high']:.2f}]"
-        lines.append(f"| {name} | {known_mean(errors[name]):.4f} | {least:.4f} | {interval} |")
+        reached, most = (known_mean(errors[name]) for errors in (model, best))
+        cells = (name, f"{least:.4f}", f"{reached:.4f}", skill_of(model[name], others), f"{most:.4f}")
+        way = f"{100 * (least - reached) / (least - most):.0f} %"
+        lines.append(f"| {' | '.join((*cells, skill_of(best[name], others), way))} |")
     return lines
-
-
-def measure(store: Path, outcomes: Sequence[Path], split: str, training: Path | None) -> list[str]:
-    """The table of one store."""
-    slices = read_held_out(store, split)
-    rule = EnhancementRule.with_head(open_bundle(default_bundle()).enhancement_head)
-    target = Target(slices, enhancement_zones(slices, rule), len(outcomes))
-    members = members_of([follow_ups(folder, split, slices) for folder in outcomes], target)
-    usual = None if training is None else usual_of_store(training, rule)
-    return table(best_errors(members, target), target, usual)
 
 
 def main() -> None:
@@ -83,11 +104,13 @@ def main() -> None:
     parser.add_argument("outcomes", type=Path, nargs="+", metavar="OUTCOME", help="two stores or more")
     parser.add_argument("--split", default="test", help="whose patients are judged (default: %(default)s)")
     parser.add_argument("--training", type=Path, metavar="STORE", help="whose changes of volume are a baseline, too")
+    parser.add_argument("--bundle", type=Path, default=default_bundle(), help="default: the one that ships")
+    parser.add_argument("--finished", type=Path, metavar="FOLDER", help="`predictions` of an evaluation, used again")
     arguments = parser.parse_args()
     if len(arguments.outcomes) < 2:
         raise SystemExit("It takes two outcomes or more.")
     try:
-        lines = measure(arguments.store, arguments.outcomes, arguments.split, arguments.training)
+        lines = measure(arguments)
     except GBMResponseError as error:
         raise SystemExit(str(error)) from error
     print("\n".join(lines))

@@ -181,34 +181,44 @@ def outcome_of(store, folder, change):
     return folder
 
 
-def ceiling_of(capsys, *words):
-    run(bench_ceiling, *words)
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in output(capsys)][1:]
-    assert [row[0] for row in rows] == list(bench_ceiling.SCORES)
-    return {row[0]: (float(row[1]), float(row[2]), float(row[3].split()[0])) for row in rows}
+@pytest.fixture
+def ceiling_of(tmp_path, capsys):
+    """Runs the program beside a tiny bundle; the cells of every score's line."""
+    bundle = write_tiny_bundle(tmp_path / "bundle")
+
+    def measured(*words):
+        capsys.readouterr()
+        run(bench_ceiling, *words, "--bundle", bundle)
+        rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in output(capsys)][1:]
+        assert [row[0] for row in rows] == list(bench_ceiling.SCORES)
+        return {row[0]: [float(cell.split()[0]) for cell in row[1:]] for row in rows}
+
+    return measured
 
 
-def test_outcomes_that_are_nearly_the_truth_leave_next_to_no_error(tmp_path, capsys):
+def test_outcomes_that_are_nearly_the_truth_leave_next_to_no_error(tmp_path, ceiling_of):
     store = judged_store(tmp_path)
     outcomes = [
         outcome_of(store, tmp_path / str(shift), lambda post, shift=shift: post + np.where(post > -1, shift, 0))
         for shift in (-0.01, 0.01)
     ]
-    found = ceiling_of(capsys, store, *outcomes)
-    assert found["crps_gtv"][0] == pytest.approx(0.0, abs=2e-3)
-    assert found["crps_gtv"][2] > 0.95
-    for error, baseline, skill in found.values():
+    found = ceiling_of(store, *outcomes)
+    assert found["crps_gtv"][3] == pytest.approx(0.0, abs=2e-3)
+    assert found["crps_gtv"][4] > 0.95
+    for baseline, model, skill, best, skill_at_best, way in found.values():
         if baseline:
-            assert skill == pytest.approx(1 - error / baseline, abs=0.02)
+            assert skill == pytest.approx(1 - model / baseline, abs=0.02)
+            assert skill_at_best == pytest.approx(1 - best / baseline, abs=0.02)
+            assert way == pytest.approx(100 * (baseline - model) / (baseline - best), abs=1.5)
 
 
-def test_the_brier_score_of_two_outcomes_is_that_of_many(tmp_path, capsys):
+def test_the_brier_score_of_two_outcomes_is_that_of_many(tmp_path, ceiling_of):
     """One has the truth, one nothing: a fair coin would have p (1 - p) = 1/4 where it is right half of the time."""
     store = judged_store(tmp_path)
     pre = np.load(store / "pre.npy")
     right = outcome_of(store, tmp_path / "right", lambda post: post + np.where(post > -1, 1e-3, 0))
     nothing = outcome_of(store, tmp_path / "nothing", lambda post: np.minimum(pre, -0.3))
-    errors = [ceiling_of(capsys, store, *pair)["brier"][0] for pair in ((right, nothing), (nothing, right))]
+    errors = [ceiling_of(store, *pair)["brier"][3] for pair in ((right, nothing), (nothing, right))]
     assert errors == pytest.approx([0.0, 0.0], abs=1e-4)
 
 
@@ -239,15 +249,26 @@ def test_one_outcome_is_no_distribution(tmp_path):
 
 
 @nightly
-def test_outcomes_of_a_cohort_have_its_images_before_treatment(tmp_path, capsys):
+def test_outcomes_of_a_cohort_have_its_images_before_treatment(tmp_path, ceiling_of):
     stores = []
     for outcome in range(3):
         cohort, store = (str(tmp_path / f"{kind}-{outcome}") for kind in ("cohort", "store"))
-        options = ["--anatomies", "phantom", "--slices", "4", "--seed", "3", "--same-scan", "--processes", "1"]
+        options = [
+            "--anatomies",
+            "phantom",
+            "--slices",
+            "4",
+            "--seed",
+            "3",
+            "--same-scan",
+            "--size",
+            "64",
+            "--processes",
+            "1",
+        ]
         assert cli.main(["simulate", "3", cohort, *options, "--outcome", str(outcome)]) == 0
         assert cli.main(["import", "cfb-gbm", cohort, store, "--same-scan"]) == 0
         assert cli.main(["split", store, "--shares", "0", "0", "100"]) == 0
         stores.append(store)
-    capsys.readouterr()
-    for error, baseline, _ in ceiling_of(capsys, *stores).values():
-        assert np.isfinite([error, baseline]).all()
+    for figures in ceiling_of(*stores).values():
+        assert np.isfinite(figures).all()
