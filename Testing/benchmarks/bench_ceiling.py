@@ -70,13 +70,28 @@ def errors_of(members: Members, target: Target) -> dict[str, np.ndarray]:
     return {name: errors[name] for name in SCORES} | {"brier": fair}
 
 
+def places(outcomes: list[np.ndarray], slices: HeldOut) -> np.ndarray:
+    """In how many records the true mean brightness of the GTV is the lowest, second, ... highest among the outcomes.
+
+    All about equally many, if the true follow-ups are to the outcomes as these are to each other.
+    """
+    place = []
+    for number in range(len(slices.records)):
+        inside = [(row, slices.gtv[row]) for row in slices.rows_of(number)]
+        means = [
+            np.concatenate([images[row][gtv] for row, gtv in inside]).mean() for images in (slices.post, *outcomes)
+        ]
+        place.append(sum(mean < means[0] for mean in means[1:]))
+    return np.bincount(place, minlength=len(outcomes) + 1)
+
+
 def skill_of(errors: np.ndarray, baselines: dict[str, np.ndarray]) -> str:
     skill = skill_against_best(errors, baselines)
     return f"{skill['value']:.2f} [{skill['ci_low']:.2f}, {skill['ci_high']:.2f}]"
 
 
 def measure(arguments: argparse.Namespace) -> list[str]:
-    """A line of every score: the best baseline, the bundle, and what is best."""
+    """A line of every score: the best baseline, the bundle, and what is best; then :func:`places`."""
     slices = read_held_out(arguments.store, arguments.split)
     bundle = open_bundle(arguments.bundle)
     rule = EnhancementRule.with_head(bundle.enhancement_head)
@@ -95,6 +110,7 @@ def measure(arguments: argparse.Namespace) -> list[str]:
         cells = (name, f"{least:.4f}", f"{reached:.4f}", skill_of(model[name], others), f"{most:.4f}")
         way = f"{100 * (least - reached) / (least - most):.0f} %"
         lines.append(f"| {' | '.join((*cells, skill_of(best[name], others), way))} |")
+    lines.append(f"Places of the true brightness: {', '.join(map(str, places(outcomes, slices)))}")
     return lines
 
 

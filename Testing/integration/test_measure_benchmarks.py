@@ -240,6 +240,13 @@ def test_outcomes_of_something_else_are_refused(tmp_path, change, words):
         run(bench_ceiling, store, other, other)
 
 
+def test_the_place_of_the_truth_among_outcomes(tmp_path):
+    slices = bench_ceiling.read_held_out(judged_store(tmp_path), "test")
+    darker, brighter = ([slices.post + shift] for shift in (-0.1, 0.1))
+    assert bench_ceiling.places(darker * 2, slices).tolist() == [0, 0, 3]
+    assert bench_ceiling.places(darker + brighter, slices).tolist() == [0, 3, 0]
+
+
 def test_one_outcome_is_no_distribution(tmp_path):
     store = judged_store(tmp_path)
     with pytest.raises(SystemExit, match="two outcomes"):
