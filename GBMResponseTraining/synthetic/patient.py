@@ -139,7 +139,6 @@ class HiddenPatient:
         return {
             "synthetic": True,
             "seed": int(self.seed),
-            "outcome": self.outcome,
             "anatomy": self.anatomy.name,
             "flipped": self.shape.flipped,
             "tumor_center_ras_mm": [round(float(value), 1) for value in self.tumor_center()],

@@ -65,6 +65,8 @@ class CohortPlan:
         library = AnatomyLibrary(self.anatomies)
         fingerprints = {name: library.fingerprint(name) for name in self.settings.anatomies}
         settings = {"seed": self.seed, **asdict(self.settings), "anatomy_sha256": fingerprints}
+        if not settings["outcome"]:
+            del settings["outcome"]  # so that cohorts that were begun before there were outcomes go on
         return {"version": __version__, **json.loads(json.dumps(settings))}
 
 

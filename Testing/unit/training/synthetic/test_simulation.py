@@ -206,6 +206,16 @@ def test_other_settings_need_another_folder(cohort):
         simulate_cohort(plan(3, slices=4), cohort)
 
 
+def test_another_outcome_needs_another_folder(cohort):
+    with pytest.raises(SimulationFolderError, match="other settings"):
+        simulate_cohort(plan(3, outcome=1), cohort)
+
+
+def test_a_cohort_that_was_begun_before_there_were_outcomes_goes_on():
+    assert "outcome" not in plan(1).description()
+    assert plan(1, outcome=2).description()["outcome"] == 2
+
+
 def test_smaller_cohort_needs_another_folder(cohort):
     with pytest.raises(SimulationFolderError, match="3 patients"):
         simulate_cohort(plan(2), cohort)

@@ -145,8 +145,8 @@ def test_outcomes_share_the_patient_before_treatment(library, same_scan):
     assert not np.array_equal(second.post, third.post)
 
 
-def test_outcomes_in_the_box_of_the_first_leave_normal_tissue_as_it_is(library):
-    """Away from all that is abnormal the follow-ups of one scan are alike, to what mass effect moves."""
+def test_outcomes_of_one_scan_have_its_noise(library):
+    """Most pixels are far from the tumor; with noise of their own they would differ by more."""
     first, second = (
         simulate_patient(2, library, replace(SETTINGS, slices=2, same_scan=True, outcome=outcome)).post
         for outcome in (0, 1)
